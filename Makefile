@@ -1,0 +1,44 @@
+# Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench chaos unlocked clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## Say what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.ready  ## Review an example pull request through the real path; no key, no account, no service
+	@$(BIN)/assistant demo
+
+test: .venv/.ready  ## Run the whole test suite
+	@$(BIN)/pytest -n 2
+
+check: .venv/.ready  ## Lint, types, architecture, lock file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q tests/test_architecture.py
+	@$(BIN)/uv lock --check
+
+format: .venv/.ready  ## Let ruff format and fix what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+chaos: .venv/.ready  ## The long runs: many kills, many generated histories
+	@$(BIN)/pytest -m long
+
+unlocked:  ## Install with unlocked dependencies into an empty environment, and import
+	@rm -rf build/unlocked && $(PYTHON) -m venv build/unlocked
+	@build/unlocked/bin/python -m pip install -q .
+	@build/unlocked/bin/python -c "import bot.app, bot.cli, bot.server, githubkit, openai; print('imports with unlocked dependencies')"
+
+clean:  ## Remove what the other targets made
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+
+.venv/.ready: pyproject.toml uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv
+	@$(BIN)/uv sync --quiet --locked --compile-bytecode
+	@touch $@

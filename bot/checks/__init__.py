@@ -1,0 +1,1 @@
+"""Deterministic analysers, one a file."""

@@ -1,0 +1,1 @@
+"""What runs jobs: at once in this process, or durably on a database."""

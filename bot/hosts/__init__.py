@@ -1,0 +1,1 @@
+"""Where pull requests live: a local git range, or GitHub."""

@@ -1,0 +1,174 @@
+"""What the core asks of the world: the contracts, on one screen.
+
+             needs nothing           in production
+CodeHost     hosts/local.py          hosts/github.py
+Publisher    hosts/local.py          hosts/github.py
+Model        models/offline.py       models/responses.py, models/chat.py
+Standards    standards/folder.py     standards/vector_store.py
+Engine       engines/inline.py       engines/durable.py
+Check        checks/*.py
+Tool         tools/*.py
+
+All of them raise the classes of errors.py and nothing of their SDKs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from bot.job import Job
+from bot.review.comment import CheckRun, ReviewPost
+from bot.review.diff import Diff
+from bot.review.problem import Problem
+from bot.review.prompt import Prompt
+from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.review.standard import Document, Hit, Shelf
+from bot.review.usage import Usage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a commit's tree: its path, git object id and size in bytes."""
+
+    path: str
+    blob: str
+    size: int
+
+
+class CodeHost(Protocol):
+    """Where pull requests live. Reads only, with a token that can only read. Content is read by object id."""
+
+    async def pull_request(self, ref: PullRef) -> PullRequest:
+        """The pull request as it stands now."""
+
+    async def diff(self, pull: PullRequest) -> Diff:
+        """What changed from the merge base to the head; what cannot be read is marked, never missing."""
+
+    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+        """Every file at `commit`."""
+
+    async def blob(self, ref: PullRef, sha: str) -> bytes:
+        """A file's content by git object id. Raises TooLarge over the host's bound."""
+
+    async def issue(self, ref: PullRef, number: int) -> Issue:
+        """An issue of the pull request's own repository; a redirect to another one is NotFound."""
+
+    async def permission(self, ref: PullRef, login: str) -> Permission:
+        """What `login` may do in the repository. Raises rather than guesses."""
+
+    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+        """Every review and comment on the pull request, oldest first, ours and others'."""
+
+
+class Publisher(Protocol):
+    """Where reviews are posted. Writes only, with a token of its own; every method may be called again safely."""
+
+    async def review(self, pull: PullRequest, post: ReviewPost) -> str:
+        """Post one review, or find the one that already carries `post.key`; its address. Raises Superseded."""
+
+    async def check(self, pull: PullRequest, run: CheckRun) -> int:
+        """Create the check run named by `run.key` at the head, or bring it up to date; its id."""
+
+    async def reply(self, job: Job, body: str, key: str) -> str:
+        """Answer where the job was asked, once for `key`; the comment's address."""
+
+    async def react(self, job: Job, reaction: str) -> None:
+        """Acknowledge the job's comment: eyes, rocket or confused."""
+
+    async def unlabel(self, pull: PullRef, label: str) -> None:
+        """Take a label off; that it is gone already is fine."""
+
+
+class Standards(Protocol):
+    """The team's shelf of coding standards."""
+
+    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
+        """Make `shelf` searchable, reading only documents whose blob is new. What could not be indexed, and why."""
+
+    async def search(
+        self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
+    ) -> tuple[Hit, ...]:
+        """The sections of this shelf nearest to `query`, best first; `path` limits to documents whose scope has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One version of one file for a check to read."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check saw. `failed` holds (path, reason) for what it could not read: said in the review, never hidden."""
+
+    problems: tuple[Problem, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+class Check(Protocol):
+    """A deterministic analyser. It reads files one version at a time; what is new is decided by the core."""
+
+    name: str
+
+    def reads(self, path: str) -> bool:
+        """Whether files like this are its business."""
+
+    async def run(self, files: Sequence[Source]) -> Checked:
+        """Analyse; never raises for a file's content."""
+
+
+class Tool(Protocol):
+    """A function the model may call. Reads only, bound in code to the job's repository; errors are text for the model."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+    async def __call__(self, arguments: Mapping[str, Any]) -> str:
+        """The answer, bounded in size. Raises UserError for arguments that make no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none."""
+
+    value: Mapping[str, Any] | None
+    reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    retrieved: tuple[str, ...] = ()  # ids of standards that a search really returned
+
+
+class Model(Protocol):
+    """Reads a prompt, may call tools, answers in a schema."""
+
+    name: str
+    available: bool
+
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step) -> Answer:
+        """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice."""
+
+
+class Step(Protocol):
+    """Runs `work` at most once per job and journals its result as JSON; after a crash the journal answers.
+
+    Names are unique within a job. Several may run at once if they are started in a fixed order.
+    """
+
+    async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
+
+
+Handler = Callable[[Job, Step], Awaitable[str]]
+"""A use case as the engine sees it; the word it returns says how the job ended."""
+
+
+class Engine(Protocol):
+    """Runs jobs."""
+
+    async def submit(self, job: Job) -> bool:
+        """Take the job on; False if it is already known. On return it survives a power cut. Raises NotDurable."""

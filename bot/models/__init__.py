@@ -1,0 +1,1 @@
+"""Who reads the code: nobody (checks only), or a model behind an API."""

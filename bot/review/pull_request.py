@@ -1,0 +1,98 @@
+"""The thing under review, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+@dataclass(frozen=True, slots=True)
+class PullRef:
+    """A pull request's address: octo/repo#12. `repo_id` names the repository even after a rename."""
+
+    repo: str
+    number: int
+    repo_id: int = 0
+    installation: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.repo}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """One pull request at one head commit. `base_sha` is the merge base: what the diff was made against.
+
+    `base_tip` is the tip of the base branch: standards and configuration are read there.
+    """
+
+    ref: PullRef
+    title: str
+    body: str
+    author: str
+    base_ref: str
+    base_tip: str
+    base_sha: str
+    head_sha: str
+    author_id: int = 0
+    author_association: str = "NONE"
+    author_is_bot: bool = False
+    head_repo: str | None = None
+    private: bool = True
+    draft: bool = False
+    closed: bool = False
+    merged: bool = False
+    locked: bool = False
+    archived: bool = False
+    labels: tuple[str, ...] = ()
+    url: str = ""
+
+    @property
+    def from_fork(self) -> bool:
+        """Whether the head lives in another repository, or in a fork that is gone."""
+        return self.head_repo != self.ref.repo
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue of the same repository that the pull request refers to."""
+
+    repo: str
+    number: int
+    title: str
+    body: str
+    state: str = "open"
+    author: str = ""
+    labels: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
+
+
+class Permission(IntEnum):
+    """What a person may do in the repository, in GitHub's `role_name` words, ordered."""
+
+    NONE = 0
+    READ = 1
+    TRIAGE = 2
+    WRITE = 3
+    MAINTAIN = 4
+    ADMIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A review, an inline comment or a conversation comment that is already on the pull request."""
+
+    id: int
+    kind: str  # "review" | "inline" | "comment"
+    author_id: int
+    author: str
+    body: str
+    by_us: bool
+    by_bot: bool = False
+    path: str | None = None
+    line: int | None = None
+    side: str | None = None
+    commit: str = ""
+    in_reply_to: int | None = None
+    url: str = ""
+    state: str = ""

@@ -1,0 +1,1 @@
+"""A GitHub to play with: it enforces GitHub's own rules over a real git repository."""

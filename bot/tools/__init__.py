@@ -1,0 +1,1 @@
+"""Functions the model may call, one a file. All of them only read."""
