@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return TypeAdapter(cast("type[Any]", kind))
 
 
 def to_json(value: T, kind: type[T]) -> Any:  # noqa: ANN401 - JSON has no better name
