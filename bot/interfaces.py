@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from bot.job import Job
+from bot.job import Job, Routed
 from bot.review.comment import CheckRun, ReviewPost
 from bot.review.diff import Diff
 from bot.review.problem import Problem
@@ -163,12 +163,23 @@ class Step(Protocol):
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
 
 
-Handler = Callable[[Job, Step], Awaitable[str]]
-"""A use case as the engine sees it; the word it returns says how the job ended."""
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The use cases as an engine sees them. The word a handler returns says how the job ended.
+
+    `route` decides where a job goes; `review` and `answer` do the work; `abandon` says on the pull request that a run
+    was superseded or stopped; `fail` says that it failed, and why. All may be run again after a crash.
+    """
+
+    route: Callable[[Job, Step], Awaitable[Routed]]
+    review: Callable[[Job, Step], Awaitable[str]]
+    answer: Callable[[Job, Step], Awaitable[str]]
+    abandon: Callable[[Job, str, Step], Awaitable[str]]
+    fail: Callable[[Job, str, Step], Awaitable[str]]
 
 
 class Engine(Protocol):
-    """Runs jobs."""
+    """Runs jobs: first `route`, then what it decided."""
 
     async def submit(self, job: Job) -> bool:
         """Take the job on; False if it is already known. On return it survives a power cut. Raises NotDurable."""

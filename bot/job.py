@@ -50,3 +50,25 @@ class Skip:
     """Nothing to do for this delivery, and why."""
 
     reason: str
+
+
+class Route(StrEnum):
+    """Where a job goes once the world was asked."""
+
+    NOTHING = "nothing"
+    REVIEW = "review"
+    ANSWER = "answer"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What to do with a job: review `head`, answer, stop running work on the pull request, or nothing, and why.
+
+    A head that is being reviewed or was reviewed is not reviewed again unless `forced`.
+    """
+
+    route: Route
+    head: str = ""
+    forced: bool = False
+    reason: str = ""

@@ -21,9 +21,9 @@ class PullRef:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """One pull request at one head commit. `base_sha` is the merge base: what the diff was made against.
+    """One pull request at one head commit.
 
-    `base_tip` is the tip of the base branch: standards and configuration are read there.
+    `base_sha` is a commit of the base branch: standards and configuration are read there, never at the head.
     """
 
     ref: PullRef
@@ -31,7 +31,6 @@ class PullRequest:
     body: str
     author: str
     base_ref: str
-    base_tip: str
     base_sha: str
     head_sha: str
     author_id: int = 0
