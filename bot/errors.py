@@ -6,6 +6,7 @@ AssistantError
 ├── BadDelivery             the front door refuses a request
 │   ├── SignatureMismatch       401: missing, malformed or wrong signature
 │   ├── DeliveryTooLarge        413: over 25 MB
+│   ├── UnsupportedDelivery     415: signed, but not sent as JSON
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
 ├── NotDurable              503: the job could not be stored now; the sender may try again
 ├── Superseded              the pull request moved on: stop quietly, say nothing
@@ -50,6 +51,12 @@ class DeliveryTooLarge(BadDelivery):
     """The body is over GitHub's own cap of 25 MB."""
 
     status = 413
+
+
+class UnsupportedDelivery(BadDelivery):
+    """The webhook is set to another content type than application/json."""
+
+    status = 415
 
 
 class MalformedDelivery(BadDelivery):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.review.command import first_line
 from bot.review.pull_request import PullRef
+from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, Payload, Pull
 
 
 class Trigger(StrEnum):
@@ -15,6 +18,7 @@ class Trigger(StrEnum):
     PUSHED = "pushed"
     READY = "ready"
     LABEL = "label"
+    UNLABEL = "unlabel"
     COMMAND = "command"
     REPLY = "reply"
     RERUN = "rerun"
@@ -72,3 +76,124 @@ class Routed:
     head: str = ""
     forced: bool = False
     reason: str = ""
+
+
+_REVIEWS = {
+    "opened": Trigger.OPENED,
+    "reopened": Trigger.OPENED,
+    "ready_for_review": Trigger.READY,
+    "synchronize": Trigger.PUSHED,
+    "labeled": Trigger.LABEL,
+    "unlabeled": Trigger.UNLABEL,
+    "closed": Trigger.CLOSED,
+    "converted_to_draft": Trigger.CLOSED,
+}
+_OWN_CHECK = re.compile(r"review/(\d+)/(\d+)/")
+
+
+def decide(delivery: Delivery) -> Job | Skip:
+    """Whether a delivery is work, from the delivery alone. Whether its sender may ask is decided by the router."""
+    payload, where = delivery.payload, f"{delivery.event}.{delivery.payload.action}".rstrip(".")
+    if delivery.event == "ping":
+        return Skip("ping: the webhook works")
+    if delivery.event not in EVENTS:
+        return Skip(f"no use for the event {delivery.event}")
+    if payload.installation is None or payload.repository is None:
+        return Skip("not sent for an installation on a repository")
+    work = _work(delivery)
+    if work is None:
+        return Skip(f"no use for {where}")
+    if isinstance(work, Skip):
+        return work
+    ref = PullRef(payload.repository.full_name, work.number, payload.repository.id, payload.installation.id)
+    sender = payload.sender or Account(login="")
+    return Job(
+        id=delivery.id,
+        pull=ref,
+        trigger=work.trigger,
+        head_sha=work.head,
+        actor=sender.login,
+        actor_id=sender.id,
+        actor_is_bot=sender.type == "Bot",
+        actor_association=work.association,
+        text=work.text,
+        comment=work.comment,
+        thread=work.thread,
+        in_reply_to=work.in_reply_to,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The part of a job that depends on the event."""
+
+    trigger: Trigger
+    number: int
+    head: str = ""
+    text: str = ""
+    comment: int = 0
+    thread: str = ""
+    in_reply_to: int = 0
+    association: str = "NONE"
+
+
+def _work(delivery: Delivery) -> _Work | Skip | None:
+    payload = delivery.payload
+    match delivery.event:
+        case "pull_request" if payload.pull_request:
+            return _pull(payload, payload.pull_request)
+        case "issue_comment" if payload.issue and payload.comment:
+            if payload.issue.pull_request is None:
+                return Skip("a comment on an issue, not on a pull request")
+            return _comment(payload, payload.comment, payload.issue.number, "comment")
+        case "pull_request_review_comment" if payload.pull_request and payload.comment:
+            return _comment(payload, payload.comment, payload.pull_request.number, "inline")
+        case "pull_request_review" if payload.pull_request and payload.review and payload.action == "submitted":
+            review = payload.review
+            comment = Comment(
+                id=review.id, body=review.body, user=review.user, author_association=review.author_association
+            )
+            return _comment(payload, comment, payload.pull_request.number, "review")
+        case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
+            return _check(payload, payload.check_run)
+    return None
+
+
+def _pull(payload: Payload, pull: Pull) -> _Work | None:
+    trigger = _REVIEWS.get(payload.action)
+    if payload.action == "edited" and payload.changes and payload.changes.base:
+        trigger = Trigger.PUSHED  # another base branch is another diff
+    if trigger is None:
+        return None
+    return _Work(trigger, pull.number, pull.head.sha, text=payload.label.name if payload.label else "")
+
+
+def _comment(payload: Payload, comment: Comment, number: int, thread: str) -> _Work | Skip | None:
+    if payload.action not in {"created", "edited", "submitted"}:
+        return None
+    body = comment.body or ""
+    line = first_line(body)
+    if line is None:
+        return Skip("no command on the first line")
+    if payload.action == "edited":
+        before = payload.changes.body.get("from") if payload.changes and payload.changes.body else None
+        by_author = comment.user is not None and payload.sender is not None and comment.user.id == payload.sender.id
+        if not isinstance(before, str) or not by_author or first_line(before) == line:
+            return Skip("an edit that brings no new command of its author")
+    return _Work(
+        Trigger.COMMAND,
+        number,
+        text=line,
+        comment=comment.id,
+        thread=thread,
+        in_reply_to=comment.in_reply_to_id or 0,
+        association=comment.author_association,
+    )
+
+
+def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:
+    ours = _OWN_CHECK.match(run.external_id or "")
+    if ours is None or payload.repository is None or int(ours[1]) != payload.repository.id:
+        return Skip("not a check run of ours")
+    text = payload.requested_action.identifier if payload.requested_action else ""
+    return _Work(Trigger.RERUN, int(ours[2]), run.head_sha, text=text)

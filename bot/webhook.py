@@ -1,0 +1,223 @@
+"""Bytes -> Delivery: nothing is parsed before its signature is checked.
+
+https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bot.errors import MalformedDelivery, SignatureMismatch, UnsupportedDelivery
+
+LIMIT = 25 * 1024 * 1024
+"""GitHub's own cap on a payload, in bytes."""
+
+EVENTS = frozenset({
+    "check_run",
+    "issue_comment",
+    "merge_group",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+})  # fmt: skip
+"""The events we look into; of all others only the envelope is read."""
+
+_SIGNATURE = re.compile(rb"sha256=([0-9a-f]{64})")
+_EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class _Part(BaseModel):
+    """A part of a payload: only what we read, so that whatever GitHub adds cannot break us."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Account(_Part):
+    """A person, a bot or an organisation."""
+
+    login: str
+    id: int = 0
+    type: str = "User"
+
+
+class Repository(_Part):
+    """The repository a delivery speaks of."""
+
+    id: int
+    full_name: str
+
+
+class Installation(_Part):
+    """The App's installation that received the event."""
+
+    id: int
+
+
+class Head(_Part):
+    """One end of a pull request."""
+
+    sha: str = ""
+
+
+class Pull(_Part):
+    """A pull request as an event carries it."""
+
+    number: int
+    head: Head = Head()
+
+
+class Issue(_Part):
+    """An issue; one with `pull_request` is a pull request's conversation."""
+
+    number: int
+    pull_request: Mapping[str, object] | None = None
+
+
+class Comment(_Part):
+    """A comment in the conversation or in a thread."""
+
+    id: int
+    body: str | None = None
+    user: Account | None = None
+    author_association: str = "NONE"
+    in_reply_to_id: int | None = None
+
+
+class SubmittedReview(_Part):
+    """A submitted review; its body may hold a command."""
+
+    id: int
+    body: str | None = None
+    user: Account | None = None
+    author_association: str = "NONE"
+
+
+class Label(_Part):
+    """The label that was put on or taken off."""
+
+    name: str
+
+
+class CheckPull(_Part):
+    """A pull request that a check run belongs to; GitHub lists none for forks."""
+
+    number: int
+
+
+class CheckRunEvent(_Part):
+    """The check run somebody wants again. Our own `external_id` names the pull request."""
+
+    id: int
+    head_sha: str = ""
+    external_id: str | None = None
+    pull_requests: tuple[CheckPull, ...] = ()
+
+
+class RequestedAction(_Part):
+    """The button that was pressed."""
+
+    identifier: str
+
+
+class Changes(_Part):
+    """What an `edited` event changed."""
+
+    body: Mapping[str, object] | None = None
+    base: Mapping[str, object] | None = None
+
+
+class MergeGroup(_Part):
+    """A merge queue's candidate commit."""
+
+    head_sha: str = ""
+
+
+class Envelope(_Part):
+    """What every event has in common."""
+
+    action: str = ""
+    repository: Repository | None = None
+    installation: Installation | None = None
+    sender: Account | None = None
+
+
+class Payload(Envelope):
+    """What we read of the events we subscribe to."""
+
+    pull_request: Pull | None = None
+    issue: Issue | None = None
+    comment: Comment | None = None
+    review: SubmittedReview | None = None
+    label: Label | None = None
+    check_run: CheckRunEvent | None = None
+    requested_action: RequestedAction | None = None
+    changes: Changes | None = None
+    merge_group: MergeGroup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One verified webhook. `target` is the hook's installation target, `guid` GitHub's X-GitHub-Delivery.
+
+    The GUID names an event, not a delivery: two Apps get the same one, and a redelivery keeps it. Hence `id` has both.
+    """
+
+    target: str
+    guid: str
+    event: str
+    payload: Payload
+
+    @property
+    def id(self) -> str:
+        """What the same delivery has in common with itself, and with nothing else."""
+        return f"delivery/{self.target or '0'}/{self.guid.lower()}"
+
+
+def verify(signature: bytes | None, body: bytes, secrets: Iterable[bytes]) -> None:
+    """Raise SignatureMismatch unless `signature` is the HMAC-SHA256 of `body` under one of `secrets`.
+
+    Bytes are compared, in constant time; several secrets may be valid while one is being rotated. SHA-1 is never
+    accepted.
+    """
+    match = _SIGNATURE.fullmatch(signature or b"")
+    if match is None:
+        raise SignatureMismatch("X-Hub-Signature-256 is missing or malformed")
+    expected = [hmac.new(secret, body, hashlib.sha256).hexdigest().encode() for secret in secrets if secret]
+    if not any([hmac.compare_digest(match[1], digest) for digest in expected]):  # noqa: C419 - no early exit: constant time
+        raise SignatureMismatch("X-Hub-Signature-256 does not match; if a proxy rewrites the body, let it pass bytes")
+
+
+def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
+    """A verified body and its headers (lower-case names) as a Delivery. Raises MalformedDelivery."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedDelivery("set the webhook's content type to application/json")
+    event, guid = headers.get("x-github-event", ""), headers.get("x-github-delivery", "")
+    if not _EVENT.fullmatch(event):
+        raise MalformedDelivery("X-GitHub-Event is missing or malformed")
+    if not _GUID.fullmatch(guid):
+        raise MalformedDelivery("X-GitHub-Delivery is not a GUID")
+    target = headers.get("x-github-hook-installation-target-id", "")
+    if target and not target.isdecimal():
+        raise MalformedDelivery("X-GitHub-Hook-Installation-Target-ID is not a number")
+    try:
+        payload = _read(event, body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise MalformedDelivery(f"the payload is not what GitHub sends: {where or 'body'}: {first['msg']}") from error
+    return Delivery(target, guid, event, payload)
+
+
+def _read(event: str, body: bytes) -> Payload:
+    if event in EVENTS:
+        return Payload.model_validate_json(body)
+    return Payload.model_construct(**dict(Envelope.model_validate_json(body)))
