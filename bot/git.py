@@ -1,0 +1,379 @@
+"""Git, hardened: no hooks, no configuration but ours, no network, no checkout. The only place that runs git.
+
+Reading verbs serve the local host; the few writing verbs build the repositories of the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from bot.errors import NotFound, Refused, Retryable, TooLarge, UserError
+
+MEGABYTE = 1024 * 1024
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+NO_OBJECT = "0" * 40
+
+ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "GIT_ALLOW_PROTOCOL": "",  # nothing is ever fetched
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_AUTHOR_NAME": "sandbox",
+    "GIT_AUTHOR_EMAIL": "sandbox@localhost",
+    "GIT_COMMITTER_NAME": "sandbox",
+    "GIT_COMMITTER_EMAIL": "sandbox@localhost",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+}
+# A repository's own .git/config is a stranger's file too: whatever could run a program or bend the output is set here.
+CONFIGURATION = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.quotePath=true",
+    "core.commitGraph=false",
+    "core.pager=cat",
+    "diff.external=",
+    "diff.suppressBlankEmpty=false",
+    "diff.orderFile=/dev/null",
+    "diff.ignoreSubmodules=none",
+    "log.showSignature=false",
+    "gc.auto=0",
+    "protocol.allow=never",
+)
+COMPARE = (
+    "--find-renames",
+    "--diff-algorithm=myers",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--no-relative",
+    "--no-abbrev",
+    "--submodule=short",
+)
+PATCH = (
+    "--full-index",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file in a commit's tree. `mode` is git's ("100644", "120000" a link, "160000" a submodule); `size` in bytes."""
+
+    path: str
+    blob: str
+    size: int
+    mode: str = "100644"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A changed file: git's status letter, the object ids of both sides, and the lines added and deleted.
+
+    `status` is one of A D M R C T. For binary files the counts are None. A side that is not there has NO_OBJECT.
+    """
+
+    status: str
+    path: str
+    previous_path: str | None
+    old_blob: str
+    new_blob: str
+    old_mode: str
+    new_mode: str
+    additions: int | None
+    deletions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A commit: who wrote it, when (seconds since 1970), and its whole message."""
+
+    sha: str
+    parents: tuple[str, ...]
+    author: str
+    email: str
+    time: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """The repository at `directory`, bare or not. Each command may take `seconds` and answer with `limit` bytes.
+
+    Raises Refused when git says no, TooLarge and Retryable over the bounds, UserError where there is no repository.
+    """
+
+    directory: Path
+    seconds: float = 60.0
+    limit: int = 64 * MEGABYTE
+
+    async def resolve(self, revision: str) -> str:
+        """The commit that a branch, tag or other revision names. Raises NotFound."""
+        if revision.startswith("-") or not revision or "\0" in revision:
+            raise NotFound(f"{revision!r} is not a revision")
+        code, out, error = await self._git(
+            ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        )
+        if code:
+            _explain(error)
+            raise NotFound(f"{revision} names no commit here")
+        return out.decode().strip()
+
+    async def merge_base(self, one: str, other: str) -> str:
+        """The commit at which two histories part. Raises NotFound if they have nothing in common."""
+        code, out, error = await self._git(("merge-base", _revision(one), _revision(other)))
+        if code:
+            _explain(error)
+            raise NotFound(f"{one} and {other} have no common ancestor")
+        return out.decode().strip()
+
+    async def diff(self, base: str, head: str, *, paths: Sequence[str] = ()) -> bytes:
+        """The patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
+        return await self._run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--", *paths))
+
+    async def changes(self, base: str, head: str) -> list[Change]:
+        """The changed files between two commits, in the order of the patch that `diff` prints."""
+        out = await self._run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
+        return _changes(out)
+
+    async def tree(self, commit: str) -> list[TreeEntry]:
+        """Every file of a commit or tree; submodules are listed with size 0."""
+        out = await self._run(("ls-tree", "-r", "-z", "-l", "--full-tree", _revision(commit)))
+        return [_tree_entry(record) for record in out.split(b"\0") if record]
+
+    async def blob(self, sha: str) -> bytes:
+        """A file's content by object id. Raises NotFound, and TooLarge over `limit`."""
+        code, out, error = await self._git(("cat-file", "blob", _revision(sha)))
+        if code:
+            _explain(error)
+            raise NotFound(f"{sha} is not a blob here")
+        return out
+
+    async def log(self, base: str, head: str) -> list[LogEntry]:
+        """The commits of `head` that `base` does not have, oldest first."""
+        out = await self._run(
+            (
+                "log",
+                "-z",
+                "--reverse",
+                "--topo-order",
+                "--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%B",
+                _revision(head),
+                f"^{_revision(base)}",
+                "--",
+            )
+        )
+        fields = out.decode(errors="replace").split("\0")
+        return [_log_entry(fields[at : at + 6]) for at in range(0, len(fields) - 5, 6)]
+
+    async def root(self) -> Path:
+        """The top of the working tree, or the repository itself where there is none."""
+        code, out, _ = await self._git(("rev-parse", "--show-toplevel"))
+        if code:
+            out = await self._run(("rev-parse", "--absolute-git-dir"))
+        return Path(out.decode().rstrip("\n"))
+
+    async def init_bare(self) -> None:
+        """Make an empty bare repository at `directory`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        await self._run(("init", "--bare", "--quiet", "--template=", "--initial-branch=main"))
+
+    async def borrow(self, other: Git) -> None:
+        """See every object of `other` without copying it, as git's alternates do."""
+        out = await other._run(
+            ("rev-parse", "--path-format=absolute", "--git-path", "objects", "--git-path", "shallow")
+        )
+        objects, shallow = out.decode().splitlines()
+        (self.directory / "objects" / "info").mkdir(parents=True, exist_ok=True)
+        (self.directory / "objects" / "info" / "alternates").write_text(objects + "\n")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(shallow, self.directory / "shallow")
+
+    async def point(self, ref: str, commit: str) -> None:
+        """Let `ref` name `commit`, whatever it named before."""
+        await self._run(("update-ref", _revision(ref), _revision(commit)))
+
+    async def commit(
+        self, ref: str, files: Mapping[str, bytes | None], message: str, *, parent: str | None = None, time: int = 0
+    ) -> str:
+        """Commit `files` (None deletes) on top of `parent` and let `ref` name it; the new commit's id. One process."""
+        stream = _stream(_revision(ref), files, message, parent, time)
+        out = await self._run(("fast-import", "--quiet", "--force", "--done"), stream)
+        return out.decode().strip()
+
+    async def commit_tree(self, tree: str, parents: Sequence[str], message: str, *, time: int = 0) -> str:
+        """A commit of a tree that exists, named by no ref yet."""
+        links = [part for parent in parents for part in ("-p", _revision(parent))]
+        out = await self._run(("commit-tree", _revision(tree), *links), message.encode(), date=f"@{time} +0000")
+        return out.decode().strip()
+
+    async def merge(self, ours: str, theirs: str) -> str:
+        """The tree of a merge of two commits (git 2.38 or newer). Raises Refused on a conflict."""
+        code, out, error = await self._git(("merge-tree", "--write-tree", _revision(ours), _revision(theirs)))
+        if code == 1:
+            raise Refused(f"{ours} and {theirs} conflict")
+        if code:
+            _refuse("merge-tree", error)
+        return out.decode().split("\n", 1)[0]
+
+    async def _run(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> bytes:
+        code, out, error = await self._git(arguments, stdin, date=date)
+        if code:
+            _refuse(arguments[0], error)
+        return out
+
+    async def _git(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> tuple[int, bytes, bytes]:
+        options = [part for setting in CONFIGURATION for part in ("-c", setting)]
+        environment = ENVIRONMENT | ({"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else {})
+        if any("\0" in argument for argument in arguments):
+            raise Refused("a NUL cannot be part of a git command")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                shutil.which("git") or "git",
+                "--no-pager",
+                *options,
+                *arguments,
+                cwd=self.directory,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"cannot run git in {self.directory}: {error.strerror}") from error
+        try:
+            async with asyncio.timeout(self.seconds):
+                out, problem = await self._exchange(process, stdin)
+                return await process.wait(), out, problem
+        except TimeoutError as error:
+            raise Retryable(f"git {arguments[0]} took longer than {self.seconds:g} s") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _exchange(self, process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, bytes]:
+        _, out, error = await asyncio.gather(
+            _feed(process.stdin, stdin), _drain(process.stdout, self.limit), _drain(process.stderr, MEGABYTE)
+        )
+        return out, error
+
+
+async def _feed(pipe: asyncio.StreamWriter | None, data: bytes) -> None:
+    if pipe is None:
+        return
+    try:
+        pipe.write(data)
+        await pipe.drain()
+        pipe.close()
+        await pipe.wait_closed()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # git stopped reading; its exit code says why
+
+
+async def _drain(pipe: asyncio.StreamReader | None, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while pipe and (part := await pipe.read(MEGABYTE)):
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"git answered with more than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _revision(text: str) -> str:
+    if text.startswith("-") or not text:
+        raise Refused(f"{text!r} is not a revision")
+    return text
+
+
+def _explain(stderr: bytes) -> None:
+    if b"not a git repository" in stderr:
+        raise UserError("there is no git repository here")
+    if b"dubious ownership" in stderr:
+        raise UserError("the repository belongs to somebody else; git refuses to read it")
+
+
+def _refuse(verb: str, stderr: bytes) -> NoReturn:
+    _explain(stderr)
+    raise Refused(f"git {verb}: {stderr.decode(errors='replace').strip()[:500] or 'failed'}")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
+def _tree_entry(record: bytes) -> TreeEntry:
+    meta, path = record.split(b"\t", 1)
+    mode, _, sha, size = meta.decode().split()
+    return TreeEntry(_text(path), sha, 0 if size == "-" else int(size), mode)
+
+
+def _log_entry(fields: list[str]) -> LogEntry:
+    sha, parents, author, email, time, message = fields
+    return LogEntry(sha.strip(), tuple(parents.split()), author, email, int(time), message.rstrip("\n"))
+
+
+def _changes(out: bytes) -> list[Change]:
+    tokens = iter(out.split(b"\0"))
+    raw: list[tuple[list[str], str | None, str]] = []
+    counts: dict[str, tuple[int | None, int | None]] = {}
+    for token in tokens:
+        if token.startswith(b":"):
+            meta = token[1:].decode().split()
+            first = _text(next(tokens))
+            raw.append((meta, first, _text(next(tokens))) if meta[4][0] in "RC" else (meta, None, first))
+        elif token:
+            added, deleted, path = token.split(b"\t", 2)
+            if not path:
+                next(tokens)
+                path = next(tokens)
+            counts[_text(path)] = (_count(added), _count(deleted))
+    return [
+        Change(meta[4][0], path, previous, meta[2], meta[3], meta[0], meta[1], *counts.get(path, (0, 0)))
+        for meta, previous, path in raw
+    ]
+
+
+def _count(number: bytes) -> int | None:
+    return None if number == b"-" else int(number)
+
+
+def _stream(ref: str, files: Mapping[str, bytes | None], message: str, parent: str | None, time: int) -> bytes:
+    """A fast-import stream of one commit, asking for its id. See git-fast-import(1)."""
+    text = message.encode()
+    parts = [
+        f"commit {ref}\nmark :1\ncommitter sandbox <sandbox@localhost> {time} +0000\n".encode(),
+        b"data %d\n%s\n" % (len(text), text),
+        f"from {_revision(parent)}\n".encode() if parent else b"",
+    ]
+    for path, content in files.items():
+        name = _quoted(path)
+        if content is None:
+            parts.append(b"D " + name + b"\n")
+        else:
+            parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (name, len(content), content))
+    return b"".join([*parts, b"\nget-mark :1\ndone\n"])
+
+
+def _quoted(path: str) -> bytes:
+    raw = path.encode(errors="surrogateescape")
+    escaped = raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    return b'"' + escaped + b'"'
