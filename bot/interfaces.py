@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bot.job import Job, Routed
-from bot.review.comment import CheckRun, ReviewPost
 from bot.review.diff import Diff
+from bot.review.post import CheckRun, ReviewPost
 from bot.review.problem import Problem
 from bot.review.prompt import Prompt
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said

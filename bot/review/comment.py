@@ -1,62 +1,113 @@
-"""Finding, Review -> Markdown: every word we post on GitHub, and the signed hidden marker."""
+"""Finding, Review -> Markdown: the words of a review. The check run's are in report.py, answers to people in reply.py."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from enum import StrEnum
+from urllib.parse import quote
+
+from bot.review.anchor import Place
+from bot.review.coverage import State
+from bot.review.finding import Draft, Finding, Severity
+from bot.review.post import Comment
+from bot.review.sanitize import clean, plain, visible
+from bot.review.standard import Standard
+from bot.review.suggestion import fence
+from bot.review.triage import Review
+
+
+_ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
+_WORD = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
+CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-file effects were not reviewed."
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
-    """One inline comment, in the fields of GitHub's create-review call. `line` None: a comment on the whole file."""
+class Address:
+    """Where links lead: the repository's page and the commit at which its standards were read."""
 
-    path: str
-    body: str
-    line: int | None = None
-    side: str = "RIGHT"
-    start_line: int | None = None
-    start_side: str | None = None
+    repo_url: str = ""
+    standards_commit: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class ReviewPost:
-    """What is posted as one review. `key` is the signed marker its body carries; it names the review once and for all."""
-
-    key: str
-    commit: str
-    body: str
-    comments: tuple[Comment, ...] = ()
+    def standard(self, standard: Standard) -> str:
+        """A permalink to the section's own lines, or its path and lines where there is no page."""
+        lines = f"L{standard.start}-L{standard.end}"
+        if not self.repo_url:
+            return f"{standard.document}:{standard.start}"
+        return f"{self.repo_url}/blob/{self.standards_commit}/{quote(standard.document)}?plain=1#{lines}"
 
 
-class Conclusion(StrEnum):
-    """The conclusions of a check run that we use. Never SUCCESS for what was not reviewed."""
-
-    SUCCESS = "success"
-    NEUTRAL = "neutral"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """A line in the check run's list: for findings that the review itself does not carry inline."""
-
-    path: str
-    start: int
-    end: int
-    level: str  # notice | warning | failure
-    title: str
-    message: str
+def inline(finding: Finding, address: Address, mark: str) -> Comment:
+    """The comment for a finding whose anchor is inline or on a file."""
+    place = finding.anchor
+    many = place.start is not None and place.start != place.line
+    return Comment(
+        path=place.path,
+        body=body(finding, address, mark),
+        line=place.line,
+        side=place.side.value,
+        start_line=place.start if many else None,
+        start_side=place.side.value if many else None,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRun:
-    """A check run as it should look now. `status` is queued, in_progress or completed."""
+def body(finding: Finding, address: Address, mark: str = "") -> str:
+    """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
+    draft = finding.draft
+    parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", clean(draft.why)]
+    parts += [_cite(standard, address, draft.standard_quote) for standard in finding.standards[:2]]
+    if finding.suggestion is not None:
+        parts.append(fence(finding.suggestion, "suggestion"))
+    parts.append(_source(draft))
+    return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
 
-    key: str
-    status: str
-    title: str
-    summary: str
-    text: str = ""
-    conclusion: Conclusion | None = None
-    annotations: tuple[Annotation, ...] = ()
-    actions: tuple[tuple[str, str, str], ...] = ()  # (label, description, identifier)
+
+def _cite(standard: Standard, address: Address, words: str) -> str:
+    link = address.standard(standard)
+    title = plain(f"{standard.document} > {standard.title}", 160)
+    where = f"[{title}]({link})" if link.startswith("http") else f"{title} ({code(link)})"
+    quoted = "\n".join(f"> > {line}" for line in words.splitlines()) if words else ""
+    return f"> 📖 {where}" + (f"\n{quoted}" if quoted else "")
+
+
+def _source(draft: Draft) -> str:
+    rule = f"[{code(draft.rule)}]({draft.rule_url})" if draft.rule and draft.rule_url else code(draft.rule)
+    return f"<sub>{plain(draft.source, 60)}{' · ' + rule if draft.rule else ''} · {draft.category.value}</sub>"
+
+
+def review_body(review: Review, address: Address, mark: str) -> str:
+    """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full."""
+    lines = [f"{_count(review)}. {_reach(review)}"]
+    if not review.model:
+        lines.append(CHECKS_ONLY)
+    loose = [finding for finding in review.findings if finding.anchor.place is Place.SUMMARY]
+    lines += [f"**{code(finding.anchor.path)}** {body(finding, address)}" for finding in loose]
+    return "\n\n".join([*lines, mark])
+
+
+def _count(review: Review) -> str:
+    counts = review.by_severity
+    words = [
+        f"{counts[level]} {_plural(_WORD[level].lower(), counts[level])}" for level in sorted(counts, reverse=True)
+    ]
+    more = f"; {len(review.listed)} of them only in the check run" if review.listed else ""
+    return f"**{', '.join(words)}**{more}" if words else "**Nothing to say**"
+
+
+def _reach(review: Review) -> str:
+    rows = review.coverage.files
+    seen = sum(row.state is State.REVIEWED for row in rows)
+    return f"{seen} of {len(rows)} {_plural('file', len(rows))} reviewed; what was not, and why, is in the check run."
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def code(text: str) -> str:
+    """A stranger's string as an inline code span that nothing can break out of."""
+    flat = " ".join(visible(text).split()).replace("|", "\\|")
+    if not flat:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
+    ticks = "`" * (longest + 1)
+    return f"{ticks} {flat} {ticks}" if longest else f"`{flat}`"
