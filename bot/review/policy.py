@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PATH = ".github/assistant.yml"
 LABEL = "assistant:review"
+LARGEST = 64_000
+"""Characters of the file."""
 
 
 class _Section(BaseModel):
@@ -77,3 +83,100 @@ class Policy(_Section):
     tone: str = Field("", max_length=200, description="Tone of voice for the model, for example: friendly.")
     minimum_permission: Literal["triage", "write"] = Field("write", description="Who may command the assistant.")
     budgets: Budgets = Field(default=Budgets(), description="Bounds of one review.")
+
+
+Place = tuple[int, int]
+"""A line and a column, both 1-based."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in the file: where, what, and what holds instead."""
+
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{PATH}:{self.line}:{self.column}: {self.text}"
+
+
+def parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
+    """The policy a file asks for. Never raises: what is wrong is reported and its default holds."""
+    if len(text) > LARGEST:
+        return Policy(), (Problem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            return Policy(), (Problem(1, 1, "aliases (*name) are not supported; the defaults hold"),)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line, column = (error.problem_mark.line + 1, error.problem_mark.column + 1) if error.problem_mark else (1, 1)
+        return Policy(), (Problem(line, column, f"not YAML: {error.problem}; the defaults hold"),)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return Policy(), (Problem(1, 1, f"not YAML: {type(error).__name__}; the defaults hold"),)
+    if node is None:
+        return Policy(), ()
+    if not isinstance(value, dict):
+        return Policy(), (Problem(1, 1, "not a mapping of keys to values; the defaults hold"),)
+    return _validated(value, dict(_places(node, ())))
+
+
+def _validated(value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]) -> tuple[Policy, tuple[Problem, ...]]:
+    """Validate, and at each error take the key at fault out and try again: the rest of the file still counts."""
+    problems: list[Problem] = []
+    while True:
+        try:
+            return Policy.model_validate(value), tuple(sorted(problems, key=lambda one: (one.line, one.column)))
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+        for one in found:
+            where = tuple(one["loc"])
+            line, column = next(places[where[:n]] for n in range(len(where), -1, -1) if where[:n] in places)
+            problems.append(Problem(line, column, _words(where, one["type"], one["msg"])))
+        for one in found:
+            _take_out(value, one["loc"])
+
+
+def _take_out(value: Any, where: Sequence[Any]) -> None:  # noqa: ANN401 - what YAML holds
+    """Remove the mapping key at `where`; an error inside a list removes the list."""
+    holder = value
+    for position, key in enumerate(where):
+        inner = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(inner, dict) or position == len(where) - 1:
+            if isinstance(holder, dict):
+                holder.pop(key, None)
+            return
+        holder = inner
+
+
+def _words(where: Sequence[Any], kind: str, message: str) -> str:
+    name = ".".join(str(part) for part in where)
+    if kind != "extra_forbidden":
+        return f"{name}: {message}; the default holds"
+    close = difflib.get_close_matches(str(where[-1]), _keys(where[:-1]), 1)
+    return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "; it is ignored")
+
+
+def _keys(where: Sequence[Any]) -> list[str]:
+    model: type[BaseModel] = Policy
+    for part in where:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)
+
+
+def _places(node: yaml.Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Place]]:
+    """Where each key stands: its path in the file -> line and column."""
+    if not path:
+        yield (), (1, 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, inner in node.value:
+            yield (*path, key.value), (key.start_mark.line + 1, key.start_mark.column + 1)
+            yield from _places(inner, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, inner in enumerate(node.value):
+            yield (*path, index), (inner.start_mark.line + 1, inner.start_mark.column + 1)
+            yield from _places(inner, (*path, index))

@@ -9,6 +9,7 @@ from bot.review.comment import CHECKS_ONLY, code
 from bot.review.coverage import Covered, State
 from bot.review.finding import Finding, Severity
 from bot.review.post import Annotation, CheckRun, Conclusion
+from bot.review.pull_request import PullRequest
 from bot.review.sanitize import plain
 from bot.review.triage import Review
 
@@ -20,6 +21,11 @@ ACTIONS = (
 _LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _MOST_ROWS = 300
 _MOST_DROPPED = 60
+
+
+def check_key(pull: PullRequest) -> str:
+    """The `external_id` of our check run at a head: it leads back to the pull request even from a fork."""
+    return f"review/{pull.ref.repo_id}/{pull.ref.number}/{pull.head_sha}"
 
 
 def waiting(key: str) -> CheckRun:

@@ -1,0 +1,120 @@
+"""FastAPI: the front door. It answers 202 only after the job is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from bot.errors import BadDelivery, DeliveryTooLarge, NotDurable
+from bot.interfaces import Engine
+from bot.job import Job, Skip, decide
+from bot.webhook import LIMIT, parse, verify
+
+log = structlog.get_logger()
+
+
+class Metrics:
+    """What Prometheus reads, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.deliveries = Counter(
+            "assistant_deliveries", "Deliveries at the front door, by outcome.", ["status"], registry=self.registry
+        )
+        self.acknowledged = Histogram(
+            "assistant_acknowledge_seconds",
+            "From the first byte read to the answer.",
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+
+
+def serve(
+    engine: Engine,
+    secrets: Sequence[bytes],
+    ready: Callable[[], Awaitable[dict[str, str]]],
+    stop: Callable[[], Awaitable[None]] | None = None,
+) -> FastAPI:
+    """The application. `ready` names what is not working (empty: all is well); `stop` runs at shutdown."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if stop is not None:
+            await stop()
+
+    http = FastAPI(title="review-assistant", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+
+    @http.post("/webhooks/github")
+    async def webhook(request: Request) -> JSONResponse:
+        begun = perf_counter()
+        status, content = await _receive(request, engine, secrets)
+        metrics.deliveries.labels(content["status"]).inc()
+        metrics.acknowledged.observe(perf_counter() - begun)
+        return JSONResponse(content, status)
+
+    @http.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @http.get("/readyz")
+    async def readyz() -> JSONResponse:
+        trouble = await ready()
+        return JSONResponse({"status": "unavailable" if trouble else "ok", **trouble}, 503 if trouble else 200)
+
+    @http.get("/metrics")
+    async def exposition() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return http
+
+
+async def _receive(request: Request, engine: Engine, secrets: Sequence[bytes]) -> tuple[int, dict[str, str]]:
+    """One delivery: an HTTP status and the answer's body."""
+    try:
+        body = await _body(request)
+        verify(_signature(request), body, secrets)
+        delivery = parse(request.headers, body)
+    except BadDelivery as error:
+        log.warning("delivery refused", status=error.status, reason=str(error))
+        return error.status, {"status": "refused", "delivery": "", "reason": str(error)}
+    decided = decide(delivery)
+    answer = {"delivery": delivery.guid, "reason": ""}
+    if isinstance(decided, Skip):
+        return 200 if delivery.event == "ping" else 202, {"status": "skipped", **answer, "reason": decided.reason}
+    return await _submit(decided, engine, answer)
+
+
+async def _submit(job: Job, engine: Engine, answer: dict[str, str]) -> tuple[int, dict[str, str]]:
+    try:
+        new = await engine.submit(job)
+    except NotDurable as error:
+        log.error("delivery not stored", job=job.id, reason=str(error))  # noqa: TRY400 - the reason is the whole story
+        return 503, {"status": "unavailable", **answer, "reason": "the job could not be stored; deliver it again"}
+    log.info("delivery accepted" if new else "delivery known", job=job.id, pull=str(job.pull), trigger=job.trigger)
+    return 202, {"status": "accepted" if new else "duplicate", **answer}
+
+
+async def _body(request: Request) -> bytes:
+    """The raw bytes, refused as soon as they are more than GitHub ever sends."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > LIMIT:  # noqa: PLR2004 - digits of a 64-bit number
+        raise DeliveryTooLarge("the body is over 25 MB")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LIMIT:
+            raise DeliveryTooLarge("the body is over 25 MB")
+    return bytes(body)
+
+
+def _signature(request: Request) -> bytes | None:
+    return next((value for name, value in request.headers.raw if name == b"x-hub-signature-256"), None)

@@ -1,0 +1,154 @@
+"""The operator's settings: environment, .env and secret files, read once and checked; they end at app.py."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """One field a variable; the name of the variable is the field's, in capitals."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    github_app_id: str = Field("", description="The App's id, or its client id.")
+    github_private_key: SecretStr = Field(SecretStr(""), description="PEM, with real or escaped newlines, or base64.")
+    github_private_key_file: Path | None = Field(None, description="A file that holds the private key.")
+    github_webhook_secret: SecretStr = Field(SecretStr(""), description="Comma-separated while rotating.")
+    github_api_url: str = Field("https://api.github.com", description="GHES: https://HOST/api/v3")
+
+    assistant_model_api: Literal["auto", "responses", "chat", "offline"] = Field(
+        "auto", description="auto: responses if there is a key, else offline (checks only)."
+    )
+    assistant_model: str = Field("gpt-6.2-sol", description="The model's name, as the server knows it.")
+    assistant_model_options: Mapping[str, object] = Field(
+        default_factory=dict, description="JSON passed on to a Chat Completions server: temperature, top_p, seed, …"
+    )
+    assistant_effort: Literal["low", "medium", "high", "xhigh"] = Field("medium", description="Reasoning effort.")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Without one, reviews are checks only.")
+    openai_base_url: str = Field("", description="Another server than OpenAI's.")
+    assistant_standards: Literal["folder", "vector_store"] = Field(
+        "folder", description="Where standards are searched: a local index, or OpenAI's file search."
+    )
+    assistant_passes: str = Field(
+        "correctness,security,standards", description="Model passes offered, comma-separated."
+    )
+
+    assistant_dollars_per_review: float = Field(1.0, ge=0, description="US dollars one review may cost.")
+    assistant_dollars_per_pull_day: float = Field(5.0, ge=0, description="US dollars per pull request and day.")
+    assistant_dollars_per_repository_day: float = Field(50.0, ge=0, description="US dollars per repository and day.")
+    assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
+    assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")
+
+    assistant_bots: str = Field("", description="Ids of accounts of bots that may command, comma-separated.")
+    assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
+    assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
+    assistant_unconfined_checks: bool = Field(
+        default=False, description="Run external checks even where the kernel cannot confine them."
+    )
+    assistant_data: Path = Field(Path("data"), description="Folder of the database, caches and indexes.")
+    database_url: str = Field("", description="Default: sqlite:///DATA/assistant.db; postgresql://… to scale out.")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field("", description="Where people reach this server.")
+
+    @classmethod
+    def read(cls, **overrides: object) -> Settings:
+        """Read and check the environment. Raises ConfigurationError that says which variable, and why."""
+        try:
+            settings = cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()]
+            raise ConfigurationError("; ".join(lines)) from error
+        return settings
+
+    @property
+    def database(self) -> str:
+        """The URL of the one database."""
+        return self.database_url or f"sqlite:///{self.assistant_data / 'assistant.db'}"
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """Every secret that is valid now."""
+        return tuple(word.encode() for word in _words(self.github_webhook_secret.get_secret_value()))
+
+    @property
+    def private_key(self) -> str:
+        """The App's private key as PEM text. Raises ConfigurationError when it is none."""
+        if self.github_private_key_file is not None:
+            try:
+                return _pem(self.github_private_key_file.read_text())
+            except OSError as error:
+                raise ConfigurationError(f"GITHUB_PRIVATE_KEY_FILE cannot be read: {error.strerror}") from error
+        return _pem(self.github_private_key.get_secret_value())
+
+    @property
+    def model_api(self) -> str:
+        """Which kind of model server is spoken to: responses, chat or offline."""
+        if self.assistant_model_api != "auto":
+            return self.assistant_model_api
+        return "responses" if self.openai_api_key.get_secret_value() else "offline"
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The model passes the operator offers."""
+        return tuple(_words(self.assistant_passes))
+
+    @property
+    def bots(self) -> frozenset[int]:
+        """Account ids of the bots that may command."""
+        return frozenset(int(word) for word in _words(self.assistant_bots) if word.isdecimal())
+
+    def require_app(self) -> Settings:
+        """These settings, or ConfigurationError naming what a server connected to GitHub still needs."""
+        missing = [
+            name
+            for name, present in {
+                "GITHUB_APP_ID": self.github_app_id,
+                "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_FILE": self.github_private_key.get_secret_value()
+                or self.github_private_key_file,
+                "GITHUB_WEBHOOK_SECRET": self.webhook_secrets,
+            }.items()
+            if not present
+        ]
+        if missing:
+            raise ConfigurationError(f"not set: {', '.join(missing)}. `assistant demo` needs none of them.")
+        if not self.private_key.startswith("-----BEGIN"):
+            raise ConfigurationError("GITHUB_PRIVATE_KEY is neither PEM nor base64 of PEM")
+        return self
+
+
+def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant."""
+    known = [name.upper() for name in Settings.model_fields]
+    found = []
+    for name in sorted(environment):
+        if name.startswith("ASSISTANT_") and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return tuple(found)
+
+
+def _words(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _pem(text: str) -> str:
+    """PEM from PEM, from PEM with escaped newlines, or from base64 of either."""
+    text = text.strip().replace("\\n", "\n")
+    if text.startswith("-----BEGIN"):
+        return text
+    try:
+        return base64.b64decode(text, validate=True).decode().strip().replace("\\n", "\n")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return text
