@@ -114,7 +114,9 @@ class Checked:
 class Check(Protocol):
     """A deterministic analyser. It reads files one version at a time; what is new is decided by the core."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Names it in coverage, policy and findings."""
 
     def reads(self, path: str) -> bool:
         """Whether files like this are its business."""
@@ -126,9 +128,17 @@ class Check(Protocol):
 class Tool(Protocol):
     """A function the model may call. Reads only, bound in code to the job's repository; errors are text for the model."""
 
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
+    @property
+    def name(self) -> str:
+        """What the model calls it by."""
+
+    @property
+    def description(self) -> str:
+        """What it is good for, said to the model."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The strict JSON schema of its arguments."""
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """The answer, bounded in size. Raises UserError for arguments that make no sense."""
@@ -147,8 +157,13 @@ class Answer:
 class Model(Protocol):
     """Reads a prompt, may call tools, answers in a schema."""
 
-    name: str
-    available: bool
+    @property
+    def name(self) -> str:
+        """Names it in comments, costs and logs."""
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a model to ask."""
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step) -> Answer:
         """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice."""
