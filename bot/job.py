@@ -69,13 +69,15 @@ class Route(StrEnum):
 class Routed:
     """What to do with a job: review `head`, answer, stop running work on the pull request, or nothing, and why.
 
-    A head that is being reviewed or was reviewed is not reviewed again unless `forced`.
+    A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
+    belongs on the pull request, for a person who waits for a review.
     """
 
     route: Route
     head: str = ""
     forced: bool = False
     reason: str = ""
+    visible: bool = False
 
 
 _REVIEWS = {

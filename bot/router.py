@@ -62,14 +62,15 @@ class Router:
         if pull.closed or pull.archived:
             return Routed(Route.NOTHING, reason="the pull request is closed or the repository archived")
         if pull.draft and not policy.triggers.drafts:
-            return Routed(Route.NOTHING, reason="A draft: the review starts when it is ready, or on /assistant review.")
+            reason = "A draft: the review starts when it is ready, or on /assistant review."
+            return Routed(Route.NOTHING, reason=reason, visible=True)
         newcomers = policy.triggers.first_time_contributors or ("always" if pull.private else "after_label")
         if newcomers != "always" and pull.author_association in _NEWCOMERS and not pull.author_is_bot:
             known = await self._may(pull.author, pull.author_association, policy, pull, step)
             labelled = newcomers == "after_label" and policy.label in pull.labels
             if not known and not labelled:
                 reason = f"New here: a maintainer can start the review with the label {policy.label}."
-                return Routed(Route.NOTHING, reason=reason)
+                return Routed(Route.NOTHING, reason=reason, visible=True)
         return Routed(Route.REVIEW, pull.head_sha)
 
     async def _may(self, login: str, association: str, policy: Policy, pull: PullRequest, step: Step) -> bool:
@@ -96,7 +97,7 @@ class Router:
         key = check_key(pull)
         if routed.route is Route.REVIEW:
             await step("queued", lambda: self.publisher.check(pull, waiting(key)), int)
-        elif routed.route is Route.NOTHING and job.trigger not in _ASKED and not pull.closed and not pull.archived:
+        elif routed.visible:
             await step("not reviewed", lambda: self.publisher.check(pull, stopped(key, routed.reason)), int)
         return routed
 
