@@ -35,7 +35,7 @@ STRANGERS = {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"
 SIBLINGS = {"bot.hosts.github", "bot.engines.durable", "bot.standards.vector_store", "bot.models.responses"}
 # An outside package has one home.
 HOMES = {
-    "alembic": ("bot.ledger",),
+    "alembic": ("bot.ledger", "bot.migrations"),
     "dbos": ("bot.engines.durable",),
     "fastapi": ("bot.server", "bot.web", "bot.sandbox"),
     "githubkit": ("bot.hosts.github",),
@@ -45,7 +45,7 @@ HOMES = {
     "openai": ("bot.models", "bot.standards.vector_store"),
     "prometheus_client": ("bot.server",),
     "pydantic_settings": ("bot.settings",),
-    "sqlalchemy": ("bot.ledger", "bot.engines.durable"),
+    "sqlalchemy": ("bot.ledger", "bot.migrations", "bot.engines.durable"),
     "starlette": ("bot.server", "bot.web", "bot.sandbox"),
     "subprocess": ("bot.checks.jail", "bot.git"),
     "tree_sitter": ("bot.review.syntax",),

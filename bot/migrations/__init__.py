@@ -1,0 +1,1 @@
+"""The ledger's schema, one step a file; `bot.ledger` applies them at start."""

@@ -1,0 +1,1 @@
+"""Migrations, oldest first. Never edit one that was released: add the next."""
