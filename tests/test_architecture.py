@@ -32,7 +32,13 @@ LAYERS = (
 # Members of one layer that may not know each other.
 STRANGERS = {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"bot.{family}" for family in FAMILIES)}
 # One sibling may need several files; their names begin alike.
-SIBLINGS = {"bot.hosts.github", "bot.engines.durable", "bot.standards.vector_store", "bot.models.responses"}
+SIBLINGS = {
+    "bot.hosts.github",
+    "bot.engines.durable",
+    "bot.standards.vector_store",
+    "bot.models.responses",
+    "bot.checks.jail",
+}
 # An outside package has one home.
 HOMES = {
     "alembic": ("bot.ledger", "bot.migrations"),

@@ -1,0 +1,141 @@
+"""The only place where strangers' files meet an external program: staged under neutral names, locked in, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from bot.checks.jail_cell import LOCKED_OUT, obstacle
+
+FILES = "{files}"
+"""Stands in a command line for the names of the staged files."""
+
+_CELL = Path(__file__).with_name("jail_cell.py")
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_ENVIRONMENT = {"LANG": "C.UTF-8", "HOME": "/nonexistent"}
+_TAIL = 2_000
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of running a program. `trouble` says in a few words why its output cannot be trusted, if it cannot.
+
+    An exit code other than 0 is no trouble: analysers use it to say that they found something.
+    """
+
+    exit_code: int | None = None
+    stdout: bytes = b""
+    stderr_tail: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """Runs a program that may read its own files, the system's libraries and what is staged; nothing else, see jail_cell.py.
+
+    `memory` (address space) and `output` are in bytes, `seconds` is both wall and CPU time. Where the machine lacks a
+    lock, nothing runs unless the operator set `allow_unconfined`: then the other locks and the bounds still hold.
+    """
+
+    allow_unconfined: bool = False
+    memory: int = 512 * _MEGABYTE
+    seconds: int = 10
+    output: int = 8 * _MEGABYTE
+
+    def confinement(self) -> str:
+        """One word, "confined", or "unconfined: " and the reason."""
+        reason = obstacle()
+        return f"unconfined: {reason}" if reason else "confined"
+
+    async def run(
+        self, argv: Sequence[str], files: Sequence[tuple[str, bytes]] = (), readable: Sequence[str] = ()
+    ) -> Ran:
+        """Run `argv` beside `files`, pairs of a path and its content.
+
+        The first argument is the absolute path of the program. File number 7 is staged as 7 with the path's suffix;
+        the argument FILES becomes all the staged names. `readable` are more paths the program needs.
+        """
+        if (reason := obstacle()) and not self.allow_unconfined:
+            return Ran(trouble=f"was not run, because it cannot be confined here: {reason}")
+        try:
+            with tempfile.TemporaryDirectory(prefix="check-") as stage, tempfile.TemporaryFile() as out:
+                names = _stage(Path(stage), files)
+                tool = [part for word in argv for part in (names if word == FILES else [word])]
+                cell_argv = self._cell([*_LIBRARIES, tool[0], stage, *readable])
+                return await self._supervise([*cell_argv, *tool], stage, out)
+        except OSError as error:
+            return Ran(trouble=f"could not be started: {error.strerror}")
+
+    def _cell(self, readable: Sequence[str]) -> list[str]:
+        numbers = (os.getpid(), self.memory, self.seconds, self.output, int(not self.allow_unconfined))
+        existing = [path for path in readable if Path(path).exists()]
+        return [sys.executable, "-I", "-S", str(_CELL), *map(str, numbers), *existing, "--"]
+
+    async def _supervise(self, argv: Sequence[str], stage: str, out: IO[bytes]) -> Ran:
+        """Output goes to files whose size the kernel bounds, so that reading them needs no care."""
+        with tempfile.TemporaryFile() as err:
+            try:
+                async with asyncio.timeout(self.seconds), _process(argv, stage, out, err) as process:
+                    code = await process.wait()
+            except TimeoutError:
+                return Ran(trouble=f"took longer than {self.seconds} s")
+            stdout, stderr = _read(out), _read(err)
+        tail = stderr[-_TAIL:].decode(errors="replace")
+        return Ran(code, stdout, tail, self._trouble(code, max(len(stdout), len(stderr)), tail))
+
+    def _trouble(self, code: int, size: int, tail: str) -> str:
+        if code == -signal.SIGXFSZ or size >= self.output:
+            return f"wrote more than {self.output // _MEGABYTE} MB"
+        if code < 0:
+            return f"died of {signal.Signals(-code).name}"
+        if code == LOCKED_OUT:
+            return f"could not be started: {tail}"
+        return ""
+
+
+def _stage(directory: Path, files: Sequence[tuple[str, bytes]]) -> list[str]:
+    names = []
+    for number, (path, content) in enumerate(files):
+        suffix = PurePosixPath(path).suffix
+        name = f"{number}{suffix if re.fullmatch(r'[.][A-Za-z0-9]{1,12}', suffix) else ''}"
+        (directory / name).write_bytes(content)
+        names.append(name)
+    return names
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+@asynccontextmanager
+async def _process(
+    argv: Sequence[str], stage: str, out: IO[bytes], err: IO[bytes]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process in a group of its own, which is gone, with all of its group, when the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=stage,
+        env=_ENVIRONMENT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):  # it ended just now
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
