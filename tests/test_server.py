@@ -1,0 +1,242 @@
+"""The front door, through HTTP."""
+
+import asyncio
+import gzip
+import hashlib
+import hmac
+import json
+
+import httpx
+import pytest
+
+from bot.errors import NotDurable
+from bot.server import serve
+from bot.webhook import LIMIT
+from tests.deliveries import SECRET, comment, payload, signed
+
+
+class Shelf:
+    """An engine that stores jobs by id, or says that it cannot."""
+
+    def __init__(self):
+        self.jobs, self.broken = {}, False
+
+    async def submit(self, job):
+        if self.broken:
+            raise NotDurable("the disk is full")
+        new = job.id not in self.jobs
+        self.jobs[job.id] = job
+        return new
+
+
+async def well():
+    return {}
+
+
+@pytest.fixture
+def engine():
+    return Shelf()
+
+
+@pytest.fixture
+def post(engine):
+    app = serve(engine, (b"new-secret", SECRET), well)
+
+    def send(headers, body):
+        async def request():
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
+                return await client.post("/webhooks/github", headers=headers, content=body)
+
+        return asyncio.run(request())
+
+    return send
+
+
+def test_a_signed_delivery_is_accepted_after_it_was_stored(post, engine):
+    answer = post(*signed(payload()))
+
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "accepted"
+    assert [str(job.pull) for job in engine.jobs.values()] == ["octo/shop#3"]
+
+
+def test_a_redelivery_is_a_duplicate_and_the_other_apps_delivery_is_not(post, engine):
+    headers, body = signed(payload())
+
+    statuses = [post(headers, body).json()["status"] for _ in range(3)]
+    other = post({**headers, "x-github-hook-installation-target-id": "100"}, body).json()["status"]
+
+    assert statuses == ["accepted", "duplicate", "duplicate"]
+    assert other == "accepted"
+    assert len(engine.jobs) == 2
+
+
+@pytest.mark.parametrize("secret", [b"new-secret", SECRET])
+def test_two_secrets_are_valid_while_one_is_rotated(post, secret):
+    assert post(*signed(payload(), secret=secret)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("", id="empty"),
+        pytest.param("sha1=" + "0" * 40, id="sha1"),
+        pytest.param("sha256=" + "0" * 64, id="wrong"),
+        pytest.param("sha256=" + "0" * 63, id="short"),
+        pytest.param(b"sha256=\xe9" + b"0" * 63, id="not-ascii"),
+        pytest.param("sha256=" + "A" * 64, id="upper-case"),
+        pytest.param("sha256=" + "0" * 10_000, id="long"),
+    ],
+)
+def test_without_our_signature_nothing_is_stored(post, engine, signature):
+    headers, body = signed(payload())
+    headers.pop("x-hub-signature-256")
+    if signature is not None:
+        headers["x-hub-signature-256"] = signature
+
+    assert post(headers, body).status_code == 401
+    assert not engine.jobs
+
+
+def test_a_valid_sha1_signature_alone_is_refused(post, engine):
+    headers, body = signed(payload())
+    headers.pop("x-hub-signature-256")
+    headers["x-hub-signature"] = "sha1=" + hmac.new(SECRET, body, hashlib.sha1).hexdigest()
+
+    assert post(headers, body).status_code == 401
+    assert not engine.jobs
+
+
+def test_an_empty_secret_signs_nothing(engine):
+    app = serve(engine, (b"",), well)
+
+    async def request():
+        headers, body = signed(payload(), secret=b"")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://bot") as client:
+            return await client.post("/webhooks/github", headers=headers, content=body)
+
+    assert asyncio.run(request()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'{"action": NaN}', id="nan"),
+        pytest.param(b'{"action": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", id="deep"),
+        pytest.param(b'{"action": "\xff"}', id="not-utf-8"),
+        pytest.param(gzip.compress(b"0" * 10_000_000), id="gzip-bomb"),
+    ],
+)
+def test_signed_nonsense_is_400_with_a_reason(post, engine, body):
+    answer = post(*signed(body))
+
+    assert answer.status_code == 400
+    assert answer.json()["reason"]
+    assert not engine.jobs
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x_github_event": "../../x"},
+        {"x_github_event": ""},
+        {"x_github_delivery": ""},
+        {"x_github_delivery": "42"},
+        {"x_github_hook_installation_target_id": "../1"},
+    ],
+    ids="-".join,
+)
+def test_headers_that_github_never_sends_are_400(post, header):
+    assert post(*signed(payload(), **header)).status_code == 400
+
+
+def test_a_form_encoded_webhook_is_told_how_to_be_set_up(post):
+    answer = post(*signed(payload(), content_type="application/x-www-form-urlencoded"))
+
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["reason"]
+    assert post(*signed(payload(), content_type="application/json; charset=utf-8")).status_code == 202
+
+
+def test_a_body_over_25_mb_is_refused_while_it_is_read(engine):
+    read = 0
+
+    async def endless():
+        nonlocal read
+        while read < 4 * LIMIT:
+            read += 1 << 20
+            yield b" " * (1 << 20)
+
+    async def request():
+        transport = httpx.ASGITransport(app=serve(engine, (SECRET,), well))
+        async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
+            return await client.post("/webhooks/github", content=endless())
+
+    assert asyncio.run(request()).status_code == 413
+    assert read <= LIMIT + (2 << 20)
+
+
+def test_an_announced_length_over_25_mb_is_refused_before_it_is_read(post):
+    headers, body = signed(payload())
+
+    assert post({**headers, "content-length": str(LIMIT + 1)}, body).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("event", "content"),
+    [
+        ("ping", {"zen": "Keep it logically awesome."}),
+        ("star", {"action": "created"}),
+        ("pull_request", payload("auto_merge_enabled")),
+        ("pull_request", payload("a_new_action")),
+        ("pull_request", {key: value for key, value in payload().items() if key != "installation"}),
+        ("pull_request", payload(repository=None)),
+        ("issue_comment", comment("nice work")),
+        ("issue_comment", comment("/assistant review", issue={"number": 3})),
+        ("check_run", payload("rerequested", check_run={"id": 1, "external_id": "someone else's"})),
+    ],
+    ids=["ping", "unknown-event", "action", "new-action", "no-installation", "no-repository", "talk", "issue", "check"],
+)
+def test_what_is_no_work_is_2xx_with_a_reason(post, engine, event, content):
+    answer = post(*signed(content, event))
+
+    assert answer.status_code in {200, 202}
+    assert answer.json()["status"] == "skipped"
+    assert answer.json()["reason"]
+    assert not engine.jobs
+
+
+def test_what_cannot_be_stored_is_503(post, engine):
+    engine.broken = True
+
+    assert post(*signed(payload())).status_code == 503
+
+
+def test_health_and_metrics_answer(engine):
+    async def broken():
+        return {"database": "unreachable"}
+
+    async def ask():
+        transport = httpx.ASGITransport(app=serve(engine, (SECRET,), broken))
+        async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
+            headers, body = signed(payload())
+            await client.post("/webhooks/github", headers=headers, content=body)
+            return [await client.get(path) for path in ("/livez", "/readyz", "/metrics")]
+
+    live, ready, metrics = asyncio.run(ask())
+
+    assert live.status_code == 200
+    assert (ready.status_code, ready.json()) == (503, {"status": "unavailable", "database": "unreachable"})
+    assert 'assistant_deliveries_total{status="accepted"} 1.0' in metrics.text
+
+
+def test_a_delivery_that_shows_text_it_never_parsed_cannot_exist(post):
+    """A body that is not signed is not looked at: invalid JSON and valid JSON get the same answer."""
+    answers = [post({"x-hub-signature-256": "sha256=" + "0" * 64}, body) for body in (b"{", json.dumps({}).encode())]
+
+    assert answers[0].json() == answers[1].json()
