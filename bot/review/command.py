@@ -71,7 +71,7 @@ def first_line(comment: str) -> str | None:
     if len(visible) < 2 or visible[0].type != "paragraph_open":  # noqa: PLR2004 - an open token and its content
         return None
     children = visible[1].children or []
-    if not children or children[0].type != "text" or not _OURS.match(children[0].content):
+    if not children or children[0].type != "text" or not _OURS.match(visible[1].content):
         return None
     return visible[1].content.split("\n", 1)[0].strip()
 
