@@ -1,0 +1,223 @@
+"""Pull requests on GitHub, read with a token that can only read one repository. Posting is github_publisher.py's.
+
+Read next: github_client.py (requests), github_auth.py (tokens), github_refusal.py (errors). Together one sibling of
+the family; githubkit, their transport, is imported in github_client.py alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from cachetools import Cache, LRUCache
+
+from bot.errors import Forbidden, NotFound, TooLarge
+from bot.hosts.github_auth import READ, Grant
+from bot.hosts.github_client import GitHubClient, repository
+from bot.hosts.github_files import complete, needs_base
+from bot.hosts.github_models import (
+    GHOST,
+    AppAccount,
+    ChangedFile,
+    Collaborator,
+    CommentAnswer,
+    Comparison,
+    IssueAnswer,
+    Label,
+    Pull,
+    ReviewAnswer,
+    Tree,
+)
+from bot.interfaces import Entry
+from bot.review.diff import Diff
+from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
+
+V = TypeVar("V")
+Key = tuple[int, str, str, str]
+
+MEGABYTE = 1024 * 1024
+ISSUE_COMMENTS = 20
+LINK_MODE = "120000"
+
+
+class GitHubHost:
+    """The CodeHost of production.
+
+    What a SHA names never changes and is kept in memory, within bounds: `cached` bytes of files, and beside them some
+    trees and diffs. A file over `largest` bytes is not read.
+    """
+
+    def __init__(self, client: GitHubClient, *, largest: int = MEGABYTE, cached: int = 32 * MEGABYTE) -> None:
+        self._client = client
+        self._largest = largest
+        self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
+        self._trees: Cache[Key, tuple[Entry, ...]] = LRUCache(150_000, len)
+        self._diffs: Cache[Key, Diff] = LRUCache(60_000, _lines)
+
+    async def pull_request(self, ref: PullRef) -> PullRequest:
+        """The pull request as it stands now."""
+        answer = await self._client.get(_grant(ref), repository(ref.repo, "pulls", ref.number))
+        return pull_request(ref, answer.read(Pull))
+
+    async def diff(self, pull: PullRequest) -> Diff:
+        """The files API, its gaps filled by content where that is within bounds, else marked."""
+        key = _key(pull.ref, "diff", f"{pull.base_sha}...{pull.head_sha}")
+        if (kept := self._diffs.get(key)) is not None:
+            return kept
+        address = repository(pull.ref.repo, "pulls", pull.ref.number, "files")
+        files = await self._client.every(_grant(pull.ref), address, list[ChangedFile])
+        base = await self._base(pull) if needs_base(files) else {}
+        return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref), self._largest))
+
+    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+        """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""
+        key = _key(ref, "tree", commit)
+        if (kept := self._trees.get(key)) is not None:
+            return kept
+        address = repository(ref.repo, "git", "trees", commit)
+        answer = (await self._client.get(_grant(ref), address, {"recursive": 1})).read(Tree)
+        if answer.truncated:
+            raise TooLarge(f"the tree of {commit} is over 100,000 entries or 7 MB: GitHub lists only a part of it")
+        files = (node for node in answer.tree if node.type == "blob" and node.mode != LINK_MODE)
+        return _keep(self._trees, key, tuple(Entry(node.path, node.sha, node.size) for node in files))
+
+    async def blob(self, ref: PullRef, sha: str) -> bytes:
+        """A file's content by git object id. Raises TooLarge."""
+        key = _key(ref, "blob", sha)
+        if (kept := self._blobs.get(key)) is not None:
+            return kept
+        address = repository(ref.repo, "git", "blobs", sha)
+        return _keep(self._blobs, key, await self._client.raw(_grant(ref), address, self._largest))
+
+    async def issue(self, ref: PullRef, number: int) -> Issue:
+        """An issue with its first comments. The state of a pull request, which is an issue too, says so."""
+        address = repository(ref.repo, "issues", number)
+        found = (await self._client.get(_grant(ref), address)).read(IssueAnswer)
+        comments: list[CommentAnswer] = []
+        if found.comments:
+            address = repository(ref.repo, "issues", number, "comments")
+            answer = await self._client.get(_grant(ref), address, {"per_page": ISSUE_COMMENTS})
+            comments = answer.read(list[CommentAnswer])[:ISSUE_COMMENTS]
+        return Issue(
+            repo=ref.repo,
+            number=found.number,
+            title=found.title,
+            body=found.body or "",
+            state=f"{found.state} pull request" if found.pull_request else found.state,
+            author=(found.user or GHOST).login,
+            labels=tuple(label.name if isinstance(label, Label) else label for label in found.labels),
+            comments=tuple(f"{(one.user or GHOST).login}: {one.body or ''}" for one in comments),
+        )
+
+    async def permission(self, ref: PullRef, login: str) -> Permission:
+        """What `login` may do, by the exact role where it is one of GitHub's own. Raises Forbidden for neither."""
+        address = repository(ref.repo, "collaborators", login, "permission")
+        found = (await self._client.get(_grant(ref), address)).read(Collaborator)
+        for name in (found.role_name, found.permission):
+            with suppress(KeyError):
+                return Permission[name.upper()]
+        raise Forbidden(f"GitHub names a permission that is not known: {found.permission!r}")
+
+    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+        """Submitted reviews, comments on the diff and in the conversation, oldest first."""
+        us, grant = await self._client.app(), _grant(pull)
+        on_pull, on_issue = ((pull.repo, kind, pull.number) for kind in ("pulls", "issues"))
+        reviews = await self._client.every(grant, repository(*on_pull, "reviews"), list[ReviewAnswer])
+        inline = await self._client.every(grant, repository(*on_pull, "comments"), list[CommentAnswer])
+        comments = await self._client.every(grant, repository(*on_issue, "comments"), list[CommentAnswer])
+        said = [(one.submitted_at, _review(one, us)) for one in reviews if one.submitted_at]
+        said += [(one.created_at, _comment("inline", one, us)) for one in inline]
+        said += [(one.created_at, _comment("comment", one, us)) for one in comments]
+        return tuple(one for _, one in sorted(said, key=lambda dated: (dated[0], dated[1].id)))
+
+    async def _base(self, pull: PullRequest) -> dict[str, Entry]:
+        """The files at the merge base by path; none if GitHub cannot list them."""
+        address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
+        try:
+            answer = await self._client.get(_grant(pull.ref), address, {"per_page": 1, "page": 2})  # 1 has the files
+            entries = await self.tree(pull.ref, answer.read(Comparison).merge_base_commit.sha)
+        except (NotFound, TooLarge):
+            return {}
+        return {entry.path: entry for entry in entries}
+
+
+def pull_request(ref: PullRef, pull: Pull) -> PullRequest:
+    """GitHub's answer in our words."""
+    author = pull.user or GHOST
+    home = pull.base.repo
+    return PullRequest(
+        ref=ref,
+        title=pull.title,
+        body=pull.body or "",
+        author=author.login,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha,
+        head_sha=pull.head.sha,
+        author_id=author.id,
+        author_association=pull.author_association,
+        author_is_bot=author.is_bot,
+        head_repo=pull.head.repo.full_name if pull.head.repo else None,
+        private=home.private if home else True,
+        draft=pull.draft,
+        closed=pull.state != "open",
+        merged=pull.merged,
+        locked=pull.locked,
+        archived=home.archived if home else False,
+        labels=tuple(label.name for label in pull.labels),
+        url=pull.html_url,
+    )
+
+
+def _review(review: ReviewAnswer, us: AppAccount) -> Said:
+    author = review.user or GHOST
+    return Said(
+        id=review.id,
+        kind="review",
+        author_id=author.id,
+        author=author.login,
+        body=review.body or "",
+        by_us=us.is_author(review.user),
+        by_bot=author.is_bot,
+        commit=review.commit_id or "",
+        url=review.html_url,
+        state=review.state,
+    )
+
+
+def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> Said:
+    author = comment.user or GHOST
+    return Said(
+        id=comment.id,
+        kind=kind,
+        author_id=author.id,
+        author=author.login,
+        body=comment.body or "",
+        by_us=us.is_author(comment.user, comment.performed_via_github_app),
+        by_bot=author.is_bot,
+        path=comment.path,
+        line=comment.line,
+        side=comment.side,
+        commit=comment.commit_id,
+        in_reply_to=comment.in_reply_to_id,
+        url=comment.html_url,
+    )
+
+
+def _grant(ref: PullRef) -> Grant:
+    return Grant.of(ref, READ)
+
+
+def _key(ref: PullRef, kind: str, name: str) -> Key:
+    """Never shared between repositories: who may read one may not read the other."""
+    return (ref.installation, str(ref.repo_id or ref.repo), kind, name)
+
+
+def _keep(cache: Cache[Key, V], key: Key, value: V) -> V:
+    with suppress(ValueError):  # larger than the whole cache
+        cache[key] = value
+    return value
+
+
+def _lines(diff: Diff) -> int:
+    return sum(len(hunk.lines) for file in diff for hunk in file.hunks)

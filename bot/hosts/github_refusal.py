@@ -1,0 +1,92 @@
+"""GitHub's refusals -> errors of ours (part of hosts/github.py): what the caller may do about each of them.
+
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge, Unprocessable
+
+SECONDARY_LIMIT_SECONDS = 60.0
+MESSAGE_LENGTH = 1000
+_REFUSED: dict[int, type[Refused]] = {
+    HTTPStatus.BAD_REQUEST: Unprocessable,
+    HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.NOT_ACCEPTABLE: TooLarge,  # https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request
+    HTTPStatus.GONE: NotFound,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Unprocessable,
+    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: Forbidden,
+}
+_LIMITED = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class Unauthorized(Forbidden):
+    """401: the credential is expired, revoked or not yet valid. `date` is GitHub's clock, seconds since 1970."""
+
+    def __init__(self, message: str, date: float | None) -> None:
+        super().__init__(message)
+        self.date = date
+
+
+def refusal(status: int, headers: Mapping[str, str], content: bytes, now: float) -> AssistantError:
+    """The error for an answer of `status` >= 400 received at `now` (seconds since 1970)."""
+    message = f"GitHub {status}: {_message(content)}"
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorized(message, server_time(headers))
+    if status in _LIMITED and (after := _wait(status, headers, message, now)) is not None:
+        return RateLimited(message, after)
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Retryable(message, _seconds(headers.get("retry-after")))
+    return _REFUSED.get(status, Refused)(message)
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """The answer's Date, seconds since 1970."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def _wait(status: int, headers: Mapping[str, str], message: str, now: float) -> float | None:
+    """Seconds to wait if this is a rate limit: what GitHub asks for, until its reset, or a minute."""
+    if (asked := _seconds(headers.get("retry-after"))) is not None:
+        return asked
+    if "secondary rate limit" in message.lower() or "abuse detection" in message.lower():
+        return SECONDARY_LIMIT_SECONDS
+    reset = _seconds(headers.get("x-ratelimit-reset"))
+    if headers.get("x-ratelimit-remaining") == "0" and reset is not None:
+        return max(0.0, reset - (server_time(headers) or now)) + 1
+    return SECONDARY_LIMIT_SECONDS if status == HTTPStatus.TOO_MANY_REQUESTS or "retry-after" in headers else None
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and value.isascii() and value.isdigit() else None
+
+
+def _message(content: bytes) -> str:
+    """GitHub's own words: its message and, behind it, each error."""
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return content[:MESSAGE_LENGTH].decode(errors="replace").strip() or "no message"
+    if not isinstance(answer, dict):
+        return str(answer)[:MESSAGE_LENGTH]
+    errors = answer.get("errors")
+    words = [str(answer.get("message", "no message")), *(map(_error, errors) if isinstance(errors, list) else ())]
+    return "; ".join(words)[:MESSAGE_LENGTH]
+
+
+def _error(error: Any) -> str:  # noqa: ANN401 - whatever GitHub put into its list
+    if not isinstance(error, dict):
+        return str(error)
+    return " ".join(str(error[key]) for key in ("resource", "field", "code", "message") if error.get(key))

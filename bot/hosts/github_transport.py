@@ -1,0 +1,63 @@
+"""The wire to GitHub (part of hosts/github.py): connections stay open, and lead to no host but the configured one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from bot.errors import Forbidden
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One value per running event loop: connections and locks of asyncio belong to the loop that made them."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+
+    def __call__(self) -> T:
+        """The running loop's value."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._made:
+            self._made[loop] = self._make()
+        return self._made[loop]
+
+
+class KeptOpen(httpx.AsyncBaseTransport):
+    """A transport that outlives the clients made over it, and refuses every host but the one of `url`.
+
+    githubkit makes a client per call and closes it; its `aclose` does nothing here, `close` does. Raises Forbidden
+    before anything is connected.
+    """
+
+    def __init__(self, url: httpx.URL, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self._url = url
+        self._inner = PerLoop(make)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        if not same_origin(request.url, self._url):
+            raise Forbidden(f"{request.url.host} is not the configured GitHub host")
+        return await self._inner().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Stay open for the next call."""
+
+    async def close(self) -> None:
+        """Close the running loop's connections."""
+        await self._inner().aclose()
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Whether scheme, host and port are the same."""
+    return (one.scheme, one.host, _port(one)) == (other.scheme, other.host, _port(other))
+
+
+def _port(url: httpx.URL) -> int | None:
+    return url.port or {"https": 443, "http": 80}.get(url.scheme)
