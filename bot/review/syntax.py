@@ -26,26 +26,12 @@ import tree_sitter_rust
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
+from bot.review.language import language
 from bot.review.outline import Definition, Name, Outline, Scope
 
 LARGEST = 512 * 1024  # characters; above this a file has no outline
 
-SUFFIXES = {
-    "bash": "bash sh",
-    "c": "c",
-    "cpp": "cc cpp cxx h hh hpp",
-    "csharp": "cs",
-    "go": "go",
-    "java": "java",
-    "javascript": "cjs js jsx mjs",
-    "php": "php",
-    "python": "py pyi",
-    "ruby": "rb",
-    "rust": "rs",
-    "tsx": "tsx",
-    "typescript": "cts mts ts",
-}
-LANGUAGES = {f".{suffix}": name for name, suffixes in SUFFIXES.items() for suffix in suffixes.split()}
+DIALECTS = {".h": "cpp", ".tsx": "tsx"}  # suffixes whose grammar is not that of their language
 GRAMMARS = {
     "bash": tree_sitter_bash.language,
     "c": tree_sitter_c.language,
@@ -87,9 +73,10 @@ _carries = re.compile(r"pattern|_list$|declarator|parameter|dotted_name|variable
 _identifier = re.compile(r".*identifier.*|name|constant|instance_variable|variable_name")
 
 
-def language(path: str) -> str:
-    """The language of a file by its suffix, in lower case ("csharp", "tsx"); empty if it is not one of ours."""
-    return LANGUAGES.get(PurePosixPath(path).suffix.lower(), "")
+def dialect(path: str) -> str:
+    """The grammar that reads a file, judged by its name; empty if there is none here."""
+    spoken = DIALECTS.get(PurePosixPath(path).suffix.lower()) or language(path)
+    return spoken if spoken in GRAMMARS else ""
 
 
 def symbol_at(path: str, text: str, line: int) -> str:
@@ -119,7 +106,7 @@ def definitions(path: str, text: str) -> tuple[Definition, ...]:
 @lru_cache(maxsize=64)
 def outline(path: str, text: str) -> Outline | None:
     """What there is in a file; None for an unknown language and for a file over LARGEST characters."""
-    spoken = language(path)
+    spoken = dialect(path)
     if not spoken or len(text) > LARGEST:
         return None
     root = Parser(_grammar(spoken)).parse(text.encode(errors="replace")).root_node

@@ -1,0 +1,55 @@
+"""What an issue asks for, point by point, and which issues a pull request says it belongs to."""
+
+from __future__ import annotations
+
+import re
+
+POINTS = 20
+LENGTH = 300
+LINKS = 5
+
+_heading = re.compile(
+    r"^(?:#{1,6}\s*|\*\*)?(?:acceptance|requirements?|expected|done when|definition of done|tasks?|to ?do|must)\b.{0,60}$",
+    re.IGNORECASE,
+)
+_any_heading = re.compile(r"^(?:#{1,6}\s|\*\*[^*]+\*\*:?\s*$)")
+_task = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+\[[ xX]\]\s+(\S.*)$")
+_item = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+(\S.*)$")
+_hidden = re.compile(r"<!--.*?(?:-->|\Z)|^(`{3,}|~{3,}).*?(?:^\1|\Z)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+_link = re.compile(
+    r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?|implements?|addresses|refs?|part of|related to|see|for)?:?\s*"
+    r"(?<![\w/#])(?:https?://[\w.:-]+/)?([\w.-]+/[\w.-]+)?(?:#|/issues/)(\d{1,9})\b",
+    re.IGNORECASE,
+)
+_closes = re.compile(r"close|fix|resolve", re.IGNORECASE)
+
+
+def points(body: str) -> tuple[str, ...]:
+    """The acceptance points of an issue: its task list items, and the list items below a heading that announces them.
+
+    At most POINTS of at most LENGTH characters. An issue without any has none; its prose is shown as it is.
+    """
+    found: list[str] = []
+    listening = False
+    for line in _hidden.sub("", body).splitlines():
+        if _heading.match(line.strip()):
+            listening = True
+        elif _any_heading.match(line):
+            listening = False
+        elif item := _task.match(line) or (_item.match(line) if listening else None):
+            found.append(item[1].strip()[:LENGTH])
+    return tuple(dict.fromkeys(found))[:POINTS]
+
+
+def linked(body: str, repo: str) -> tuple[int, ...]:
+    """Numbers of the issues of `repo` that a pull request's text names, those it closes first; at most LINKS.
+
+    Comments, code and references to other repositories do not count.
+    https://docs.github.com/en/issues/tracking-your-work-with-issues/linking-a-pull-request-to-an-issue
+    """
+    named = [
+        (not _closes.match(word or ""), int(number))
+        for word, place, number in _link.findall(_hidden.sub("", body))
+        if place.lower() in ("", repo.lower()) and int(number)
+    ]
+    return tuple(dict.fromkeys(number for _, number in sorted(named, key=lambda found: found[0])))[:LINKS]
