@@ -20,7 +20,7 @@ LAYERS = (
     {"bot.job"},
     {"bot.interfaces", "bot.journal"},
     {"bot.git", "bot.ledger", "bot.checks.jail"},
-    {"bot.reading", "bot.passes"},
+    {"bot.reading", "bot.checking", "bot.citing", "bot.passes"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"bot.{family}" for family in FAMILIES)},
     {"bot.settings"},
     {"bot.app"},

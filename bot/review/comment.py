@@ -10,6 +10,7 @@ from bot.review.anchor import Place
 from bot.review.coverage import State
 from bot.review.finding import Draft, Finding, Severity
 from bot.review.post import Comment
+from bot.review.pull_request import PullRequest
 from bot.review.sanitize import clean, plain, visible
 from bot.review.standard import Standard
 from bot.review.suggestion import fence
@@ -27,6 +28,11 @@ class Address:
 
     repo_url: str = ""
     standards_commit: str = ""
+
+    @classmethod
+    def of(cls, pull: PullRequest) -> Address:
+        """The addresses for a review of `pull`."""
+        return cls(pull.url.partition("/pull/")[0], pull.base_sha)
 
     def standard(self, standard: Standard) -> str:
         """A permalink to the section's own lines, or its path and lines where there is no page."""
