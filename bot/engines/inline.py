@@ -1,0 +1,71 @@
+"""Runs jobs now, in this process: for the command line, where the person waiting is the retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bot.errors import Retryable, Superseded
+from bot.interfaces import Handlers, Step
+from bot.job import Job, Route
+from bot.journal import from_json, to_json
+from bot.retry import ATTEMPTS, delay
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class InlineEngine:
+    """An Engine without a database. Errors of the handlers reach the caller; waits over `patience` seconds do too."""
+
+    handlers: Handlers
+    patience: float = 60.0
+    _known: set[str] = field(default_factory=set)
+
+    async def submit(self, job: Job) -> bool:
+        """Run the job to its end; False if this process has run it already."""
+        if job.id in self._known:
+            return False
+        self._known.add(job.id)
+        routed = await self.handlers.route(job, self._steps())
+        if routed.route is Route.REVIEW:
+            await self._work(self.handlers.review, job)
+        elif routed.route is Route.ANSWER:
+            await self._work(self.handlers.answer, job)
+        return True
+
+    async def _work(self, handler: Callable[[Job, Step], Awaitable[str]], job: Job) -> None:
+        step = self._steps()
+        try:
+            await handler(job, step)
+        except Superseded as moved:
+            await self.handlers.abandon(job, str(moved), step)
+
+    def _steps(self) -> _Steps:
+        return _Steps(self.patience)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """A Step that forgets when the process ends; results pass through JSON, exactly as on the durable engine."""
+
+    patience: float
+    _journal: dict[str, Any] = field(default_factory=dict)
+
+    async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
+        if name not in self._journal:
+            self._journal[name] = to_json(await self._attempt(work), kind)
+        return from_json(self._journal[name], kind)
+
+    async def _attempt(self, work: Callable[[], Awaitable[T]]) -> T:
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return await work()
+            except Retryable as error:
+                seconds = delay(attempt, error)
+                if seconds > self.patience:
+                    raise
+                await asyncio.sleep(seconds)
+        return await work()
