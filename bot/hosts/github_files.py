@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bot.errors import NotFound, TooLarge
 from bot.hosts.github_models import ChangedFile
-from bot.hosts.github_patch import binary, patch
 from bot.interfaces import Entry
+from bot.review.comparison import binary, patch
 from bot.review.diff import Diff, FileDiff, Status, parse_patch
 
 LISTED = 3000  # GitHub names no more

@@ -51,7 +51,9 @@ class GitHubPublisher:
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
         """The check run whose external id is `run.key`, brought up to date."""
-        number, sent = self._runs.pop(run.key, None) or await self._run(pull, run.key)
+        number, sent = self._runs.pop(run.key, (0, 0))
+        if not number:
+            number, sent = await self._run(pull, run.key)
         for start in range(sent, max(sent + 1, len(run.annotations)), ANNOTATIONS):
             number = await self._update_run(pull, number, check_run(run, start))
         self._runs[run.key] = (number, max(sent, len(run.annotations)))

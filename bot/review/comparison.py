@@ -1,4 +1,4 @@
-"""The patch that GitHub left out (part of hosts/github.py): made from both versions of the file, within bounds."""
+"""Two versions of a file -> the hunks between them, as git and GitHub print them; within bounds."""
 
 from __future__ import annotations
 

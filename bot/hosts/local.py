@@ -1,0 +1,171 @@
+"""A change on this machine as a pull request: a range of commits, the working tree, or a patch. Nothing is posted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bot.errors import NotFound, UserError
+from bot.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
+from bot.hosts import local_tree
+from bot.hosts.local_tree import blob_id, readable
+from bot.interfaces import Entry
+from bot.job import Job
+from bot.review.diff import Diff, FileDiff, Side, Status, parse_diff
+from bot.review.post import CheckRun, ReviewPost
+from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
+
+LINK_MODE = "120000"
+SUBMODULE_MODE = "160000"
+
+
+@dataclass(slots=True)
+class LocalHost:
+    """CodeHost and Publisher at once. What would be posted is kept: `posted`, `concluded`, `replied`.
+
+    `contents` are files by git object id that no commit has. Without `git`, as for a patch outside of a repository,
+    there is nothing else to read.
+    """
+
+    pull: PullRequest
+    changes: Diff
+    git: Git | None = None
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+    posted: ReviewPost | None = None
+    concluded: CheckRun | None = None
+    replied: list[str] = field(default_factory=list)
+
+    @classmethod
+    async def from_range(cls, directory: Path, text: str = "") -> LocalHost:
+        """What `A..B`, `A...B` (since they parted), `A` (up to HEAD) or nothing (what is not committed) names.
+
+        Raises UserError if there is no repository or no such revision.
+        """
+        git = Git(await Git(directory).root())
+        if not text:
+            return await cls._from_working_tree(git)
+        dots = "..." if "..." in text else ".."
+        first, _, last = text.partition(dots)
+        base, head = await _resolve(git, first or "HEAD"), await _resolve(git, last or "HEAD")
+        if dots == "...":
+            base = await _merge_base(git, base, head)
+        changes = parse_diff((await git.diff(base, head)).decode(errors="replace"))
+        return cls(_pull(git.directory.name, text, base, head), changes, git)
+
+    @classmethod
+    async def from_patch(cls, text: str, directory: Path) -> LocalHost:
+        """What a patch changes. If `directory` is in a repository, its HEAD stands for the base.
+
+        Raises UserError if the text is no patch.
+        """
+        changes = parse_diff(text)
+        added = {blob_id(content): content for file in changes if (content := _whole(file)) is not None}
+        files = tuple(_named(file) for file in changes)
+        try:
+            git = Git(await Git(directory).root())
+            base = await git.resolve("HEAD")
+        except (UserError, NotFound):
+            return cls(_pull("patch", "patch", "", ""), replace(changes, files=files), contents=added)
+        pull = _pull(git.directory.name, "patch", base, NO_OBJECT)
+        return cls(pull, replace(changes, files=files), git, added)
+
+    @classmethod
+    async def _from_working_tree(cls, git: Git) -> LocalHost:
+        try:
+            base = await git.resolve("HEAD")
+        except NotFound:  # no commit yet
+            base = EMPTY_TREE
+        tree = await local_tree.read(git, base)
+        pull = _pull(git.directory.name, "uncommitted changes", base, NO_OBJECT)
+        return cls(pull, Diff(tree.files), git, tree.changed, tree.entries)
+
+    async def pull_request(self, ref: PullRef) -> PullRequest:
+        """The change; there is only one."""
+        return self.pull
+
+    async def diff(self, pull: PullRequest) -> Diff:
+        """What changed."""
+        return self.changes
+
+    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+        """Every file at `commit`, or for the head of what is not committed, in the working tree."""
+        if commit == NO_OBJECT or self.git is None:
+            return self.entries
+        files = (entry for entry in await self.git.tree(commit) if entry.mode not in {LINK_MODE, SUBMODULE_MODE})
+        return tuple(Entry(readable(entry.path), entry.blob, entry.size) for entry in files)
+
+    async def blob(self, ref: PullRef, sha: str) -> bytes:
+        """A file's content. Raises NotFound, and TooLarge over a megabyte."""
+        if (content := self.contents.get(sha)) is not None:
+            return content
+        if self.git is None or not sha:
+            raise NotFound("a patch alone does not hold the whole file")
+        return await replace(self.git, limit=MEGABYTE).blob(sha)
+
+    async def issue(self, ref: PullRef, number: int) -> Issue:
+        """Raises NotFound: a local change has no issues."""
+        raise NotFound(f"a local change has no issue #{number}")
+
+    async def permission(self, ref: PullRef, login: str) -> Permission:
+        """Whoever runs this owns the machine."""
+        return Permission.ADMIN
+
+    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+        """Nobody said anything yet."""
+        return ()
+
+    async def review(self, pull: PullRequest, post: ReviewPost) -> str:
+        """Keep the review for whoever prints it."""
+        self.posted = post
+        return pull.url
+
+    async def check(self, pull: PullRequest, run: CheckRun) -> int:
+        """Keep the last state of the check run."""
+        self.concluded = run
+        return 1
+
+    async def reply(self, job: Job, body: str, key: str) -> str:
+        """Keep the answer."""
+        self.replied.append(body)
+        return self.pull.url
+
+    async def react(self, job: Job, reaction: str) -> None:
+        """There is no comment to react to."""
+
+    async def unlabel(self, pull: PullRef, label: str) -> None:
+        """There are no labels."""
+
+
+def _pull(repo: str, title: str, base: str, head: str) -> PullRequest:
+    return PullRequest(
+        ref=PullRef(repo, 0), title=title, body="", author="", base_ref="", base_sha=base, head_sha=head, head_repo=repo
+    )
+
+
+async def _resolve(git: Git, revision: str) -> str:
+    try:
+        return await git.resolve(revision)
+    except NotFound as error:
+        raise UserError(f"There is no revision {revision!r} in this repository.") from error
+
+
+async def _merge_base(git: Git, base: str, head: str) -> str:
+    try:
+        return await git.merge_base(base, head)
+    except NotFound as error:
+        raise UserError("The two revisions have no common ancestor.") from error
+
+
+def _whole(file: FileDiff) -> bytes | None:
+    """The content of a file that a patch adds: the patch holds all of it."""
+    if file.status is not Status.ADDED or file.unread:
+        return None
+    lines = (line for hunk in file.hunks for line in hunk.on(Side.RIGHT))
+    return "".join(line.text + line.ending for line in lines).encode()
+
+
+def _named(file: FileDiff) -> FileDiff:
+    content = _whole(file)
+    return file if content is None else replace(file, blob=blob_id(content))

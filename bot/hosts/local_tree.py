@@ -1,0 +1,91 @@
+"""A working tree -> what changed in it since a commit (part of hosts/local.py), read without running git on it.
+
+Git would ask the repository's own configuration how to read each file, and run the programs it names there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISLNK, S_ISREG
+
+from bot.git import Git
+from bot.interfaces import Entry
+from bot.review.comparison import binary, patch
+from bot.review.diff import FileDiff, Status, parse_patch
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTree:
+    """Every tracked file that is there, and the content of those that differ from the commit, by git object id."""
+
+    entries: tuple[Entry, ...]
+    changed: Mapping[str, bytes]
+    files: tuple[FileDiff, ...]
+
+
+async def read(git: Git, base: str) -> WorkingTree:
+    """The tracked files below `git.directory` against the commit or tree `base`. Modes and renames are not looked at."""
+    before = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in await git.tree(base)}
+    followed = (await git.run(("ls-files", "-z"))).decode(errors="surrogateescape").split("\0")
+    paths = sorted({*before, *filter(None, followed)})
+    found = await asyncio.to_thread(_scan, git.directory, paths, before)
+    after = {entry.path: entry for entry, _ in found}
+    changed = {entry.blob: content for entry, content in found if content is not None}
+    pairs = ((path, before.get(path), after.get(path)) for path in paths)
+    files = [await _compare(git, readable(path), old, new, changed) for path, old, new in pairs if old != new]
+    entries = (replace(entry, path=readable(path)) for path, entry in after.items())
+    return WorkingTree(tuple(entries), changed, tuple(files))
+
+
+def readable(path: str) -> str:
+    """A path as it is shown and stored: bytes that are no UTF-8 become U+FFFD."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def blob_id(content: bytes) -> str:
+    """The git object id of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _scan(root: Path, paths: Iterable[str], before: Mapping[str, Entry]) -> list[tuple[Entry, bytes | None]]:
+    """The files that are there, each with its content if that is not the one `before`."""
+    found: list[tuple[Entry, bytes | None]] = []
+    real = root.resolve()
+    for path in paths:
+        content = _content(real, path)
+        if content is not None:
+            entry = Entry(path, blob_id(content), len(content))
+            found.append((entry, None if before.get(path) == entry else content))
+    return found
+
+
+def _content(root: Path, path: str) -> bytes | None:
+    """A file's bytes, or where a link leads; None if it is not there, or lies behind a link and so elsewhere."""
+    place = root / path
+    try:
+        if place.parent.resolve() != place.parent:
+            return None
+        mode = place.lstat().st_mode
+        if S_ISLNK(mode):
+            return os.fsencode(place.readlink())
+        return place.read_bytes() if S_ISREG(mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+async def _compare(git: Git, path: str, old: Entry | None, new: Entry | None, changed: Mapping[str, bytes]) -> FileDiff:
+    before = await git.blob(old.blob) if old else b""
+    after = changed[new.blob] if new else b""
+    status = Status.MODIFIED if old and new else Status.ADDED if new else Status.REMOVED
+    blob = new.blob if new else ""
+    if binary(before) or binary(after):
+        return FileDiff(path, status, blob=blob, unread="binary")
+    made = await asyncio.to_thread(patch, before, after)
+    if not made and (before or after):
+        return FileDiff(path, status, blob=blob, unread="too large to compare")
+    return parse_patch(path, status, made, blob=blob)
