@@ -34,6 +34,7 @@ STRANGERS = {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"
 # One sibling may need several files; their names begin alike.
 SIBLINGS = {
     "bot.hosts.github",
+    "bot.hosts.local",
     "bot.engines.durable",
     "bot.standards.vector_store",
     "bot.models.responses",
