@@ -18,7 +18,7 @@ LAYERS = (
     {"bot.review"},
     {"bot.webhook"},
     {"bot.job"},
-    {"bot.interfaces", "bot.journal"},
+    {"bot.interfaces", "bot.journal", "bot.retry"},
     {"bot.git", "bot.ledger", "bot.checks.jail"},
     {"bot.reading", "bot.checking", "bot.citing", "bot.passes"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"bot.{family}" for family in FAMILIES)},
