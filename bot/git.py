@@ -1,14 +1,10 @@
-"""Git, hardened: no hooks, no configuration but ours, no network, no checkout. The only place that runs git.
-
-Reading verbs serve the local host; the few writing verbs build the repositories of the sandbox.
-"""
+"""Git, hardened: no hooks, no configuration but ours, no network, no checkout. The only place that runs git."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -53,6 +49,7 @@ CONFIGURATION = (
     "gc.auto=0",
     "protocol.allow=never",
 )
+FORMAT = "--format=%H%x00%P%x00%an%x00%at%x00%B"
 COMPARE = (
     "--find-renames",
     "--diff-algorithm=myers",
@@ -107,7 +104,6 @@ class LogEntry:
     sha: str
     parents: tuple[str, ...]
     author: str
-    email: str
     time: int
     message: str
 
@@ -123,16 +119,16 @@ class Git:
     seconds: float = 60.0
     limit: int = 64 * MEGABYTE
 
-    async def resolve(self, revision: str) -> str:
-        """The commit that a branch, tag or other revision names. Raises NotFound."""
+    async def resolve(self, revision: str, kind: str = "commit") -> str:
+        """The commit (or the "tree" of it) that a branch, tag or other revision names. Raises NotFound."""
         if revision.startswith("-") or not revision or "\0" in revision:
             raise NotFound(f"{revision!r} is not a revision")
         code, out, error = await self._git(
-            ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+            ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{{kind}}}")
         )
         if code:
             _explain(error)
-            raise NotFound(f"{revision} names no commit here")
+            raise NotFound(f"{revision} names no {kind} here")
         return out.decode().strip()
 
     async def merge_base(self, one: str, other: str) -> str:
@@ -145,17 +141,17 @@ class Git:
 
     async def diff(self, base: str, head: str, *, paths: Sequence[str] = ()) -> bytes:
         """The patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
-        return await self._run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--", *paths))
+        return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--", *paths))
 
     async def changes(self, base: str, head: str) -> list[Change]:
         """The changed files between two commits, in the order of the patch that `diff` prints."""
-        out = await self._run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
+        out = await self.run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
         return _changes(out)
 
-    async def tree(self, commit: str) -> list[TreeEntry]:
-        """Every file of a commit or tree; submodules are listed with size 0."""
-        out = await self._run(("ls-tree", "-r", "-z", "-l", "--full-tree", _revision(commit)))
-        return [_tree_entry(record) for record in out.split(b"\0") if record]
+    async def tree(self, commit: str, *, directories: bool = False) -> list[TreeEntry]:
+        """Every file of a commit or tree, submodules with size 0; with `directories` these too (mode "040000")."""
+        arguments = ("ls-tree", "-r", "-z", "-l", "--full-tree", *(("-t",) if directories else ()), _revision(commit))
+        return [_tree_entry(record) for record in (await self.run(arguments)).split(b"\0") if record]
 
     async def blob(self, sha: str) -> bytes:
         """A file's content by object id. Raises NotFound, and TooLarge over `limit`."""
@@ -167,72 +163,21 @@ class Git:
 
     async def log(self, base: str, head: str) -> list[LogEntry]:
         """The commits of `head` that `base` does not have, oldest first."""
-        out = await self._run(
-            (
-                "log",
-                "-z",
-                "--reverse",
-                "--topo-order",
-                "--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%B",
-                _revision(head),
-                f"^{_revision(base)}",
-                "--",
-            )
-        )
-        fields = out.decode(errors="replace").split("\0")
-        return [_log_entry(fields[at : at + 6]) for at in range(0, len(fields) - 5, 6)]
+        return _log(await self.run(("log", "-z", "--reverse", FORMAT, _revision(head), f"^{_revision(base)}", "--")))
+
+    async def about(self, commit: str) -> LogEntry:
+        """One commit."""
+        return _log(await self.run(("log", "-z", "--max-count=1", FORMAT, _revision(commit), "--")))[0]
 
     async def root(self) -> Path:
         """The top of the working tree, or the repository itself where there is none."""
         code, out, _ = await self._git(("rev-parse", "--show-toplevel"))
         if code:
-            out = await self._run(("rev-parse", "--absolute-git-dir"))
+            out = await self.run(("rev-parse", "--absolute-git-dir"))
         return Path(out.decode().rstrip("\n"))
 
-    async def init_bare(self) -> None:
-        """Make an empty bare repository at `directory`."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        await self._run(("init", "--bare", "--quiet", "--template=", "--initial-branch=main"))
-
-    async def borrow(self, other: Git) -> None:
-        """See every object of `other` without copying it, as git's alternates do."""
-        out = await other._run(
-            ("rev-parse", "--path-format=absolute", "--git-path", "objects", "--git-path", "shallow")
-        )
-        objects, shallow = out.decode().splitlines()
-        (self.directory / "objects" / "info").mkdir(parents=True, exist_ok=True)
-        (self.directory / "objects" / "info" / "alternates").write_text(objects + "\n")
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(shallow, self.directory / "shallow")
-
-    async def point(self, ref: str, commit: str) -> None:
-        """Let `ref` name `commit`, whatever it named before."""
-        await self._run(("update-ref", _revision(ref), _revision(commit)))
-
-    async def commit(
-        self, ref: str, files: Mapping[str, bytes | None], message: str, *, parent: str | None = None, time: int = 0
-    ) -> str:
-        """Commit `files` (None deletes) on top of `parent` and let `ref` name it; the new commit's id. One process."""
-        stream = _stream(_revision(ref), files, message, parent, time)
-        out = await self._run(("fast-import", "--quiet", "--force", "--done"), stream)
-        return out.decode().strip()
-
-    async def commit_tree(self, tree: str, parents: Sequence[str], message: str, *, time: int = 0) -> str:
-        """A commit of a tree that exists, named by no ref yet."""
-        links = [part for parent in parents for part in ("-p", _revision(parent))]
-        out = await self._run(("commit-tree", _revision(tree), *links), message.encode(), date=f"@{time} +0000")
-        return out.decode().strip()
-
-    async def merge(self, ours: str, theirs: str) -> str:
-        """The tree of a merge of two commits (git 2.38 or newer). Raises Refused on a conflict."""
-        code, out, error = await self._git(("merge-tree", "--write-tree", _revision(ours), _revision(theirs)))
-        if code == 1:
-            raise Refused(f"{ours} and {theirs} conflict")
-        if code:
-            _refuse("merge-tree", error)
-        return out.decode().split("\n", 1)[0]
-
-    async def _run(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> bytes:
+    async def run(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> bytes:
+        """Any other git command, under the same restrictions; what it prints. `date` is for what it commits."""
         code, out, error = await self._git(arguments, stdin, date=date)
         if code:
             _refuse(arguments[0], error)
@@ -326,9 +271,13 @@ def _tree_entry(record: bytes) -> TreeEntry:
     return TreeEntry(_text(path), sha, 0 if size == "-" else int(size), mode)
 
 
-def _log_entry(fields: list[str]) -> LogEntry:
-    sha, parents, author, email, time, message = fields
-    return LogEntry(sha.strip(), tuple(parents.split()), author, email, int(time), message.rstrip("\n"))
+def _log(out: bytes) -> list[LogEntry]:
+    fields = out.decode(errors="replace").split("\0")
+    return [_log_entry(*fields[at : at + 5]) for at in range(0, len(fields) - 4, 5)]
+
+
+def _log_entry(sha: str, parents: str, author: str, time: str, message: str) -> LogEntry:
+    return LogEntry(sha.strip(), tuple(parents.split()), author, int(time), message.rstrip("\n"))
 
 
 def _changes(out: bytes) -> list[Change]:
@@ -354,26 +303,3 @@ def _changes(out: bytes) -> list[Change]:
 
 def _count(number: bytes) -> int | None:
     return None if number == b"-" else int(number)
-
-
-def _stream(ref: str, files: Mapping[str, bytes | None], message: str, parent: str | None, time: int) -> bytes:
-    """A fast-import stream of one commit, asking for its id. See git-fast-import(1)."""
-    text = message.encode()
-    parts = [
-        f"commit {ref}\nmark :1\ncommitter sandbox <sandbox@localhost> {time} +0000\n".encode(),
-        b"data %d\n%s\n" % (len(text), text),
-        f"from {_revision(parent)}\n".encode() if parent else b"",
-    ]
-    for path, content in files.items():
-        name = _quoted(path)
-        if content is None:
-            parts.append(b"D " + name + b"\n")
-        else:
-            parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (name, len(content), content))
-    return b"".join([*parts, b"\nget-mark :1\ndone\n"])
-
-
-def _quoted(path: str) -> bytes:
-    raw = path.encode(errors="surrogateescape")
-    escaped = raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
-    return b'"' + escaped + b'"'

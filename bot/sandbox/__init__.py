@@ -1,1 +1,1 @@
-"""A GitHub to play with: it enforces GitHub's own rules over a real git repository."""
+"""A GitHub to play with: its REST API and pages over real git repositories, with its own rules enforced."""

@@ -1,0 +1,186 @@
+"""The sandbox as its users hold it: a GitHub in one object, with one App installed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+
+from bot.git import Git
+from bot.sandbox import (
+    app_api,
+    auth,
+    check_api,
+    code_api,
+    graphql_api,
+    hooks,
+    issue_api,
+    pages,
+    pull_api,
+    review_api,
+    writer,
+)
+from bot.sandbox.faults import PREFIX, Fault, Faults
+from bot.sandbox.people import Files, PullRequest, Repo, commit
+from bot.sandbox.world import App, Delivery, Installation, Recorded, Repository, User, World
+
+PERMISSIONS = {"metadata": "read", "contents": "read", "issues": "read", "pull_requests": "write", "checks": "write"}
+EVENTS = (
+    "pull_request",
+    "issue_comment",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "check_run",
+    "merge_group",
+    "push",
+)
+REST = (
+    *app_api.ENDPOINTS,
+    *pull_api.ENDPOINTS,
+    *review_api.ENDPOINTS,
+    *issue_api.ENDPOINTS,
+    *check_api.ENDPOINTS,
+    *code_api.ENDPOINTS,
+    *code_api.LAST,
+)
+
+
+class Clock:
+    """A clock that stands still until somebody advances it. In seconds since 1970."""
+
+    def __init__(self, start: float = 1_767_225_600.0) -> None:
+        self.seconds = start
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A GitHub to play with. `asgi` serves the API (at its root and at /api/v3) and the pages."""
+
+    world: World
+    asgi: Faults
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        *,
+        url: str = "http://sandbox.test",
+        secret: str = "sandbox-webhook-secret",  # noqa: S107 - the sandbox's own, and only the sandbox's
+        slug: str = "review-assistant",
+        app_id: int = 1234,
+        clock: Callable[[], float] = time.time,
+    ) -> Sandbox:
+        """An empty GitHub that keeps its repositories in `directory`."""
+        keys = auth.key_pair()
+        bot = User(app_id, f"{slug}[bot]", "Bot")
+        app = App(app_id, slug, keys.private, keys.public, bot, PERMISSIONS, EVENTS)
+        world = World(directory, url.rstrip("/"), app, secret, clock)
+        world.users[bot.login] = bot
+        return cls(world, Faults(_asgi(world), world))
+
+    async def repository(
+        self,
+        full_name: str,
+        files: Files | None = None,
+        *,
+        private: bool = False,
+        installed: bool = True,
+        source: Git | None = None,
+    ) -> Repo:
+        """A new repository whose default branch holds `files`; with `source` it sees that repository's objects."""
+        owner, _, name = full_name.partition("/")
+        number = self.world.next_id()
+        repo = Repository(
+            id=number,
+            owner=self.world.user(owner),
+            name=name,
+            git=Git(self.world.directory / f"{number}.git"),
+            private=private,
+        )
+        await writer.init(repo.git)
+        if source:
+            await writer.borrow(repo.git, source)
+        if files is not None:
+            await commit(self.world, repo, repo.default_branch, files, "First commit", None)
+        self.world.repositories[full_name.lower()] = repo
+        if installed:
+            self._installation(repo.owner).repositories.append(repo.id)
+        return Repo(self.world, repo)
+
+    async def borrow(self, full_name: str, source: Git, base: str, head: str) -> PullRequest:
+        """A pull request for two revisions of a repository on disk; nothing is copied and nothing is checked out."""
+        repo = await self.repository(full_name, source=source, private=True)
+        tip, change = await source.resolve(base), await source.resolve(head)
+        await writer.point(repo.state.git, "refs/heads/main", tip)
+        repo.state.branches["main"] = tip
+        entry = await repo.state.git.about(change)
+        title, _, body = entry.message.partition("\n")
+        return await repo.open_pull(title or head, body.strip(), author=entry.author or "alice", head=change)
+
+    def install(self, owner: str, permissions: Mapping[str, str] | None = None) -> Installation:
+        """The App's installation on an account, with other permissions if they are given."""
+        installation = self._installation(self.world.user(owner))
+        if permissions is not None:
+            installation.permissions = dict(permissions)
+        return installation
+
+    def plan(self, *faults: Fault) -> None:
+        """Let these things go wrong: see faults.py."""
+        self.asgi.plan(*faults)
+
+    async def deliver(self, client: httpx.AsyncClient, url: str = "/webhooks/github") -> list[Delivery]:
+        """Send the pending webhooks to the product, oldest first."""
+        return await hooks.deliver(self.world, client, url)
+
+    def client(self) -> httpx.AsyncClient:
+        """A client that speaks to the sandbox without a socket."""
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.asgi), base_url=self.world.api)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every webhook so far, each with its `headers` and `body`."""
+        return self.world.deliveries
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """Every request to the API so far."""
+        return self.world.requests
+
+    def _installation(self, owner: User) -> Installation:
+        found = (one for one in self.world.installations.values() if one.account == owner)
+        known = next(found, None)
+        if known is None:
+            known = Installation(id=self.world.next_id(), account=owner, permissions=dict(self.world.app.permissions))
+            self.world.installations[known.id] = known
+        return known
+
+
+def _asgi(world: World) -> Starlette:
+    rest = [endpoint.route(world) for endpoint in REST]
+    graphql = [endpoint.route(world) for endpoint in graphql_api.ENDPOINTS]
+    routes = [Mount(PREFIX, routes=rest), Mount("/api", routes=graphql), *graphql, *pages.routes(world), *rest]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+
+
+async def _no_route(_: Request, error: Exception) -> Response:
+    """What no endpoint answers: 404 in GitHub's words."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse(
+        {"message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": str(status)}, status
+    )
