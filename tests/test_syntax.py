@@ -3,7 +3,7 @@
 import pytest
 
 from bot.review.context import Context, context
-from bot.review.syntax import LARGEST, definitions, dialect, errors, outline, parses, symbol_at
+from bot.review.syntax import LARGEST, definitions, errors, outline, parses, readable, symbol_at
 
 # Each has a class-like `Cart` with a method-like `total` (or a function `total`) whose last changed line uses a
 # parameter, a local variable and something imported or defined at the top.
@@ -122,7 +122,7 @@ def test_syntax_errors_are_counted():
 
 
 def test_an_unknown_language_has_no_outline_and_cannot_be_called_wrong():
-    assert dialect("notes.txt") == ""
+    assert not readable("notes.txt")
     assert outline("notes.txt", "def f(") is None
     assert parses("notes.txt", "def f(")
     assert symbol_at("notes.txt", "def f(", 1) == ""

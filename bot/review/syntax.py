@@ -26,28 +26,26 @@ import tree_sitter_rust
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
-from bot.review.language import language
 from bot.review.outline import Definition, Name, Outline, Scope
 
 LARGEST = 512 * 1024  # characters; above this a file has no outline
 
-DIALECTS = {".h": "cpp", ".tsx": "tsx"}  # suffixes whose grammar is not that of their language
 GRAMMARS = {
-    "bash": tree_sitter_bash.language,
-    "c": tree_sitter_c.language,
-    "cpp": tree_sitter_cpp.language,
-    "csharp": tree_sitter_c_sharp.language,
-    "go": tree_sitter_go.language,
-    "java": tree_sitter_java.language,
-    "javascript": tree_sitter_javascript.language,
-    "php": tree_sitter_php.language_php,
-    "python": tree_sitter_python.language,
-    "ruby": tree_sitter_ruby.language,
-    "rust": tree_sitter_rust.language,
-    "tsx": tree_sitter_typescript.language_tsx,
-    "typescript": tree_sitter_typescript.language_typescript,
+    ("bash", "sh", "zsh"): tree_sitter_bash.language,
+    ("c",): tree_sitter_c.language,
+    ("cc", "cpp", "cxx", "h", "hh", "hpp", "hxx"): tree_sitter_cpp.language,
+    ("cs",): tree_sitter_c_sharp.language,
+    ("go",): tree_sitter_go.language,
+    ("java",): tree_sitter_java.language,
+    ("cjs", "js", "jsx", "mjs"): tree_sitter_javascript.language,
+    ("php",): tree_sitter_php.language_php,
+    ("py", "pyi"): tree_sitter_python.language,
+    ("rake", "rb"): tree_sitter_ruby.language,
+    ("rs",): tree_sitter_rust.language,
+    ("tsx",): tree_sitter_typescript.language_tsx,
+    ("cts", "mts", "ts"): tree_sitter_typescript.language_typescript,
 }
-
+READERS = {suffix: grammar for suffixes, grammar in GRAMMARS.items() for suffix in suffixes}
 
 _function = re.compile(
     r"(?:(?:generator_|arrow_|anonymous_|local_)?function|(?:singleton_)?method|(?:compact_)?constructor|lambda"
@@ -73,10 +71,9 @@ _carries = re.compile(r"pattern|_list$|declarator|parameter|dotted_name|variable
 _identifier = re.compile(r".*identifier.*|name|constant|instance_variable|variable_name")
 
 
-def dialect(path: str) -> str:
-    """The grammar that reads a file, judged by its name; empty if there is none here."""
-    spoken = DIALECTS.get(PurePosixPath(path).suffix.lower()) or language(path)
-    return spoken if spoken in GRAMMARS else ""
+def readable(path: str) -> bool:
+    """Whether there is a grammar for a file, judged by its name."""
+    return _suffix(path) in READERS
 
 
 def symbol_at(path: str, text: str, line: int) -> str:
@@ -106,16 +103,19 @@ def definitions(path: str, text: str) -> tuple[Definition, ...]:
 @lru_cache(maxsize=64)
 def outline(path: str, text: str) -> Outline | None:
     """What there is in a file; None for an unknown language and for a file over LARGEST characters."""
-    spoken = dialect(path)
-    if not spoken or len(text) > LARGEST:
+    if not readable(path) or len(text) > LARGEST:
         return None
-    root = Parser(_grammar(spoken)).parse(text.encode(errors="replace")).root_node
+    root = Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
     return _Reading(root).outline()
 
 
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower().removeprefix(".")
+
+
 @cache
-def _grammar(spoken: str) -> Language:
-    return Language(GRAMMARS[spoken]())
+def _grammar(suffix: str) -> Language:
+    return Language(READERS[suffix]())
 
 
 class _Frame(NamedTuple):

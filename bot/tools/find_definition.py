@@ -12,7 +12,7 @@ from pydantic import Field
 from bot.errors import Refused, UserError
 from bot.interfaces import Tool
 from bot.review.diff import Diff
-from bot.review.syntax import definitions, dialect
+from bot.review.syntax import definitions, readable
 from bot.tools import Arguments, Desk, Files, Searcher
 
 SYMBOL = re.compile(r"[\w$@]{2,100}(?:(?:\.|::|#|->)[\w$@]{1,100}){0,5}")
@@ -58,7 +58,7 @@ class FindDefinition:
     async def _candidates(self, word: str) -> AsyncIterator[tuple[str, str]]:
         changed = [file.path for file in self.diff if file.path in await self.files.entries("head")]
         paths = dict.fromkeys((*changed, *await self._searched(word)))
-        for path in [path for path in paths if dialect(path)][:FILES]:
+        for path in [path for path in paths if readable(path)][:FILES]:
             text = await self._text(path)
             if word in text:
                 yield path, text
