@@ -19,13 +19,15 @@ LAYERS = (
     {"bot.webhook"},
     {"bot.job"},
     {"bot.interfaces", "bot.journal", "bot.retry"},
-    {"bot.git", "bot.ledger", "bot.checks.jail"},
+    {"bot.git", "bot.ledger", "bot.retry", "bot.checks.jail"},
     {"bot.reading", "bot.checking", "bot.citing", "bot.passes"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router", *(f"bot.{family}" for family in FAMILIES)},
     {"bot.settings"},
     {"bot.app"},
     {"bot.server", "bot.web", "bot.sandbox"},
-    {"bot.demo", "bot.cli"},
+    {"bot.logs", "bot.running", "bot.terminal"},
+    {"bot.demo"},
+    {"bot.cli"},
     {"bot.__main__"},
     {"bot"},
 )
@@ -58,7 +60,7 @@ HOMES = {
     "tree_sitter": ("bot.review.syntax",),
     "typer": ("bot.cli",),
     "unidiff": ("bot.review.diff",),
-    "uvicorn": ("bot.cli", "bot.demo"),
+    "uvicorn": ("bot.running",),
     "yaml": ("bot.review.policy",),
 }
 PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {

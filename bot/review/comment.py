@@ -16,7 +16,6 @@ from bot.review.standard import Standard
 from bot.review.suggestion import fence
 from bot.review.triage import Review
 
-
 _ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
 _WORD = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-file effects were not reviewed."

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel
 
 from bot.review.command import Verb
 from bot.review.comment import Address, code
+from bot.review.policy import Policy
 from bot.review.sanitize import plain
 from bot.review.standard import Hit
+
+
+class FindingState(Protocol):
+    """A finding as the ledger knows it."""
+
+    @property
+    def state(self) -> str:
+        """open, fixed, dismissed, …"""
+
 
 _WHAT = {
     Verb.REVIEW: ("review [full | security | PATH …]", "review what changed, everything, or some files"),
@@ -54,3 +69,33 @@ def sections(question: str, hits: Sequence[Hit], address: Address) -> str:
         quoted = "\n".join(f"> {line}" for line in standard.text.strip().splitlines()[:12])
         parts.append(f"**{where}**\n\n{quoted}")
     return "\n\n".join(parts)
+
+
+def config(policy: Policy) -> str:
+    """The settings that hold for this pull request, each with where it comes from."""
+    rows = []
+    for name in type(policy).model_fields:
+        source = "`.github/assistant.yml`" if name in policy.model_fields_set else "default"
+        rows.append(f"| {name} | {code(_value(getattr(policy, name)))} | {source} |")
+    return "\n".join(["The settings on the base branch:", "", "| setting | value | from |", "|---|---|---|", *rows])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, BaseModel):
+        return json.dumps(value.model_dump(mode="json", exclude_none=True), ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[FindingState]) -> str:
+    """What was reviewed here of late, and what is open."""
+    if not reviews:
+        return "Nothing was reviewed on this pull request yet."
+    states = Counter(one.state for one in findings)
+    lines = ["| head | why | outcome | posted | cost |", "|---|---|---|---|---|"]
+    for row in reviews:
+        dollars = row["detail"]["usage"]["dollars"]
+        cost = "unknown" if dollars is None else f"${dollars:.4f}"
+        posted = row["detail"]["posted"]
+        lines.append(f"| {code(row['head'][:10])} | {row['trigger']} | {row['outcome']} | {posted} | {cost} |")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+    return "\n".join([*lines, "", f"Findings: {counts}."])

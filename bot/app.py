@@ -1,0 +1,111 @@
+"""The composition root: settings become an app. The only module that names concrete classes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import httpx
+
+from bot.answerer import Answerer
+from bot.checks import every
+from bot.engines.durable import DurableEngine, Pace
+from bot.errors import ConfigurationError
+from bot.hosts.github import GitHubHost
+from bot.hosts.github_auth import App as GitHubApp
+from bot.hosts.github_client import GitHubClient
+from bot.hosts.github_publisher import GitHubPublisher
+from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards, Step
+from bot.job import Job, Trigger
+from bot.ledger import Ledger
+from bot.models.offline import OfflineModel
+from bot.review.marker import Signer
+from bot.review.syntax import parses
+from bot.reviewer import Reviewer
+from bot.router import Router
+from bot.settings import Settings
+from bot.standards.folder import FolderStandards
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything, wired: a server connected to GitHub."""
+
+    settings: Settings
+    engine: DurableEngine
+    ledger: Ledger
+    client: GitHubClient
+
+    def start(self, *, work: bool) -> None:
+        """Bring the schema up to date and start taking jobs, and working on them."""
+        self.ledger.migrate()
+        self.engine.start(work=work)
+
+    def stop(self) -> None:
+        """Let running steps end; what is left goes on after the next start."""
+        self.engine.stop()
+        self.ledger.close()
+
+    async def ready(self) -> dict[str, str]:
+        """What is not working, by name; empty when all is well."""
+        return await self.engine.ready()
+
+
+def build(settings: Settings, transport: httpx.AsyncBaseTransport | None = None, pace: Pace | None = None) -> App:
+    """The app for a server. `transport` replaces the network to GitHub."""
+    settings.require_app()
+    key = settings.private_key
+    client = GitHubClient(
+        GitHubApp(settings.github_app_id, key),
+        settings.github_api_url,
+        transport=transport,
+        spacing=settings.assistant_write_spacing,
+    )
+    host, publisher, ledger = GitHubHost(client), GitHubPublisher(client), Ledger(settings.database)
+    signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
+    standards = FolderStandards(settings.assistant_data / "standards.db")
+    reviewer = reviewer_of(settings, host, publisher, standards, ledger, signer)
+    answerer = Answerer(host, publisher, standards, ledger, signer)
+    handlers = Handlers(
+        route=Router(host, publisher, settings.bots),
+        review=reviewer,
+        answer=answerer,
+        abandon=reviewer.abandon,
+        fail=lambda job, reason, step: _fail(reviewer, answerer, job, reason, step),
+    )
+    pace = pace or Pace(debounce=settings.assistant_debounce)
+    return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client)
+
+
+async def _fail(reviewer: Reviewer, answerer: Answerer, job: Job, reason: str, step: Step) -> str:
+    """A failure is said where it was asked: on the comment, or on the check run."""
+    answering = job.trigger in {Trigger.COMMAND, Trigger.REPLY}
+    return await (answerer.fail if answering else reviewer.fail)(job, reason, step)
+
+
+def reviewer_of(
+    settings: Settings, host: CodeHost, publisher: Publisher, standards: Standards, ledger: Ledger, signer: Signer
+) -> Reviewer:
+    """The reviewer with the checks and the model these settings ask for."""
+    return Reviewer(host, publisher, model_of(settings), standards, checks_of(settings), ledger, signer, parses)
+
+
+def checks_of(settings: Settings) -> tuple[Check, ...]:
+    """Every check there is."""
+    return every(allow_unconfined=settings.assistant_unconfined_checks)
+
+
+def model_of(settings: Settings) -> Model:
+    """The model these settings name; without a key there is none, and the review says so."""
+    if settings.model_api == "offline":
+        return OfflineModel()
+    raise ConfigurationError(f"ASSISTANT_MODEL_API={settings.model_api} is not wired yet")
+
+
+def bundled(name: str) -> Path:
+    """A folder or file that ships with the product: prompts, examples, app.yml."""
+    package = Path(str(files("bot")))
+    installed, checkout = package / "_data" / name, package.parent / name
+    return installed if installed.exists() else checkout

@@ -1,0 +1,136 @@
+"""The `assistant` command. Exit codes: 0 done, 1 findings at or above --fail-on, 2 usage or settings, 3 the world failed."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.errors import AssistantError, ConfigurationError, UserError
+
+cli = typer.Typer(
+    name="assistant",
+    help="Reviews pull requests against the team's own coding standards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+FOUND, USAGE, FAILED = 1, 2, 3
+
+
+class FailOn(StrEnum):
+    """The lowest severity that makes `review` exit with 1."""
+
+    NEVER = "never"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Repository = Annotated[Path, typer.Option("--repo", help="A git repository.", metavar="PATH")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+
+
+@cli.command()
+def demo(
+    repo: Annotated[Path | None, typer.Option(help="Use a repository of your own.", metavar="PATH")] = None,
+    base: Annotated[str, typer.Option(help="The base revision in --repo.")] = "HEAD~1",
+    head: Annotated[str, typer.Option(help="The head revision in --repo.")] = "HEAD",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the pages open until Ctrl-C.")] = False,
+) -> None:
+    """Review an example pull request through the real path. Needs no key, no account, no service."""
+    from bot.demo import run
+
+    run(repo, base, head, keep=keep)
+
+
+@cli.command()
+def review(
+    what: Annotated[
+        str, typer.Argument(metavar="[RANGE|PATCH|-]", help="A..B, REV, a patch file, or - for stdin.")
+    ] = "",
+    repo: Repository = Path(),
+    as_json: AsJson = False,
+    sarif: Annotated[bool, typer.Option("--sarif", help="SARIF 2.1.0, for code scanning.")] = False,
+    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 for findings at or above this.")] = FailOn.NEVER,
+) -> None:
+    """Review a local git range or a patch; without an argument, the uncommitted changes."""
+    from bot.terminal import review_locally
+
+    raise typer.Exit(review_locally(what, repo, "json" if as_json else "sarif" if sarif else "text", fail_on.value))
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only receive; `assistant work` does the rest.")
+    ] = False,
+) -> None:
+    """Receive webhooks and work on them."""
+    from bot.running import serve as run
+    from bot.settings import Settings
+
+    changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    run(Settings.read(**changes), work=not no_worker)
+
+
+@cli.command()
+def work() -> None:
+    """Work on what was received, without listening."""
+    from bot.running import work as run
+    from bot.settings import Settings
+
+    run(Settings.read())
+
+
+@cli.command()
+def replay(
+    file: Annotated[
+        Path, typer.Argument(metavar="DELIVERY-FILE", help="JSON with headers and payload, as GitHub shows it.")
+    ],
+    url: Annotated[str, typer.Option(help="Where the server listens.")] = "",
+    event: Annotated[str, typer.Option(help="X-GitHub-Event, if the file has no headers.")] = "pull_request",
+) -> None:
+    """Sign a stored delivery with our own secret and send it to a running server."""
+    from bot.running import replay as run
+    from bot.settings import Settings
+
+    settings = Settings.read()
+    typer.echo(run(settings, file, url or f"http://{settings.host}:{settings.port}", event))
+
+
+@cli.command()
+def healthcheck() -> None:
+    """Ask the server on this machine whether it is ready; exit 3 if it is not."""
+    from bot.running import healthy
+    from bot.settings import Settings
+
+    raise typer.Exit(0 if healthy(Settings.read()) else FAILED)
+
+
+@cli.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    import json
+    from importlib.metadata import version as installed
+
+    number = installed("review-assistant")
+    typer.echo(json.dumps({"version": number, "python": sys.version.split()[0]}) if as_json else number)
+
+
+def main() -> None:
+    """Run the command line; whatever is raised on purpose becomes a sentence and an exit code."""
+    try:
+        cli()
+    except (ConfigurationError, UserError) as error:
+        typer.echo(f"assistant: {error}", err=True)
+        sys.exit(USAGE)
+    except AssistantError as error:
+        typer.echo(f"assistant: {error}", err=True)
+        sys.exit(FAILED)

@@ -1,0 +1,126 @@
+"""A review on a terminal: progress while it runs, then text, JSON or SARIF."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.app import checks_of, model_of
+from bot.hosts.local import LocalHost
+from bot.job import Job, Trigger
+from bot.ledger import Ledger
+from bot.review.comment import CHECKS_ONLY
+from bot.review.coverage import State
+from bot.review.export import as_json, as_sarif
+from bot.review.finding import Finding, Severity
+from bot.review.marker import Signer
+from bot.review.report import title
+from bot.review.sanitize import visible
+from bot.review.syntax import parses
+from bot.review.triage import Review
+from bot.reviewer import Reviewer
+from bot.settings import Settings
+from bot.standards.folder import FolderStandards
+
+T = TypeVar("T")
+_COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+FOUND = 1
+
+
+def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
+    """Review a range, the working tree, a patch file or standard input; print it; the exit code."""
+    review = asyncio.run(_review(what, _patch(what), repo, progress=form == "text"))
+    if form == "json":
+        print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
+    elif form == "sarif":
+        print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
+    else:
+        show(review, Console(highlight=False, soft_wrap=True))
+    return FOUND if _reaches(review, fail_on) else 0
+
+
+def _reaches(review: Review, fail_on: str) -> bool:
+    return fail_on != "never" and any(level >= Severity[fail_on.upper()] for level in review.by_severity)
+
+
+async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
+    settings = Settings.read()
+    host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        standards = FolderStandards(Path(folder) / "standards.db")
+        reviewer = Reviewer(
+            host, host, model_of(settings), standards, checks_of(settings), ledger, Signer(b"local"), parses
+        )
+        job = Job("local", host.pull.ref, Trigger.COMMAND)
+        console = Console(stderr=True)
+        if not progress or not console.is_terminal:
+            return await reviewer.review(job, host.pull, Steps())
+        with console.status("Reading the change") as status:
+            return await reviewer.review(job, host.pull, Steps(lambda name: status.update(f"{name} …")))
+
+
+def _patch(what: str) -> str | None:
+    """The text of a patch, if `what` is a file or a dash."""
+    if what == "-":
+        return sys.stdin.buffer.read().decode(errors="replace")
+    if what and Path(what).is_file():
+        return Path(what).read_bytes().decode(errors="replace")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A Step for somebody who waits: names what is being done, keeps nothing."""
+
+    told: Callable[[str], None] | None = None
+
+    async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
+        if self.told is not None:
+            self.told(name)
+        return await work()
+
+
+def show(review: Review, console: Console) -> None:
+    """Print a review: findings, what was not reviewed, what was not said."""
+    for finding in (*review.findings, *review.listed):
+        _show(finding, console)
+    console.print(f"[bold]{escape(title(review))}[/bold]")
+    if not review.model:
+        console.print(CHECKS_ONLY)
+    for notice in (*review.notices, *review.remarks):
+        console.print(f"- {escape(visible(notice))}")
+    rows = review.coverage.files
+    seen = sum(row.state is State.REVIEWED for row in rows)
+    console.print(f"{seen} of {len(rows)} files reviewed.")
+    for row in (*rows, *review.coverage.passes):
+        if row.state is not State.REVIEWED:
+            console.print(f"  [dim]{row.state.value}: {escape(visible(row.path))}: {escape(row.reason)}[/dim]")
+    for draft, reason in review.dropped:
+        console.print(f"  [dim]not said: {escape(visible(draft.path))}: {escape(draft.title)}: {escape(reason)}[/dim]")
+
+
+def _show(finding: Finding, console: Console) -> None:
+    draft, place = finding.draft, finding.anchor
+    where = visible(place.path) + (f":{place.line}" if place.line else "")
+    colour = _COLOUR[draft.severity]
+    rule = f" ({draft.source} {draft.rule})" if draft.rule else f" ({draft.source})"
+    console.print(
+        f"{escape(where)}: [{colour}]{draft.severity.name.lower()}[/{colour}] {escape(visible(draft.title))}[dim]{escape(rule)}[/dim]"
+    )
+    console.print(f"    {escape(visible(draft.why))}")
+    for standard in finding.standards:
+        console.print(f"    [cyan]{escape(standard.document)}:{standard.start}[/cyan] {escape(standard.title)}")
+    if finding.suggestion is not None:
+        for line in finding.suggestion.splitlines():
+            console.print(f"    [green]+ {escape(visible(line))}[/green]")
