@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.review.diff import Side
+from bot.review.diff import Diff, FileDiff, Line, Side
 
 
 class Place(StrEnum):
@@ -20,7 +22,8 @@ class Place(StrEnum):
 class Anchor:
     """Lines `start`..`line` (inclusive, 1-based) of `path` on `side`, all in one hunk. `text` is their code.
 
-    For FILE and SUMMARY the numbers are None. `why` says how a less exact place came about.
+    `start` is None for a single line: GitHub wants it strictly before `line`. For FILE and SUMMARY both are None.
+    `exact` says that the quote was these whole lines, letter for letter; `why` how a less exact place came about.
     """
 
     place: Place
@@ -29,4 +32,229 @@ class Anchor:
     start: int | None = None
     line: int | None = None
     text: str = ""
+    why: str = field(default="", compare=False)
+    exact: bool = field(default=False, compare=False)
+
+
+def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: int | None = None) -> Anchor:
+    """The best place for a comment on `quoted`, code copied from the diff of `path`.
+
+    Tried in turn: the very lines; the same lines but for white space; the lines without the marks or numbers of a
+    diff view; the ends of a quote with "..." in it; the most telling line that occurs once. Among equals a changed
+    line wins, then the one nearest to `near`, then the first. The other side is tried when `side` has no match.
+    """
+    file = _changed(path, diff)
+    if file is None:
+        return Anchor(Place.SUMMARY, path, side, why="the file is not part of this change")
+    if not file.hunks:
+        return Anchor(Place.FILE, file.path, side, why=file.unread or "no line of the file changed")
+    other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
+    for column in (side, other):
+        if place := _inline(file, quoted, column, near):
+            return place
+    return Anchor(Place.FILE, file.path, side, why="the quoted code is not in the changed part of the file")
+
+
+def _changed(path: str, diff: Diff) -> FileDiff | None:
+    """The file meant by a path that may be an old name, or have too much or too little in front."""
+    exact = diff.file(path) or next((file for file in diff if file.previous_path == path), None)
+    if exact or not path:
+        return exact
+    alike = [file for file in diff if f"/{file.path}".endswith(f"/{path}") or f"/{path}".endswith(f"/{file.path}")]
+    return alike[0] if len(alike) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Lines `first`..`last` (indexes, inclusive) of a hunk as one side sees it."""
+
+    view: Sequence[Line]
+    first: int
+    last: int
+    exact: bool = False
     why: str = ""
+
+
+def _inline(file: FileDiff, quoted: str, side: Side, near: int | None) -> Anchor | None:
+    views = [[line for line in hunk.lines if line.number(side) is not None] for hunk in file.hunks]
+    readings = list(_readings(quoted, side))
+    for step in (_verbatim, _loosely, _elided, _telling, _part):
+        hung = [place for match in step(views, readings) if (place := _hang(match, file.path, side))]
+        if hung:
+            changed = file.added_lines if side is Side.RIGHT else None
+            return min(hung, key=lambda place: _rank(place, changed, near))
+    return None
+
+
+def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tuple[bool, int, int]:
+    """Changed lines first (on the LEFT all of them are), then the nearest, then the first."""
+    last = place.line or 0
+    first = place.start or last
+    touched = changed is None or not changed.isdisjoint(range(first, last + 1))
+    distance = 0 if near is None else max(first - near, near - last, 0)
+    return not touched, distance, first
+
+
+def _hang(match: _Match, path: str, side: Side) -> Anchor | None:
+    """The anchor for a match, drawn in to lines on which GitHub accepts a comment."""
+    span = range(match.first, match.last + 1)
+    open_to_comments = [at for at in span if side is Side.RIGHT or match.view[at].removed]
+    if not open_to_comments:
+        return None
+    first, last = open_to_comments[0], open_to_comments[-1]
+    start, line = match.view[first].number(side), match.view[last].number(side)
+    text = "\n".join(one.text for one in match.view[first : last + 1])
+    whole = match.exact and (first, last) == (match.first, match.last)
+    return Anchor(Place.INLINE, path, side, start if first < last else None, line, text, match.why, whole)
+
+
+_FENCE = re.compile(r"\s*(```|~~~|@@ )")
+_ECHOES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"[+\- ]",  # a diff's marks
+        r"[+\-] ",
+        r"\s*[LR]?\d{1,7}\s*[:|│]",  # line numbers
+        r"\s*[LR]?\d{1,7}\s*[:|│] ",
+        r"\s*\d{1,7}[ \t]",
+        r"\s*[LR]?\d{1,7}\s*[:|│]?\s?[+\- ]",  # both
+        r"\s*[LR]?\d{1,7}\s*[:|│]?\s?[+\-] ",
+    )
+)
+
+
+def _readings(quoted: str, side: Side) -> Iterator[list[str]]:
+    """What the quote may mean: as it stands, then without what a diff view puts in front of each line."""
+    lines = [line.removesuffix("\r") for line in quoted.split("\n")]
+    while lines and (not lines[0].strip() or _FENCE.match(lines[0])):
+        del lines[0]
+    while lines and (not lines[-1].strip() or _FENCE.match(lines[-1])):
+        del lines[-1]
+    if not lines:
+        return
+    yield lines
+    foreign = "-" if side is Side.RIGHT else "+"
+    for echo in _ECHOES:
+        found = [(line, echo.match(line)) for line in lines]
+        if all(match or not line.strip() for line, match in found):
+            bare = [line[match.end() :] if match else "" for line, match in found if not _marked(match, foreign)]
+            if any(line.strip() for line in bare):
+                yield bare
+
+
+def _marked(match: re.Match[str] | None, mark: str) -> bool:
+    return match is not None and match[0].rstrip().endswith(mark)
+
+
+Views = Sequence[Sequence[Line]]
+Readings = Sequence[list[str]]
+
+
+def _verbatim(views: Views, readings: Readings) -> list[_Match]:
+    """The very lines, but for white space at their ends."""
+    for reading in readings:
+        want = [line.rstrip() for line in reading]
+        found = [
+            _Match(view, at, at + len(want) - 1, exact=True)
+            for view in views
+            for at in _windows([line.text.rstrip() for line in view], want)
+        ]
+        if found:
+            return found
+    return []
+
+
+def _loosely(views: Views, readings: Readings) -> list[_Match]:
+    """The same lines, whatever their white space."""
+    for reading in readings:
+        want = _normal(reading)
+        found = [
+            _Match(view, at, at + len(want) - 1)
+            for view in views
+            for at in _windows(_normal(line.text for line in view), want)
+        ]
+        if found:
+            return found
+    return []
+
+
+_ELISION = re.compile(r"\W*(\.\.\.|…)\W*")
+_LONGEST_ELISION = 30
+
+
+def _elided(views: Views, readings: Readings) -> list[_Match]:
+    """From the lines above a "..." to the lines below it."""
+    for reading in readings:
+        want = _normal(reading)
+        gaps = [at for at, line in enumerate(want) if _ELISION.fullmatch(line)]
+        if not gaps:
+            continue
+        head, tail = want[: gaps[0]], want[gaps[-1] + 1 :]
+        found = [match for view in views for match in _around(view, head, tail)]
+        if found:
+            return found
+    return []
+
+
+def _around(view: Sequence[Line], head: list[str], tail: list[str]) -> Iterator[_Match]:
+    texts = _normal(line.text for line in view)
+    why = "the quote left lines out"
+    if not head or not tail:
+        rest = head or tail
+        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(texts, rest))
+        return
+    ends = _windows(texts, tail)
+    for at in _windows(texts, head):
+        end = next((end for end in ends if end >= at + len(head)), None)
+        if end is not None and end + len(tail) - at <= _LONGEST_ELISION:
+            yield _Match(view, at, end + len(tail) - 1, why=why)
+
+
+_SHORTEST_LINE = 4
+_SHORTEST_PART = 8
+
+
+def _telling(views: Views, readings: Readings) -> list[_Match]:
+    """The longest line of the quote that occurs once."""
+    index: dict[str, list[_Match]] = {}
+    for view in views:
+        for at, text in enumerate(_normal(line.text for line in view)):
+            index.setdefault(text, []).append(_Match(view, at, at, why="only one line of the quote was found"))
+    for line in _longest_first(readings, _SHORTEST_LINE):
+        if len(index.get(line, ())) == 1:
+            return index[line]
+    return []
+
+
+def _part(views: Views, readings: Readings) -> list[_Match]:
+    """The one line that contains a line of the quote."""
+    texts = [
+        (text, _Match(view, at, at, why="only a part of a line was quoted"))
+        for view in views
+        for at, text in enumerate(_normal(line.text for line in view))
+    ]
+    for line in _longest_first(readings, _SHORTEST_PART)[:10]:
+        found = [match for text, match in texts if line in text]
+        if len(found) == 1:
+            return found
+    return []
+
+
+def _longest_first(readings: Readings, shortest: int) -> list[str]:
+    lines = dict.fromkeys(line for reading in readings for line in _normal(reading))
+    return sorted((line for line in lines if len(line) >= shortest), key=len, reverse=True)
+
+
+def _normal(lines: Iterator[str] | Sequence[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
+
+
+def _windows(texts: Sequence[str], want: Sequence[str]) -> list[int]:
+    """Where `want` stands in `texts`, as consecutive whole lines."""
+    if not want:
+        return []
+    return [
+        at
+        for at in range(len(texts) - len(want) + 1)
+        if texts[at] == want[0] and list(texts[at : at + len(want)]) == want
+    ]

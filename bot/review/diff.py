@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
-import unidiff
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk as PatchedHunk
+from unidiff.patch import PatchSet
 
 from bot.errors import UserError
 from bot.review.patch import Section, sections
@@ -132,7 +133,7 @@ class Diff:
         return sum(file.additions for file in self.files)
 
 
-def parse_patch(
+def parse_patch(  # noqa: PLR0913 - one parameter for each field of the files API
     path: str,
     status: Status,
     patch: str,
@@ -234,7 +235,7 @@ def _hunks(patch: str) -> tuple[Hunk, ...]:
     body = patch if patch.endswith("\n") else patch + "\n"
     if not all(map(_BODY.match, body.split("\n"))):  # also keeps unidiff's slow patterns away from hostile lines
         raise UnidiffParseError("a line that is no part of a hunk")
-    files = unidiff.PatchSet(f"--- a/file\n+++ b/file\n{body}")
+    files = PatchSet(f"--- a/file\n+++ b/file\n{body}")
     if len(files) != 1:
         raise UnidiffParseError("more than one file")
     hunks = tuple(_hunk(hunk) for hunk in files[0])
@@ -245,7 +246,7 @@ def _hunks(patch: str) -> tuple[Hunk, ...]:
     return hunks
 
 
-def _hunk(hunk: unidiff.Hunk) -> Hunk:
+def _hunk(hunk: PatchedHunk) -> Hunk:
     lines: list[Line] = []
     for line in hunk:
         if line.line_type == "\\" and lines:

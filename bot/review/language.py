@@ -1,0 +1,104 @@
+"""A path or a word -> the language it speaks of, in one lower-case word."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+_SUFFIXES = {
+    "bash": "bash sh zsh",
+    "c": "c h",
+    "clojure": "clj cljc cljs",
+    "cpp": "cc cpp cxx hh hpp hxx ipp",
+    "csharp": "cs csx",
+    "css": "css less sass scss",
+    "dart": "dart",
+    "elixir": "ex exs",
+    "erlang": "erl hrl",
+    "fsharp": "fs fsi fsx",
+    "go": "go",
+    "graphql": "gql graphql",
+    "groovy": "gradle groovy",
+    "haskell": "hs lhs",
+    "html": "htm html xhtml",
+    "java": "java",
+    "javascript": "cjs js jsx mjs",
+    "json": "json json5 jsonc",
+    "jupyter": "ipynb",
+    "kotlin": "kt kts",
+    "lua": "lua",
+    "markdown": "markdown md mdx",
+    "ocaml": "ml mli",
+    "perl": "pl pm",
+    "php": "php phtml",
+    "powershell": "ps1 psm1",
+    "protobuf": "proto",
+    "python": "py pyi pyw",
+    "r": "r",
+    "ruby": "gemspec rake rb",
+    "rust": "rs",
+    "scala": "sbt scala",
+    "solidity": "sol",
+    "sql": "ddl sql",
+    "svelte": "svelte",
+    "swift": "swift",
+    "terraform": "hcl tf tfvars",
+    "text": "adoc rst txt",
+    "toml": "toml",
+    "typescript": "cts mts ts tsx",
+    "vue": "vue",
+    "xml": "plist xml xsd xsl",
+    "yaml": "yaml yml",
+    "zig": "zig",
+}
+_BY_SUFFIX = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+_BY_NAME = {
+    "cmakelists.txt": "cmake",
+    "dockerfile": "dockerfile",
+    "gemfile": "ruby",
+    "gnumakefile": "make",
+    "jenkinsfile": "groovy",
+    "makefile": "make",
+    "rakefile": "ruby",
+    "vagrantfile": "ruby",
+}
+LANGUAGES = frozenset(_SUFFIXES) | frozenset(_BY_NAME.values())
+_ALIASES = {
+    "c#": "csharp",
+    "c++": "cpp",
+    "golang": "go",
+    "pgsql": "sql",
+    "postgresql": "sql",
+    "shell": "bash",
+}
+_EVERYDAY = {"html", "make", "markdown", "r", "text"}
+"""Languages whose names say nothing when they stand in a document's path."""
+_SUPERSETS = {"typescript": "javascript", "cpp": "c"}
+
+
+def language(path: str) -> str:
+    """The language of the file at `path`, by its name; empty if it is not known."""
+    name = PurePosixPath(path.lower())
+    known = _BY_NAME.get(name.name) or _BY_SUFFIX.get(name.suffix[1:], "")
+    return known or ("dockerfile" if name.stem == "dockerfile" else "")
+
+
+of = language  # as in `language.of(path)`
+
+
+def named(word: str) -> str:
+    """The language that `word` names, as in a code fence: `py`, `Python` and `python` are one; else empty."""
+    lower = word.lower()
+    return lower if lower in LANGUAGES else _ALIASES.get(lower) or _BY_SUFFIX.get(lower, "")
+
+
+def about(path: str) -> str:
+    """The language that a document's path speaks of: `docs/standards/python/naming.md` -> python; else empty."""
+    parts = PurePosixPath(path.lower()).with_suffix("").parts
+    words = [word for part in reversed(parts) for word in part.replace("_", "-").split("-")]
+    found = (_ALIASES.get(word, word) for word in words)
+    return next((word for word in found if word in LANGUAGES - _EVERYDAY), "")
+
+
+def includes(language: str, other: str) -> bool:
+    """Whether rules for `other` also hold in `language`: JavaScript's in TypeScript, C's in C++."""
+    return language == other or _SUPERSETS.get(language) == other

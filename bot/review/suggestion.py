@@ -1,0 +1,117 @@
+"""A replacement -> a suggestion block that is proven to apply, or the reason why it is not offered."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.review import policy
+from bot.review.anchor import Anchor, Place
+from bot.review.diff import Side
+from bot.review.hidden import HIDDEN
+from bot.review.language import language
+from bot.review.unwritten import unwritten
+
+MAX_CHARACTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """New code for exactly the lines `start`..`line` of the head. No code deletes them."""
+
+    path: str
+    start: int
+    line: int
+    code: str
+
+    def conflicts(self, other: Suggestion) -> bool:
+        """Whether both want to replace the same line: GitHub applies one suggestion per line."""
+        return self.path == other.path and self.start <= other.line and other.start <= self.line
+
+
+def prove(
+    replacement: str, anchor: Anchor, path: str, head_text: str, parses: Callable[[str, str], bool] | None = None
+) -> Suggestion | str:
+    """The suggestion, or why it is not offered.
+
+    It is offered if it replaces exactly the anchored lines of the head, changes them, leaves a file that `parses`
+    (path, text), hides nothing, and is not about a file that decides who may do what.
+    """
+    if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
+        return "a suggestion needs lines of the head"
+    if not anchor.exact:
+        return "the quote is not exactly the lines it would replace"
+    start = anchor.start or anchor.line
+    code = replacement.replace("\r\n", "\n").removesuffix("\n")
+    suggestion = Suggestion(path, start, anchor.line, code)
+    changed = _applied(suggestion, head_text, anchor.text)
+    if changed is None:
+        return "the head does not have the lines it would replace"
+    if changed == head_text:
+        return "it changes nothing"
+    return _forbidden(suggestion, anchor.text) or _broken(parses or parses_by_itself, path, changed) or suggestion
+
+
+def fence(code: str, info: str = "suggestion") -> str:
+    """`code` as a fenced block that it cannot close. https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
+    longest = max((len(run) for run in re.findall("`+", code)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return "\n".join([f"{ticks}{info}", *([code] if code else []), ticks])
+
+
+def parses_by_itself(path: str, text: str) -> bool:
+    """Whether `text` is valid in its language, as far as the standard library can tell."""
+    read = _READERS.get(language(path))
+    if read is None:
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+_READERS: dict[str, Callable[[str], object]] = {"python": ast.parse, "json": json.loads, "toml": tomllib.loads}
+
+
+def _applied(suggestion: Suggestion, head: str, anchored: str) -> str | None:
+    """The head with the suggestion committed; None if its lines are not the anchored ones."""
+    lines = head.split("\n")
+    old = lines[suggestion.start - 1 : suggestion.line]
+    if "\n".join(line.removesuffix("\r") for line in old) != anchored:
+        return None
+    ending = "\r" if old[0].endswith("\r") else ""
+    new = [line + ending for line in suggestion.code.split("\n")] if suggestion.code else []
+    return "\n".join(lines[: suggestion.start - 1] + new + lines[suggestion.line :])
+
+
+_GUARDED = re.compile(r"(?:^|/)(?:CODEOWNERS|\.gitlab-ci\.yml|action\.ya?ml|\.gitmodules)$|^\.github/")
+_DOWNLOAD = re.compile(r"\b(?:curl|wget|iwr)\b")
+_SHELL = re.compile(r"\|\s*(?:sudo\s+)?(?:\w+/)*(?:ba|z|da|k)?sh\b|\|\s*iex\b|\beval\b|[<$]\(")
+
+
+def _forbidden(suggestion: Suggestion, anchored: str) -> str:
+    """Why nobody should be one click away from committing this."""
+    code, path = suggestion.code, suggestion.path
+    if _GUARDED.search(path) or path == policy.PATH:
+        return "the file decides who may do what"
+    if unwritten(path) == "lockfile":
+        return "lockfiles are written by their tool"
+    if len(code) > MAX_CHARACTERS:
+        return f"it is over {MAX_CHARACTERS:,} characters"
+    if set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)):
+        return "it holds characters that a reader cannot see"
+    if any(_DOWNLOAD.search(line) and _SHELL.search(line) for line in code.split("\n") if line not in anchored):
+        return "it runs what it downloads"
+    return ""
+
+
+def _broken(parses: Callable[[str, str], bool], path: str, changed: str) -> str:
+    return "" if parses(path, changed) else "the file would not parse"
