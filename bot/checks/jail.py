@@ -30,7 +30,7 @@ _MEGABYTE = 1 << 20
 class Ran:
     """What came of running a program. `trouble` says in a few words why its output cannot be trusted, if it cannot.
 
-    An exit code other than 0 is no trouble: analysers use it to say that they found something.
+    An exit code other than 0 is no trouble: analysers use it to say that they found something. None: it never ran.
     """
 
     exit_code: int | None = None
@@ -88,18 +88,18 @@ class Jail:
                 async with asyncio.timeout(self.seconds), _process(argv, stage, out, err) as process:
                     code = await process.wait()
             except TimeoutError:
-                return Ran(trouble=f"took longer than {self.seconds} s")
+                return Ran(-signal.SIGKILL, trouble=f"took longer than {self.seconds} s")
             stdout, stderr = _read(out), _read(err)
         tail = stderr[-_TAIL:].decode(errors="replace")
-        return Ran(code, stdout, tail, self._trouble(code, max(len(stdout), len(stderr)), tail))
+        if code == LOCKED_OUT:
+            return Ran(trouble=f"could not be started: {tail}")
+        return Ran(code, stdout, tail, self._trouble(code, max(len(stdout), len(stderr))))
 
-    def _trouble(self, code: int, size: int, tail: str) -> str:
+    def _trouble(self, code: int, size: int) -> str:
         if code == -signal.SIGXFSZ or size >= self.output:
             return f"wrote more than {self.output // _MEGABYTE} MB"
         if code < 0:
             return f"died of {signal.Signals(-code).name}"
-        if code == LOCKED_OUT:
-            return f"could not be started: {tail}"
         return ""
 
 

@@ -1,0 +1,46 @@
+"""What no analyser is given: files so large that reading them is an attack on the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.interfaces import Check, Checked, Source
+
+_BYTES = 512 * 1024
+_LINES = 20_000
+_LINE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A check that sees only files within the bounds; for the others it says which bound."""
+
+    check: Check
+
+    @property
+    def name(self) -> str:
+        """The check's own."""
+        return self.check.name
+
+    def reads(self, path: str) -> bool:
+        """Whether files like this are the check's business."""
+        return self.check.reads(path)
+
+    async def run(self, files: Sequence[Source]) -> Checked:
+        """Run the check on what is within the bounds."""
+        over = {file: reason for file in files if (reason := excess(file.text))}
+        checked = await self.check.run([file for file in files if file not in over])
+        return Checked(checked.problems, (*checked.failed, *((file.path, reason) for file, reason in over.items())))
+
+
+def excess(text: str) -> str:
+    """Which bound `text` is over; empty when it is over none."""
+    if len(text) > _BYTES or len(text.encode(errors="replace")) > _BYTES:
+        return "is over 512 KB"
+    lines = text.split("\n")
+    if len(lines) > _LINES:
+        return f"has over {_LINES:,} lines"
+    if max(map(len, lines)) > _LINE:
+        return f"has a line of over {_LINE:,} characters"
+    return ""

@@ -1,0 +1,159 @@
+"""Left-overs of working on code: conflict markers, debug statements, nobody's TODO, silenced tools, skipped tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from bot.interfaces import Checked, Source
+from bot.review.finding import Category, Severity
+from bot.review.problem import Problem
+
+_PYTHON = frozenset({".py", ".pyi"})
+_SCRIPT = frozenset({".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte"})
+_RUBY = frozenset({".rb", ".rake"})
+_PHP = frozenset({".php"})
+_RUST = frozenset({".rs"})
+_GO = frozenset({".go"})
+_JVM = frozenset({".java", ".kt", ".scala"})
+_CODE = _PYTHON | _SCRIPT | _RUBY | _PHP | _RUST | _GO | _JVM | {
+    ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".swift", ".sh", ".bash", ".sql", ".yml", ".yaml", ".toml", ".tf",
+    ".css", ".scss", ".html", ".ex", ".exs", ".lua", ".pl", ".dart",
+}  # fmt: skip
+
+
+class Rule(NamedTuple):
+    """A line of a file with one of `suffixes` (empty: any file) that `pattern` finds is a problem."""
+
+    name: str
+    suffixes: frozenset[str]
+    pattern: re.Pattern[str]
+    title: str
+    why: str
+    severity: Severity
+    category: Category
+
+
+def _same(name: str, title: str, why: str, severity: Severity, category: Category, /, **patterns: str) -> list[Rule]:
+    """One meaning in several languages."""
+    suffixes = {
+        "any": frozenset[str](), "code": _CODE, "python": _PYTHON, "script": _SCRIPT, "ruby": _RUBY, "php": _PHP,
+        "rust": _RUST, "go": _GO, "jvm": _JVM,
+    }  # fmt: skip
+    return [
+        Rule(name, suffixes[language], re.compile(pattern), title, why, severity, category)
+        for language, pattern in patterns.items()
+    ]
+
+
+RULES = (
+    *_same(
+        "conflict-marker",
+        "A merge conflict is not resolved",
+        "Both versions and the marker between them would be merged as they are.",
+        Severity.ERROR,
+        Category.CORRECTNESS,
+        any=r"^(?:<{7}|>{7})(?: \S|$)",
+    ),
+    *_same(
+        "debug-statement",
+        "A debug statement is left in",
+        "It stops the program, or writes where nobody looks, for whoever runs it.",
+        Severity.WARNING,
+        Category.HYGIENE,
+        python=r"^\s*(?:breakpoint\(\)|(?:import|from) (?:i?pdb|pudb)\b|(?:i?pdb|pudb)\.set_trace\()",
+        script=r"^\s*debugger\s*;?\s*(?://|$)",
+        ruby=r"^\s*(?:binding\.(?:pry|irb|break)|byebug|debugger)\b",
+        php=r"^\s*(?:dd|dump|var_dump|ddd)\(",
+        rust=r"\bdbg!\(",
+    ),
+    *_same(
+        "console-output",
+        "Console output is left in",
+        "In the browser everybody can read it; on a server it evades the log's levels and format.",
+        Severity.NOTE,
+        Category.HYGIENE,
+        script=r"^\s*console\.(?:log|debug|trace|dir)\(",
+    ),
+    *_same(
+        "unowned-todo",
+        "A TODO that belongs to nobody",
+        "Without a name or an issue it is never found again; write TODO(name) or add the issue's number.",
+        Severity.NOTE,
+        Category.HYGIENE,
+        code=r"^(?!.*(?:#\d|https?://|\b[A-Z]{2,10}-\d|@\w)).*?(?:#|//|/\*|<!--|--|;|^\s*\*)\s?(?:TODO|FIXME)\b(?!\s?\()",
+    ),
+    *_same(
+        "new-suppression",
+        "A tool's warning is silenced here",
+        "From now on the tool says nothing about this line; a reader should know the reason.",
+        Severity.NOTE,
+        Category.HYGIENE,
+        python=r"#\s?(?:noqa\b|type:\s?ignore|pyright:\s?ignore|nosec\b|pylint:\s?disable|ruff:\s?noqa|mypy:\s?ignore)",
+        script=r"(?://|/\*)\s?(?:eslint-disable|@ts-(?:ignore|nocheck)|biome-ignore|oxlint-disable|tslint:disable)",
+        go=r"//\s?nolint\b|//\s?#nosec\b",
+        ruby=r"#\s?rubocop:(?:disable|todo)\b",
+        php=r"@phpstan-ignore|@psalm-suppress|phpcs:(?:ignore|disable)\b",
+        rust=r"#!?\[allow\(",
+        jvm=r"@SuppressWarnings\(|@Suppress\(|//\s?NOSONAR\b",
+    ),
+    *_same(
+        "focused-test",
+        "Only this test would run",
+        "The others are left out without a word, and the suite is green whatever they would say.",
+        Severity.ERROR,
+        Category.TESTS,
+        script=r"^\s*(?:(?:describe|context|suite|it|test|specify)\.only|fdescribe|fit)\(",
+        ruby=r"^\s*(?:fdescribe|fcontext|fit)\b|^\s*(?:describe|context|it)\b.*\bfocus: true\b",
+    ),
+    *_same(
+        "skipped-test",
+        "A test is skipped and does not say why",
+        "Nobody will know when it may run again; give the reason or an issue.",
+        Severity.WARNING,
+        Category.TESTS,
+        python=r"^\s*@(?:pytest\.mark\.(?:skip|xfail)(?:\(\s*\))?|(?:unittest\.)?skip(?:\(\s*\))?)\s*(?:#|$)",
+        script=r"^\s*(?:(?:describe|context|suite|it|test)\.skip|xdescribe|xit|xtest)\(",
+        go=r"^\s*t\.Skip(?:Now)?\(\s*\)",
+        ruby=r"^\s*(?:xdescribe|xcontext|xit)\b",
+        rust=r"^\s*#\[ignore\]",
+        jvm=r"^\s*@(?:Disabled|Ignore)\s*(?://|$)",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hygiene:
+    """A check for any text, line by line."""
+
+    name: str = "hygiene"
+
+    def reads(self, path: str) -> bool:
+        """Left-overs are everywhere."""
+        return True
+
+    async def run(self, files: Sequence[Source]) -> Checked:
+        """At most one problem a line: the first rule that applies."""
+        return Checked(tuple(problem for file in files for problem in _left_overs(file)))
+
+
+def _left_overs(file: Source) -> Iterator[Problem]:
+    suffix = PurePosixPath(file.path).suffix.lower()
+    rules = [rule for rule in RULES if not rule.suffixes or suffix in rule.suffixes]
+    for number, line in enumerate(file.text.split("\n"), 1):
+        rule = next((rule for rule in rules if rule.pattern.search(line)), None)
+        if rule:
+            yield Problem(
+                path=file.path,
+                line=number,
+                end=number,
+                rule=rule.name,
+                title=rule.title,
+                why=rule.why,
+                severity=rule.severity,
+                category=rule.category,
+                source="hygiene",
+            )

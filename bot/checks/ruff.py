@@ -1,0 +1,218 @@
+"""Ruff with a short list of rules that are almost always right; the repository's own configuration is never read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from pydantic import BaseModel, TypeAdapter
+from ruff import find_ruff_bin  # type: ignore[import-untyped]
+
+from bot.checks.jail import FILES, Jail
+from bot.checks.jail_analyser import Analyser
+from bot.interfaces import Checked, Source
+from bot.review.finding import Category, Severity
+from bot.review.problem import Problem
+
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+_CORRECTNESS, _SECURITY, _TIDINESS = Category.CORRECTNESS, Category.SECURITY, Category.MAINTAINABILITY
+
+
+class Rule(NamedTuple):
+    """Ruff codes, or the beginnings of codes, and what they mean for whoever runs the code."""
+
+    codes: str
+    severity: Severity
+    category: Category
+    why: str
+
+
+RULES = (
+    Rule("F82", _ERROR, _CORRECTNESS, "The name does not exist here: the line fails with a NameError when it runs."),
+    Rule("F62 F70 F404 F407", _ERROR, _CORRECTNESS, "Python refuses to compile this file."),
+    Rule("F50 F52 PLE1300 PLE1307", _WARNING, _CORRECTNESS, "The format and its values do not fit each other."),
+    Rule("F601 F602 B033 B035", _WARNING, _CORRECTNESS, "A later entry silently replaces the earlier one."),
+    Rule("F631 F634 PLW0129 SIM222", _ERROR, _CORRECTNESS, "This is always true, so it can never catch anything."),
+    Rule("SIM220 SIM221 SIM223", _WARNING, _CORRECTNESS, "The condition does not depend on the values in it."),
+    Rule("F632", _WARNING, _CORRECTNESS, "`is` compares identity; equal literals need not be the same object."),
+    Rule("F633 F901 B016", _ERROR, _CORRECTNESS, "This raises a TypeError instead of doing what it says."),
+    Rule("F811", _WARNING, _TIDINESS, "The first definition is never used: the second one replaces it."),
+    Rule("F402", _WARNING, _CORRECTNESS, "After the loop the imported name means something else."),
+    Rule("F401", _NOTE, _TIDINESS, "An unused import costs start-up time and misleads readers."),
+    Rule("F403", _NOTE, _TIDINESS, "Nobody can tell which names this brings in, and tools cannot find missing ones."),
+    Rule("F541", _NOTE, _TIDINESS, "Either a placeholder is missing, or the prefix is not needed."),
+    Rule("F841 F842", _NOTE, _TIDINESS, "A value that nobody reads is left over, or the wrong name is read below."),
+    Rule("B002", _WARNING, _CORRECTNESS, "Python has no such operator: this changes nothing."),
+    Rule("B003 PLW1507", _WARNING, _CORRECTNESS, "The process environment itself does not change this way."),
+    Rule("B005 PLE1310", _WARNING, _CORRECTNESS, "strip() removes any of these characters, not this text."),
+    Rule("B006 B039 RUF008 RUF024", _WARNING, _CORRECTNESS, "All uses share one object, so a change in one shows in the next."),
+    Rule("B012", _WARNING, _CORRECTNESS, "Leaving a finally block this way swallows the exception on its way up."),
+    Rule("B014 B022 B025 B029 B030 PLW0711", _WARNING, _CORRECTNESS, "This handler does not catch what it seems to catch."),
+    Rule("B015 B018 PLW0133", _WARNING, _CORRECTNESS, "The result is thrown away: an assignment, a call or a raise is missing."),
+    Rule("B017 PGH005", _WARNING, Category.TESTS, "This passes whatever the code does, so it tests nothing."),
+    Rule("B020", _WARNING, _CORRECTNESS, "The loop overwrites the very thing it walks over."),
+    Rule("B031", _WARNING, _CORRECTNESS, "A group can be read once: the second time it is empty."),
+    Rule("B021 B032", _WARNING, _CORRECTNESS, "It looks like a docstring or an assignment, and is neither."),
+    Rule("B023", _WARNING, _CORRECTNESS, "When the function runs, the variable has the value of the last round."),
+    Rule("B034", _WARNING, _CORRECTNESS, "The argument at this place is a count, and flags are easily given by mistake."),
+    Rule("E711 E712", _NOTE, _TIDINESS, "A class may redefine equality; identity is what is meant here."),
+    Rule("E721", _NOTE, _TIDINESS, "Comparing types with == says no to every subclass."),
+    Rule("E722", _WARNING, _TIDINESS, "This also catches KeyboardInterrupt and SystemExit, and hides every mistake."),
+    Rule("PLE0 PLE1", _ERROR, _CORRECTNESS, "Python raises an error here, or does something else than it says."),
+    Rule("PLR0124 PLW0127 PLW0128 PLW0177", _WARNING, _CORRECTNESS, "Both sides are the same, or never equal: one is a slip."),
+    Rule("PLW0245 PLW0406 PLW1501 PLW2101", _WARNING, _CORRECTNESS, "Python accepts this, but it does not do what it says."),
+    Rule("PLW1509", _WARNING, _CORRECTNESS, "With threads around, code between fork and exec can deadlock the child."),
+    Rule("RUF006", _WARNING, _CORRECTNESS, "The event loop keeps a weak reference only: the task may vanish half-way."),
+    Rule("RUF016 RUF033", _WARNING, _CORRECTNESS, "This raises a TypeError, or is ignored, when it runs."),
+    Rule("RUF018", _WARNING, _CORRECTNESS, "Under `python -O` asserts are not run, and neither is this assignment."),
+    Rule("RUF030 RUF034 RUF040", _NOTE, _TIDINESS, "It reads as if it did something, and does not."),
+    Rule("ASYNC105", _ERROR, _CORRECTNESS, "Without await this call does nothing."),
+    Rule("ASYNC21 ASYNC22 ASYNC250 ASYNC251", _WARNING, Category.PERFORMANCE, "While this waits, nothing else in the event loop runs."),
+    Rule("LOG004", _WARNING, _CORRECTNESS, "Outside a handler there is no exception to log."),
+    Rule("T100", _WARNING, Category.HYGIENE, "Left in, it stops the program for whoever runs it."),
+    Rule("S102 S307", _WARNING, _SECURITY, "Whoever controls this text runs code in the process."),
+    Rule("S103", _WARNING, _SECURITY, "Everybody with an account on the machine may change this file."),
+    Rule("S113", _WARNING, _CORRECTNESS, "Without a timeout a silent server blocks the caller for ever."),
+    Rule("S201", _ERROR, _SECURITY, "Flask's debugger lets whoever reaches the page run code."),
+    Rule("S202", _WARNING, _SECURITY, "An archive may contain paths that lead out of the target directory."),
+    Rule("S301 S302", _WARNING, _SECURITY, "Loading data that others can write runs their code."),
+    Rule("S306", _WARNING, _SECURITY, "Somebody else may create the file between the choice of its name and its use."),
+    Rule("S323 S501 S502 S503 S507", _ERROR, _SECURITY, "Anybody on the way can read and change what is sent."),
+    Rule("S505", _WARNING, _SECURITY, "A key this short can be computed."),
+    Rule("S506", _WARNING, _SECURITY, "yaml.load can build any object and so run code; safe_load cannot."),
+    Rule("S602 S604 S605 S609", _WARNING, _SECURITY, "With a shell, a space or semicolon in a value becomes a command."),
+    Rule("S608", _NOTE, _SECURITY, "If a value in this text comes from outside, it can change the query."),
+    Rule("S612", _WARNING, _SECURITY, "Whoever connects can send a logging configuration that runs code."),
+    Rule("S701", _WARNING, _SECURITY, "HTML in a value becomes part of the page."),
+)  # fmt: skip
+_BY_CODE = {code: rule for rule in RULES for code in rule.codes.split()}
+_SECURITY_CODES = [code for code in _BY_CODE if code.startswith("S") and not code.startswith("SIM")]
+_SYNTAX = Rule("invalid-syntax", _ERROR, _CORRECTNESS, "Python cannot read this file, so nothing in it runs.")
+_REEXPORTING = {"__init__.py", "conftest.py", "__init__.pyi"}
+_SUPPRESSION = re.compile(r"noqa|ruff\s*:", re.IGNORECASE)
+_LONGEST_FIX = 10
+
+
+class _Place(BaseModel):
+    row: int
+    column: int
+
+
+class _Edit(BaseModel):
+    content: str
+    location: _Place
+    end_location: _Place
+
+
+class _Fix(BaseModel):
+    applicability: str
+    edits: tuple[_Edit, ...]
+
+
+class _Diagnostic(BaseModel):
+    code: str | None
+    filename: str
+    message: str
+    location: _Place
+    end_location: _Place
+    url: str | None = None
+    fix: _Fix | None = None
+
+
+_OUTPUT = TypeAdapter(tuple[_Diagnostic, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Ruff:
+    """A check for Python. The author's `noqa` counts for style and not for security."""
+
+    jail: Jail
+    name: str = "ruff"
+
+    def reads(self, path: str) -> bool:
+        """Python sources and stubs."""
+        return path.endswith((".py", ".pyi"))
+
+    async def run(self, files: Sequence[Source]) -> Checked:
+        """Every rule where nothing suppresses it; where something does, the security rules once more without mercy."""
+        checked = await self._lint(files, list(_BY_CODE), ())
+        failed = {path for path, _ in checked.failed}
+        suppressing = [file for file in files if file.path not in failed and _SUPPRESSION.search(file.text)]
+        again = await self._lint(suppressing, _SECURITY_CODES, ("--ignore-noqa",))
+        return Checked(tuple(dict.fromkeys(checked.problems + again.problems)), checked.failed + again.failed)
+
+    async def _lint(self, files: Sequence[Source], codes: Sequence[str], flags: Sequence[str]) -> Checked:
+        try:
+            program = find_ruff_bin()
+        except FileNotFoundError:
+            return Checked(failed=tuple((file.path, "ruff is not installed") for file in files))
+        select = ("--select", ",".join(codes), "--target-version", "py314")  # the newest accepts the most
+        argv = [program, "check", "--isolated", "--no-cache", "--output-format", "json", *select, *flags, "--", FILES]
+        return await Analyser(argv, self.jail, _problems).run(files)
+
+
+def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
+    found: dict[tuple[str, str], Problem] = {}
+    for number, diagnostic in enumerate(_OUTPUT.validate_json(output)):
+        file = files[int(PurePosixPath(diagnostic.filename).stem)]
+        problem = _problem(diagnostic, file)
+        is_syntax = problem.rule == _SYNTAX.codes  # one mistake makes many of these: the first will do
+        if not (problem.rule in {"F401", "F811"} and PurePosixPath(file.path).name in _REEXPORTING):
+            found.setdefault((file.path, problem.rule if is_syntax else str(number)), problem)
+    return tuple(found.values())
+
+
+def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
+    code = diagnostic.code or _SYNTAX.codes
+    rule = next((_BY_CODE[code[:size]] for size in range(len(code), 1, -1) if code[:size] in _BY_CODE), _SYNTAX)
+    first, last, replacement = _replacement(diagnostic, file.text.split("\n"))
+    return Problem(
+        path=file.path,
+        line=first,
+        end=last,
+        rule=code,
+        title=" ".join(diagnostic.message.split())[:200],
+        why=rule.why,
+        severity=rule.severity,
+        category=rule.category,
+        source="ruff",
+        url=diagnostic.url or "",
+        replacement=replacement,
+    )
+
+
+def _replacement(diagnostic: _Diagnostic, before: list[str]) -> tuple[int, int, str | None]:
+    """The lines the diagnostic speaks of; with a safe and short fix, the lines it replaces and what with."""
+    first, last = diagnostic.location.row, _last_row(diagnostic)
+    if diagnostic.fix is None or diagnostic.fix.applicability != "safe":
+        return first, last, None
+    after = _applied("\n".join(before), diagnostic.fix.edits).split("\n")
+    same_above = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), 0)
+    room = min(len(before), len(after)) - same_above
+    pairs = zip(reversed(before), reversed(after), strict=False)
+    same_below = next((i for i, (old, new) in enumerate(pairs) if old != new or i >= room), room)
+    start, stop = min(same_above, first - 1), max(len(before) - same_below, last)
+    fixed = [line.removesuffix("\r") for line in after[start : len(after) - (len(before) - stop)]]
+    if stop - start > _LONGEST_FIX or fixed == [""]:  # one empty line could not be told from none
+        return first, last, None
+    return start + 1, stop, "\n".join(fixed)
+
+
+def _last_row(diagnostic: _Diagnostic) -> int:
+    """The last line with a character of the diagnostic in it: an end at column 1 is the end of the line before."""
+    start, end = diagnostic.location, diagnostic.end_location
+    return end.row - 1 if end.column == 1 and end.row > start.row else max(end.row, start.row)
+
+
+def _applied(text: str, edits: Sequence[_Edit]) -> str:
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    for edit in sorted(edits, key=lambda edit: (edit.location.row, edit.location.column), reverse=True):
+        begin = starts[edit.location.row - 1] + edit.location.column - 1
+        end = starts[edit.end_location.row - 1] + edit.end_location.column - 1
+        text = text[:begin] + edit.content + text[end:]
+    return text

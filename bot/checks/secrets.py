@@ -1,0 +1,163 @@
+"""Keys and passwords in the code, by their shape; the value itself is never repeated."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from bot.interfaces import Checked, Source
+from bot.review.finding import Category, Severity
+from bot.review.problem import Problem
+
+_WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
+
+
+class Rule(NamedTuple):
+    """`pattern` finds the secret, in its group "value" if it has one; `kind` names it to people."""
+
+    name: str
+    kind: str
+    pattern: re.Pattern[str]
+
+
+RULES = tuple(
+    Rule(name, kind, re.compile(pattern))
+    for name, kind, pattern in (
+        ("aws-access-key", "An AWS access key id", _WORD + r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"),
+        (
+            "aws-secret-key",
+            "An AWS secret access key",
+            r"(?i:aws_?secret_?(?:access_?)?key)[\"']?[ \t]{0,9}[:=][ \t]{0,9}[\"']?(?P<value>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+        ),
+        ("azure-storage-key", "An Azure storage key", r"AccountKey=(?P<value>[A-Za-z0-9+/]{86}==)"),
+        ("google-api-key", "A Google API key", _WORD + r"AIza[A-Za-z0-9_\-]{35}(?![A-Za-z0-9_\-])"),
+        ("google-oauth-secret", "A Google OAuth client secret", _WORD + r"GOCSPX-[A-Za-z0-9_\-]{28}"),
+        ("github-token", "A GitHub token", _WORD + r"(?:gh[pousr]_[A-Za-z0-9_.\-]{36,}|github_pat_[A-Za-z0-9_]{40,})"),
+        ("gitlab-token", "A GitLab token", _WORD + r"gl(?:pat|dt|rt|ptt)-[A-Za-z0-9_\-]{20,}"),
+        (
+            "openai-key",
+            "An OpenAI API key",
+            _WORD + r"sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_\-]{40,}|[A-Za-z0-9]{48}(?![A-Za-z0-9]))",
+        ),
+        ("anthropic-key", "An Anthropic API key", _WORD + r"sk-ant-[A-Za-z0-9_\-]{40,}"),
+        ("hugging-face-token", "A Hugging Face token", _WORD + r"hf_[A-Za-z0-9]{34,}"),
+        ("slack-token", "A Slack token", _WORD + r"(?:xox[abeoprs]|xapp)-[0-9][A-Za-z0-9\-]{20,}"),
+        (
+            "slack-webhook",
+            "A Slack webhook address",
+            r"https://hooks\.slack\.com/services/(?P<value>T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20,})",
+        ),
+        (
+            "discord-webhook",
+            "A Discord webhook address",
+            r"https://discord(?:app)?\.com/api/webhooks/(?P<value>[0-9]{15,}/[A-Za-z0-9_\-]{60,})",
+        ),
+        ("telegram-token", "A Telegram bot token", _WORD + r"[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}(?![A-Za-z0-9_\-])"),
+        ("stripe-key", "A live Stripe key", _WORD + r"[rs]k_live_[A-Za-z0-9]{20,}"),
+        ("shopify-token", "A Shopify token", _WORD + r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+        ("sendgrid-key", "A SendGrid API key", _WORD + r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}"),
+        ("twilio-key", "A Twilio API key", _WORD + r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
+        ("digitalocean-token", "A DigitalOcean token", _WORD + r"do[opr]_v1_[a-f0-9]{64}"),
+        ("docker-token", "A Docker Hub token", _WORD + r"dckr_pat_[A-Za-z0-9_\-]{27,}"),
+        ("npm-token", "An npm token", _WORD + r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+        ("pypi-token", "A PyPI token", _WORD + r"pypi-AgE[A-Za-z0-9_\-]{50,}"),
+        ("jwt", "A JSON web token", _WORD + r"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{20,}"),
+        (
+            "private-key",
+            "A private key",
+            (
+                r"-----BEGIN (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
+                r"(?:(?!-----END)[\s\S]){0,400}?(?P<value>[A-Za-z0-9+/=]{40,})"
+            ),
+        ),
+        (
+            "password-in-url",
+            "A password in an address",
+            r"(?<![A-Za-z0-9+.\-])[a-z][a-z0-9+]{1,20}://[^\s:/@\"'<>]{1,64}:(?P<value>[^\s:/@\"'<>]{6,128})@[A-Za-z0-9.\-]{1,255}",
+        ),
+        (
+            "hardcoded-secret",
+            "A password or key",
+            (
+                r"(?i:pass(?:word|wd|phrase)|pwd|secret|api_?key|token|credential)"
+                r"(?![A-Za-z_]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir))[A-Za-z_]{0,20}[\"']?"
+                r"[ \t]{0,9}(?::=|=>|[:=])[ \t]{0,9}[\"'](?P<value>[^\s\"']{8,200})[\"']"
+            ),
+        ),
+    )
+)
+_PLACEHOLDER = re.compile(
+    r"example|sample|dummy|fake|placeholder|change_?me|your[_\-]|(?:^|[_\-])test|redacted|secret|passw|insert|replace|"
+    r"x{4,}|\*{3,}|\.{3}|0{8,}|1234567|abcdef|todo|none|null|urn:|://|"
+    r"^[0-9a-f]{8}-[0-9a-f]{4}-|^\d{4}-\d\d-\d\d|"  # names and dates more often than keys
+    r"[<>{}$%()\[\]]",  # text that something else fills in
+    re.IGNORECASE,
+)
+_STAND_IN = re.compile(r"example|x{8,}|abcdefgh|12345678|0{8,}", re.IGNORECASE)
+_GUESSED = {"password-in-url", "hardcoded-secret"}
+_BITS_PER_CHARACTER = 3.0
+_LONG = 16
+_AT_MOST = 100  # a file with more is a list of something
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """A check for any text."""
+
+    name: str = "secrets"
+
+    def reads(self, path: str) -> bool:
+        """Secrets hide everywhere."""
+        return True
+
+    async def run(self, files: Sequence[Source]) -> Checked:
+        """Every secret, with its line, its first characters if it is long enough to keep the rest, and its length."""
+        return Checked(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
+
+
+def _secrets(file: Source) -> Iterator[Problem]:
+    said: set[tuple[int, int]] = set()
+    for rule in RULES:
+        for match in rule.pattern.finditer(file.text):
+            span = match.span("value" if "value" in match.re.groupindex else 0)
+            value = file.text[slice(*span)]
+            if not _is_real(rule, value) or any(start < span[1] and span[0] < end for start, end in said):
+                continue
+            said.add(span)
+            yield _problem(file, rule, match.start(), value)
+
+
+def _is_real(rule: Rule, value: str) -> bool:
+    """Whether nobody would write this as a stand-in. For guesses it must also look random."""
+    if rule.name in _GUESSED:
+        mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+        return mixed and not _PLACEHOLDER.search(value) and _entropy(value) >= _BITS_PER_CHARACTER
+    return not _STAND_IN.search(value) and len(set(value)) > _LONG // 2
+
+
+def _entropy(value: str) -> float:
+    """Bits per character."""
+    shares = [count / len(value) for count in Counter(value).values()]
+    return -sum(share * math.log2(share) for share in shares)
+
+
+def _problem(file: Source, rule: Rule, offset: int, value: str) -> Problem:
+    line = file.text.count("\n", 0, offset) + 1
+    shown = f"it begins with {value[:4]} and " if len(value) >= _LONG and rule.name != "private-key" else "it "
+    return Problem(
+        path=file.path,
+        line=line,
+        end=line,
+        rule=rule.name,
+        title=f"{rule.kind} is in the code",
+        why=f"Whoever can read the repository or its history can use it: {shown}has {len(value)} characters. "
+        "Revoke it first, removing the line is not enough.",
+        severity=Severity.WARNING if rule.name in {*_GUESSED, "jwt"} else Severity.ERROR,
+        category=Category.SECURITY,
+        source="secrets",
+    )
