@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Document:
     languages: tuple[str, ...] = ()
     visibility: str = "private"  # "private" | "public": who may read it
     repo: str = ""  # empty: the repository under review
+    commit: str = ""  # empty: the shelf's
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class Standard:
     text: str
     languages: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
+    repo: str = ""  # empty: the repository under review
 
     @property
     def id(self) -> str:
         """What a model cites and what code looks up again: stable for the document's content."""
-        return f"{self.document}#{self.anchor or self.start}"
+        place = f"{self.document}#{self.anchor or f'L{self.start}'}"
+        return f"{self.repo}:{place}" if self.repo else place
 
     @property
     def title(self) -> str:
@@ -68,3 +72,14 @@ class Hit:
     standard: Standard
     score: float
     governs: bool = False
+
+
+def permalink(standard: Standard, shelf: Shelf, site: str = "https://github.com") -> str:
+    """The address of exactly these lines at exactly this commit. `plain=1` because rendered Markdown has no lines.
+
+    https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/creating-a-permanent-link-to-a-code-snippet
+    """
+    commits = {(document.repo, document.path): document.commit for document in shelf.documents}
+    commit = commits.get((standard.repo, standard.document)) or shelf.commit
+    lines = f"#L{standard.start}-L{standard.end}" if standard.end > standard.start else f"#L{standard.start}"
+    return f"{site}/{standard.repo or shelf.repo}/blob/{commit}/{quote(standard.document)}?plain=1{lines}"
