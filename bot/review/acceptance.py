@@ -17,11 +17,10 @@ _task = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+\[[ xX]\]\s+(\S.*)$")
 _item = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+(\S.*)$")
 _hidden = re.compile(r"<!--.*?(?:-->|\Z)|^(`{3,}|~{3,}).*?(?:^\1|\Z)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 _link = re.compile(
-    r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?|implements?|addresses|refs?|part of|related to|see|for)?:?\s*"
+    r"(?:\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+)?"
     r"(?<![\w/#])(?:https?://[\w.:-]+/)?([\w.-]+/[\w.-]+)?(?:#|/issues/)(\d{1,9})\b",
     re.IGNORECASE,
 )
-_closes = re.compile(r"close|fix|resolve", re.IGNORECASE)
 
 
 def points(body: str) -> tuple[str, ...]:
@@ -48,8 +47,8 @@ def linked(body: str, repo: str) -> tuple[int, ...]:
     https://docs.github.com/en/issues/tracking-your-work-with-issues/linking-a-pull-request-to-an-issue
     """
     named = [
-        (not _closes.match(word or ""), int(number))
-        for word, place, number in _link.findall(_hidden.sub("", body))
+        (not closes, int(number))
+        for closes, place, number in _link.findall(_hidden.sub("", body))
         if place.lower() in ("", repo.lower()) and int(number)
     ]
     return tuple(dict.fromkeys(number for _, number in sorted(named, key=lambda found: found[0])))[:LINKS]

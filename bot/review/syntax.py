@@ -24,7 +24,8 @@ import tree_sitter_python
 import tree_sitter_ruby
 import tree_sitter_rust
 import tree_sitter_typescript
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Language, Parser
+from tree_sitter import Node as Node  # noqa: PLC0414 - for those who look deeper than an outline
 
 from bot.review.outline import Definition, Name, Outline, Scope
 
@@ -103,10 +104,34 @@ def definitions(path: str, text: str) -> tuple[Definition, ...]:
 @lru_cache(maxsize=64)
 def outline(path: str, text: str) -> Outline | None:
     """What there is in a file; None for an unknown language and for a file over LARGEST characters."""
+    root = tree(path, text)
+    return _Reading(root).outline() if root else None
+
+
+def tree(path: str, text: str) -> Node | None:
+    """The root of the syntax tree, under the same conditions."""
     if not readable(path) or len(text) > LARGEST:
         return None
-    root = Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
-    return _Reading(root).outline()
+    return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
+
+
+def nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
+    """Every node below and with `root` in order: its depth, the field it fills, and itself. Without recursion."""
+    cursor, depth = root.walk(), 0
+    while cursor.node:
+        yield depth, cursor.field_name, cursor.node
+        if cursor.goto_first_child():
+            depth += 1
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return
+            depth -= 1
+
+
+def words(node: Node | None) -> str:
+    """The source text of a node."""
+    return (node.text or b"").decode(errors="replace") if node else ""
 
 
 def _suffix(path: str) -> str:
@@ -140,7 +165,7 @@ class _Reading:
 
     def outline(self) -> Outline:
         path = [_Frame(self.root, "")]
-        for depth, field, node in _nodes(self.root):
+        for depth, field, node in nodes(self.root):
             del path[depth + 1 :]
             path.append(self._enter(node, field, path))
         return Outline(tuple(self.scopes), tuple(self.names), self.errors)
@@ -178,7 +203,7 @@ class _Reading:
         return len(self.scopes) - 1
 
     def _name(self, node: Node, field: str | None, frame: _Frame, parent: _Frame) -> None:
-        text = (node.text or b"").decode(errors="replace")
+        text = words(node)
         member = field in _member and bool(_access.fullmatch(parent.kind))
         self.names.append(
             Name(
@@ -189,19 +214,6 @@ class _Reading:
                 frame.importing,
             )
         )
-
-
-def _nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
-    cursor, depth = root.walk(), 0
-    while cursor.node:
-        yield depth, cursor.field_name, cursor.node
-        if cursor.goto_first_child():
-            depth += 1
-            continue
-        while not cursor.goto_next_sibling():
-            if not cursor.goto_parent():
-                return
-            depth -= 1
 
 
 def _binds(field: str | None, kind: str, parent: _Frame, *, importing: bool) -> bool:
@@ -252,13 +264,12 @@ def _receiver(node: Node) -> str:
     receiver = node.child_by_field_name("receiver")
     if receiver is None:
         return ""
-    kind = next((n for _, _, n in _nodes(receiver) if n.type == "type_identifier"), None)
+    kind = next((n for _, _, n in nodes(receiver) if n.type == "type_identifier"), None)
     return f"{_plain(kind)}." if kind else ""
 
 
 def _plain(node: Node | None) -> str:
-    text = (node.text or b"").decode(errors="replace") if node else ""
-    return ".".join(re.findall(r"\w+", text))[:200]
+    return ".".join(re.findall(r"\w+", words(node)))[:200]
 
 
 def _qualified(outer: str, name: str) -> str:
