@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot.git import LogEntry
+from bot.sandbox import writer
 from bot.sandbox.patch import Compared, compare
-from bot.sandbox.world import Pull, Repository, ReviewComment
+from bot.sandbox.world import Pull, Repository, ReviewComment, World
+
+Files = Mapping[str, bytes | str | None]
+"""Path -> content; None deletes."""
+
+
+async def commit(world: World, repo: Repository, branch: str, files: Files, message: str, parent: str | None) -> str:
+    """A commit by nobody in particular at a time of its own, so that ids are the same on every run."""
+    content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+    ref = f"refs/{f'forks/{repo.owner.login}' if repo.parent else 'heads'}/{branch}"
+    sha = await writer.commit(repo.git, ref, content, message, parent=parent, time=next(world.commits))
+    repo.branches[branch] = sha
+    return sha
 
 
 async def three_dots(repo: Repository, base: str, head: str) -> Compared:

@@ -61,7 +61,17 @@ class FilePatch:
     @property
     def changed(self) -> int:
         """Lines added and deleted."""
-        return (self.change.additions or 0) + (self.change.deletions or 0)
+        return self.added + self.deleted
+
+    @property
+    def added(self) -> int:
+        """Lines added; 0 for binary files."""
+        return self.change.additions or 0
+
+    @property
+    def deleted(self) -> int:
+        """Lines deleted; 0 for binary files."""
+        return self.change.deletions or 0
 
     @property
     def shown(self) -> bool:

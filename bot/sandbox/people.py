@@ -1,15 +1,12 @@
-"""What people do on GitHub: open, push, comment, label, resolve. The words in which tests and the demo are written."""
+"""What people do on a pull request or issue: push, comment, label, resolve. The words of tests and of the demo."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.sandbox import conversation, history, shape, writer
-from bot.sandbox.hooks import emit
 from bot.sandbox.rules import Placed, place
 from bot.sandbox.world import (
-    ROLES,
     CheckRun,
     Issue,
     IssueComment,
@@ -18,116 +15,8 @@ from bot.sandbox.world import (
     Review,
     ReviewComment,
     Said,
-    User,
     World,
 )
-
-Files = Mapping[str, bytes | str | None]
-GONE = "0" * 40
-
-
-@dataclass(frozen=True, slots=True)
-class Repo:
-    """A repository as its people use it. Files are path -> content; None deletes."""
-
-    world: World
-    state: Repository
-
-    def user(self, login: str, permission: str) -> User:
-        """Somebody with a role in this repository: none, read, triage, write, maintain or admin."""
-        if permission not in ROLES:
-            raise ValueError(f"{permission} is not a role")
-        person = self.world.user(login)
-        self.state.roles[person.login] = permission
-        return person
-
-    async def open_pull(  # noqa: PLR0913 - what one fills in on GitHub's form
-        self,
-        title: str = "A change",
-        body: str = "",
-        files: Files | None = None,
-        *,
-        author: str = "alice",
-        branch: str = "",
-        base: str = "",
-        draft: bool = False,
-        fork: bool = False,
-        head: str = "",
-    ) -> PullRequest:
-        """Commit `files` to a new branch (or take the commit `head`) and open a pull request for it."""
-        repo, world = self.state, self.world
-        person = world.user(author)
-        number = len(repo.issues) + 1
-        branch, base = branch or f"change-{number}", base or repo.default_branch
-        tip = repo.branches[base]
-        head = head or await commit(world, repo, branch, files or {}, title, tip)
-        home = self._fork(person) if fork else repo
-        home.branches[branch] = head
-        await writer.point(repo.git, f"refs/pull/{number}/head", head)
-        now = world.now()
-        pull = Pull(
-            id=world.next_id(),
-            number=number,
-            title=title,
-            body=body,
-            author=person,
-            created_at=now,
-            updated_at=now,
-            base_ref=base,
-            base_sha=tip,
-            head_ref=branch,
-            head_sha=head,
-            head_repo=home,
-            draft=draft,
-        )
-        repo.issues[number] = pull
-        conversation.announce(world, repo, pull, "opened", person)
-        return PullRequest(world, repo, pull)
-
-    def open_issue(self, title: str, body: str = "", *, author: str = "alice") -> Topic:
-        """Open an issue."""
-        now, number = self.world.now(), len(self.state.issues) + 1
-        issue = Issue(
-            id=self.world.next_id(),
-            number=number,
-            title=title,
-            body=body,
-            author=self.world.user(author),
-            created_at=now,
-            updated_at=now,
-        )
-        self.state.issues[number] = issue
-        return Topic(self.world, self.state, issue)
-
-    async def push(self, files: Files, message: str = "Change", *, login: str = "alice", branch: str = "") -> str:
-        """Commit straight to a branch; the new tip."""
-        branch = branch or self.state.default_branch
-        before = self.state.branches.get(branch)
-        after = await commit(self.world, self.state, branch, files, message, before)
-        about = {
-            "ref": f"refs/heads/{branch}",
-            "before": before or GONE,
-            "after": after,
-            "forced": False,
-            "commits": [],
-        }
-        emit(self.world, self.state, "push", None, self.world.user(login), **about)
-        return after
-
-    def _fork(self, person: User) -> Repository:
-        known = self.world.repository(person.login, self.state.name)
-        if known:
-            return known
-        fork = Repository(
-            id=self.world.next_id(),
-            owner=person,
-            name=self.state.name,
-            git=self.state.git,
-            private=self.state.private,
-            parent=self.state,
-        )
-        self.world.repositories[fork.full_name.lower()] = fork
-        return fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +84,11 @@ class PullRequest(Topic):
         return self.state.review_comments
 
     async def push(
-        self, files: Files | None = None, *, force: bool = False, onto: str | None = None, message: str = "More"
+        self, files: history.Files | None = None, *, force: bool = False, onto: str | None = None, message: str = "More"
     ) -> str:
         """Push a commit on top of the head, or with `force` one that replaces it, on `onto` or the base branch."""
         parent = (onto or self.state.base_sha) if force else self.state.head_sha
-        head = await commit(self.world, self._home, self.state.head_ref, files or {}, message, parent)
+        head = await history.commit(self.world, self._home, self.state.head_ref, files or {}, message, parent)
         return await self._moved(head)
 
     async def rename(self, old: str, new: str) -> str:
@@ -317,12 +206,3 @@ class PullRequest(Topic):
 
     def _announce(self, action: str, login: str) -> None:
         conversation.announce(self.world, self.repo, self.state, action, self.world.user(login))
-
-
-async def commit(world: World, repo: Repository, branch: str, files: Files, message: str, parent: str | None) -> str:
-    """A commit by nobody in particular at a time of its own, so that ids are the same on every run."""
-    content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
-    ref = f"refs/heads/{branch}"
-    sha = await writer.commit(repo.git, ref, content, message, parent=parent, time=next(world.commits))
-    repo.branches[branch] = sha
-    return sha

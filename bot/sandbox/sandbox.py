@@ -21,6 +21,7 @@ from bot.sandbox import (
     check_api,
     code_api,
     graphql_api,
+    history,
     hooks,
     issue_api,
     pages,
@@ -29,7 +30,8 @@ from bot.sandbox import (
     writer,
 )
 from bot.sandbox.faults import PREFIX, Fault, Faults
-from bot.sandbox.people import Files, PullRequest, Repo, commit
+from bot.sandbox.people import PullRequest
+from bot.sandbox.repo import Repo
 from bot.sandbox.world import App, Delivery, Installation, Recorded, Repository, User, World
 
 PERMISSIONS = {"metadata": "read", "contents": "read", "issues": "read", "pull_requests": "write", "checks": "write"}
@@ -97,7 +99,7 @@ class Sandbox:
     async def repository(
         self,
         full_name: str,
-        files: Files | None = None,
+        files: history.Files | None = None,
         *,
         private: bool = False,
         installed: bool = True,
@@ -117,7 +119,7 @@ class Sandbox:
         if source:
             await writer.borrow(repo.git, source)
         if files is not None:
-            await commit(self.world, repo, repo.default_branch, files, "First commit", None)
+            await history.commit(self.world, repo, repo.default_branch, files, "First commit", None)
         self.world.repositories[full_name.lower()] = repo
         if installed:
             self._installation(repo.owner).repositories.append(repo.id)

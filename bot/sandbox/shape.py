@@ -142,8 +142,8 @@ def whole_pull(world: World, repo: Repository, item: Pull, files: tuple[FilePatc
         "comments": len(item.comments),
         "review_comments": len(item.review_comments),
         "commits": commits,
-        "additions": sum(one.change.additions or 0 for one in files),
-        "deletions": sum(one.change.deletions or 0 for one in files),
+        "additions": sum(one.added for one in files),
+        "deletions": sum(one.deleted for one in files),
         "changed_files": len(files),
     }
 
