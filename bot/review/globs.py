@@ -10,12 +10,14 @@ from wcmatch._wcparse import PatternLimitException
 
 FLAGS = glob.GLOBSTAR | glob.BRACE | glob.DOTGLOB | glob.FORCEUNIX
 MOST_ALTERNATIVES = 100
+MOST_GLOBSTARS = 3  # each `**` multiplies the work by the depth of the path
+DEEPEST = 50  # segments of a path that is matched at all
 LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Globs:
-    """A set of globs. `invalid` are those that are ignored: too long, or with too many alternatives in braces."""
+    """A set of globs. `invalid` are those that are ignored: too long, too many `**` or alternatives in braces."""
 
     matchers: tuple[glob.WcMatcher[str], ...]
     invalid: tuple[str, ...] = ()
@@ -35,7 +37,7 @@ class Globs:
 
     def match(self, path: str) -> bool:
         """Whether any of them fits `path`, which is relative to the repository's root."""
-        return any(matcher.match(path) for matcher in self.matchers)
+        return path.count("/") < DEEPEST and any(matcher.match(path) for matcher in self.matchers)
 
 
 def _compiled(pattern: str) -> glob.WcMatcher[str] | None:
@@ -43,6 +45,8 @@ def _compiled(pattern: str) -> glob.WcMatcher[str] | None:
         return None
     anywhere = pattern if "/" in pattern else f"**/{pattern}"
     whole = f"{anywhere}**" if anywhere.endswith("/") else anywhere
+    if whole.count("**") > MOST_GLOBSTARS:
+        return None
     try:
         return glob.compile(whole.removeprefix("/"), flags=FLAGS, limit=MOST_ALTERNATIVES)
     except PatternLimitException:

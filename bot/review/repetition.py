@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 _MOST_TIMES = 12
 _LONGEST_PHRASE = 6
@@ -14,7 +15,8 @@ def without_repetition(text: str) -> str:
     """`text` with runs of one character, and phrases of a few words said over and over, cut to their beginning."""
     shorter = _RUN.sub(lambda run: run[0][:_KEPT] + "…", text)
     words = re.split(r"(\s+)", shorter)
-    if len(words) < 2 * _MOST_TIMES:
+    often = Counter(words[::2]).most_common(1)[0][1]
+    if often < _MOST_TIMES:
         return shorter
     for length in range(1, _LONGEST_PHRASE + 1):
         words = _collapsed(words, length)

@@ -40,13 +40,9 @@ def clean(
     cleaner = _Cleaner(frozenset(hosts), repo_url.rstrip("/"), limit, tuple(secrets))
     now = _cut(cleaner.disclosed(text), 2 * limit)
     try:
-        for _ in range(_ROUNDS):
-            last, now = now, cleaner.passed(now)
-            if now == last:
-                return now
+        return cleaner.at_rest(now)
     except (_Intricate, RecursionError):
         return cleaner.as_code(now)
-    return cleaner.as_code(now)  # never at rest
 
 
 def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
@@ -54,6 +50,7 @@ def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
     flat = " ".join(redact(unicodedata.normalize("NFC", without_hidden(text)), secrets).split())
     if carries_secret(flat, secrets):
         return WITHHELD
+    flat = flat[: 4 * limit]
     for pattern, look_alike in _LOOK_ALIKES:
         flat = pattern.sub(look_alike, flat)
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
@@ -84,7 +81,7 @@ _LOOK_ALIKES = tuple(
 
 
 class _Intricate(Exception):
-    """More marks than anybody writes: not worth the time to render."""
+    """More marks than anybody writes: not worth the time to render, or it never comes to rest."""
 
 
 def _parser(*, tables: bool) -> MarkdownIt:
@@ -99,6 +96,9 @@ def _parser(*, tables: bool) -> MarkdownIt:
 
 
 _TABLES, _NO_TABLES = _parser(tables=True), _parser(tables=False)
+_MARKS = "_*[`<!&"
+_MOST_MARKS = 6_000
+_MOST_DEFINITIONS = 200
 _MOST_CELLS = 5_000
 _MOST_TOKENS = 20_000
 _MOST_SIBLINGS = 1_000
@@ -113,10 +113,21 @@ class _Cleaner:
 
     def disclosed(self, text: str) -> str:
         """Without what is hidden, secret or said over and over."""
-        return without_repetition(redact(unicodedata.normalize("NFC", without_hidden(text)), self.secrets))
+        shown = unicodedata.normalize("NFC", without_hidden(text)).strip("\n")
+        return without_repetition(redact(shown, self.secrets))
+
+    def at_rest(self, text: str) -> str:
+        """Cleaned until another time changes nothing. Raises _Intricate."""
+        for _ in range(_ROUNDS):
+            last, text = text, self.passed(text)
+            if text == last:
+                return text
+        raise _Intricate
 
     def passed(self, text: str) -> str:
-        """Cleaned once. A text that comes out as it went in is clean."""
+        """Cleaned once. A text that comes out as it went in is clean. Raises _Intricate."""
+        if sum(map(text.count, _MARKS)) > _MOST_MARKS or text.count("]:") > _MOST_DEFINITIONS:
+            raise _Intricate
         rows = text.split("\n")
         parser = _TABLES if max(row.count("|") for row in rows) * len(rows) <= _MOST_CELLS else _NO_TABLES
         tokens = parser.parse(self.disclosed(text))
@@ -128,7 +139,8 @@ class _Cleaner:
         return WITHHELD if carries_secret(out, self.secrets) else _cut(out, self.limit)
 
     def as_code(self, text: str) -> str:
-        """The last resort: all of it as a block of code."""
+        """The last resort: all of it as a block of code. Of what it made itself it makes the same again."""
+        text = text.removeprefix("```text\n").removesuffix("\n```")
         code = _harmless(_cut(self.disclosed(text).replace("`", "'"), self.limit - 20).strip("\n"))
         return WITHHELD if carries_secret(code, self.secrets) else fence(code, "text")
 
