@@ -112,6 +112,7 @@ _FENCE = re.compile(r"\s*(```|~~~|@@ )")
 _ECHOES = tuple(
     re.compile(pattern)
     for pattern in (
+        r"\d{1,7}[+\- ]",  # as a model is shown them
         r"[+\- ]",  # a diff's marks
         r"[+\-] ",
         r"\s*[LR]?\d{1,7}\s*[:|│]",  # line numbers

@@ -238,6 +238,8 @@ def _hunks(patch: str) -> tuple[Hunk, ...]:
     files = PatchSet(f"--- a/file\n+++ b/file\n{body}")
     if len(files) != 1:
         raise UnidiffParseError("more than one file")
+    if sum(len(hunk) + 1 for hunk in files[0]) != body.count("\n"):
+        raise UnidiffParseError("a line that is no part of a hunk")
     hunks = tuple(_hunk(hunk) for hunk in files[0])
     for side in Side:
         numbers = [number for hunk in hunks for line in hunk.lines if (number := line.number(side)) is not None]

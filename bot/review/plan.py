@@ -69,7 +69,7 @@ def plan(diff: Diff, policy: Policy, limits: Limits | None = None) -> Plan:
         else:
             left_out.append(row)
     invalid = dict.fromkeys((*ignored.invalid, *generated.invalid))
-    notes = [f"The glob {glob!r} is ignored: it is too long or has too many alternatives." for glob in invalid]
+    notes = [f"The glob {glob!r} is ignored: it is too long, or has too many `**` or alternatives." for glob in invalid]
     if diff.truncated:
         notes.append(diff.truncated)
     return Plan(tuple(files), _batches(files, limits or Limits()), tuple(left_out), tuple(notes))
