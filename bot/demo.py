@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bot.app import build, bundled
+from bot.app import App, build, bundled
 from bot.engines.durable import Pace
 from bot.errors import Refused
 from bot.git import Git
@@ -38,12 +38,22 @@ class Stage:
     """A sandbox GitHub and a server of ours that is connected to it."""
 
     sandbox: Sandbox
+    app: App
     webhook: str
 
     async def deliver(self) -> None:
         """Send what happened on the sandbox to our server, signed."""
         async with httpx.AsyncClient() as client:
             await self.sandbox.deliver(client, self.webhook)
+
+    async def settle(self, patience: float = PATIENCE) -> None:
+        """Deliver, and wait until our server has nothing left to do. Raises Refused if it takes too long."""
+        await self.deliver()
+        deadline = perf_counter() + patience
+        while any((await self.app.engine.queue_depth()).values()):
+            if perf_counter() > deadline:
+                raise Refused(f"still busy after {patience:.0f} s")
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -57,7 +67,7 @@ async def stage(folder: Path, pace: Pace) -> AsyncIterator[Stage]:
     serving = [asyncio.create_task(server.run_here()) for server in servers]
     try:
         await _until(lambda: all(server.started for server in servers))
-        yield Stage(sandbox, f"{ours_url}/webhooks/github")
+        yield Stage(sandbox, app, f"{ours_url}/webhooks/github")
     finally:
         for server in servers:
             server.should_exit = True
@@ -101,7 +111,7 @@ async def _run(repo: Path | None, base: str, head: str, console: Console, *, kee
             console.print(f"A pull request was opened on the sandbox: [bold]{pull.state.title}[/bold]")
             await here.deliver()
             console.print("Its signed delivery was stored; a worker reviews it.")
-            await _until(lambda: _concluded(pull), PATIENCE)
+            await here.settle()
             _show(pull, console)
             console.print(f"\nDone in {perf_counter() - begun:.1f} s, through the same path as on GitHub.")
             if keep:
@@ -120,18 +130,14 @@ async def _pull(sandbox: Sandbox, repo: Path | None, base: str, head: str) -> Pu
     return await sandbox.borrow(f"you/{git.directory.name}", git, base, head)
 
 
-def _concluded(pull: PullRequest) -> bool:
-    return any(run.status == "completed" for run in pull.repo.state.check_runs)
-
-
 def _show(pull: PullRequest, console: Console) -> None:
-    for comment in pull.state.review_comments:
+    for comment in pull.comments:
         console.rule(f"{comment.path}:{comment.line or ''}", align="left")
         console.print(Markdown(comment.body.partition("<!--")[0]))
-    for review in pull.state.reviews:
+    for review in pull.reviews:
         console.rule("The review", align="left")
         console.print(Markdown(review.body.partition("<!--")[0]))
-    for check in pull.repo.state.check_runs:
+    for check in pull.check_runs():
         console.rule(f"Check run: {check.conclusion}", align="left")
         console.print(Markdown(check.summary or ""))
 
