@@ -320,11 +320,10 @@ def test_only_our_own_bot_is_us():
         {"login": "them[bot]", "id": 11, "type": "Bot"},
         None,
     ]
-    comments = [
-        {"id": n, "body": "x", "user": user, "created_at": "2026-01-01T00:00:00Z"} for n, user in enumerate(authors)
-    ]
-    comments.append(comments[2] | {"id": 4, "performed_via_github_app": {"id": 1234}})
-    comments.append(comments[1] | {"id": 5, "performed_via_github_app": {"id": 1234}})
+    comments = [{"body": "x", "user": user} for user in authors]
+    comments.append(comments[2] | {"performed_via_github_app": {"id": 1234}})
+    comments.append(comments[1] | {"performed_via_github_app": {"id": 1234}})
+    comments = [one | {"id": 9 - n, "created_at": f"2026-01-0{n + 1}T00:00:00Z"} for n, one in enumerate(comments)]
     pending = {"id": 6, "state": "PENDING", "user": bot, "body": "not yet"}
     script = (
         Script()

@@ -104,6 +104,13 @@ def test_pages_never_lead_to_another_host(link):
     assert len(script.said()) == 1
 
 
+def test_pages_of_an_enterprise_host_stay_in_its_api():
+    script = Script().on("GET", "/api/v3/labels", answer(body=[1], link=f'<{API}/login?page=2>; rel="next"'))
+    client = GitHubClient(App("1", key_pair().private), f"{API}/api/v3", transport=script, clock=lambda: NOW)
+    with pytest.raises(errors.NotFound):
+        asyncio.run(client.every(GRANT, "/labels", list[int]))
+
+
 def test_pages_are_read_to_the_last_one():
     second = answer(body=[3])
     first = answer(body=[1, 2], link=f'<{API}/repositories/42/labels?page=2>; rel="next", <{API}/x>; rel="last"')
@@ -120,9 +127,11 @@ def test_a_list_without_end_is_too_large():
 
 
 def test_a_renamed_repository_is_followed_by_its_id():
-    moved = answer(301, location=f"{API}/repositories/42/pulls/1")
+    moved = answer(301, location=f"{API}/repositories/42/pulls/1?a=b")
     script = Script().on("GET", PULL, moved).on("GET", "/repositories/42/pulls/1", answer(body={"number": 1}))
-    assert json.loads(read(script).content) == {"number": 1}
+    got = asyncio.run(scripted(script).get(GRANT, PULL, {"a": "b"}))
+    assert json.loads(got.content) == {"number": 1}
+    assert [one.url.query for one in script.asked[1:]] == [b"a=b", b"a=b"]
 
 
 def test_a_write_to_a_renamed_repository_is_sent_again_as_it_was():
@@ -219,6 +228,21 @@ def test_a_refused_token_is_minted_once_more():
     read(script)
     assert script.tokens == 2
     assert script.said() == [("GET", PULL)] * 2
+
+
+def test_a_token_refused_to_many_at_once_is_replaced_once():
+    def judge(request):
+        stale = "ghs_secret1x" in request.headers["authorization"]
+        return answer(401) if stale else answer()
+
+    script = Script().on("GET", PULL, judge)
+
+    async def run():
+        client = scripted(script)
+        await asyncio.gather(*(client.get(GRANT, PULL) for _ in range(5)))
+
+    asyncio.run(run())
+    assert script.tokens == 2
 
 
 def test_a_second_refusal_is_forbidden():

@@ -172,7 +172,9 @@ def test_a_pull_request_that_moved_on_gets_nothing(tmp_path, event, why):
 
 def test_what_github_refuses_inline_is_said_in_the_body(tmp_path, caplog):
     async def scene(github, pull, found):
-        await github.publisher.review(found, post(pull.head, INLINE, OUTSIDE, ON_FILE))
+        for _ in range(2):
+            await github.publisher.review(found, post(pull.head, INLINE, OUTSIDE, ON_FILE))
+        assert not pull.state.comments
         (review,) = submitted(pull)
         assert "`a.py:2` — **Error**: two" in review.body
         assert "`a.py:99` — **Error**: nowhere" in review.body
@@ -232,6 +234,24 @@ def test_what_github_lost_of_a_review_it_took_is_said_in_the_conversation(tmp_pa
         assert INLINE.body not in said.body
 
     play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("status", [422, 502])
+def test_a_review_that_was_refused_and_posted_all_the_same_loses_nothing(status):
+    us = {"login": "us[bot]", "type": "Bot"}
+    orphan = {"id": 5, "state": "COMMENTED", "user": us, "html_url": "https://x/5", "body": f"Two findings. {KEY}"}
+    said = {"id": 6, "html_url": "https://x/6", "created_at": "2026-01-01T00:00:00Z"}
+    script = (
+        _scripted_pull()
+        .on("GET", REVIEWS, answer(body=[]), answer(body=[orphan]))
+        .on("POST", REVIEWS, answer(status, {"message": "Line could not be resolved"}))
+        .on("GET", "/repos/octo/shop/pulls/1/comments", answer(body=[]))
+        .on("GET", "/repos/octo/shop/issues/1/comments", answer(body=[]))
+        .on("POST", "/repos/octo/shop/issues/1/comments", answer(201, said))
+    )
+    assert asyncio.run(_publish_scripted(script, post("a" * 40, INLINE))) == "https://x/5"
+    assert [path for _, path in script.said("POST")] == [REVIEWS, "/repos/octo/shop/issues/1/comments"]
+    assert sent(script.asked[-1]) == {"body": f"`a.py:2` — {INLINE.body}\n\n{KEY}"}
 
 
 def test_a_review_has_at_most_thirty_inline_comments(tmp_path):
@@ -455,10 +475,8 @@ def test_a_label_that_is_off_stays_off(tmp_path):
 
 def test_an_inline_comment_says_its_side():
     script = (
-        Script()
-        .on("GET", "/app", answer(body={"id": 1, "slug": "us"}))
+        _scripted_pull()
         .on("GET", REVIEWS, answer(body=[]))
-        .on("GET", "/repos/octo/shop/pulls/1", answer(body=_pull_answer()))
         .on("POST", REVIEWS, answer(body={"id": 5, "state": "COMMENTED", "html_url": "https://x/5"}))
     )
     left = Comment("a.py", "gone", 4, "LEFT", 3)
@@ -479,11 +497,13 @@ async def _publish_scripted(script, review):
     return await publisher.review(await GitHubHost(client).pull_request(REF), review)
 
 
-def _pull_answer():
+def _scripted_pull():
     home = {"id": 42, "full_name": "octo/shop"}
-    return {
+    pull = {
         "number": 1,
         "title": "t",
         "head": {"sha": "a" * 40, "ref": "x", "repo": None},
         "base": {"sha": "b" * 40, "ref": "main", "repo": home},
     }
+    app = answer(body={"id": 1, "slug": "us"})
+    return Script().on("GET", "/app", app).on("GET", "/repos/octo/shop/pulls/1", answer(body=pull))

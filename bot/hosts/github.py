@@ -68,7 +68,7 @@ class GitHubHost:
         address = repository(pull.ref.repo, "pulls", pull.ref.number, "files")
         files = await self._client.every(_grant(pull.ref), address, list[ChangedFile])
         base = await self._base(pull) if needs_base(files) else {}
-        return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref), self._largest))
+        return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref)))
 
     async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
         """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""

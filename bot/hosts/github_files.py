@@ -28,15 +28,15 @@ def needs_base(files: Sequence[ChangedFile]) -> bool:
     return any(file.patch is None and file.status not in {Status.ADDED, Status.REMOVED} for file in files)
 
 
-async def complete(files: Sequence[ChangedFile], base: Base, read: Read, largest: int) -> Diff:
-    """The whole diff. `base` are the files at the merge base, as far as known; `read` gets a blob up to `largest`."""
+async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff:
+    """The whole diff. `base` are the files at the merge base, as far as known; `read` gets a blob up to a bound."""
     diffs: list[FileDiff] = []
     compared = 0
     for file in files:
         large = file.patch is None and bool(file.additions or file.deletions)
         compared += large
         if large and compared <= COMPARED:
-            diffs.append(await _compare(file, base.get(file.base_path), read, largest))
+            diffs.append(await _compare(file, base.get(file.base_path), read))
         else:
             diffs.append(_listed(file, base.get(file.base_path)))
     truncated = f"GitHub lists only the first {LISTED:,} files" if len(files) >= LISTED else ""
@@ -54,10 +54,9 @@ def _listed(file: ChangedFile, old: Entry | None) -> FileDiff:
     return _parsed(file, "")
 
 
-async def _compare(file: ChangedFile, old: Entry | None, read: Read, largest: int) -> FileDiff:
+async def _compare(file: ChangedFile, old: Entry | None, read: Read) -> FileDiff:
     """An entry whose patch GitHub left out as too large, if both versions are small enough."""
-    known = old is not None or file.status is Status.ADDED
-    if not known or (old and old.size > largest):
+    if old is None and file.status is not Status.ADDED:
         return _listed(file, old)
     try:
         before = await read(old.blob) if old else b""
