@@ -160,7 +160,7 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
         file = files[int(PurePosixPath(diagnostic.filename).stem)]
         problem = _problem(diagnostic, file)
         is_syntax = problem.rule == _SYNTAX.codes  # one mistake makes many of these: the first will do
-        if not (problem.rule in {"F401", "F811"} and PurePosixPath(file.path).name in _REEXPORTING):
+        if not (problem.rule in {"F401", "F403", "F811"} and PurePosixPath(file.path).name in _REEXPORTING):
             found.setdefault((file.path, problem.rule if is_syntax else str(number)), problem)
     return tuple(found.values())
 

@@ -58,9 +58,12 @@ def _new(
     added: frozenset[int],
     lines: tuple[list[str], list[str]],
 ) -> Iterator[Problem]:
-    """The problems on added lines that do not pair with one of the base. Those on untouched lines pair first."""
+    """The problems on added lines that do not pair with one of the base. Those on untouched lines pair first.
+
+    Of two on a line the one with a page about it comes first.
+    """
     known = Counter(_key(problem, lines[0]) for problem in before)
-    for problem in sorted(after, key=lambda one: (_touches(one, added), one.line, one.source)):
+    for problem in sorted(after, key=lambda one: (_touches(one, added), one.line, not one.url, one.source, one.rule)):
         key = _key(problem, lines[1])
         if known[key]:
             known[key] -= 1

@@ -1,0 +1,122 @@
+"""Left-overs in code: found where they are one, not where they are something else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from bot.checks.hygiene import RULES, Hygiene
+from bot.interfaces import Source
+
+
+def rules(text: str, path: str) -> list[tuple[int, str]]:
+    """Line and rule of each left-over."""
+    checked = asyncio.run(Hygiene().run([Source(path, text)]))
+    return [(problem.line, problem.rule) for problem in checked.problems]
+
+
+FOUND = [
+    ("conflict-marker", "any.txt", "<<<<<<< HEAD"),
+    ("conflict-marker", "a.py", ">>>>>>> feature/x"),
+    ("debug-statement", "a.py", "    breakpoint()"),
+    ("debug-statement", "a.py", "import pdb; pdb.set_trace()"),
+    ("debug-statement", "a.ts", "  debugger;"),
+    ("debug-statement", "a.rb", "  binding.pry"),
+    ("debug-statement", "a.php", "dd($user);"),
+    ("debug-statement", "a.rs", "    let x = dbg!(y);"),
+    ("console-output", "a.tsx", "  console.log(user)"),
+    ("unowned-todo", "a.py", "x = 1  # TODO make it two"),
+    ("unowned-todo", "a.go", "// FIXME: later"),
+    ("unowned-todo", "a.java", " * TODO write this"),
+    ("unowned-todo", "a.sql", "-- TODO index"),
+    ("new-suppression", "a.py", "import os  # noqa"),
+    ("new-suppression", "a.py", "import os  # noqa: F401, E402"),
+    ("new-suppression", "a.py", "x = f()  # type: ignore"),
+    ("new-suppression", "a.py", "x = f()  # type: ignore  # noqa: E501"),
+    ("new-suppression", "a.py", "run(x)  # nosec B602"),
+    ("new-suppression", "a.py", "# pylint: disable=invalid-name"),
+    ("new-suppression", "a.ts", "// @ts-ignore"),
+    ("new-suppression", "a.js", "/* eslint-disable no-eval */"),
+    ("new-suppression", "a.go", "x() //nolint:errcheck"),
+    ("new-suppression", "a.rs", "#[allow(dead_code)]"),
+    ("new-suppression", "a.java", '@SuppressWarnings("unchecked")'),
+    ("new-suppression", "a.rb", "x # rubocop:disable Style/Foo"),
+    ("new-suppression", "a.php", "/** @phpstan-ignore-next-line */"),
+    ("focused-test", "a.test.ts", "describe.only('x', () => {"),
+    ("focused-test", "a.test.js", "  fit('works', () => {"),
+    ("focused-test", "a_spec.rb", "  it 'works', focus: true do"),
+    ("skipped-test", "test_a.py", "@pytest.mark.skip"),
+    ("skipped-test", "test_a.py", "@pytest.mark.xfail()"),
+    ("skipped-test", "test_a.py", "    @unittest.skip"),
+    ("skipped-test", "a.test.ts", "it.skip('x', () => {"),
+    ("skipped-test", "a_test.go", "\tt.Skip()"),
+    ("skipped-test", "a_spec.rb", "  xit 'works' do"),
+    ("skipped-test", "a.rs", "#[ignore]"),
+    ("skipped-test", "ATest.java", "  @Disabled"),
+]
+NOT_FOUND = [
+    ("a.md", "======="),
+    ("a.py", ">>> 1 + 1"),
+    ("a.py", "<<<<<<<<<<<<<<<<<<<<"),
+    ("a.py", "model.fit(x, y)"),
+    ("a.py", "print('debugger;')"),
+    ("a.py", "breakpoint_at = 3"),
+    ("a.js", "model.fit(x)"),
+    ("a.js", "logger.console.log(x)"),
+    ("a.js", "// debugger statements are bad"),
+    ("a.py", "# TODO(ann): make it two"),
+    ("a.py", "# TODO see #123"),
+    ("a.py", "# TODO https://example.org/1"),
+    ("a.py", "# TODO ABC-12 later"),
+    ("a.py", "# TODO @ann"),
+    ("a.py", "TODO = Status.TODO"),
+    ("a.md", "- TODO write this"),
+    ("a.py", "# a noqabout word"),
+    ("a.py", "import os  # noqa: F401 - the plug-in is found by its import"),
+    ("a.py", "x = f()  # type: ignore[arg-type]"),
+    ("a.py", "x = f()  # type: ignore  # the stubs are wrong"),
+    ("a.py", "run(x)  # nosec: the command is a constant"),
+    ("a.js", "// eslint-disable-next-line no-eval -- the text is ours"),
+    ("a.ts", "// @ts-ignore the types of the package are wrong"),
+    ("a.go", "x() //nolint:errcheck // it only prints"),
+    ("a.rs", '#[allow(dead_code, reason = "used by tests")]'),
+    ("test_a.py", '@pytest.mark.skip(reason="needs a network")'),
+    ("test_a.py", '@pytest.mark.skipif(WINDOWS, reason="no fork")'),
+    ("test_a.py", '@unittest.skip("later")'),
+    ("a_test.go", 't.Skip("needs docker")'),
+    ("a.ts", "only('x')"),
+    ("a.rs", '#[ignore = "slow"]'),
+    ("ATest.java", '@Disabled("ABC-1")'),
+    ("a.ts", "const x: @ts = 1"),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "line"), FOUND)
+def test_a_left_over_is_found(rule: str, path: str, line: str) -> None:
+    assert rules(f"first\n{line}\nlast\n", path) == [(2, rule)]
+
+
+@pytest.mark.parametrize(("path", "line"), NOT_FOUND)
+def test_what_is_none_is_left_alone(path: str, line: str) -> None:
+    assert rules(line, path) == []
+
+
+def test_every_rule_in_every_language_has_an_example() -> None:
+    def examples(rule: str, pattern: str) -> list[str]:
+        return [line for name, _, line in FOUND if name == rule and re.search(pattern, line)]
+
+    assert [rule.name for rule in RULES if not examples(rule.name, rule.pattern.pattern)] == []
+
+
+@pytest.mark.parametrize("piece", ["# TODO", "debugger ;", "@skip", "<<<<<<<", "*", "describe", " ", "# TODO #1"])
+def test_no_half_megabyte_takes_long(piece: str) -> None:
+    text = (piece * 5_000)[:5_000]
+
+    began = time.process_time()
+    for path in ("a.py", "a.ts", "a.rb", "a.go"):
+        rules("\n".join([text] * 100), path)
+
+    assert time.process_time() - began < 3
