@@ -4,6 +4,7 @@
 CodeHost     hosts/local.py          hosts/github.py
 Publisher    hosts/local.py          hosts/github.py
 Model        models/offline.py       models/responses.py, models/chat.py
+Account      account.py              ledger.py
 Standards    standards/folder.py     standards/vector_store.py
 Engine       engines/inline.py       engines/durable.py
 Check        checks/*.py
@@ -126,7 +127,10 @@ class Check(Protocol):
 
 
 class Tool(Protocol):
-    """A function the model may call. Reads only, bound in code to the job's repository; errors are text for the model."""
+    """A function the model may call. Reads only, bound in code to the job's repository; errors are text for the model.
+
+    Only `search_standards` is a source of citations: its answer is JSON, {"standards": [{"id": …}]}.
+    """
 
     @property
     def name(self) -> str:
@@ -145,13 +149,39 @@ class Tool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A tool the model used, and what it was told."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none."""
+    """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none.
+
+    `retrieved` are ids of standards that a search really returned: only those may be cited.
+    """
 
     value: Mapping[str, Any] | None
     reason: str = ""
     usage: Usage = field(default_factory=Usage)
-    retrieved: tuple[str, ...] = ()  # ids of standards that a search really returned
+    retrieved: tuple[str, ...] = ()
+    looked_up: tuple[LookedUp, ...] = ()
+
+
+class Account(Protocol):
+    """Whose money a conversation spends: asked before each call, told after it. Names are unique within a job."""
+
+    async def reserve(self, name: str, worst: Usage) -> None:
+        """Hold what the call could cost. Raises BudgetExhausted.
+
+        A name that was not settled belongs to a call whose answer was lost; it may have been billed.
+        """
+
+    async def settle(self, name: str, actual: Usage) -> bool:
+        """Book what the call did cost; whether little is left, so that the conversation should end."""
 
 
 class Model(Protocol):
@@ -165,8 +195,15 @@ class Model(Protocol):
     def available(self) -> bool:
         """Whether there is a model to ask."""
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step) -> Answer:
-        """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice."""
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+        """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice.
+
+        A model that refuses, runs out of budget or never fits the schema is an Answer without a value. A server that
+        cannot be reached, or will not serve us, raises: Retryable, RateLimited, Forbidden, TooLarge, Refused.
+        """
+
+    async def close(self) -> None:
+        """Give connections back."""
 
 
 class Step(Protocol):

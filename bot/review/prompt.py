@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel
+
+from bot.review.strict_schema import strict_schema
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a model is asked, longest-lived part first, so that a cache can keep the beginning.
 
-    `instructions` and `rules` are ours and the team's (base branch only); `material` is fenced data of strangers;
-    `ask` comes last. `schema` is the strict JSON schema of the answer, named `name`, for the pass of that name.
+    `name` is unique within a job: it names the steps. `instructions` and `rules` are ours and the team's (base branch
+    only); `material` is fenced data of strangers; `ask` comes last. The model answers in the shape of `answer`.
+    `cache_key` keeps the caches of installations apart; `author` is the id of the person whose change it is.
     """
 
     name: str
@@ -20,6 +27,26 @@ class Prompt:
     rules: str
     material: str
     ask: str
-    schema: Mapping[str, Any] = field(default_factory=dict)
+    answer: type[BaseModel]
     cache_key: str = ""
     author: str = ""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The strict JSON schema of the answer."""
+        return strict_schema(self.answer)
+
+
+def nonce(job: str, kind: str, source: str, text: str) -> str:
+    """The name of a fence: the same whenever the job is replayed, not to be foretold by whoever wrote the text."""
+    return hashlib.sha256(json.dumps([job, kind, source, text]).encode()).hexdigest()[:16]
+
+
+def fence(kind: str, source: str, text: str, name: str) -> str:
+    """A stranger's text as JSON between two marks that bear `name`, its nonce.
+
+    The text is a list of lines: it can end neither the string it stands in nor the block.
+    """
+    lines = ",\n".join(json.dumps(line, ensure_ascii=False) for line in text.split("\n"))
+    head = f'{{"kind": {json.dumps(kind)}, "source": {json.dumps(source, ensure_ascii=False)}, "lines": ['
+    return f"<untrusted-{name}>\n{head}\n{lines}\n]}}\n</untrusted-{name}>"

@@ -1,0 +1,109 @@
+"""A model server's refusal -> the error the core understands: wait, try again, or stop and say why.
+
+https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+
+SLOW_DOWN = 60.0
+"""Seconds to stay away after a 503 that asks for fewer requests and names no time."""
+LONGEST_QUOTE = 300
+
+_NO_MONEY = {
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+    "billing_hard_limit_reached",
+}
+_POLICY = {"misalignment_policy_violation", "safety_identifier_blocked", "bio_policy", "invalid_prompt"}
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|string_above_max_length|context (length|window)|maximum context|too many tokens",
+    re.IGNORECASE,
+)
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _LARGE, _BUSY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
+_AGAIN = {408, 409}
+_SERVER = 500  # and above
+_TRANSIENT = {"server_error", "rate_limit_exceeded"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a server said instead of an answer. `status` 0 is a failure reported inside a response, or a stream."""
+
+    status: int = 0
+    code: str = ""
+    kind: str = ""
+    message: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """The fault in a few words that hold no secret: a 401 may quote a part of the key, so it is not quoted."""
+        name = self.code or self.kind
+        return f"HTTP {self.status} {name}".strip() if self.status else name or "an error without a name"
+
+
+def error(fault: Fault) -> AssistantError:
+    """The error to raise. Its text may be shown to people."""
+    names = {fault.code, fault.kind}
+    if names & _NO_MONEY:
+        return Forbidden(f"the model account has no quota left ({fault.named})")
+    if names & _POLICY:
+        return Forbidden(f"the model server stopped this conversation by policy ({fault.named})")
+    if fault.status == _LARGE or _TOO_LONG.search(f"{fault.code} {fault.message}"):
+        return TooLarge(f"the input is too long for the model ({fault.named})")
+    return _transient(fault) or _final(fault)
+
+
+def _transient(fault: Fault) -> Retryable | None:
+    if fault.headers.get("x-should-retry") == "false":
+        return None
+    wait = retry_after(fault.headers)
+    if fault.status == _BUSY or fault.code == "rate_limit_exceeded":
+        return RateLimited(f"the model server asks to wait ({fault.named})", wait)
+    if fault.status == _UNAVAILABLE and "slow down" in fault.message.lower():
+        return RateLimited(f"the model server asks to slow down ({fault.named})", wait or SLOW_DOWN)
+    asked = fault.headers.get("x-should-retry") == "true"
+    if asked or fault.status >= _SERVER or fault.status in _AGAIN or fault.code in _TRANSIENT:
+        return Retryable(f"the model server failed ({fault.named})", wait)
+    return None
+
+
+def _final(fault: Fault) -> Refused:
+    if fault.status == _UNAUTHORIZED:
+        return Forbidden("the model server does not accept the key (HTTP 401)")
+    if fault.status == _FORBIDDEN:
+        return Forbidden(f"the model server forbids it ({fault.named})")
+    quoted = f"{fault.named}: {fault.message[:LONGEST_QUOTE]}" if fault.message else fault.named
+    if fault.status == _NOT_FOUND:
+        return NotFound(f"the model server does not know the model or the address ({quoted})")
+    return Refused(f"the model server refused the request ({quoted})")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: as asked, else until the limit that is used up is filled again."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        if re.fullmatch(r"\d+(\.\d+)?", value):
+            return float(value) * unit
+    waits = [
+        duration(headers.get(f"x-ratelimit-reset-{what}", ""))
+        for what in ("requests", "tokens", "project-tokens")
+        if headers.get(f"x-ratelimit-remaining-{what}") == "0"
+    ]
+    return max(waits, default=None)
+
+
+def duration(text: str) -> float:
+    """Seconds in a text like 6m0s or 250ms."""
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
