@@ -112,11 +112,11 @@ def test_every_rule_in_every_language_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("piece", ["# TODO", "debugger ;", "@skip", "<<<<<<<", "*", "describe", " ", "# TODO #1"])
-def test_no_half_megabyte_takes_long(piece: str) -> None:
+def test_no_text_takes_long(piece: str) -> None:
     text = (piece * 5_000)[:5_000]
 
     began = time.process_time()
     for path in ("a.py", "a.ts", "a.rb", "a.go"):
-        rules("\n".join([text] * 100), path)
+        rules("\n".join([text] * 40), path)
 
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 1

@@ -183,13 +183,13 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_no_half_megabyte_takes_long(piece: str) -> None:
+def test_no_text_takes_long(piece: str) -> None:
     text = (piece * (1 + 5_000 // len(piece)))[:5_000]
 
     began = time.process_time()
-    find("\n".join([text] * 100))
+    find("\n".join([text] * 40))
 
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=300))

@@ -76,7 +76,7 @@ ATTACKS = {
     "read its own environment": "open('/proc/self/environ').read()",
     "write outside": "open(sys.argv[1] + '.new', 'w').write('x')",
     "write beside the staged files": "open('x', 'w').write('x')",
-    "write 200 MB": "open('x', 'wb').write(b'x' * (200 << 20)); os.unlink('x')",
+    "make a file of 200 MB": "open('x', 'wb').truncate(200 << 20)",
     "remove a file": "open(sys.argv[1] + '.old', 'w'); os.unlink(sys.argv[1] + '.old')",
     "truncate a file": "os.truncate(sys.argv[1], 6)",
     "take a file's permissions": "os.chmod(sys.argv[1], 0o600)",
