@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.review.command import first_line
-from bot.review.pull_request import PullRef
+from bot.review.pull_request import PullRef, PullRequest
 from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, Payload, Pull
 
 
@@ -32,7 +32,8 @@ class Job:
 
     `head_sha` is the head the delivery spoke of, empty when it named none (comments). `text` is the command as it was
     written, `comment` the id of the comment it stands in and `thread` that comment's kind ("comment", "inline",
-    "review"). `actor` is the sender: the person whose permission counts.
+    "review"). `actor` is the sender: the person whose permission counts. `seen` is the pull request as the router saw it:
+    what is reviewed is that head, with the words it had then.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job:
     comment: int = 0
     thread: str = ""
     in_reply_to: int = 0
+    seen: PullRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Routed:
     """What to do with a job: review `head`, answer, stop running work on the pull request, or nothing, and why.
 
     A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
-    belongs on the pull request, for a person who waits for a review.
+    belongs on the pull request, for a person who waits for a review. `seen` goes on to the work, as `Job.seen`.
     """
 
     route: Route
@@ -78,6 +80,7 @@ class Routed:
     forced: bool = False
     reason: str = ""
     visible: bool = False
+    seen: PullRequest | None = None
 
 
 _REVIEWS = {

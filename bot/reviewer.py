@@ -9,7 +9,7 @@ from bot.checking import CheckedChange, run_checks
 from bot.citing import Cited, Shelved, cite, shelve
 from bot.errors import Superseded
 from bot.interfaces import Check, CodeHost, Model, Publisher, Standards, Step
-from bot.job import Job
+from bot.job import Job, Trigger
 from bot.ledger import FindingRecord, Ledger, ReviewRecord
 from bot.reading import Change, PolicyFile, material, read_change, read_policy
 from bot.review.anchor import Place
@@ -47,7 +47,7 @@ class Reviewer:
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
-        pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        pull = await self._seen(job, step)
         if pull.closed:
             raise Superseded("the pull request is closed")
         await step("started", lambda: self.publisher.check(pull, started(check_key(pull))), int)
@@ -55,6 +55,8 @@ class Reviewer:
         url = await self._publish(job, pull, review, step)
         await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
         await step("recorded", lambda: self._record(job, pull, review, url), type(None))
+        if job.trigger is Trigger.LABEL:
+            await step("unlabel", lambda: self.publisher.unlabel(pull.ref, job.text), type(None))
         return conclusion(review).value
 
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
@@ -90,21 +92,26 @@ class Reviewer:
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Say on the check run of a head that its review was superseded or stopped."""
-        pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
-        head = replace(pull, head_sha=job.head_sha or pull.head_sha)
-        await step("abandoned", lambda: self.publisher.check(head, stopped(check_key(head), reason)), int)
+        pull = await self._seen(job, step)
+        await step("abandoned", lambda: self.publisher.check(pull, stopped(check_key(pull), reason)), int)
         return "abandoned"
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Say on the check run that the review failed, and why: never silent, never green."""
         return await self.abandon(job, f"The review failed: {reason}", step)
 
+    async def _seen(self, job: Job, step: Step) -> PullRequest:
+        return job.seen or await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+
     def _checks(self, policy: Policy) -> list[Check]:
         return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
 
     async def _heard(self, pull: PullRequest) -> Heard:
-        said = await self.host.said(pull.ref)
-        return Heard(tuple(sorted(self.signer.findings(pull.ref, said))))
+        """What the ledger knows, or, should it be new or lost, what our own signed markers say."""
+        known = [finding.identity for finding in await self.ledger.findings(pull.ref)]
+        if not known:
+            known = sorted(self.signer.findings(pull.ref, await self.host.said(pull.ref)))
+        return Heard(tuple(known))
 
     async def _publish(self, job: Job, pull: PullRequest, review: Review, step: Step) -> str:
         """Post one review, if there is something to say; its address, or nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.errors import Forbidden, NotFound, UserError
 from bot.interfaces import CodeHost, Publisher, Step
@@ -36,7 +36,7 @@ class Router:
         except (NotFound, Forbidden) as error:
             return Routed(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
-        routed = await self._routed(job, pull, policy, step)
+        routed = replace(await self._routed(job, pull, policy, step), seen=pull)
         return await self._told(job, pull, routed, step)
 
     async def _routed(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> Routed:

@@ -94,6 +94,7 @@ class Workflows:
     async def _ingest(self, job: Job, step: Step) -> str:
         """One at a time for a pull request."""
         routed = await self.handlers.route(job, step)
+        job = replace(job, seen=routed.seen)
         match routed.route:
             case Route.REVIEW:
                 return await self._review(job, routed, step)

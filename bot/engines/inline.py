@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bot.errors import Retryable, Superseded
@@ -30,6 +30,7 @@ class InlineEngine:
             return False
         self._known.add(job.id)
         routed = await self.handlers.route(job, self._steps())
+        job = replace(job, seen=routed.seen)
         if routed.route is Route.REVIEW:
             await self._work(self.handlers.review, job)
         elif routed.route is Route.ANSWER:
