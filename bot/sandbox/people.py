@@ -190,7 +190,9 @@ class PullRequest(Topic):
 
     @property
     def _home(self) -> Repository:
-        return self.state.head_repo or self.repo
+        if self.state.head_repo is None:
+            raise ValueError("the fork was deleted: nobody can push to it")
+        return self.state.head_repo
 
     async def _commit_tree(self, tree: str, parents: list[str], message: str) -> str:
         return await writer.commit_tree(self.repo.git, tree, parents, message, time=next(self.world.commits))
@@ -198,7 +200,6 @@ class PullRequest(Topic):
     async def _moved(self, head: str) -> str:
         before = self.head
         self._home.branches[self.state.head_ref] = head
-        await writer.point(self.repo.git, f"refs/pull/{self.number}/head", head)
         await history.move_head(self.repo, self.state, head, self.repo.branches[self.state.base_ref])
         sender = self.state.author
         conversation.announce(self.world, self.repo, self.state, "synchronize", sender, before=before, after=head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.sandbox import conversation, history, writer
+from bot.sandbox import conversation, history
 from bot.sandbox.hooks import emit
 from bot.sandbox.people import PullRequest, Topic
 from bot.sandbox.world import ROLES, Issue, Pull, Repository, User, World
@@ -46,10 +46,9 @@ class Repo:
         number = len(repo.issues) + 1
         branch, base = branch or f"change-{number}", base or repo.default_branch
         tip = repo.branches[base]
-        head = head or await history.commit(world, repo, branch, files or {}, title, tip)
         home = self._fork(person) if fork else repo
+        head = head or await history.commit(world, home, branch, files or {}, title, tip)
         home.branches[branch] = head
-        await writer.point(repo.git, f"refs/pull/{number}/head", head)
         now = world.now()
         pull = Pull(
             id=world.next_id(),
