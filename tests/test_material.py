@@ -8,7 +8,7 @@ from repository import issue, pull_request
 from bot.review.acceptance import linked, points
 from bot.review.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.review.finding import Category, Draft, Severity
-from bot.review.material import FACTOR, LARGE, Facts, budget, changed, characters, material
+from bot.review.material import LARGE, Facts, budget, changed, characters, material
 from bot.review.plan import Batch, Part
 from bot.review.pull_request import Said
 
@@ -130,7 +130,7 @@ def test_a_large_change_stays_in_proportion_to_its_own_size():
     shown = material(batch, facts(heads=dict.fromkeys(files, text), diff=Diff()), budget(batch, change))
 
     assert change > LARGE
-    assert sum(len(datum.text) for datum in shown.data) <= FACTOR * change
+    assert sum(len(datum.text) for datum in shown.data) <= 1.45 * change - 10_000
     assert shown.omitted
 
 

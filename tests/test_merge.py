@@ -74,6 +74,10 @@ def test_one_pass_that_repeats_itself_does_not_agree_with_itself():
     assert agreeing(one) == 1
 
 
+def test_what_one_pass_tells_apart_stays_apart():
+    assert len(merge([[DRAFT, replace(DRAFT, title=DRAFT.title + " and divides twice")]])) == 2
+
+
 def test_agreement_ranks_before_severity():
     alone = replace(DRAFT, path="a.py", severity=Severity.ERROR, confidence=0.99)
 

@@ -1,8 +1,13 @@
-"""What an issue asks for, point by point, and which issues a pull request says it belongs to."""
+"""What an issue asks for, point by point; whether a change does it; which issues a pull request says it belongs to."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.review.pull_request import Issue
+from bot.review.wire import Requirement, Requirements
 
 POINTS = 20
 LENGTH = 300
@@ -52,3 +57,50 @@ def linked(body: str, repo: str) -> tuple[int, ...]:
         if place.lower() in ("", repo.lower()) and int(number)
     ]
     return tuple(dict.fromkeys(number for _, number in sorted(named, key=lambda found: found[0])))[:LINKS]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Something that an issue asks for. An issue without acceptance points asks for what its title says."""
+
+    issue: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a point: "met" with the `path` and `line` of the head that do it, "unmet" or "unclear"."""
+
+    point: Point
+    status: str
+    reason: str = ""
+    path: str = ""
+    line: int | None = None
+
+
+def asked(issues: Iterable[Issue]) -> tuple[Point, ...]:
+    """The points of all issues."""
+    return tuple(Point(issue.number, text) for issue in issues for text in points(issue.body) or (issue.title,))
+
+
+def judge(wanted: Sequence[Point], answer: Requirements | None, heads: Mapping[str, str]) -> tuple[Judged, ...]:
+    """Each point with its status; "met" only where the quoted line stands in a changed file of the head."""
+    entries = {entry.point: entry for entry in answer.points} if answer else {}
+    return tuple(_judged(point, entries.get(number), heads) for number, point in enumerate(wanted, 1))
+
+
+def _judged(point: Point, entry: Requirement | None, heads: Mapping[str, str]) -> Judged:
+    if entry is None:
+        return Judged(point, "unclear", "it was not judged")
+    if entry.status != "met":
+        return Judged(point, entry.status, entry.reason)
+    line = _line(heads.get(entry.path or "", ""), entry.quoted_line or "")
+    if line is None:
+        return Judged(point, "unclear", f"said to be met, but the line it rests on does not exist: {entry.reason}")
+    return Judged(point, "met", entry.reason, entry.path or "", line)
+
+
+def _line(text: str, quoted: str) -> int | None:
+    wanted = quoted.strip()
+    lines = (number for number, line in enumerate(text.split("\n"), 1) if line.strip() == wanted)
+    return next(lines, None) if wanted else None

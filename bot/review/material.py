@@ -13,9 +13,9 @@ from bot.review.finding import Draft
 from bot.review.plan import Batch, Part
 from bot.review.pull_request import Issue, PullRequest, Said
 
-LARGE = 20_000  # characters of a change; above it what is added must stay in proportion
-SMALL_ROOM = 12_000  # characters beside the hunks of a small change
-FACTOR = 1.35  # of a large change's own characters: the rest up to 1.6 are our instructions
+LARGE = 20_000  # characters of a change; above it what is sent must stay in proportion
+ROOM = 12_000  # characters beside the hunks of a small change
+FACTOR, INSTRUCTIONS = 1.45, 10_000  # of a large change's own characters, less what our instructions take
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
 
@@ -57,7 +57,7 @@ def characters(batch: Batch) -> int:
 def budget(batch: Batch, change: int) -> int:
     """Characters for the material of a batch in a change of so many: generous while it is small, else in proportion."""
     own = characters(batch)
-    return int(own * FACTOR) if change > LARGE else own * 2 + SMALL_ROOM
+    return int(own * FACTOR) - INSTRUCTIONS if change > LARGE else own * 2 + ROOM
 
 
 def material(batch: Batch, facts: Facts, limit: int) -> Material:

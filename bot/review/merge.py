@@ -22,9 +22,9 @@ def merge(passes: Iterable[Iterable[Draft]]) -> tuple[Draft, ...]:
     """
     merged: list[Draft] = []
     for drafts in passes:
-        found = list(drafts)
-        for draft in found:
-            at = next((i for i, other in enumerate(merged) if _same(draft, other)), None)
+        before = len(merged)
+        for draft in drafts:
+            at = next((i for i, other in enumerate(merged) if _same(draft, other, repeated=i >= before)), None)
             if at is None:
                 merged.append(draft)
             else:
@@ -37,8 +37,11 @@ def agreeing(draft: Draft) -> int:
     return draft.source.count("+") + 1
 
 
-def _same(one: Draft, other: Draft) -> bool:
-    return one.path == other.path and one.side is other.side and _same_place(one, other) and _same_topic(one, other)
+def _same(one: Draft, other: Draft, *, repeated: bool) -> bool:
+    """Whether two drafts are about the same; of one pass, only those that repeat each other are."""
+    if one.path != other.path or one.side is not other.side or not _same_place(one, other):
+        return False
+    return (one.title, one.claim) == (other.title, other.claim) if repeated else _same_topic(one, other)
 
 
 def _same_place(one: Draft, other: Draft) -> bool:

@@ -20,6 +20,7 @@ from bot.interfaces import Check, CodeHost, Entry, Standards, Tool
 from bot.review.diff import Diff
 from bot.review.pull_request import PullRequest
 from bot.review.standard import Shelf
+from bot.review.strict_schema import strict_schema
 
 Version = Literal["head", "base"]
 
@@ -31,6 +32,11 @@ class Arguments(BaseModel):
     """What a model sends. Every field is required and nothing else is allowed, as strict schemas want it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def schema_for_models(cls) -> Mapping[str, Any]:
+        """The strict JSON schema of these arguments."""
+        return strict_schema(cls)
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:

@@ -37,7 +37,7 @@ class FindDefinition:
     searcher: Searcher | None
     name: str = "find_definition"
     description: str = "Find where a function, type or constant is defined at the head, with its source."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """Each definition with its place and numbered lines, or a word that none was found and where was looked."""

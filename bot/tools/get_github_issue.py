@@ -43,7 +43,7 @@ class GetGitHubIssue:
     ref: PullRef
     name: str = "get_github_issue"
     description: str = "Read an issue of this repository: title, body, acceptance points, latest comments."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """The issue as JSON. Raises UserError where the number names none."""

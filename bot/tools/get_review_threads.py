@@ -27,7 +27,7 @@ class GetReviewThreads:
     ref: PullRef
     name: str = "get_review_threads"
     description: str = "Read the reviews and comments that already stand on this pull request."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """JSON: {"threads": [{path, line, comments: [{author, is_bot, body}]}]}, oldest thread first."""

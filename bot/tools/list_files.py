@@ -31,7 +31,7 @@ class ListFiles:
     files: Files
     name: str = "list_files"
     description: str = "List the repository's files that match a pattern, with their sizes in bytes."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """A heading with the count, then one file a line."""

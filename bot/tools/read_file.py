@@ -32,7 +32,7 @@ class ReadFile:
     files: Files
     name: str = "read_file"
     description: str = f"Read up to {LINES} numbered lines of a file of the repository."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """Numbered lines below a heading that says which of how many. Raises UserError for a path that is no file."""

@@ -28,7 +28,7 @@ class RunChecks:
     checks: Sequence[Check]
     name: str = "run_checks"
     description: str = "Run the linters and other checks over one file at the head, changed or not."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """One problem a line as path:line: rule: title, and which checks ran."""

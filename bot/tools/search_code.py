@@ -33,7 +33,7 @@ class SearchCode:
     searcher: Searcher
     name: str = "search_code"
     description: str = "Find the lines of the repository that contain an exact text, as path:line: text."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """A heading with the count, then one match a line. Raises Refused where the repository cannot be searched."""

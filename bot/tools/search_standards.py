@@ -15,6 +15,7 @@ from bot.review.standard import Shelf
 from bot.tools import Arguments, Desk, normal
 
 SECTIONS = 5
+CHARACTERS = 16_000  # of all sections; the first is given whole
 QUERY = 500
 
 
@@ -37,7 +38,7 @@ class SearchStandards:
         "Search the team's coding standards. Cite a section by its id, and only one with governs: true; "
         "quote its text exactly."
     )
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.model_json_schema)
+    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """JSON: {"standards": [the fields of a Standard, with id and governs]}."""
@@ -51,7 +52,12 @@ class SearchStandards:
             language=(wanted.language or "").lower(),
             limit=SECTIONS,
         )
-        found = [{"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)} for hit in hits]
+        found: list[dict[str, object]] = []
+        room = CHARACTERS
+        for hit in hits:
+            room -= len(hit.standard.text)
+            if not found or room >= 0:
+                found.append({"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)})
         return json.dumps({"standards": found}, ensure_ascii=False)
 
 

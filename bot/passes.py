@@ -1,0 +1,290 @@
+"""The model's part of a review: find -> merge -> refute -> verify, and hold the change against what was asked for.
+
+Whoever finds does not confirm. What the second look cannot confirm is held back and said to be held back, never posted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from bot.errors import Refused, Retryable
+from bot.interfaces import Account, Answer, LookedUp, Model, Step, Tool
+from bot.journal import from_json
+from bot.review.acceptance import Judged, asked, judge
+from bot.review.anchor import anchor
+from bot.review.coverage import Covered, State
+from bot.review.finding import Draft
+from bot.review.hidden import visible
+from bot.review.material import LARGE, Datum, Facts, budget, characters, material
+from bot.review.merge import merge
+from bot.review.plan import Batch
+from bot.review.policy import Policy
+from bot.review.prompt import Prompt, fence, nonce
+from bot.review.refute import CLAIMS, refute, subject
+from bot.review.refute import Facts as Known
+from bot.review.standard import Standard
+from bot.review.syntax import symbol_at
+from bot.review.usage import Usage
+from bot.review.verdict import Dropped, claims, groups, judged, scene
+from bot.review.wire import Findings, Requirements, Verdicts, to_drafts
+from bot.words import Words
+
+PASSES = ("correctness", "security", "standards")
+"""The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
+
+AT_ONCE = 2  # conversations: each reserves its worst case of the budget
+VERIFIED = 30  # drafts that are looked at again, the best founded first
+
+_FOUND = '{"standards": ['  # how the answer of search_standards begins; one that was cut has another end
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the passes work on. `job` keeps fences unforetold; `mentions` gives the head's files that have a word.
+
+    `passes` are those that policy and operator allow; `standards` are sections known to govern before anybody searched.
+    """
+
+    job: str
+    facts: Facts
+    batches: tuple[Batch, ...]
+    policy: Policy
+    passes: tuple[str, ...] = PASSES
+    standards: tuple[Standard, ...] = ()
+    paths: frozenset[str] = frozenset()
+    mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the model's part came to. Every draft is either in `drafts` or in `dropped` with its reason.
+
+    `rows` say of each pass whether it ran; `missed` are files of which some hunk reached no pass, and why.
+    """
+
+    drafts: tuple[Draft, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    requirements: tuple[Judged, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    rows: tuple[Covered, ...] = ()
+    missed: tuple[tuple[str, str], ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    versions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One reading of one batch: what was answered, or why nothing was."""
+
+    lens: str
+    batch: Batch
+    answer: Answer
+    drafts: tuple[Draft, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """One job's conversations with the model: its tools, its money and its journal are bound here."""
+
+    model: Model
+    words: Words
+    tools: Sequence[Tool]
+    account: Account
+    step: Step
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def __call__(self, brief: Brief) -> Opinion:
+        """All passes over a change; nothing where there is no model or nothing to read."""
+        if not self.model.available or not brief.batches:
+            return Opinion()
+        found = await self.find(brief)
+        standing = await self.refute(found, brief)
+        verified = await self.verify(standing, brief)
+        return replace(await self.requirements(verified, brief), versions=self.words.versions)
+
+    async def find(self, brief: Brief) -> Opinion:
+        """What the passes claim together. A large change is read once, with all lenses at a time."""
+        change = sum(map(characters, brief.batches))
+        lenses = [brief.passes] if change > LARGE else [(name,) for name in brief.passes]
+        turns = [(lens, n) for n in range(len(brief.batches)) for lens in lenses if lens]
+        heard = await asyncio.gather(*(self._find(lens, n, change, brief) for lens, n in turns))
+        lookups = [lookup for one in heard for lookup in one.answer.looked_up]
+        return Opinion(
+            drafts=merge(one.drafts for one in heard),
+            standards=tuple({s.id: s for s in (*brief.standards, *_standards(lookups))}.values()),
+            rows=(*_ran(heard), *_left_out(heard)),
+            missed=_missed(heard),
+            usage=sum((one.answer.usage for one in heard), Usage()),
+        )
+
+    async def refute(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """Without what the code itself contradicts."""
+
+        async def reasons() -> tuple[str, ...]:
+            return tuple([refute(draft, await _known(draft, brief)) or "" for draft in opinion.drafts])
+
+        found = await self.step("refute", reasons, tuple[str, ...])
+        pairs = list(zip(opinion.drafts, found, strict=True))
+        return replace(
+            opinion,
+            drafts=tuple(draft for draft, reason in pairs if not reason),
+            dropped=(
+                *opinion.dropped,
+                *((draft, f"refuted by the code: {reason}") for draft, reason in pairs if reason),
+            ),
+        )
+
+    async def verify(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """Without what an independent look does not confirm."""
+        if not opinion.drafts:
+            return opinion
+        grouped = list(groups(opinion.drafts[:VERIFIED]))
+        heard = await asyncio.gather(*(self._verify(n, group, brief) for n, group in enumerate(grouped, 1)))
+        kept: list[Draft] = []
+        dropped = [*opinion.dropped]
+        for group, answer in zip(grouped, heard, strict=True):
+            good, bad = judged(group, _value(answer, Verdicts), answer.reason)
+            kept += good
+            dropped += bad
+        dropped += [(draft, "held: not verified (too many findings)") for draft in opinion.drafts[VERIFIED:]]
+        return replace(
+            opinion,
+            drafts=tuple(kept),
+            dropped=tuple(dropped),
+            rows=(*opinion.rows, _row("verify", heard)),
+            usage=sum((answer.usage for answer in heard), opinion.usage),
+        )
+
+    async def requirements(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """With a word on each point that the linked issues ask for."""
+        wanted = asked(brief.facts.issues)
+        if not wanted:
+            return opinion
+        rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
+        numbered = Datum("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
+        whole = brief.batches[0] if len(brief.batches) == 1 else Batch(())
+        shown = material(whole, brief.facts, budget(whole, 0))
+        answer = await self._ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
+        return replace(
+            opinion,
+            requirements=judge(wanted, _value(answer, Requirements), brief.facts.heads),
+            rows=(*opinion.rows, _row("requirements", [answer])),
+            usage=opinion.usage + answer.usage,
+        )
+
+    async def _find(self, lens: tuple[str, ...], number: int, change: int, brief: Brief) -> _Heard:
+        batch, name = brief.batches[number], "+".join(lens)
+        shown = material(batch, brief.facts, budget(batch, change))
+        left_out = [Datum("not_shown", "material", "\n".join(shown.omitted))] if shown.omitted else []
+        answer = await self._ask(
+            f"find/{name}/{number + 1}", "find", (*shown.data, *left_out), Findings, brief, lenses=lens
+        )
+        found = _value(answer, Findings)
+        drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
+        return _Heard(name, batch, answer, tuple(drafts), shown.omitted)
+
+    async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
+        batch = scene(group, brief.facts.diff)
+        shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch, 0))
+        return await self._ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
+
+    async def _ask(
+        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
+    ) -> Answer:
+        """One conversation; a model that cannot or will not is an answer too, with the reason."""
+        pull = brief.facts.pull
+        prompt = Prompt(
+            name=name,
+            instructions=self.words.say("policy", claims=CLAIMS),
+            rules=self._rules(brief),
+            material="\n\n".join(_fenced(datum, brief.job) for datum in data),
+            ask=self.words.say(ask, **values),
+            answer=answer,
+            cache_key=f"installation-{pull.ref.installation}",
+            author=str(pull.author_id or pull.author),
+        )
+        async with self._gate:
+            try:
+                return await self.model.ask(prompt, self.tools, self.step, self.account)
+            except (Refused, Retryable) as error:
+                return Answer(None, str(error))
+
+    def _rules(self, brief: Brief) -> str:
+        """What the maintainers want. It is the same for all passes, so that a cache can keep it."""
+        policy = brief.policy
+        if not (policy.tone or policy.path_instructions or brief.standards):
+            return ""
+        said = self.words.say(
+            "rules",
+            tone=policy.tone,
+            instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
+            standards=bool(brief.standards),
+        )
+        sections = (Datum("standard", section.id, section.text) for section in brief.standards)
+        return "\n\n".join((said, *(_fenced(section, brief.job) for section in sections)))
+
+
+def _fenced(datum: Datum, job: str) -> str:
+    source, text = visible(datum.source), visible(datum.text)
+    return fence(datum.kind, source, text, nonce(job, datum.kind, source, text))
+
+
+def _value(answer: Answer, kind: type[A]) -> A | None:
+    return None if answer.value is None else kind.model_validate(answer.value)
+
+
+def _with_symbol(draft: Draft, facts: Facts) -> Draft:
+    place = anchor(draft.path, draft.quoted, facts.diff, draft.side, draft.near)
+    text = facts.heads.get(place.path, "")
+    return replace(draft, symbol=symbol_at(place.path, text, place.line)) if text and place.line else draft
+
+
+async def _known(draft: Draft, brief: Brief) -> Known:
+    """What is needed to check a draft's claim: the changed files, and those in which the name stands."""
+    name = subject(draft.claim)
+    texts: dict[str, Any] = dict(brief.facts.heads)
+    if name and brief.mentions:
+        texts |= await brief.mentions(name)
+    return Known(brief.facts.diff, texts, brief.paths)
+
+
+def _standards(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
+    """The sections that a search really returned and that govern: only these may be cited."""
+    for lookup in lookups:
+        if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):
+            found = json.loads(lookup.text)["standards"]
+            yield from (from_json(one, Standard) for one in found if one["governs"])
+
+
+def _row(name: str, answers: Sequence[Answer]) -> Covered:
+    reasons = dict.fromkeys(answer.reason or "no answer" for answer in answers if answer.value is None)
+    if not reasons:
+        return Covered(name, State.REVIEWED, by=(f"{len(answers)} of {len(answers)} readings",))
+    failed = sum(answer.value is None for answer in answers)
+    return Covered(name, State.FAILED, f"{failed} of {len(answers)} readings failed: {'; '.join(reasons)}")
+
+
+def _ran(heard: Sequence[_Heard]) -> Iterable[Covered]:
+    for name in dict.fromkeys(one.lens for one in heard):
+        yield _row(name, [one.answer for one in heard if one.lens == name])
+
+
+def _left_out(heard: Iterable[_Heard]) -> Iterable[Covered]:
+    phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
+    return [Covered("material", State.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
+
+
+def _missed(heard: Sequence[_Heard]) -> tuple[tuple[str, str], ...]:
+    """Files with a hunk that no pass could read."""
+    read = [one.batch for one in heard if one.answer.value is not None]
+    failed = [one for one in heard if one.batch not in read]
+    return tuple({path: one.answer.reason for one in failed for path in one.batch.paths}.items())

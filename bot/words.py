@@ -1,0 +1,34 @@
+"""Every word said to a model: Markdown files, rendered strictly, each with a version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Prompts by the name of their file without suffix. A missing variable is an error, not an empty string."""
+
+    texts: Mapping[str, str]
+
+    def say(self, name: str, **values: object) -> str:
+        """The text of a prompt. Values are ours or the maintainers'; strangers' text is never one of them."""
+        environment = Environment(
+            loader=DictLoader({f"{known}.md": text for known, text in self.texts.items()}),
+            undefined=StrictUndefined,
+            autoescape=False,  # noqa: S701 - Markdown for a model, no HTML; values are filtered through tojson
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template(f"{name}.md").render(values).strip()
+
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """Name and content hash of each prompt: recorded with every review."""
+        return tuple(
+            (name, hashlib.sha256(text.encode()).hexdigest()[:12]) for name, text in sorted(self.texts.items())
+        )

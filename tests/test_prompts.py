@@ -1,0 +1,68 @@
+"""Every word said to the model: complete, strict, and steady."""
+
+import pytest
+from jinja2 import UndefinedError
+from script import WORDS
+
+from bot.passes import PASSES
+from bot.review.refute import CLAIMS
+from bot.review.wire import ANSWERS, FindingOnWire, TypedClaim
+from bot.words import Words
+
+VALUES = {
+    "policy": {"claims": CLAIMS},
+    "find": {"lenses": PASSES},
+    "rules": {"tone": "calm", "instructions": [{"paths": ["*.py"], "instructions": "x"}], "standards": True},
+}
+
+
+@pytest.mark.parametrize("name", sorted(WORDS.texts))
+def test_every_prompt_renders_without_a_trace_of_its_template(name):
+    said = WORDS.say(name, **VALUES.get(name, {}))
+
+    assert said
+    assert not any(mark in said for mark in ("{{", "{%", "}}", "%}", "\n\n\n"))
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_a_missing_variable_is_an_error(name):
+    with pytest.raises(UndefinedError):
+        WORDS.say(name)
+
+
+def test_the_policy_is_long_enough_for_a_cache_to_keep():
+    assert len(WORDS.say("policy", claims=CLAIMS)) > 4.5 * 1024
+
+
+def test_the_policy_names_every_typed_claim_and_the_fields_it_speaks_of():
+    said = WORDS.say("policy", claims=CLAIMS)
+
+    assert set(CLAIMS) == set(TypedClaim.model_json_schema()["properties"]["kind"]["enum"])
+    assert all(f"- `{kind}`:" in said for kind in CLAIMS)
+    assert {"claim", "near"} <= set(FindingOnWire.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("verify", ("holds", "refuted", "unsure")),
+        ("requirements", ("met", "unmet", "unclear")),
+        ("answer", ("known",)),
+        ("find_standards", ("standard_refs", "standard_quote")),
+    ],
+)
+def test_prompts_and_answers_use_the_same_words(name, words):
+    schemas = str([answer.model_json_schema() for answer in ANSWERS])
+
+    assert all(f"`{word}`" in WORDS.texts[name] and f"'{word}'" in schemas for word in words)
+
+
+def test_every_pass_has_its_prompt():
+    assert {f"find_{name}" for name in PASSES} <= set(WORDS.texts)
+
+
+def test_a_changed_word_is_another_version():
+    versions = dict(WORDS.versions)
+    changed = dict(Words({**WORDS.texts, "verify": WORDS.texts["verify"] + "!"}).versions)
+
+    assert {name for name in versions if versions[name] != changed[name]} == {"verify"}
