@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import NamedTuple
 
 from bot.review.coverage import Covered, State
@@ -117,13 +118,16 @@ def _unwritten(file: FileDiff) -> str:
 
 def _batches(files: Iterable[FileDiff], limits: Limits) -> tuple[Batch, ...]:
     parts = [Part(file.path, (piece,)) for file in files for hunk in file.hunks for piece in _pieces(hunk, limits)]
-    delicate = [part for part in parts if is_delicate(part)]
-    if not parts or sum(_cost(part, limits) for part in parts) <= limits.together:
-        return (Batch(_merged(parts), security=bool(delicate)),) if parts else ()
-    plain = [part for part in parts if not is_delicate(part)]
+    if not parts:
+        return ()
+    delicate = [is_delicate(part) for part in parts]
+    if sum(_cost(part, limits) for part in parts) <= limits.together:
+        return (Batch(_merged(parts), security=any(delicate)),)
+    apart = compress(parts, delicate)
+    together = compress(parts, (not one for one in delicate))
     return (
-        *(Batch(packed, security=True) for packed in _packed(delicate, limits)),
-        *(Batch(packed) for packed in _packed(plain, limits)),
+        *(Batch(packed, security=True) for packed in _packed(apart, limits)),
+        *(Batch(packed) for packed in _packed(together, limits)),
     )
 
 
@@ -172,19 +176,17 @@ def _cost(part: Part, limits: Limits) -> int:
 
 _DELICATE_PATH = re.compile(
     r"(?:^|/)\.github/|(?:^|/)(?:dockerfile|compose|docker-compose|codeowners|makefile|sudoers|\.gitlab-ci|jenkinsfile)"
-    r"|auth(?!or)|login|passw|secur|secret|crypt|token|session|permission|polic(?:y|ies)|access|middleware|migrations?/"
-    r"|webhook|payment|billing|upload|sanitiz|escape|\.sql$|\.tf$",
-    re.IGNORECASE,
+    r"|auth(?!or)|login|passw|secur|secret|crypt|token|session|permission|middleware|migrations?/|webhook|payment"
+    r"|billing|upload|sanitiz|\.sql$|\.tf$"
 )
 _DELICATE_CODE = re.compile(
     r"auth(?!or(?!i[sz]))|passw|passphrase|secret|credential|api_?key|private_?key|token(?!i[sz])|jwt|oauth|saml|ldap"
-    r"|crypt|cipher|hmac|\bmd5|\bsha1|signature|certificate|\bssl|\btls\b|verify|nonce|csrf|cors\b|cookie|session"
+    r"|crypt|cipher|hmac|\bmd5|\bsha1|certificate|\bssl|\btls\b|verify ?= ?false|insecure|csrf|\bcors\b|cookie|session"
     r"|permission|privilege|is_?admin|is_?staff|\broles?\b|\bacl\b|sudo|chmod|setuid|umask"
-    r"|\bexec|\beval|subprocess|system\(|popen|spawn|shell|pickle|marshal|deserial|unserial|yaml\.load|readobject"
-    r"|\bselect\b.{1,200}\bfrom\b|\binsert\s+into\b|\bdelete\s+from\b|\bupdate\b.{1,200}\bset\b|\braw\(|\.execute\("
-    r"|innerhtml|dangerouslysetinnerhtml|\bsafe\b|sanitiz|escape|redirect|\.\./|tempfile|\bmktemp|upload"
-    r"|\bunsafe\b|memcpy|strcpy|sprintf|\bmalloc|\bfree\(",
-    re.IGNORECASE,
+    r"|\bexec\w{0,3}\(|\beval\(|subprocess|system\(|popen|spawn|shell|pickle|marshal\.|deserial|unserial|yaml\.load"
+    r"|readobject|\bselect\b.{1,200}\bfrom\b|\binsert\s+into\b|\bdelete\s+from\b|\bupdate\b.{1,200}\bset\b|\.raw\("
+    r"|\.execute\(|innerhtml|mark_?safe|autoescape|sanitiz|redirect|\.\./|mktemp|upload"
+    r"|\bunsafe\b|memcpy|strcpy|sprintf|\bmalloc\(|\bfree\("
 )
 _PROSE = {"markdown", "text"}
 _WIDEST = 2_000
@@ -192,9 +194,9 @@ _WIDEST = 2_000
 
 def is_delicate(part: Part) -> bool:
     """Whether who may do what, secrets, or what strangers can reach may hang on these lines, judged by their words."""
-    if _DELICATE_PATH.search(part.path):
+    if _DELICATE_PATH.search(part.path.lower()):
         return True
     if language(part.path) in _PROSE:
         return False
-    changed = (line.text for hunk in part.hunks for line in hunk.lines if line.added or line.removed)
-    return any(_DELICATE_CODE.search(line[:_WIDEST]) for line in changed)
+    changed = (line.text[:_WIDEST] for hunk in part.hunks for line in hunk.lines if line.added or line.removed)
+    return _DELICATE_CODE.search("\n".join(changed).lower()) is not None
