@@ -94,7 +94,7 @@ def _applied(suggestion: Suggestion, head: str, anchored: str) -> str | None:
 
 _GUARDED = re.compile(r"(?:^|/)(?:CODEOWNERS|\.gitlab-ci\.yml|action\.ya?ml|\.gitmodules)$|^\.github/")
 _DOWNLOAD = re.compile(r"\b(?:curl|wget|iwr)\b")
-_SHELL = re.compile(r"\|\s*(?:sudo\s+)?(?:\w+/)*(?:ba|z|da|k)?sh\b|\|\s*iex\b|\beval\b|[<$]\(")
+_SHELL = re.compile(r"\|\s*(?:sudo\s+)?(?:/?\w+/)*(?:ba|z|da|k)?sh\b|\|\s*iex\b|\beval\b|[<$]\(")
 
 
 def _forbidden(suggestion: Suggestion, anchored: str) -> str:
@@ -108,7 +108,9 @@ def _forbidden(suggestion: Suggestion, anchored: str) -> str:
         return f"it is over {MAX_CHARACTERS:,} characters"
     if set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)):
         return "it holds characters that a reader cannot see"
-    if any(_DOWNLOAD.search(line) and _SHELL.search(line) for line in code.split("\n") if line not in anchored):
+    if any(
+        _DOWNLOAD.search(line) and _SHELL.search(line) for line in set(code.split("\n")) - set(anchored.split("\n"))
+    ):
         return "it runs what it downloads"
     return ""
 
