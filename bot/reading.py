@@ -49,11 +49,11 @@ class PolicyFile:
 
 async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
     """The policy at the base commit, never at the head. Without a readable file the defaults hold."""
-    entries = await host.tree(pull.ref, pull.base_sha)
-    entry = next((entry for entry in entries if entry.path == PATH), None)
-    if entry is None:
-        return PolicyFile(Policy())
     try:
+        entries = await host.tree(pull.ref, pull.base_sha)
+        entry = next((entry for entry in entries if entry.path == PATH), None)
+        if entry is None:
+            return PolicyFile(Policy())
         content = await host.blob(pull.ref, entry.blob)
     except Refused as error:
         return PolicyFile(Policy(), (f"{PATH} could not be read ({error}); the defaults hold",))

@@ -109,7 +109,7 @@ class Reviewer:
     async def _heard(self, pull: PullRequest) -> Heard:
         """What the ledger knows, or, should it be new or lost, what our own signed markers say."""
         known = [finding.identity for finding in await self.ledger.findings(pull.ref)]
-        if not known:
+        if not known and pull.review_comments:
             known = sorted(self.signer.findings(pull.ref, await self.host.said(pull.ref)))
         return Heard(tuple(known))
 
@@ -166,7 +166,7 @@ def _record(finding: Finding, pull: PullRequest) -> FindingRecord:
     detail = {
         "path": place.path,
         "line": place.line,
-        "quoted": place.text or draft.quoted,
+        "quoted": "" if draft.source == "secrets" else place.text or draft.quoted,
         "rule": finding.topic,
         "category": draft.category.value,
         "severity": draft.severity.name.lower(),

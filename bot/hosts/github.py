@@ -166,6 +166,7 @@ def pull_request(ref: PullRef, pull: Pull) -> PullRequest:
         archived=home.archived if home else False,
         labels=tuple(label.name for label in pull.labels),
         url=pull.html_url,
+        review_comments=pull.review_comments,
     )
 
 

@@ -88,6 +88,7 @@ class Pull(_Answer):
     author_association: str = "NONE"
     user: Account | None = None
     labels: tuple[Label, ...] = ()
+    review_comments: int = 0
     head: Branch
     base: Branch
 

@@ -45,6 +45,7 @@ class PullRequest:
     archived: bool = False
     labels: tuple[str, ...] = ()
     url: str = ""
+    review_comments: int = 0
 
     @property
     def from_fork(self) -> bool:
