@@ -33,7 +33,9 @@ class Answerer:
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Answer the command in `job.text`; the word names what was asked."""
-        pull: PullRequest = job.seen or await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        pull = job.seen
+        if pull is None:
+            pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         try:
             command = parse(job.text) or Command(Verb.HELP)
