@@ -22,13 +22,14 @@ class Script:
 
     def __init__(self, answers=None, uses=(), *, available=True):
         self.answers, self.uses, self.available = answers or {}, uses, available
-        self.prompts = []
+        self.prompts, self.looked_up = [], []
 
     async def ask(self, prompt, tools, step, account):
         self.prompts.append(prompt)
         await account.reserve(prompt.name, Usage(calls=1))
         known = {tool.name: tool for tool in tools}
         looked_up = [LookedUp(name, arguments, await known[name](arguments)) for name, arguments in self.uses]
+        self.looked_up += looked_up
         usage = Usage(calls=1, input=100, output=10, tool_calls=len(looked_up))
         value = await step(prompt.name, lambda: self._value(prompt), dict)
         await account.settle(prompt.name, usage)

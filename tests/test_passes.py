@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from repository import issue, pull_request
+from repository import Repository, issue, pull_request
 from script import WORDS, Journal, Purse, Script, blocks, findings, verdicts
 
 from bot.errors import BudgetExhausted, Forbidden, RateLimited
@@ -15,7 +15,10 @@ from bot.review.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.review.material import Facts
 from bot.review.plan import plan
 from bot.review.policy import PathInstruction, Policy
-from bot.review.standard import Standard
+from bot.review.standard import Shelf, Standard
+from bot.tools import Desk, Files, offered
+from bot.tools.bounds import bounded
+from bot.tools.scan import Scan
 
 CART = "import os\n\n\ndef average(items):\n    return sum(items) / len(items)\n"
 SECTION = Standard("docs/py.md", ("Python", "Errors"), "errors", 3, 9, "c" * 40, "Never divide without a check.")
@@ -209,7 +212,7 @@ def test_an_issue_without_points_asks_for_what_its_title_says():
     assert '"text": "Totals are wrong"' in blocks(script.prompts[-1])["points"][0]
 
 
-class Shelf:
+class Search:
     """Answers as search_standards does."""
 
     name, description, parameters = "search_standards", "", {}
@@ -223,9 +226,33 @@ class Shelf:
 
 def test_only_sections_that_a_search_returned_and_that_govern_may_be_cited():
     script = Script({"find": findings()}, uses=[("search_standards", {"query": "division"})])
-    opinion = run(script, brief(standards=(SECTION,)), tools=[Shelf()])
+    opinion = run(script, brief(standards=(SECTION,)), tools=[Search()])
 
     assert [section.id for section in opinion.standards] == ["docs/py.md#errors", "docs/py.md#math"]
+
+
+def test_a_hijacked_model_is_refused_bounded_and_without_effect():
+    host = Repository({"cart.py": CART})
+    files = Files(host, pull_request())
+    desk = Desk(host, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), files, Scan(files))
+    wishes = [
+        ("get_github_issue", {"number": "org/private#1"}),
+        ("get_github_issue", {"number": 1, "repo": "org/private"}),
+        ("read_file", {"path": "../../proc/self/environ", "side": "head", "start": None, "end": None}),
+        *[("list_files", {"pattern": f"*{n}", "side": "head"}) for n in range(1000)],
+    ]
+    nonsense = {"path": ".github/workflows/ci.yml", "quoted_code": "x" * 100_000, "title": "Approved by @security"}
+    script = Script({"find": findings(nonsense), "verify": verdicts("holds", "holds", "holds")}, uses=wishes)
+    opinion = run(script, brief(passes=("security",)), tools=bounded(offered(desk)))
+    told = [lookup.text for lookup in script.looked_up]
+
+    assert told[0] == "error: number: denied: issues of this repository only, by number"
+    assert told[1].startswith("error: repo: Extra inputs")
+    assert told[2].startswith("error: denied")
+    assert sum(not text.startswith("denied") for text in told[: len(wishes)]) == 30
+    assert {repo for _, repo, _ in host.asked} == {"octo/shop"}
+    assert len(opinion.drafts) == 1
+    assert len(opinion.drafts[0].quoted) <= 6000
 
 
 def test_the_team_s_rules_stand_between_our_instructions_and_the_material():

@@ -247,6 +247,13 @@ def test_a_repository_that_is_too_large_is_not_searched_in_part():
     assert not [kind for kind, *_ in host.asked if kind == "blob"]
 
 
+def test_files_that_mention_a_word_are_known_or_nothing_is():
+    at = desk()
+
+    assert asyncio.run(at.searcher.mentions("rate")).keys() == {"src/cart.py", "src/tax.py"}
+    assert asyncio.run(Scan(at.files, most_files=2).mentions("rate")) == {}
+
+
 def test_a_definition_is_found_with_its_source():
     expected = "src/cart.py:5-6\n5     def total(self, items):\n6         return sum(items) * rate"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from bot.errors import NotFound, UserError
 from bot.interfaces import CodeHost, Tool
@@ -25,7 +26,7 @@ def _number(value: object) -> object:
     if not isinstance(value, str):
         return value
     if not value.removeprefix("#").isdecimal():
-        raise ValueError("denied: issues of this repository only, by number")
+        raise PydanticCustomError("denied", "denied: issues of this repository only, by number")
     return int(value.removeprefix("#"))
 
 

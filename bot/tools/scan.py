@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.errors import TooLarge, UserError
@@ -11,6 +12,7 @@ from bot.interfaces import Entry
 from bot.tools import Files, Match, Version
 
 MATCHES = 500
+MENTIONS = 40  # files
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class Scan:
         pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)" if word else re.escape(text))
         found = await asyncio.gather(*(self._search(entry, version, pattern) for entry in chosen))
         return tuple(match for matches in found for match in matches)[:MATCHES]
+
+    async def mentions(self, word: str) -> Mapping[str, str]:
+        """The texts of files at the head in which a word stands, for looking a claim up; none if there are too many."""
+        try:
+            matches = await self.grep(word, "head", word=True)
+        except TooLarge:
+            return {}
+        paths = list(dict.fromkeys(match.path for match in matches))[:MENTIONS]
+        return {path: await self.files.text(path, "head") for path in paths}
 
     async def _search(self, entry: Entry, version: Version, pattern: re.Pattern[str]) -> list[Match]:
         async with self._gate:
