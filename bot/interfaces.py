@@ -25,7 +25,7 @@ from bot.review.post import CheckRun, ReviewPost
 from bot.review.problem import Problem
 from bot.review.prompt import Prompt
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
-from bot.review.standard import Document, Hit, Shelf
+from bot.review.standard import Document, Hit, Shelf, Standard
 from bot.review.usage import Usage
 
 T = TypeVar("T")
@@ -94,6 +94,9 @@ class Standards(Protocol):
         self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
     ) -> tuple[Hit, ...]:
         """The sections of this shelf nearest to `query`, best first; `path` limits to documents whose scope has it."""
+
+    async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
+        """Every section of the shelf, in the order of its documents. Raises NotFound if it was never synchronised."""
 
 
 @dataclass(frozen=True, slots=True)

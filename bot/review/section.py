@@ -88,7 +88,7 @@ def _standards(
     document: Document, layout: Layout, keys: Mapping[str, tuple[str, ...]], above: int
 ) -> tuple[Standard, ...]:
     """`above` is the number of lines before the layout's text."""
-    scope = document.scope or _scope(keys)
+    scope = _within(document.scope, _scope(keys))
     languages = document.languages or _languages(document.path, keys, scope, layout.fences)
     starts = lines(layout.text)[:-1]
     found: list[Standard] = []
@@ -103,7 +103,7 @@ def _standards(
                 blob=document.blob,
                 text=layout.text[start:end],
                 languages=languages or _scoped(head.scope) or _agreed(layout.fences, start, end),
-                scope=_usable(head.scope) or scope,
+                scope=_within(scope, _usable(head.scope)),
             )
         )
         if len(found) > MOST:
@@ -186,6 +186,15 @@ def _usable(globs: tuple[str, ...]) -> tuple[str, ...]:
     if invalid := Globs.of(globs).invalid:
         raise Refused(f"its scope has a glob that cannot be used: {invalid[0][:80]}")
     return globs
+
+
+def _within(outer: tuple[str, ...], inner: tuple[str, ...]) -> tuple[str, ...]:
+    """`inner` globs, read from the folder that `outer` limits them to: `web/**` and `*.js` make `web/**/*.js`."""
+    if not outer or not inner:
+        return inner or outer
+    folders = [glob.removesuffix("**") for glob in outer if glob.endswith("/**")]
+    bare = [glob.removeprefix("/") if "/" in glob else f"**/{glob}" for glob in inner]
+    return tuple(folder + glob for folder in folders for glob in bare) or outer
 
 
 def _languages(

@@ -106,7 +106,12 @@ def imported(
     found: dict[str, Document] = {}
     for path, content in contents.items():
         for name in imports(content.decode(errors="replace"), path) if path in known else ():
-            if name in known or name not in held or not _prose(name) or _unreadable(name, held[name][1], len(known) + len(found)):
+            if (
+                name in known
+                or name not in held
+                or not _prose(name)
+                or _unreadable(name, held[name][1], len(known) + len(found))
+            ):
                 continue
             blob, size = held[name]
             found[name] = replace(known[path], path=name, blob=blob, size=size, languages=())

@@ -1,0 +1,133 @@
+"""A shelf's sections in an in-memory full-text index: SQLite FTS5, porter stems, a language boost, a concept lexicon.
+
+Each shelf has an index of its own, so that what is common and what is rare depends on this team's documents alone:
+the same shelf and the same query give the same hits, whatever else was ever indexed.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from bot.review.globs import Globs
+from bot.review.language import includes
+from bot.review.layout import tagless
+from bot.review.standard import Hit, Standard
+from bot.standards.folder_query import Query, spread
+
+SAME_LANGUAGE, ANY_LANGUAGE = 2.0, 1.3
+"""Boosts of rules for the language at hand, and of rules for no language in particular."""
+HEADING = 3.0
+"""What a word in a heading counts, beside 1 for one in the text."""
+CANDIDATES, JUDGED = 400, 20
+"""Matches that are boosted, and those of them that are judged."""
+CHILD = 0.9
+"""A child this near to its parent takes the parent's place."""
+MEANT = 0.5
+"""How much of a concept a section holds if it governs it; words weigh by how rare they are on this shelf."""
+SAID, PARTLY, FEWEST = 0.6, 0.4, 2
+"""How much of what is said it holds, how much is enough if its heading makes up for the rest, and in how many words."""
+
+_Rows = frozenset[int]
+
+
+class Index:
+    """The sections of one shelf, ready to be searched. Built once, then only read."""
+
+    def __init__(self, sections: Sequence[Standard]) -> None:
+        self._sections = tuple(sections)
+        self._scopes = {one.scope: Globs.of(one.scope) for one in sections if one.scope}
+        self._rows = sqlite3.connect(":memory:", check_same_thread=False)
+        self._rows.execute("CREATE VIRTUAL TABLE search USING fts5 (heading, body, content='', tokenize='porter')")
+        self._rows.executemany(
+            "INSERT INTO search (rowid, heading, body) VALUES (?, ?, ?)",
+            (
+                (number, spread(" ".join(one.heading)), spread(tagless(one.text)))
+                for number, one in enumerate(self._sections)
+            ),
+        )
+
+    def search(self, text: str, path: str = "", language: str = "", limit: int = 5) -> tuple[Hit, ...]:
+        """The sections nearest to `text` whose scope has `path`, those that govern it first."""
+        query = Query.of(text)
+        if not query.every or limit < 1:
+            return ()
+        out = {scope for scope, globs in self._scopes.items() if path and not globs.match(path)}
+        boosted = [
+            (score * _boost(self._sections[row], language), row)
+            for row, score in self._matches(query)
+            if self._sections[row].scope not in out
+        ]
+        nearest = sorted(boosted, key=lambda pair: (-pair[0], pair[1]))[: max(JUDGED, limit)]
+        judge = _Judge(query, self._holding, len(self._sections))
+        hits = [Hit(self._sections[row], score, judge.governs(row)) for score, row in nearest]
+        return tuple(sorted(_distinct(hits), key=lambda hit: not hit.governs))[:limit]
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._rows.close()
+
+    def _matches(self, query: Query) -> list[tuple[int, float]]:
+        return self._rows.execute(
+            "SELECT rowid, -bm25(search, ?, 1.0) AS score FROM search WHERE search MATCH ? ORDER BY score DESC LIMIT ?",
+            (HEADING, " OR ".join(f'"{word}"' for word in query.every), CANDIDATES),
+        ).fetchall()
+
+    def _holding(self, expression: str) -> _Rows:
+        found = self._rows.execute("SELECT rowid FROM search WHERE search MATCH ?", (expression,))
+        return frozenset(row for (row,) in found)
+
+
+class _Judge:
+    """Decides whether a section is clearly about a query: it holds a concept, or most of what is said."""
+
+    def __init__(self, query: Query, holding: Callable[[str], _Rows], count: int) -> None:
+        self._query = query
+        self._anywhere = {word: holding(f'"{word}"') for word in query.judged}
+        self._headings = {word: holding(f'heading : "{word}"') for word in query.judged}
+        self._weights = {
+            word: math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5)) for word, rows in self._anywhere.items()
+        }
+
+    def governs(self, row: int) -> bool:
+        """Whether the section in `row` may be cited for the query."""
+        return any(self._holds(concept, row) for concept in self._query.meant) or self._answers(row)
+
+    def _holds(self, concept: tuple[str, ...], row: int) -> bool:
+        enough = self._share(concept, row, self._anywhere) >= MEANT
+        return enough and any(row in self._headings[word] for word in concept)
+
+    def _answers(self, row: int) -> bool:
+        said = self._query.said
+        if sum(row in self._anywhere[word] for word in said) < FEWEST:
+            return False
+        held = self._share(said, row, self._anywhere)
+        return held >= SAID or (held >= PARTLY and held + self._share(said, row, self._headings) >= SAID)
+
+    def _share(self, words: tuple[str, ...], row: int, places: Mapping[str, _Rows]) -> float:
+        held = sum(self._weights[word] for word in words if row in places[word])
+        return held / sum(self._weights[word] for word in words)
+
+
+def _boost(section: Standard, language: str) -> float:
+    if not section.languages:
+        return ANY_LANGUAGE
+    return SAME_LANGUAGE if any(includes(language, one) for one in section.languages) else 1.0
+
+
+def _distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
+    """Without further pieces of a section that is there already, and without parents whose child is as near."""
+    seen: set[tuple[str, str, tuple[str, ...]]] = set()
+    for hit in hits:
+        one = hit.standard
+        place = (one.repo, one.document, one.heading)
+        if place in seen or any(_below(other.standard, one) and other.score >= CHILD * hit.score for other in hits):
+            continue
+        seen.add(place)
+        yield hit
+
+
+def _below(child: Standard, parent: Standard) -> bool:
+    same = (child.repo, child.document) == (parent.repo, parent.document)
+    return same and len(child.heading) > len(parent.heading) and child.heading[: len(parent.heading)] == parent.heading
