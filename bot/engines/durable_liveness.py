@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -97,6 +97,8 @@ class PostgresLiveness:
 
     def release(self) -> None:
         if self._connection is not None:
+            with suppress(psycopg.Error):  # a connection that is gone holds nothing
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
             self._connection = None
 

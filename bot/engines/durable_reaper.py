@@ -1,4 +1,4 @@
-"""Finds runs that nobody executes: of dead workers, of claims whose answer was lost, of jobs that kill. And sweeps up."""
+"""Finds runs that nobody executes: of dead workers, of claims whose answer was lost, of jobs that kill. Sweeps up, too."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Reaper:
         for worker in running:
             self._take_over(worker)
         self._find_lost(mine)
-        self._announce_given_up()
+        self._announce_broken()
         if monotonic() - self._tidied > _TIDY_EVERY:
             self._tidied = monotonic()
             tidy(self._runs, self._database, RETENTION)
@@ -79,12 +79,11 @@ class Reaper:
             self._runs.requeue(id_)
             del self._unclaimed_since[id_]
 
-    def _announce_given_up(self) -> None:
-        for workflow, run in self._runs.given_up():
-            if run.id not in self._announced and workflow != "fail":
-                reason = "it took down its worker again and again"
+    def _announce_broken(self) -> None:
+        for run, reason in self._runs.broken(datetime.now(UTC) - timedelta(days=1)):
+            if run.id not in self._announced:
+                self._announced.add(run.id)
                 self._runs.add(Order("fail", f"fail/{run.id}", run.job, reason=reason))
-            self._announced.add(run.id)
 
 
 def tidy(runs: Runs, database: Database, older_than: timedelta) -> int:

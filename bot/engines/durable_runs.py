@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from dbos import DBOSClient, EnqueueOptions, WorkflowStatus, error
+from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 
 from bot.engines.durable_serializer import JsonSerializer, pack
 from bot.job import Job
@@ -28,6 +28,11 @@ _STATES = {
     "ERROR": "failed",
     "CANCELLED": "cancelled",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "given up",
+}
+
+_BROKEN = {
+    "ERROR": "an internal error",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "its worker went down again and again",
 }
 
 
@@ -145,12 +150,7 @@ class Runs:
     def journal(self, id_: str) -> tuple[dict[str, dict[str, Any]], int]:
         """What the steps of a run came to, by name, and how many there were."""
         steps = self.client.list_workflow_steps(id_)
-        entries = {
-            step["function_name"]: {"error": pack(e)}
-            if (e := step["error"])
-            else cast("dict[str, Any]", step["output"])
-            for step in steps
-        }
+        entries = {step["function_name"]: _entry(step) for step in steps}
         return entries, max((step["function_id"] for step in steps), default=0)
 
     def running(self) -> dict[str, list[str]]:
@@ -160,10 +160,17 @@ class Runs:
             found.setdefault(row.executor_id or "", []).append(row.workflow_id)
         return found
 
-    def given_up(self) -> tuple[tuple[str, Run], ...]:
-        """The runs that took down their worker too often, with their workflow's name."""
-        rows = self.client.list_workflows(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", load_output=False)
-        return tuple((row.name, Run(row.workflow_id, _job(row))) for row in rows)
+    def broken(self, since: datetime) -> tuple[tuple[Run, str], ...]:
+        """Runs that ended without a last word, and why."""
+        rows = self.client.list_workflows(
+            status=list(_BROKEN),
+            name=["ingest", "review", "answer"],
+            completed_after=since.isoformat(),
+            load_output=False,
+        )
+        return tuple(
+            (Run(row.workflow_id, _job(row)), _BROKEN[row.status]) for row in rows if isinstance(row.input, dict)
+        )
 
     def requeue(self, id_: str) -> None:
         """Put a run back into its queue as if it had never been claimed."""
@@ -228,6 +235,13 @@ def _options(order: Order) -> EnqueueOptions:
 
 def _arguments(order: Order) -> tuple[Any, ...]:
     return to_json(order.job, Job), order.turn, order.reason
+
+
+def _entry(step: StepInfo) -> dict[str, Any]:
+    """A step as the journal knows it; what the engine does between steps leaves an empty entry."""
+    if step["error"] is not None:
+        return {"error": pack(step["error"])}
+    return step["output"] if isinstance(step["output"], dict) else {}
 
 
 def _job(row: WorkflowStatus) -> Job:
