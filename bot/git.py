@@ -60,13 +60,7 @@ COMPARE = (
     "--no-abbrev",
     "--submodule=short",
 )
-PATCH = (
-    "--full-index",
-    "--unified=3",
-    "--inter-hunk-context=0",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-)
+PATCH = ("--full-index", "--unified=3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,10 @@ async def test_a_cited_section_opens_by_its_lines(octo):
     assert 'id="L3"' in text
     assert 'id="L1-L3"' in text
     assert "Be kind." in text
+    await octo.shop.push({"docs/code.md": "# Code\n\n```\n# no heading\n```\nEnd.\n## Next\n"})
+    text = await page(octo, "/octo/shop/blob/main/docs/code.md")
+    assert 'id="L1-L6"' in text
+    assert 'id="L4-L5"' not in text
 
 
 @scenario

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from bot.sandbox import auth, hooks, shape
 from bot.sandbox.call import Call, Endpoint, ok
 from bot.sandbox.rules import Rejected
-from bot.sandbox.world import Delivery, Installation, World, stamp
+from bot.sandbox.traffic import Delivery
+from bot.sandbox.world import Installation, World, stamp
 
 
 async def get_app(call: Call) -> Response:

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.sandbox.rules import Rejected
-from bot.sandbox.world import Installation, Repository, Token, Window, World
+from bot.sandbox.traffic import Window
+from bot.sandbox.world import Installation, Repository, Token, World
 
 HOUR = 3600
 LONGEST = 600  # seconds a JWT may live

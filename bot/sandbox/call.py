@@ -16,7 +16,8 @@ from starlette.routing import Route
 from bot.errors import Refused
 from bot.sandbox import auth
 from bot.sandbox.rules import Rejected
-from bot.sandbox.world import Issue, Pull, Recorded, Repository, Token, User, World
+from bot.sandbox.traffic import Recorded
+from bot.sandbox.world import Issue, Pull, Repository, Token, User, World
 
 VERSIONS = ("2022-11-28", "2026-03-10")
 SHA = re.compile(r"[0-9a-f]{40}")

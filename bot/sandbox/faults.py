@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.sandbox.world import Recorded, World
+from bot.sandbox.traffic import Recorded
+from bot.sandbox.world import World
 
 PREFIX = "/api/v3"
 

@@ -9,7 +9,8 @@ import uuid
 import httpx
 
 from bot.sandbox import shape
-from bot.sandbox.world import Delivery, Repository, User, World
+from bot.sandbox.traffic import Delivery
+from bot.sandbox.world import Repository, User, World
 
 WINDOW = 3 * 24 * 3600  # https://docs.github.com/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
 HOOK_ID = 4242

@@ -145,7 +145,12 @@ async def blob(world: World, request: Request) -> Response:
 
 def _sections(lines: list[str]) -> dict[int, list[str]]:
     """Names of the line ranges that begin at a heading: a browser can only jump to a range that has a name."""
-    levels = {at: len(match[1]) for at, line in enumerate(lines, 1) if (match := HEADING.match(line))}
+    levels: dict[int, int] = {}
+    fenced = False
+    for at, line in enumerate(lines, 1):
+        fenced ^= line.startswith("```")
+        if not fenced and (match := HEADING.match(line)):
+            levels[at] = len(match[1])
     names = {}
     for start, level in levels.items():
         after = (at for at, other in levels.items() if at > start and other <= level)

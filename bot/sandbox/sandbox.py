@@ -32,7 +32,8 @@ from bot.sandbox import (
 from bot.sandbox.faults import PREFIX, Fault, Faults
 from bot.sandbox.people import PullRequest
 from bot.sandbox.repo import Repo
-from bot.sandbox.world import App, Delivery, Installation, Recorded, Repository, User, World
+from bot.sandbox.traffic import Delivery, Recorded
+from bot.sandbox.world import App, Installation, Repository, User, World
 
 PERMISSIONS = {"metadata": "read", "contents": "read", "issues": "read", "pull_requests": "write", "checks": "write"}
 EVENTS = (

@@ -59,7 +59,6 @@ def repository(world: World, repo: Repository) -> Json:
         "fork": repo.parent is not None,
         "default_branch": repo.default_branch,
         "archived": repo.archived,
-        "disabled": False,
     }
 
 
@@ -166,8 +165,7 @@ def reactions(given: list[tuple[int, User, str]]) -> Json:
 
 def reaction(world: World, given: tuple[int, User, str]) -> Json:
     """One reaction."""
-    number, person, content = given
-    return {"id": number, "node_id": node("REA", number), "user": user(world, person), "content": content}
+    return {"id": given[0], "node_id": node("REA", given[0]), "user": user(world, given[1]), "content": given[2]}
 
 
 def _said(world: World, repo: Repository, item: Said, kind: str) -> Json:
@@ -195,14 +193,14 @@ def issue_comment(world: World, repo: Repository, item: Issue, comment: IssueCom
 
 def review(world: World, repo: Repository, item: Pull, one: Review) -> Json:
     """A review."""
-    about = _said(world, repo, one, "PRR") | {
+    said = _said(world, repo, one, "PRR")
+    return {key: value for key, value in said.items() if key not in ("created_at", "updated_at")} | {
         "state": one.state,
         "commit_id": one.commit,
         "submitted_at": one.submitted_at,
         "pull_request_url": f"{root(world, repo)}/pulls/{item.number}",
         "html_url": f"{page(world, repo)}/pull/{item.number}#pullrequestreview-{one.id}",
     }
-    return {key: value for key, value in about.items() if key not in ("created_at", "updated_at")}
 
 
 def review_comment(world: World, repo: Repository, item: Pull, comment: ReviewComment) -> Json:

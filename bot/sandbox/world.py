@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.git import Git
 from bot.sandbox.patch import Compared
+from bot.sandbox.traffic import Delivery, Recorded, Window
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 
@@ -37,9 +38,10 @@ class Said:
     minimized: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
 class IssueComment(Said):
     """A comment in the conversation of an issue or pull request."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -206,47 +208,6 @@ class App:
     bot: User
     permissions: Mapping[str, str]
     events: tuple[str, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Delivery:
-    """One attempt to deliver a webhook. `code` is None while it is pending, 0 when nobody answered."""
-
-    id: int
-    guid: str
-    event: str
-    action: str | None
-    headers: dict[str, str]
-    body: bytes
-    delivered_at: str
-    repository: int | None
-    installation: int
-    redelivery: bool = False
-    status: str = "pending"
-    code: int | None = None
-
-
-@dataclass(slots=True)
-class Recorded:
-    """A request to the API as it was answered. `caller` is "app", "installation" or "nobody"; `fault` names a fault."""
-
-    method: str
-    path: str
-    status: int = 0
-    caller: str = "nobody"
-    token: str = ""
-    permissions: Mapping[str, str] = field(default_factory=dict)
-    repositories: frozenset[int] = frozenset()
-    body: Any = None
-    fault: str = ""
-
-
-@dataclass(slots=True)
-class Window:
-    """How much of the hour's primary rate limit an installation has used; `reset` in seconds since 1970."""
-
-    reset: float
-    used: int = 0
 
 
 @dataclass(slots=True)
