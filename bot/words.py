@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,8 @@ class Words:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        return environment.get_template(f"{name}.md").render(values).strip()
+        said = environment.get_template(f"{name}.md").render(values)
+        return re.sub(r"\n{3,}", "\n\n", said).strip()
 
     @property
     def versions(self) -> tuple[tuple[str, str], ...]:

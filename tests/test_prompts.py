@@ -12,6 +12,7 @@ from bot.words import Words
 VALUES = {
     "policy": {"claims": CLAIMS},
     "find": {"lenses": PASSES},
+    "find_together": {"lenses": PASSES},
     "rules": {"tone": "calm", "instructions": [{"paths": ["*.py"], "instructions": "x"}], "standards": True},
 }
 

@@ -15,7 +15,8 @@ from bot.review.pull_request import Issue, PullRequest, Said
 
 LARGE = 20_000  # characters of a change; above it what is sent must stay in proportion
 ROOM = 12_000  # characters beside the hunks of a small change
-FACTOR, INSTRUCTIONS = 1.45, 10_000  # of a large change's own characters, less what our instructions take
+FACTOR, INSTRUCTIONS = 1.6, 8_800  # of a large change's own characters, less what our instructions take
+FENCE, QUOTED = 150, 3  # characters that fencing adds to a datum, and to each of its lines
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
 
@@ -67,18 +68,22 @@ def material(batch: Batch, facts: Facts, limit: int) -> Material:
     """
     hunks = [Datum("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
     title = _title(facts.pull)
-    room = limit - sum(len(datum.text) for datum in (title, *hunks))
+    room = limit - sum(map(_cost, (title, *hunks)))
     shown: list[Datum] = []
     omitted = list(_cut_already(facts))
     for choices in (*_known(batch, facts), *(_contexts(part, facts) for part in batch.parts)):
-        fitting = next((datum for datum in choices if len(datum.text) <= room), None)
+        fitting = next((datum for datum in choices if _cost(datum) <= room), None)
         if fitting:
             shown.append(fitting)
-            room -= len(fitting.text)
+            room -= _cost(fitting)
         if choices and fitting is not choices[0]:
             omitted.append(_phrase(choices[0], partly=fitting is not None))
     early = [datum for datum in shown if datum.kind in ("files", "issue")]
     return Material((title, *early, *hunks, *(datum for datum in shown if datum not in early)), tuple(omitted))
+
+
+def _cost(datum: Datum) -> int:
+    return len(datum.text) + FENCE + QUOTED * (datum.text.count("\n") + 1)
 
 
 def _title(pull: PullRequest) -> Datum:
