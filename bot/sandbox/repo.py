@@ -42,8 +42,7 @@ class Repo:
     ) -> PullRequest:
         """Commit `files` to a new branch (or take the commit `head`) and open a pull request for it."""
         repo, world = self.state, self.world
-        person = world.user(author)
-        number = len(repo.issues) + 1
+        person, number = world.user(author), len(repo.issues) + 1
         branch, base = branch or f"change-{number}", base or repo.default_branch
         tip = repo.branches[base]
         home = self._fork(person) if fork else repo
