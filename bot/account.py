@@ -20,5 +20,6 @@ class Purse:
 
     async def settle(self, name: str, actual: Usage) -> bool:
         """Book what the call did cost; whether little is left."""
+        worst = self.budget.held.get(name, actual)
         self.budget = self.budget.settle(name, actual)
-        return self.budget.low
+        return not self.budget.lasts(worst)

@@ -160,7 +160,8 @@ class Dialogue:
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)[:5]
             found = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in problems)
-            self.items += [*(turn.items if turn.text else ()), self.wire.remark(f"invalid answer: {found}")]
+            if turn.text:
+                self.items += [*turn.items, self.wire.remark(f"invalid answer: {found}")]
             return self._once_more(found)
         return Answer(answer.model_dump(mode="json"))
 

@@ -91,7 +91,6 @@ class Budget:
             {other: usage for other, usage in self.held.items() if other != name},
         )
 
-    @property
-    def low(self) -> bool:
-        """Whether any allowance is mostly used, reservations aside."""
-        return any(allowance.low for allowance in self.allowances)
+    def lasts(self, worst: Usage) -> bool:
+        """Whether two more calls like this one would fit, and a good part of every allowance is left."""
+        return not any(one.low or one.plus(worst).plus(worst).exceeded for one in self.allowances)
