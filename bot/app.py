@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 
 import httpx
 
 from bot.answerer import Answerer
+from bot.asking import Asking
 from bot.checks import every
+from bot.dialogue import Capabilities
+from bot.endpoint import Endpoint
 from bot.engines.durable import DurableEngine, Pace
-from bot.errors import ConfigurationError
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App as GitHubApp
 from bot.hosts.github_client import GitHubClient
 from bot.hosts.github_publisher import GitHubPublisher
 from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards, Step
 from bot.job import Job, Trigger
-from bot.ledger import Ledger
+from bot.ledger import Bound, Ledger
+from bot.models.chat import ChatModel
 from bot.models.offline import OfflineModel
+from bot.models.responses import FULL, ResponsesModel
 from bot.review.marker import Signer
 from bot.review.syntax import parses
 from bot.reviewer import Reviewer
 from bot.router import Router
 from bot.settings import Settings
+from bot.spending import LedgerAccount
 from bot.standards.folder import FolderStandards
+from bot.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,28 @@ def reviewer_of(
     settings: Settings, host: CodeHost, publisher: Publisher, standards: Standards, ledger: Ledger, signer: Signer
 ) -> Reviewer:
     """The reviewer with the checks and the model these settings ask for."""
-    return Reviewer(host, publisher, model_of(settings), standards, checks_of(settings), ledger, signer, parses)
+    checks = checks_of(settings)
+    asking = Asking(
+        host=host,
+        model=model_of(settings, signer),
+        standards=standards,
+        checks=checks,
+        words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
+        account=lambda job: LedgerAccount(ledger, job, bounds_of(settings)),
+        passes=settings.passes,
+    )
+    return Reviewer(host, publisher, asking, standards, checks, ledger, signer, parses)
+
+
+def bounds_of(settings: Settings) -> tuple[Bound, ...]:
+    """What may be spent on a review, a pull request, a repository and an installation."""
+    day, month = timedelta(days=1), timedelta(days=30)
+    return (
+        Bound("job", None, settings.assistant_tokens_per_review, settings.assistant_dollars_per_review),
+        Bound("pull", day, dollars=settings.assistant_dollars_per_pull_day),
+        Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
+        Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
+    )
 
 
 def checks_of(settings: Settings) -> tuple[Check, ...]:
@@ -97,11 +125,21 @@ def checks_of(settings: Settings) -> tuple[Check, ...]:
     return every(allow_unconfined=settings.assistant_unconfined_checks)
 
 
-def model_of(settings: Settings) -> Model:
+def model_of(settings: Settings, signer: Signer) -> Model:
     """The model these settings name; without a key there is none, and the review says so."""
     if settings.model_api == "offline":
         return OfflineModel()
-    raise ConfigurationError(f"ASSISTANT_MODEL_API={settings.model_api} is not wired yet")
+    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    if settings.model_api == "chat":
+        return ChatModel(settings.assistant_model, endpoint, options=settings.assistant_model_options)
+    capabilities = FULL if endpoint.is_openai else Capabilities(schema_with_tools=True)
+    return ResponsesModel(
+        settings.assistant_model,
+        endpoint,
+        capabilities,
+        effort=settings.assistant_effort,
+        secret=signer.secret,
+    )
 
 
 def bundled(name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,6 +99,25 @@ class Spent:
     dollars: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit on spending in a `scope`: job, pull, repository or installation, over the time `within`. None: no limit."""
+
+    scope: str
+    within: timedelta | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+
+    def exceeded(self, spent: Spent, more: Spent) -> str:
+        """What `more` on top of `spent` would exceed, in words; empty when nothing."""
+        what = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
+        if self.tokens is not None and spent.tokens + more.tokens > self.tokens:
+            return f"{what} may use {self.tokens} tokens; {spent.tokens} are used or reserved"
+        if self.dollars is not None and spent.dollars + more.dollars > self.dollars:
+            return f"{what} may cost ${self.dollars:.2f}; ${spent.dollars:.2f} are spent or reserved"
+        return ""
+
+
 class Ledger:
     """Rows in the one database. Every write may be repeated: the same job writes the same rows."""
 
@@ -170,45 +189,43 @@ class Ledger:
         rows = await self._run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
 
-    async def reserve(self, name: str, pull: PullRef, job: str, tokens: int, dollars: float) -> None:
-        """Book an expected cost under `name` before a call is made."""
+    async def reserve(self, name: str, pull: PullRef, job: str, cost: Spent, bounds: Sequence[Bound]) -> str:
+        """Book an expected cost under `name` before a call is made, unless it would exceed one of `bounds`.
+
+        What it would exceed, in words; empty when it was booked. Two calls at once cannot both get the last of it.
+        """
         row = {
             "id": name,
             "installation": pull.installation,
             "repo_id": pull.repo_id,
             "number": pull.number,
             "job": job,
-            "tokens": tokens,
-            "dollars": dollars,
+            "tokens": cost.tokens,
+            "dollars": cost.dollars,
             "settled": False,
             "at": datetime.now(UTC),
         }
-        await self._run(lambda connection: self._upsert(connection, SPENDING, [row], keep=("at",)))
 
-    async def settle(self, name: str, tokens: int, dollars: float) -> None:
+        def book(connection: sa.Connection) -> str:
+            _one_at_a_time(connection, pull.installation)
+            for bound in bounds:
+                exceeded = bound.exceeded(_spent(connection, pull, job, bound), cost)
+                if exceeded:
+                    return exceeded
+            self._upsert(connection, SPENDING, [row], keep=("at",))
+            return ""
+
+        return await self._run(book)
+
+    async def settle(self, name: str, cost: Spent) -> None:
         """Replace the reservation `name` by what the call really cost."""
-        change = sa.update(SPENDING).where(SPENDING.c.id == name).values(tokens=tokens, dollars=dollars, settled=True)
+        values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
+        change = sa.update(SPENDING).where(SPENDING.c.id == name).values(values)
         await self._run(lambda connection: connection.execute(change))
 
-    async def spent(
-        self, pull: PullRef, *, job: str = "", within: timedelta | None = None, scope: str = "installation"
-    ) -> Spent:
-        """What was spent or reserved by one job, or in a scope (pull, repository, installation) of late."""
-        columns = (
-            sa.func.coalesce(sa.func.sum(SPENDING.c.tokens), 0),
-            sa.func.coalesce(sa.func.sum(SPENDING.c.dollars), 0),
-        )
-        query = sa.select(*columns).where(SPENDING.c.installation == pull.installation)
-        if job:
-            query = query.where(SPENDING.c.job == job)
-        if scope in {"pull", "repository"}:
-            query = query.where(SPENDING.c.repo_id == pull.repo_id)
-        if scope == "pull":
-            query = query.where(SPENDING.c.number == pull.number)
-        if within is not None:
-            query = query.where(SPENDING.c.at >= datetime.now(UTC) - within)
-        tokens, dollars = await self._run(lambda connection: connection.execute(query).one())
-        return Spent(int(tokens), float(dollars))
+    async def spent(self, pull: PullRef, bound: Bound, job: str = "") -> Spent:
+        """What was spent or reserved in the scope and time of `bound`."""
+        return await self._run(lambda connection: _spent(connection, pull, job, bound))
 
     def _upsert(
         self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]
@@ -238,6 +255,29 @@ class Ledger:
 
 def _of(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)
+
+
+def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: Bound) -> Spent:
+    tokens, dollars = (sa.func.coalesce(sa.func.sum(column), 0) for column in (SPENDING.c.tokens, SPENDING.c.dollars))
+    query = sa.select(tokens, dollars).where(SPENDING.c.installation == pull.installation)
+    if bound.scope == "job":
+        query = query.where(SPENDING.c.job == job)
+    if bound.scope in {"pull", "repository"}:
+        query = query.where(SPENDING.c.repo_id == pull.repo_id)
+    if bound.scope == "pull":
+        query = query.where(SPENDING.c.number == pull.number)
+    if bound.within is not None:
+        query = query.where(SPENDING.c.at >= datetime.now(UTC) - bound.within)
+    used = connection.execute(query).one()
+    return Spent(int(used[0]), float(used[1]))
+
+
+def _one_at_a_time(connection: sa.Connection, installation: int) -> None:
+    """Let nobody else book for this installation until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": installation})
+    else:
+        connection.execute(sa.delete(SPENDING).where(SPENDING.c.id == ""))  # a write takes SQLite's lock
 
 
 def _finding_row(pull: PullRef, one: FindingRecord) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bot.asking import Asking, Subject
 from bot.checking import CheckedChange, run_checks
 from bot.citing import Cited, Shelved, cite, shelve
 from bot.errors import Superseded
-from bot.interfaces import Check, CodeHost, Model, Publisher, Standards, Step
+from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.ledger import FindingRecord, Ledger, ReviewRecord
+from bot.passes import Opinion
 from bot.reading import Change, PolicyFile, material, read_change, read_policy
 from bot.review.anchor import Place
 from bot.review.comment import Address, inline, review_body
@@ -21,7 +23,7 @@ from bot.review.policy import Policy
 from bot.review.post import ReviewPost
 from bot.review.pull_request import PullRequest
 from bot.review.remarks import remarks
-from bot.review.report import check_key, concluded, conclusion, started, stopped
+from bot.review.report import check_key, concluded, conclusion, requirement, started, stopped
 from bot.review.triage import Context, Review, triage
 
 
@@ -38,7 +40,7 @@ class Reviewer:
 
     host: CodeHost
     publisher: Publisher
-    model: Model
+    asking: Asking
     standards: Standards
     checks: Sequence[Check]
     ledger: Ledger
@@ -70,24 +72,32 @@ class Reviewer:
             "shelf", lambda: shelve(self.host, self.standards, pull, policy.policy, change.diff), Shelved
         )
         cited = await step("citations", lambda: cite(self.standards, shelved.shelf, checked.drafts), Cited)
+        subject = Subject(
+            pull, policy.policy, change, shelved.shelf, cited.drafts, cited.standards, change.plan.batches
+        )
+        opinion = await self.asking(job, subject, step)
         heard = await step("heard", lambda: self._heard(pull), Heard)
         review = triage(
-            cited.drafts,
+            (*cited.drafts, *opinion.drafts),
             Context(
                 diff=change.diff,
                 policy=policy.policy,
-                shelf={one.id: one for one in cited.standards},
+                shelf={one.id: one for one in (*cited.standards, *opinion.standards)},
                 heads=change.heads,
                 said=heard.identities,
                 parses=self.parses,
             ),
         )
+        model = self.asking.model
         return replace(
             review,
-            coverage=_coverage(change, checked, shelved),
-            remarks=remarks(pull, change.diff),
+            dropped=(*review.dropped, *opinion.dropped),
+            coverage=_coverage(change, checked, shelved, opinion),
+            remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
             notices=(*policy.problems, *shelved.tampered, *change.plan.notes),
-            model=self.model.name if self.model.available else "",
+            usage=opinion.usage,
+            versions=opinion.versions,
+            model=model.name if model.available else "",
         )
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
@@ -151,14 +161,15 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
     )
 
 
-def _coverage(change: Change, checked: CheckedChange, shelved: Shelved) -> Coverage:
+def _coverage(change: Change, checked: CheckedChange, shelved: Shelved, opinion: Opinion) -> Coverage:
     readers = dict(checked.readers)
     unread = {row.path: row for row in change.unread}
+    unread |= {path: Covered(path, State.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed}
     read = [
         unread.get(file.path) or Covered(file.path, State.REVIEWED, by=readers.get(file.path, ()))
         for file in change.plan.files
     ]
-    return Coverage((*read, *change.plan.left_out), (*checked.rows, *shelved.rows))
+    return Coverage((*read, *change.plan.left_out), (*checked.rows, *shelved.rows, *opinion.rows))
 
 
 def _record(finding: Finding, pull: PullRequest) -> FindingRecord:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from bot.app import checks_of, model_of
+from bot.app import reviewer_of
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
@@ -26,9 +26,7 @@ from bot.review.finding import Finding, Severity
 from bot.review.marker import Signer
 from bot.review.report import title
 from bot.review.sanitize import visible
-from bot.review.syntax import parses
 from bot.review.triage import Review
-from bot.reviewer import Reviewer
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
 
@@ -59,9 +57,8 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         standards = FolderStandards(Path(folder) / "standards.db")
-        reviewer = Reviewer(
-            host, host, model_of(settings), standards, checks_of(settings), ledger, Signer(b"local"), parses
-        )
+        ledger.migrate()
+        reviewer = reviewer_of(settings, host, host, standards, ledger, Signer(b"local"))
         job = Job("local", host.pull.ref, Trigger.COMMAND)
         console = Console(stderr=True)
         if not progress or not console.is_terminal:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from bot.ledger import TABLES, FindingRecord, Ledger, ReviewRecord
+from bot.ledger import TABLES, Bound, FindingRecord, Ledger, ReviewRecord, Spent
 from bot.review.pull_request import PullRef
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
@@ -27,7 +27,8 @@ def ledger(url):
     ledger.close()
 
 
-def test_the_migrations_make_exactly_the_tables_the_code_uses(url, ledger):
+@pytest.mark.usefixtures("ledger")
+def test_the_migrations_make_exactly_the_tables_the_code_uses(url):
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), TABLES) == []
@@ -66,13 +67,37 @@ def test_a_finding_keeps_its_first_head_when_its_state_changes(ledger):
 
 
 def test_a_reservation_counts_until_it_is_settled(ledger):
+    today = Bound("pull", timedelta(days=1))
+
     async def spend():
-        await ledger.reserve("job/call-1", PULL, "job", 1000, 0.5)
-        reserved = await ledger.spent(PULL, job="job")
-        await ledger.settle("job/call-1", 400, 0.1)
-        return reserved, await ledger.spent(PULL, scope="pull", within=timedelta(days=1))
+        await ledger.reserve("job/call-1", PULL, "job", Spent(1000, 0.5), [])
+        reserved = await ledger.spent(PULL, Bound("job"), "job")
+        await ledger.settle("job/call-1", Spent(400, 0.1))
+        return reserved, await ledger.spent(PULL, today)
 
-    reserved, settled = asyncio.run(spend())
+    assert asyncio.run(spend()) == (Spent(1000, 0.5), Spent(400, 0.1))
 
-    assert (reserved.tokens, reserved.dollars) == (1000, 0.5)
-    assert (settled.tokens, settled.dollars) == (400, 0.1)
+
+def test_what_would_exceed_a_bound_is_not_booked(ledger):
+    bounds = [Bound("job", dollars=1.0), Bound("repository", timedelta(days=1), tokens=100)]
+
+    async def spend():
+        first = await ledger.reserve("a", PULL, "job", Spent(60, 0.1), bounds)
+        second = await ledger.reserve("b", PULL, "other", Spent(60, 0.1), bounds)
+        return first, second, await ledger.spent(PULL, bounds[1])
+
+    first, second, spent = asyncio.run(spend())
+
+    assert first == ""
+    assert "100 tokens" in second
+    assert spent == Spent(60, 0.1)
+
+
+def test_two_calls_at_once_do_not_both_get_the_last_of_it(ledger):
+    bounds = [Bound("installation", timedelta(days=30), dollars=1.0)]
+
+    async def spend():
+        names = [f"call-{n}" for n in range(20)]
+        return await asyncio.gather(*(ledger.reserve(n, PULL, n, Spent(1, 0.3), bounds) for n in names))
+
+    assert sorted(map(bool, asyncio.run(spend()))) == [False] * 3 + [True] * 17

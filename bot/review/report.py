@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.review.acceptance import Judged
 from bot.review.anchor import Place
 from bot.review.comment import CHECKS_ONLY, code
 from bot.review.coverage import Covered, State
@@ -100,6 +101,13 @@ def text(review: Review) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def requirement(judged: Judged) -> str:
+    """What became of a point of a linked issue, with the line that does it where there is one."""
+    where = f" ({code(f'{judged.path}:{judged.line}')})" if judged.path else ""
+    reason = f": {plain(judged.reason, 300)}" if judged.reason else ""
+    return f"#{judged.point.issue} {plain(judged.point.text, 200)}: **{judged.status}**{where}{reason}"
+
+
 def _section(heading: str, lines: Iterable[str]) -> str:
     rows = list(lines)
     return "\n".join([f"### {heading}", "", *rows]) if rows else ""
@@ -142,9 +150,10 @@ def _cost(review: Review) -> list[str]:
         return []
     price = "cost unknown" if usage.dollars is None else f"${usage.dollars:.4f}"
     versions = ", ".join(f"{name} {version}" for name, version in review.versions)
+    calls = f"{usage.calls} model calls, {usage.tool_calls} tool calls"
+    tokens = f"{usage.input} tokens in ({usage.cached} cached), {usage.output} out"
     return [
-        f"{usage.calls} model calls, {usage.tool_calls} tool calls; {usage.input} tokens in "
-        f"({usage.cached} cached), {usage.output} out; {price}; model {code(review.model)}.",
+        f"{calls}; {tokens}; {price}; model {code(review.model)}.",
         *([f"Prompts: {versions}."] if versions else []),
     ]
 

@@ -1,0 +1,90 @@
+"""What a model is asked about a change: with which tools, over which material, on whose money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from bot.errors import Refused
+from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
+from bot.job import Job
+from bot.passes import PASSES, Brief, Opinion, Passes
+from bot.reading import Change
+from bot.review.acceptance import linked
+from bot.review.finding import Draft
+from bot.review.material import Facts
+from bot.review.plan import Batch
+from bot.review.policy import Policy
+from bot.review.pull_request import Issue, PullRequest, Said
+from bot.review.standard import Shelf, Standard
+from bot.tools import Desk, Files, offered
+from bot.tools.bounds import bounded
+from bot.tools.scan import Scan
+from bot.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims."""
+
+    pull: PullRequest
+    policy: Policy
+    change: Change
+    shelf: Shelf
+    drafts: tuple[Draft, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    batches: tuple[Batch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What people wrote: the linked issues that can be read, and what was said on the pull request."""
+
+    issues: tuple[Issue, ...] = ()
+    said: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Asks `model`, with the operator's `passes` and `tools` (None: all there are), on accounts opened by `account`."""
+
+    host: CodeHost
+    model: Model
+    standards: Standards
+    checks: Sequence[Check]
+    words: Words
+    account: Callable[[Job], Account]
+    passes: Collection[str] = PASSES
+    tools: Collection[str] | None = None
+
+    async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
+        """Every pass over the change. Without a model, nothing."""
+        if not self.model.available:
+            return Opinion()
+        background = await step("background", lambda: self._background(subject.pull), Background)
+        pull, change = subject.pull, subject.change
+        files = Files(self.host, pull)
+        scan = Scan(files)
+        desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, scan, self.checks)
+        passes = Passes(self.model, self.words, bounded(offered(desk, self.tools)), self.account(job), step)
+        wanted = subject.policy.passes if subject.policy.passes is not None else tuple(self.passes)
+        brief = Brief(
+            job=job.id,
+            facts=Facts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
+            batches=subject.batches,
+            policy=subject.policy,
+            passes=tuple(name for name in wanted if name in self.passes),
+            standards=subject.standards,
+            paths=frozenset(await files.entries("head")),
+            mentions=scan.mentions,
+        )
+        return await passes(brief)
+
+    async def _background(self, pull: PullRequest) -> Background:
+        issues = []
+        for number in linked(f"{pull.title}\n{pull.body}", pull.ref.repo):
+            try:
+                issues.append(await self.host.issue(pull.ref, number))
+            except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
+                continue
+        return Background(tuple(issues), await self.host.said(pull.ref))
