@@ -13,7 +13,7 @@ LONGEST = 2_000
 FEWEST = 2
 """Words of a quote: a single one stands in every document and proves nothing."""
 
-_MARKS = "\"'“”‘’„«»"
+_MARKS = "\"'“”‘’„«»"  # noqa: RUF001 - these are the marks themselves
 _LINE = re.compile(r"\r\n|\r|\n")
 
 

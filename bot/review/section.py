@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from bot.errors import Refused, TooLarge
-from bot.review import docx, front_matter, language
+from bot.review import front_matter, language
 from bot.review.globs import Globs
 from bot.review.layout import Fence, Head, Layout, editorconfig, html, lines, plain, tagless
 from bot.review.layout_markdown import markdown
@@ -54,17 +54,16 @@ _EVERYWHERE = frozenset({"*", "**", "**/*"})
 def sections(document: Document, content: bytes, readers: Mapping[str, Reader] = NO_READERS) -> tuple[Standard, ...]:
     """The sections of `document`, in order. Scope and languages come from its front matter, path and code fences.
 
-    `readers` lay out further formats, by suffix. Raises TooLarge over a bound and Refused for what cannot be read.
+    `readers` lay out archives, by suffix. Raises TooLarge over a bound and Refused for what cannot be read.
     """
     suffix = PurePosixPath(document.path).suffix.lower()
     bound = ARCHIVE if suffix in ARCHIVES else LARGEST
     if len(content) > bound:
         raise TooLarge(f"it has {len(content):,} bytes; at most {bound:,} are read")
     if suffix in ARCHIVES:
-        reader = {".docx": docx.layout, **readers}.get(suffix)
-        if reader is None:
+        if suffix not in readers:
             raise Refused(f"there is no reader for {suffix} here")
-        return _standards(document, reader(content), {}, 0)
+        return _standards(document, readers[suffix](content), {}, 0)
     text = decoded(content)
     keys, start = front_matter.read(text)
     name = PurePosixPath(document.path).name

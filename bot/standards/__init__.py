@@ -1,1 +1,12 @@
-"""The team's shelf of coding standards: a local index, or a hosted vector store."""
+"""The team's shelf of coding standards: a local index, or a hosted vector store; and readers for archives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.review.section import Reader
+from bot.standards import docx, pdf
+
+READERS: Mapping[str, Reader] = MappingProxyType({".docx": docx.layout, ".pdf": pdf.layout})
+"""What the core cannot read itself, by suffix."""

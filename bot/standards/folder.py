@@ -19,8 +19,9 @@ from threading import Lock
 from pydantic import TypeAdapter
 
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
-from bot.review.section import NO_READERS, Reader, sections
+from bot.review.section import Reader, sections
 from bot.review.standard import Document, Hit, Shelf, Standard
+from bot.standards import READERS
 from bot.standards.folder_index import Index
 
 PARSER = 1
@@ -46,11 +47,11 @@ _SECTIONS = TypeAdapter(tuple[Standard, ...])
 class FolderStandards:
     """The embedded search: no service, no key. `path` is the index file, or ":memory:".
 
-    `readers` lay out formats that the core does not read itself, by suffix.
+    `readers` lay out archives, by suffix.
     """
 
     path: Path | str
-    readers: Mapping[str, Reader] = field(default_factory=lambda: NO_READERS)
+    readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
     _rows: sqlite3.Connection | None = field(default=None, init=False)
     _open: OrderedDict[tuple[Document, ...], Index] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)

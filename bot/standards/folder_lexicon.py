@@ -90,7 +90,7 @@ _LEXICON = {
     r"permissions:|GITHUB_TOKEN": "permissions token workflow",
     r"\bvar\s+\w+\s*=|no-var|prefer-const": "const let var",
     r":\s*any\b|as any|no-explicit-any": "any type unknown",
-    r"os\.environ|process\.env|getenv": "environment configuration variables",
+    r"\benviron\b|process\.env|get_?env": "environment configuration variables",
 }
 CONCEPTS = tuple((re.compile(pattern, re.IGNORECASE | re.MULTILINE), words) for pattern, words in _LEXICON.items())
 

@@ -11,7 +11,9 @@ try:
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 except ImportError:
-    PdfReader = None
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 PAGES = 500
 TEXT = 1_000_000
@@ -23,7 +25,7 @@ def layout(content: bytes) -> Layout:
 
     Raises TooLarge over a bound, Refused for what cannot be read, or if the extra is not installed.
     """
-    if PdfReader is None:
+    if not INSTALLED:
         raise Refused("PDF documents need an extra: pip install 'review-assistant[pdf]'")
     try:
         return _pages(PdfReader(io.BytesIO(content)))
