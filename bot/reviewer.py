@@ -111,7 +111,9 @@ class Reviewer:
         return await self.abandon(job, f"The review failed: {reason}", step)
 
     async def _seen(self, job: Job, step: Step) -> PullRequest:
-        return job.seen or await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        if job.seen is not None:
+            return job.seen
+        return await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
 
     def _checks(self, policy: Policy) -> list[Check]:
         return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
