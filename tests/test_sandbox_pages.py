@@ -4,7 +4,9 @@ import pytest
 from octo import PULL, REPO, scenario
 
 HOSTILE = (
-    "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) ![beacon](https://evil.test/x.png)"
+    "<script>alert(1)</script>\n\n"  # a block of HTML
+    "So <img src=x onerror=alert(1)> and <details onclick=alert(1)> [x](javascript:alert(1))\n\n"
+    "![beacon](https://evil.test/x.png) ![again][b]\n\n[b]: https://evil.test/y.png\n"
 )
 
 
@@ -105,6 +107,7 @@ async def test_markdown_is_rendered_but_html_and_images_are_not(octo):
         assert "<script" not in text
         assert "<img" not in text
         assert 'href="javascript' not in text
+        assert "<details onclick" not in text
         assert '="https://evil.test' not in text
         assert "marker" not in text
     assert "<strong>bold</strong>" in await page(octo, "/octo/shop/pull/1")
