@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from urllib.parse import quote
 
 REDACTED = "REDACTED"
+WITHHELD = "This text was withheld: it carried a secret."
 _PEM_BEGIN = r"-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _LOOKS = re.compile(
     rf"{_PEM_BEGIN}[^-]*(?:-{{1,4}}[^-]+)*(?:-----END[A-Z0-9 ]{{0,40}}-----)?"

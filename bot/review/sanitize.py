@@ -9,22 +9,23 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import mdformat.plugins
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from mdformat.renderer import MDRenderer
+from mdformat.renderer import DEFAULT_RENDERERS, MDRenderer, RenderContext, RenderTreeNode
 
 from bot.review.hidden import visible, without_hidden
 from bot.review.language import LANGUAGES
-from bot.review.redact import carries_secret, redact
+from bot.review.redact import WITHHELD, carries_secret, redact
 from bot.review.repetition import without_repetition
 from bot.review.suggestion import fence
+from bot.review.title import plain
 
 __all__ = ["clean", "plain", "visible"]
 
-WITHHELD = "This text was withheld: it carried a secret."
 _ROUNDS = 6
 _LONGEST_LINK = 200
 
@@ -45,49 +46,22 @@ def clean(
         return cleaner.as_code(now)
 
 
-def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
-    """One line of words for a title: what would be Markdown, a mention or a link is replaced by a look-alike."""
-    flat = " ".join(redact(unicodedata.normalize("NFC", without_hidden(text)), secrets).split())
-    if carries_secret(flat, secrets):
-        return WITHHELD
-    flat = flat[: 4 * limit]
-    for pattern, look_alike in _LOOK_ALIKES:
-        flat = pattern.sub(look_alike, flat)
-    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
-
-
-_LOOK_ALIKES = tuple(
-    (re.compile(pattern, re.IGNORECASE), look_alike)
-    for pattern, look_alike in (
-        (r"^(?:(?:[-+=>#*]+|[0-9]+[.)]) )+", ""),
-        (r"`", "'"),
-        (r"\*(?=\S)|(?<=\S)\*", "\N{FULLWIDTH ASTERISK}"),
-        (r"(?<![^\W_])_|_(?![^\W_])", "\N{FULLWIDTH LOW LINE}"),
-        (r"\[", "\N{FULLWIDTH LEFT SQUARE BRACKET}"),
-        (r"\]", "\N{FULLWIDTH RIGHT SQUARE BRACKET}"),
-        (r"\\", "\N{FULLWIDTH REVERSE SOLIDUS}"),
-        (r"\|", "\N{FULLWIDTH VERTICAL LINE}"),
-        (r"~(?=~)|(?<=\uff5e)~", "\N{FULLWIDTH TILDE}"),
-        (r"<(?=\S)", "\N{FULLWIDTH LESS-THAN SIGN}"),
-        (r"&(?=#?\w+;)", "\N{FULLWIDTH AMPERSAND}"),
-        (r"@(?=\w)", "\N{FULLWIDTH COMMERCIAL AT}"),
-        (r"#(?=[0-9])", "\N{FULLWIDTH NUMBER SIGN}"),
-        (r"(?<=\bgh)-(?=[0-9])", "\N{NON-BREAKING HYPHEN}"),
-        (r":(?=//)|(?<=\bmailto):", "\N{FULLWIDTH COLON}"),
-        (r"(?<=\bwww)\.", "\N{FULLWIDTH FULL STOP}"),
-        (r"^/(?=\w)", "\N{FULLWIDTH SOLIDUS}"),
-    )
-)
-
-
 class _Intricate(Exception):
     """More marks than anybody writes: not worth the time to render, or it never comes to rest."""
 
 
+_BARE = re.compile(r"(?<!\\)((?:\\\\)*)<(?! )")
+
+
+def _escaped(node: RenderTreeNode, context: RenderContext) -> str:
+    """A text as mdformat writes it, with every `<` escaped: of two in a row mdformat leaves the second alone."""
+    return _BARE.sub(r"\1\\<", DEFAULT_RENDERERS["text"](node, context))
+
+
 def _parser(*, tables: bool) -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown = MarkdownIt("commonmark")
     markdown.options["mdformat"] = {"compact_tables": True}  # padding grows with rows times columns
-    markdown.options["parser_extension"] = []
+    markdown.options["parser_extension"] = [SimpleNamespace(RENDERERS={"text": _escaped})]
     if tables:
         extension = mdformat.plugins.PARSER_EXTENSIONS["tables"]
         markdown.options["parser_extension"].append(extension)
@@ -101,7 +75,15 @@ _MOST_MARKS = 6_000
 _MOST_DEFINITIONS = 200
 _MOST_CELLS = 5_000
 _MOST_TOKENS = 20_000
+_MOST_ITEMS = 500
 _MOST_SIBLINGS = 1_000
+
+
+def _intricate(tokens: Sequence[Token]) -> bool:
+    """Whether the renderer, which looks for neighbours again and again, would take long."""
+    items = sum(token.type in {"bullet_list_open", "ordered_list_open", "list_item_open"} for token in tokens)
+    widest = max((len(token.children or ()) for token in tokens), default=0)
+    return len(tokens) > _MOST_TOKENS or items > _MOST_ITEMS or widest > _MOST_SIBLINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +113,10 @@ class _Cleaner:
         rows = text.split("\n")
         parser = _TABLES if max(row.count("|") for row in rows) * len(rows) <= _MOST_CELLS else _NO_TABLES
         tokens = parser.parse(self.disclosed(text))
-        for token in tokens:
-            self._disarm(token)
-        if len(tokens) > _MOST_TOKENS or any(len(token.children or ()) > _MOST_SIBLINGS for token in tokens):
+        if _intricate(tokens):
             raise _Intricate
-        out = MDRenderer().render(tokens, parser.options, {}, finalize=False).strip("\n")
+        disarmed = [kept for token in tokens for kept in self._disarmed(token)]
+        out = MDRenderer().render(disarmed, parser.options, {}, finalize=False).strip("\n")
         return WITHHELD if carries_secret(out, self.secrets) else _cut(out, self.limit)
 
     def as_code(self, text: str) -> str:
@@ -144,20 +125,25 @@ class _Cleaner:
         code = _harmless(_cut(self.disclosed(text).replace("`", "'"), self.limit - 20).strip("\n"))
         return WITHHELD if carries_secret(code, self.secrets) else fence(code, "text")
 
-    def _disarm(self, token: Token) -> None:
+    def _disarmed(self, token: Token) -> list[Token]:
+        if token.type == "html_block":
+            return _paragraph(token.content)
         if token.type in {"fence", "code_block"}:
             word = token.info.strip().partition(" ")[0].lower()
             token.info = word if word in _HIGHLIGHTED else ""
             token.content = _harmless(token.content.rstrip("\n") + "\n")  # an unclosed fence may lack its newline
         elif token.children is not None:
             token.children = _joined(self._worded(_joined(self._unlinked(token.children))))
+        return [token]
 
     def _unlinked(self, tokens: Sequence[Token]) -> Iterator[Token]:
-        """Images become their words; a link that leads elsewhere becomes its words, and its address in code."""
+        """Images and HTML become their words; a link that leads elsewhere its words, and its address in code."""
         left: Token | None = None
         for token in tokens:
             if token.type == "image":
                 yield _text(_spoken(token))
+            elif token.type == "html_inline":
+                yield _text(token.content)
             elif token.type == "link_open" and not self._may_lead_to(str(token.attrs["href"])):
                 left = token
             elif token.type == "link_close" and left is not None:
@@ -206,6 +192,14 @@ class _Cleaner:
 
 def _text(content: str) -> Token:
     return Token("text", "", 0, content=content)
+
+
+def _paragraph(content: str) -> list[Token]:
+    """A block of HTML as text; what it is as Markdown shows when it is read again."""
+    lines = [line for line in _unmarked(content).split("\n") if line.strip()]
+    children = [token for line in lines for token in (Token("softbreak", "br", 0), _text(line))][1:]
+    around = Token("paragraph_open", "p", 1), Token("paragraph_close", "p", -1)
+    return [around[0], Token("inline", "", 0, children=children), around[1]]
 
 
 def _code(content: str) -> Token:
@@ -269,7 +263,7 @@ _LINK = re.compile(r"https://([a-z0-9.\-]+)(?:/[A-Za-z0-9._~!$&*+,;=:%/\-]*)?(?:
 _DEVIOUS = re.compile(r"/\.{1,2}(?:/|$|#)|%2e|%2f|%5c|(?<!:)//", re.IGNORECASE)
 _CLOSES = r"(?:close[sd]?|fix(?:es|ed)?|resolve[sd]?):?\s+(?=\S{0,200}#[0-9]|gh-[0-9]|https?:)"
 _WORD = re.compile(rf"(\s*)((?:{_CLOSES})?\S*)", re.IGNORECASE)
-_SUSPECT = re.compile(r"@\w|#[0-9]|://|\bwww\.|\bgh-[0-9]|\b(?:mailto|xmpp|javascript|data|vbscript):\S", re.IGNORECASE)
+_SUSPECT = re.compile(r"@\w|#[0-9]|://|\bwww\.|\bgh-[0-9]|\b(?:mailto|xmpp):\S", re.IGNORECASE)
 _COMMAND = re.compile(r"/[A-Za-z]")
 _COMMAND_LINE = re.compile(r"^(?=/[A-Za-z][\w\-]*(?:\s|$)|@[\w/\-]+[ \t]+\S)", re.MULTILINE)
 _OPENING, _ENDING = "([{'\"*_~", ")]}'\"*_~.,;:!?"
