@@ -41,13 +41,11 @@ CONFIGURATION = (
     "core.quotePath=true",
     "core.commitGraph=false",
     "core.pager=cat",
-    "diff.external=",
     "diff.suppressBlankEmpty=false",
     "diff.orderFile=/dev/null",
     "diff.ignoreSubmodules=none",
     "log.showSignature=false",
     "gc.auto=0",
-    "protocol.allow=never",
 )
 FORMAT = "--format=%H%x00%P%x00%an%x00%at%x00%B"
 COMPARE = (

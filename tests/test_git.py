@@ -155,9 +155,11 @@ def test_nothing_that_a_repository_configures_is_run(tmp_path):
 
     work.mkdir()
     run("init", "-b", "main")
-    for at in ("one\n", "two\n"):
+    for day, at in enumerate(("one\n", "two\n"), 1):
         (work / "a.py").write_text(at)
         (work / ".gitattributes").write_text("*.py diff=evil filter=evil\n")
+        for file in ("a.py", ".gitattributes"):
+            os.utime(work / file, (day, day))  # long ago, so that git has no doubt that it did not change
         run("add", ".")
         run("commit", "-m", at)
     for name, value in settings.items():
@@ -173,6 +175,7 @@ def test_nothing_that_a_repository_configures_is_run(tmp_path):
         await git.changes(one, two)
         await git.tree(two)
         await git.log(one, two)
+        await git.run(("status", "--porcelain"))
         await writer.point(git, "refs/heads/other", one)
         return patch
 
@@ -192,6 +195,8 @@ def test_the_environment_does_not_lead_elsewhere(tmp_path, monkeypatch):
 
 def test_nothing_is_fetched(tmp_path):
     git, _ = make(tmp_path, {"a": b"1"})
+    for protocol in ("file", "ext", "https"):
+        asyncio.run(git.run(("config", f"protocol.{protocol}.allow", "always")))
     for url in (str(git.directory), "https://example.com/x.git", "ext::sh -c 'touch stolen'"):
         with pytest.raises(Refused):
             asyncio.run(git.run(("fetch", url, "main")))
