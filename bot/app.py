@@ -50,9 +50,9 @@ class App:
         self.ledger.migrate()
         self.engine.start(work=work)
 
-    def stop(self) -> None:
-        """Let running steps end; what is left goes on after the next start."""
-        self.engine.stop()
+    def stop(self, drain: float = 20.0) -> None:
+        """Give running steps `drain` seconds to end; what is left goes on after the next start."""
+        self.engine.stop(drain)
         self.ledger.close()
 
     async def ready(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, pace: Pace) -> AsyncIterator[Stage]:
-    """Both servers on ports of their own, their files in `folder`, until the block ends."""
+async def stage(folder: Path, pace: Pace, **settings: object) -> AsyncIterator[Stage]:
+    """Both servers on ports of their own, their files in `folder`, until the block ends. `settings` are our server's."""
     (github_socket, url), (our_socket, ours_url) = listen(), listen()
     sandbox = Sandbox.create(folder / "github", url=url)
-    app = build(_settings(sandbox, url, folder), pace=pace)
+    app = build(_settings(sandbox, url, folder, settings), pace=pace)
     await asyncio.to_thread(app.start, work=True)
     servers = Server(sandbox.asgi, github_socket), Server(http(app), our_socket)
     serving = [asyncio.create_task(server.run_here()) for server in servers]
@@ -72,25 +72,25 @@ async def stage(folder: Path, pace: Pace) -> AsyncIterator[Stage]:
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)
-        await asyncio.to_thread(app.stop)
+        await asyncio.to_thread(app.stop, drain=0)
 
 
-def _settings(sandbox: Sandbox, url: str, folder: Path) -> Settings:
+def _settings(sandbox: Sandbox, url: str, folder: Path, changes: Mapping[str, object]) -> Settings:
     """Settings of a server for this sandbox alone: whatever the environment says, the demo touches nothing else."""
     app = sandbox.world.app
-    return Settings.read(
-        _env_file=None,
-        github_app_id=str(app.id),
-        github_private_key=app.private_key,
-        github_private_key_file=None,
-        github_webhook_secret=sandbox.world.secret,
-        github_api_url=f"{url}/api/v3",
-        assistant_model_api="offline",
-        assistant_standards="folder",
-        assistant_write_spacing=0,
-        assistant_data=folder / "data",
-        database_url="",
-    )
+    ours: dict[str, object] = {
+        "github_app_id": str(app.id),
+        "github_private_key": app.private_key,
+        "github_private_key_file": None,
+        "github_webhook_secret": sandbox.world.secret,
+        "github_api_url": f"{url}/api/v3",
+        "assistant_model_api": "offline",
+        "assistant_standards": "folder",
+        "assistant_write_spacing": 0,
+        "assistant_data": folder / "data",
+        "database_url": "",
+    }
+    return Settings.read(_env_file=None, **(ours | dict(changes)))
 
 
 def run(repo: Path | None, base: str, head: str, *, keep: bool) -> None:
