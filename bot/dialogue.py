@@ -25,8 +25,8 @@ Item = Mapping[str, Any]
 DENIED = "denied: no more tool calls in this conversation; answer with what you have"
 PATIENCE = 60.0
 """Seconds that even the last call of a conversation gets."""
-CLOSE = 0.15
-"""How near to a limit of input an estimate may come before the server is asked to count."""
+UNSURE = (0.85, 2.0)
+"""Between these shares of the limit of input an estimate is not trusted, and the server is asked to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Dialogue:
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
         """Tokens of the input: estimated, and counted by the server where the estimate is near the limit."""
         size, limit = self.wire.calibration.corrected(rough), self.wire.limits.input
-        if self.wire.capabilities.count_tokens and abs(size - limit) <= CLOSE * limit:
+        if self.wire.capabilities.count_tokens and UNSURE[0] * limit <= size <= UNSURE[1] * limit:
             size = await self.wire.count(request)
         if size > limit:
             raise TooLarge(f"about {size} tokens of input, over the limit of {limit}")

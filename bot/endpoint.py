@@ -80,4 +80,6 @@ def spoken() -> Iterator[None]:
 
 
 def _fault(failed: APIError, status: int, headers: httpx2.Headers) -> Fault:
-    return Fault(status, failed.code or "", failed.type or "", failed.message, dict(headers.items()))
+    body = failed.body if isinstance(failed.body, dict) else {}
+    message = str(body.get("message") or failed.message)
+    return Fault(status, failed.code or "", failed.type or "", message, dict(headers.items()))

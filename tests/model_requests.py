@@ -21,7 +21,6 @@ REQUESTS = {
     "chat stream": chat.CompletionCreateParamsStreaming,
 }
 STORED_ON_THE_SERVER = ("instructions", "prompt", "previous_response_id", "conversation", "metadata", "background")
-OUTPUT = {"reasoning", "function_call", "file_search_call", "code_interpreter_call", "message"}
 OURS = {"user", "developer"}
 
 
@@ -41,6 +40,8 @@ def problems(kind, body):
         walk(adapter(kind).validate_python(body, strict=True))
     except ValidationError as error:
         found += [f"{one['loc']}: {one['msg']}" for one in error.errors(include_url=False, include_input=False)[:5]]
+    if found:
+        return found
     if kind.startswith("responses"):
         found += [*responses_problems(body), *tool_problems(body.get("tools", ()))]
     if kind.startswith("chat"):
@@ -80,7 +81,9 @@ def item_problems(items) -> Iterator[str]:
         yield f"{marks} explicit breakpoints beside the implicit one: at most 3"
     yield from pairing_problems(items)
     for item, after in itertools.pairwise([*items, {}]):
-        if item["type"] == "reasoning" and (after.get("type") not in OUTPUT or after.get("role") in OURS):
+        if item["type"] == "reasoning" and (
+            after.get("type") in {None, "function_call_output"} or after.get("role") in OURS
+        ):
             yield "reasoning: without the item that followed it"
         if item["type"] == "reasoning" and not item.get("encrypted_content"):
             yield "reasoning: without its encrypted content it cannot be replayed"
@@ -94,10 +97,10 @@ def pairing_problems(items) -> Iterator[str]:
     for item in items:
         if item["type"] == "function_call":
             open_calls.append(item["call_id"])
-        elif item["type"] == "function_call_output" and item["call_id"] in open_calls:
+        elif item["type"] == "function_call_output" and item.get("call_id") in open_calls:
             open_calls.remove(item["call_id"])
         elif item["type"] == "function_call_output":
-            yield f"{item['call_id']}: an output without its call"
+            yield f"{item.get('call_id')}: an output without its call"
     if open_calls:
         yield f"{open_calls}: calls without an output"
 

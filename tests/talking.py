@@ -45,7 +45,7 @@ class Lookup:
         return str(self.says).replace("{q}", str(arguments.get("q")))
 
 
-class Crash(Exception):  # noqa: N818 - what happens, not what is raised by code
+class Crash(Exception):
     """The process dies."""
 
 
@@ -89,7 +89,7 @@ def schemaless(server=None):
     return chat(server, capabilities=Capabilities(schema=False))
 
 
-def offline(server=None):
+def offline(_server=None):
     """No model."""
     return OfflineModel()
 

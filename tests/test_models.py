@@ -112,7 +112,7 @@ def test_four_hundred_tool_calls_are_thirty(make):
 
 
 def test_a_model_that_never_stops_calling_ends_without_an_answer(make):
-    server = ModelServer(lambda body: calls(("look_up", {"q": "x"})))
+    server = ModelServer(lambda _: calls(("look_up", {"q": "x"})))
     model = make(server)
     model.limits = Limits(calls=3)
     answer = ask(model, Lookup())
@@ -121,7 +121,9 @@ def test_a_model_that_never_stops_calling_ends_without_an_answer(make):
     assert len(server.asked) == 4
 
 
-@pytest.mark.parametrize("wrong", ["{half", '{"known": true}', "", '{"citations": [], "known": 1, "answer": "", "x": 1}'])
+@pytest.mark.parametrize(
+    "wrong", ["{half", '{"known": true}', "", '{"citations": [], "known": 1, "answer": "", "x": 1}']
+)
 def test_an_invalid_answer_gets_one_repair(make, wrong):
     answer, server = talk(make, says(wrong), says(YES))
     assert answer.value == YES
