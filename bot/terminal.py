@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 import tempfile
@@ -16,9 +17,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.app import reviewer_of
+from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
+from bot.logs import configure
 from bot.review.comment import CHECKS_ONLY
 from bot.review.coverage import State
 from bot.review.export import as_json, as_sarif
@@ -37,6 +40,10 @@ FOUND = 1
 
 def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
     """Review a range, the working tree, a patch file or standard input; print it; the exit code."""
+    configure("WARNING")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot spell
     review = asyncio.run(_review(what, _patch(what), repo, progress=form == "text"))
     if form == "json":
         print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
@@ -52,7 +59,7 @@ def _reaches(review: Review, fail_on: str) -> bool:
 
 
 async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
-    settings = Settings.read()
+    settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
     host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
@@ -68,12 +75,13 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
 
 
 def _patch(what: str) -> str | None:
-    """The text of a patch, if `what` is a file or a dash."""
+    """The text of a patch, if `what` is a file or a dash. Raises UserError."""
     if what == "-":
         return sys.stdin.buffer.read().decode(errors="replace")
-    if what and Path(what).is_file():
-        return Path(what).read_bytes().decode(errors="replace")
-    return None
+    try:
+        return Path(what).read_bytes().decode(errors="replace") if what and Path(what).is_file() else None
+    except OSError as error:
+        raise UserError(f"{what} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +104,35 @@ def show(review: Review, console: Console) -> None:
     if not review.model:
         console.print(CHECKS_ONLY)
     for notice in (*review.notices, *review.remarks):
-        console.print(f"- {escape(visible(notice))}")
+        console.print(f"- {escape(_line(notice))}")
     rows = review.coverage.files
     seen = sum(row.state is State.REVIEWED for row in rows)
     console.print(f"{seen} of {len(rows)} files reviewed.")
     for row in (*rows, *review.coverage.passes):
         if row.state is not State.REVIEWED:
-            console.print(f"  [dim]{row.state.value}: {escape(visible(row.path))}: {escape(row.reason)}[/dim]")
+            console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")
     for draft, reason in review.dropped:
-        console.print(f"  [dim]not said: {escape(visible(draft.path))}: {escape(draft.title)}: {escape(reason)}[/dim]")
+        console.print(f"  [dim]not said: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")
 
 
 def _show(finding: Finding, console: Console) -> None:
     draft, place = finding.draft, finding.anchor
-    where = visible(place.path) + (f":{place.line}" if place.line else "")
+    where = _line(place.path) + (f":{place.line}" if place.line else "")
     colour = _COLOUR[draft.severity]
     rule = f" ({draft.source} {draft.rule})" if draft.rule else f" ({draft.source})"
     console.print(
-        f"{escape(where)}: [{colour}]{draft.severity.name.lower()}[/{colour}] {escape(visible(draft.title))}[dim]{escape(rule)}[/dim]"
+        f"{escape(where)}: [{colour}]{draft.severity.name.lower()}[/{colour}] {escape(_line(draft.title))}[dim]{escape(rule)}[/dim]"
     )
     console.print(f"    {escape(visible(draft.why))}")
     for standard in finding.standards:
-        console.print(f"    [cyan]{escape(standard.document)}:{standard.start}[/cyan] {escape(standard.title)}")
+        console.print(
+            f"    [cyan]{escape(_line(standard.document))}:{standard.start}[/cyan] {escape(_line(standard.title))}"
+        )
     if finding.suggestion is not None:
         for line in finding.suggestion.splitlines():
             console.print(f"    [green]+ {escape(visible(line))}[/green]")
+
+
+def _line(text: str) -> str:
+    """Text on one line: a path may hold anything, and must not look like a line of ours."""
+    return visible(text).replace("\n", "⟦U+000A⟧")

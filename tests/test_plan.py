@@ -37,6 +37,7 @@ def left_out(one, policy=None):
         (file("x.js", "a" * 3000, status=Status.ADDED), State.SKIPPED, "minified"),
         (file("model.bin", "version https://git-lfs.github.com/spec/v1", "oid sha256:1"), State.SKIPPED, "a Git LFS pointer"),
         (file("lib", "Subproject commit " + "a" * 40), State.SKIPPED, "a submodule"),
+        (parse_patch("link.py", Status.ADDED, "@@ -0,0 +1 @@\n+../lib/real.py\n\\ No newline at end of file"), State.SKIPPED, "a symbolic link"),
         (FileDiff("logo.png", Status.ADDED, unread="binary"), State.SKIPPED, "binary"),
         (FileDiff("moved.py", Status.RENAMED, previous_path="old.py"), State.SKIPPED, "no change of content"),
         (FileDiff("run.sh", Status.CHANGED), State.SKIPPED, "no change of content"),
@@ -56,6 +57,8 @@ def test_what_is_not_read_has_a_reason(one, state, reason):
     "one",
     [
         file("main.py", "x = 1"),
+        parse_patch("main.py", Status.ADDED, "@@ -0,0 +1 @@\n+run(x)\n\\ No newline at end of file"),
+        parse_patch("VERSION", Status.ADDED, "@@ -0,0 +1 @@\n+1.2.3\n\\ No newline at end of file"),
         file("src/vendors.py", "x = 1"),
         file("lock.py", "x = 1"),
         file("docs/generated.md", "This page is generated from the source."),

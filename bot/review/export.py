@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from bot.review.anchor import Place
 from bot.review.comment import CHECKS_ONLY
@@ -108,7 +109,7 @@ def _rule(name: str, finding: Finding) -> dict[str, Any]:
 
 def _result(finding: Finding) -> dict[str, Any]:
     place = finding.anchor
-    physical: dict[str, Any] = {"artifactLocation": {"uri": place.path}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path)}}
     if place.place is Place.INLINE and place.line:
         physical["region"] = {"startLine": place.start or place.line, "endLine": place.line}
     return {

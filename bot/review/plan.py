@@ -13,7 +13,7 @@ from bot.review.diff import BINARY, Diff, FileDiff, Hunk, Line, Status
 from bot.review.globs import Globs
 from bot.review.language import language
 from bot.review.policy import Policy
-from bot.review.unwritten import TOP, minified, pointer, says_generated, unwritten
+from bot.review.unwritten import TOP, link, minified, pointer, says_generated, unwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def _unwritten(file: FileDiff) -> str:
     lines = [line for hunk in file.hunks for line in hunk.lines if line.new is not None]
     if lines and lines[0].new == 1 and (what := pointer(lines[0].text)):
         return what
+    if len(lines) == 1 and lines[0].new == 1 and not lines[0].ending and language(file.path) and link(lines[0].text):
+        return "a symbolic link"
     new = file.status is Status.ADDED
     if says_generated(line.text for line in lines if (line.new or 0) <= TOP and (new or not line.added)):
         return "generated, as it says itself"

@@ -50,6 +50,7 @@ _POINTERS = (
     (re.compile(r"version https://git-lfs\.github\.com/spec/v1$"), "a Git LFS pointer"),
     (re.compile(r"Subproject commit [0-9a-f]{40,64}$"), "a submodule"),
 )
+_LINK = re.compile(r"[\w./@+-]{1,1024}")
 TOP = 20
 """A file that is generated says so in its first lines."""
 _LONG = 2_000
@@ -58,6 +59,11 @@ _LONG = 2_000
 def pointer(first: str) -> str:
     """What stands elsewhere, if a file with this first line is only a pointer to it; else empty."""
     return next((what for pattern, what in _POINTERS if pattern.match(first)), "")
+
+
+def link(only: str) -> bool:
+    """Whether a file of this one line, which no newline ends, is a symbolic link as git stores it: hosts do not say."""
+    return _LINK.fullmatch(only) is not None
 
 
 def says_generated(lines: Iterable[str]) -> bool:
