@@ -7,7 +7,6 @@ reviews, and the review is posted through GitHub's own rules.
 from __future__ import annotations
 
 import asyncio
-import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from bot.app import App, build, bundled
 from bot.engines.durable import Pace
 from bot.errors import Refused
 from bot.git import Git
+from bot.logs import configure
 from bot.running import Server, http, listen
 from bot.sandbox import example
 from bot.sandbox.people import PullRequest
@@ -95,7 +95,7 @@ def _settings(sandbox: Sandbox, url: str, folder: Path, changes: Mapping[str, ob
 
 def run(repo: Path | None, base: str, head: str, *, keep: bool) -> None:
     """Review the example, or two revisions of a repository, and print what was posted."""
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    configure("WARNING")
     console = Console(highlight=False, soft_wrap=True)
     try:
         asyncio.run(_run(repo, base, head, console, keep=keep))

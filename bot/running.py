@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -56,7 +55,7 @@ def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belo
 
 
 def _started(settings: Settings, *, work: bool) -> App:
-    for sentence in unknown_variables(os.environ):
+    for sentence in unknown_variables():
         log.warning(sentence)
     app = build(settings)
     app.start(work=work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
         return self
 
 
-def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant."""
     known = [name.upper() for name in Settings.model_fields]
     found = []
