@@ -1,0 +1,176 @@
+"""Standards in an OpenAI vector store: one store per repository, and every answer traced back to our own sections.
+
+What is uploaded are the words of the sections that the local index holds, so that a chunk of the store can be found in
+them again; a chunk that cannot is not returned. The store widens what is found. What may be cited is still decided by
+the local index, whose threshold was measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.errors import NotFound
+from bot.interfaces import Standards
+from bot.review.globs import Globs
+from bot.review.standard import Document, Hit, Shelf, Standard
+from bot.standards.vector_store_client import Attributes, Chunk, Held, Loose, VectorStoreClient
+from bot.standards.vector_store_text import Text, sections_of, texts
+
+NAME = "review-assistant"
+GRACE = 24 * 3600.0
+"""Seconds that a file stays after it left the shelf: another pull request may still be searching it."""
+NEAREST = 20
+"""Local hits that break ties."""
+
+
+@dataclass(slots=True)
+class VectorStoreStandards:
+    """Hosted search above a local index. `now` gives Unix seconds."""
+
+    client: VectorStoreClient
+    local: Standards
+    now: Callable[[], float]
+    grace: float = GRACE
+    _stores: dict[str, str] = field(default_factory=dict, init=False)
+
+    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
+        """Upload what the store does not have yet, and clear away what was left behind, also by a crash.
+
+        May be stopped anywhere and run again: an upload that was not attached is found by its name and attached.
+        """
+        problems = await self.local.sync(shelf, read)
+        wanted = texts(shelf.repo, await self.local.sections(shelf))
+        store = await self._opened(shelf.repo)
+        held = await self.client.held(store)
+        kept = {_digest(one): one for one in held if one.usable}
+        loose = {one.name: one for one in await self._loose(shelf.repo, held)}
+        missing = {digest: text for digest, text in wanted.items() if digest not in kept}
+        failed = await self._add(store, shelf.repo, missing, loose)
+        for name in {_name(shelf.repo, digest) for digest in missing} & loose.keys():
+            del loose[name]
+        await self._clear(store, [one for one in held if kept.get(_digest(one)) is not one], loose.values())
+        await self._age(store, kept, wanted)
+        return (*problems, *failed)
+
+    async def search(
+        self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
+    ) -> tuple[Hit, ...]:
+        """The sections in the chunks nearest to `query`, those that govern first. Raises NotFound before a sync."""
+        held = texts(shelf.repo, await self.local.sections(shelf))
+        if not held or not query.strip() or limit < 1:
+            return ()
+        near = await self.local.search(shelf, query, path=path, language=language, limit=NEAREST)
+        chunks = await self.client.search(await self._known(shelf.repo), query, "digest", list(held))
+        return _hits(chunks, held, near, path)[:limit]
+
+    async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
+        """Every section of the shelf, by the local index."""
+        return await self.local.sections(shelf)
+
+    async def listed(self, repo: str) -> tuple[Attributes, ...]:
+        """What the store of `repo` holds: repository, path, blob, language and digest of each document."""
+        return tuple(one.attributes for one in await self.client.held(await self._known(repo)))
+
+    async def prune(self, shelves: Sequence[Shelf]) -> int:
+        """Remove at once what is on none of `shelves` from the stores of their repositories; how many files."""
+        removed = 0
+        for repo in dict.fromkeys(shelf.repo for shelf in shelves):
+            own = [await self.local.sections(shelf) for shelf in shelves if shelf.repo == repo]
+            wanted = {digest for sections in own for digest in texts(repo, sections)}
+            store = await self._known(repo)
+            held = await self.client.held(store)
+            left = [(one.id, store) for one in held if _digest(one) not in wanted]
+            left += [(one.id, "") for one in await self._loose(repo, held)]
+            for file, place in left:
+                await self.client.remove(file, place)
+            removed += len(left)
+        return removed
+
+    async def _add(
+        self, store: str, repo: str, missing: Mapping[str, Text], loose: Mapping[str, Loose]
+    ) -> tuple[str, ...]:
+        """Upload and attach; what an earlier run has uploaded already is only attached. What failed, and why."""
+        files: dict[str, Text] = {}
+        for digest, text in missing.items():
+            name = _name(repo, digest)
+            file = loose[name].id if name in loose else await self.client.upload(name, text.body)
+            files[file] = text
+        failed = await self.client.attach(store, {file: text.attributes for file, text in files.items()})
+        for file in failed:
+            await self.client.remove(file, store)
+        return tuple(f"{files[file].path}: {message}" for file, message in failed.items() if file in files)
+
+    async def _clear(self, store: str, broken: Sequence[Held], orphans: Collection[Loose]) -> None:
+        """Remove duplicates and files the server could not read, and uploads that nobody attached for a while."""
+        for one in broken:
+            await self.client.remove(one.id, store)
+        for orphan in orphans:
+            if self.now() - orphan.created >= self.grace:
+                await self.client.remove(orphan.id)
+
+    async def _age(self, store: str, kept: Mapping[str, Held], wanted: Collection[str]) -> None:
+        """Note when a file left the shelf, remove it a while later, and forget the note if it came back."""
+        for digest, one in kept.items():
+            left = one.attributes.get("left")
+            stays = {key: value for key, value in one.attributes.items() if key != "left"}
+            if digest in wanted:
+                if left is not None:
+                    await self.client.mark(store, one.id, stays)
+            elif self.now() - float(left if left is not None else self.now()) >= self.grace:
+                await self.client.remove(one.id, store)
+            elif left is None:
+                await self.client.mark(store, one.id, {**stays, "left": self.now()})
+
+    async def _opened(self, repo: str) -> str:
+        """The repository's store, made if there is none. Expired ones and all but the oldest are dropped."""
+        found = await self.client.stores(_store_name(repo))
+        alive = [store for store in found if not store.expired]
+        store = alive[0] if alive else await self.client.create(_store_name(repo))
+        for other in found:
+            if other.id != store.id:
+                await self.client.drop(other.id)
+        self._stores[repo] = store.id
+        return store.id
+
+    async def _known(self, repo: str) -> str:
+        if repo not in self._stores:
+            alive = [store for store in await self.client.stores(_store_name(repo)) if not store.expired]
+            if not alive:
+                raise NotFound(f"there is no vector store for {repo}: synchronise the shelf first")
+            self._stores[repo] = alive[0].id
+        return self._stores[repo]
+
+    async def _loose(self, repo: str, held: Sequence[Held]) -> list[Loose]:
+        """Our uploads for this repository that are in no store."""
+        attached = {one.id for one in held}
+        return [one for one in await self.client.files(_name(repo, "")[: -len(".md")]) if one.id not in attached]
+
+
+def _hits(chunks: Sequence[Chunk], held: Mapping[str, Text], near: Sequence[Hit], path: str) -> tuple[Hit, ...]:
+    """The sections in `chunks`, each with its best chunk's score; the local hits break ties and say what governs."""
+    order = {hit.standard.id: place for place, hit in enumerate(near)}
+    governing = {hit.standard.id for hit in near if hit.governs}
+    best: dict[str, Hit] = {}
+    for chunk in sorted(chunks, key=lambda one: -one.score):
+        text = held.get(str(chunk.attributes.get("digest")))
+        for standard in sections_of(text, chunk.text) if text else ():
+            if not path or not standard.scope or Globs.of(standard.scope).match(path):
+                best.setdefault(standard.id, Hit(standard, chunk.score, standard.id in governing))
+    return tuple(
+        sorted(best.values(), key=lambda hit: (not hit.governs, -hit.score, order.get(hit.standard.id, NEAREST)))
+    )
+
+
+def _digest(one: Held) -> str:
+    return str(one.attributes.get("digest", ""))
+
+
+def _store_name(repo: str) -> str:
+    return f"{NAME}/{repo}"
+
+
+def _name(repo: str, digest: str) -> str:
+    """A file's name: it tells one of ours, and which one, if nothing else is known about it."""
+    return f"{NAME}-{hashlib.sha256(repo.encode()).hexdigest()[:12]}-{digest}.md"
