@@ -202,6 +202,30 @@ def test_when_money_runs_out_the_answer_is_forced(make):
     assert closed(server.asked[1].body)
 
 
+class Slow(Journal):
+    """A journal that says that every call took long."""
+
+    async def __call__(self, name, work, kind, /):
+        await super().__call__(name, work, kind)
+        if "call" in name:
+            self.entries[name]["seconds"] = 500.0
+        return await super().__call__(name, work, kind)
+
+
+def test_when_time_runs_out_the_answer_is_forced(make):
+    turn = calls(("look_up", {"q": "x"}))
+    answer, server = talk(make, turn, says(YES), tools=[Lookup()], step=Slow())
+    assert answer.value == YES
+    assert closed(server.asked[1].body)
+
+
+def test_when_the_conversation_grows_long_the_answer_is_forced(make):
+    turn = calls(("look_up", {"q": "x"}), usage={"input_tokens": 210_000, "prompt_tokens": 210_000})
+    answer, server = talk(make, turn, says(YES), tools=[Lookup()])
+    assert answer.value == YES
+    assert closed(server.asked[1].body)
+
+
 def test_what_a_call_cost_is_settled(make):
     account = Purse(Budget((Allowance("this review", tokens=1_000_000),)))
     answer, _ = talk(make, says(YES), account=account)

@@ -9,10 +9,12 @@ import pytest
 from model_requests import problems
 from model_server import ModelServer, prefixes_of
 from model_turns import calls, says
+from pydantic import SecretStr
 from talking import YES, Journal, Lookup, ask, core, prompt, responses
 
 from bot.account import Purse
 from bot.dialogue import Ask
+from bot.endpoint import Endpoint
 from bot.models.responses import code_interpreter, file_search
 from bot.review.price import CODE_RUN, FILE_SEARCH
 
@@ -36,6 +38,19 @@ def test_items_stand_in_the_order_of_their_life():
         ("user", False),
     ]
     assert body["input"][-1]["content"][0]["text"] == "Is it good?"
+
+
+def test_an_empty_part_is_no_message():
+    (body,) = sent(says(YES), rules="", material="")
+    assert [item["role"] for item in body["input"]] == ["developer", "user", "user"]
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [("", True), ("https://api.openai.com/v1", True), ("https://x.openai.azure.com/openai/v1/", False)],
+)
+def test_only_openai_itself_is_openai(address, ours):
+    assert Endpoint(SecretStr("sk-test"), address).is_openai == ours
 
 
 def test_nothing_is_stored_and_the_author_is_not_named():
