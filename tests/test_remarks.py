@@ -10,7 +10,16 @@ from bot.review.diff import Diff, FileDiff, Status, parse_patch
 from bot.review.pull_request import PullRef, PullRequest
 from bot.review.remarks import remarks
 
-PULL = PullRequest(PullRef("octo/repo", 1), "Add a thing", "Because of a reason.", "ann", "main", "0" * 40, "1" * 40)
+PULL = PullRequest(
+    PullRef("octo/repo", 1),
+    "Add a thing",
+    "Because of a reason.",
+    "ann",
+    "main",
+    "0" * 40,
+    "1" * 40,
+    url="https://github.test/octo/repo/pull/1",
+)
 TEST = parse_patch("tests/test_a.py", Status.ADDED, "@@ -0,0 +1 @@\n+x = 1\n")
 
 
@@ -171,3 +180,7 @@ def test_a_hostile_path_stays_a_short_piece_of_code() -> None:
 
 def test_a_description_of_unclosed_comments_is_read_in_linear_time() -> None:
     assert len(said(body="<!--" * 500_000)) == 1
+
+
+def test_a_change_on_this_machine_needs_no_description():
+    assert not any("description" in remark for remark in remarks(replace(PULL, body="", url=""), Diff()))

@@ -70,7 +70,7 @@ def remarks(pull: PullRequest, diff: Diff) -> tuple[str, ...]:
 
 
 def _description(pull: PullRequest) -> Iterator[str]:
-    if not pull.author_is_bot and not _said(pull.body):
+    if pull.url and not pull.author_is_bot and not _said(pull.body):
         yield "The description is empty: nobody can tell what this change is meant to do."
 
 
