@@ -207,6 +207,33 @@ def test_a_patch_stands_on_the_head_of_the_repository_it_is_reviewed_in(repo):
     assert "docs/standards/style.md" in {entry.path for entry in standards}
 
 
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_patched_file_is_whole_whether_the_patch_was_applied_or_not(repo, applied):
+    repo.write("a.py", "".join(f"line {number}\n" for number in range(50)))
+    repo.commit()
+    repo.git("mv", "a.py", "b.py")
+    repo.write("b.py", (repo.directory / "b.py").read_text().replace("line 40", "forty"))
+    repo.git("add", "-A")
+    patch = repo.git("diff", "--cached", "-M") + "\n"
+    repo.git(*("commit", "-qm", "Applied") if applied else ("reset", "-q", "--hard"))
+    host = asyncio.run(LocalHost.from_patch(patch, repo.directory))
+    assert summary(host) == {"b.py": ("renamed", "")}
+    assert content(host, "b.py").splitlines()[38:42] == [b"line 38", b"line 39", b"forty", b"line 41"]
+
+
+@pytest.mark.parametrize("path", [".git/config", "../secret.txt", "/etc/hostname", "untracked.txt", "link.py"])
+def test_a_patch_opens_no_file_that_git_does_not_follow(repo, path):
+    (repo.directory.parent / "secret.txt").write_text("secret\n")
+    repo.write("untracked.txt", "secret\n")
+    (repo.directory / "link.py").symlink_to("../secret.txt")
+    repo.git("add", "link.py")
+    first = (repo.directory / path).read_text().splitlines()[0]
+    patch = f"--- a/{path.lstrip('/')}\n+++ b/{path.lstrip('/')}\n@@ -1 +1 @@\n-x\n+{first}\n"
+    host = asyncio.run(LocalHost.from_patch(patch.replace(f"b/{path.lstrip('/')}", f"b/{path}"), repo.directory))
+    with pytest.raises(NotFound):
+        content(host, host.changes.files[0].path)
+
+
 def test_a_patch_needs_no_repository(tmp_path):
     patch = "--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-x\n+y\n"
     host = asyncio.run(LocalHost.from_patch(patch, tmp_path))

@@ -61,15 +61,21 @@ class LocalHost:
         Raises UserError if the text is no patch.
         """
         changes = parse_diff(text)
-        added = {blob_id(content): content for file in changes if (content := _whole(file)) is not None}
-        files = tuple(_named(file) for file in changes)
+        contents = {file.path: content for file in changes if (content := _whole(file)) is not None}
+        git, pull = None, _pull("patch", "patch", "", "")
         try:
-            git = Git(await Git(directory).root())
-            base = await git.resolve("HEAD")
+            here = Git(await Git(directory).root())
+            pull = _pull(here.directory.name, "patch", await here.resolve("HEAD"), NO_OBJECT)
+            git = here
         except (UserError, NotFound):
-            return cls(_pull("patch", "patch", "", ""), replace(changes, files=files), contents=added)
-        pull = _pull(git.directory.name, "patch", base, NO_OBJECT)
-        return cls(pull, replace(changes, files=files), git, added)
+            pass  # no repository, or one without a commit: what the patch adds is all there is
+        if git is not None:
+            contents |= await local_tree.patched(git, pull.base_sha, changes)
+        files = (
+            replace(file, blob=blob_id(contents[file.path])) if file.path in contents else file for file in changes
+        )
+        held = {blob_id(content): content for content in contents.values()}
+        return cls(pull, replace(changes, files=tuple(files)), git, held)
 
     @classmethod
     async def _from_working_tree(cls, git: Git) -> LocalHost:
@@ -164,8 +170,3 @@ def _whole(file: FileDiff) -> bytes | None:
         return None
     lines = (line for hunk in file.hunks for line in hunk.on(Side.RIGHT))
     return "".join(line.text + line.ending for line in lines).encode()
-
-
-def _named(file: FileDiff) -> FileDiff:
-    content = _whole(file)
-    return file if content is None else replace(file, blob=blob_id(content))

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
-from bot.git import Git
+from bot.errors import NotFound, TooLarge
+from bot.git import MEGABYTE, Git
 from bot.interfaces import Entry
 from bot.review.comparison import binary, patch
-from bot.review.diff import FileDiff, Status, parse_patch
+from bot.review.diff import FileDiff, Status, after, before, parse_patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,44 @@ class WorkingTree:
 
 async def read(git: Git, base: str) -> WorkingTree:
     """The tracked files below `git.directory` against the commit or tree `base`. Modes and renames are not looked at."""
-    before = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in await git.tree(base)}
-    followed = (await git.run(("ls-files", "-z"))).decode(errors="surrogateescape").split("\0")
-    paths = sorted({*before, *filter(None, followed)})
-    found = await asyncio.to_thread(_scan, git.directory, paths, before)
-    after = {entry.path: entry for entry, _ in found}
+    committed = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in await git.tree(base)}
+    paths = sorted({*committed, *await _followed(git)})
+    found = await asyncio.to_thread(_scan, git.directory, paths, committed)
+    present = {entry.path: entry for entry, _ in found}
     changed = {entry.blob: content for entry, content in found if content is not None}
-    pairs = ((path, before.get(path), after.get(path)) for path in paths)
+    pairs = ((path, committed.get(path), present.get(path)) for path in paths)
     files = [await _compare(git, readable(path), old, new, changed) for path, old, new in pairs if old != new]
-    entries = (replace(entry, path=readable(path)) for path, entry in after.items())
+    entries = (replace(entry, path=readable(path)) for path, entry in present.items())
     return WorkingTree(tuple(entries), changed, tuple(files))
+
+
+async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str, bytes]:
+    """The files that a patch changes, as they are after it: it fits them as they are at `base`, or it was applied here."""
+    blobs = {readable(entry.path): entry.blob for entry in await git.tree(base)}
+    followed = {readable(path): path for path in await _followed(git)}
+    found = {}
+    for file in changes:
+        name = file.previous_path or file.path
+        old = await _blob(git, blobs[name]) if name in blobs else None
+        here = _content(git.directory.resolve(), followed[file.path]) if file.path in followed else None
+        text = None if old is None else after(old.decode(errors="replace"), file)
+        if text is None and here is not None and before(here.decode(errors="replace"), file) is not None:
+            text = here.decode(errors="replace")
+        if text is not None and file.status not in {Status.ADDED, Status.REMOVED}:
+            found[file.path] = text.encode()
+    return found
+
+
+async def _followed(git: Git) -> list[str]:
+    """The paths of the files that git follows."""
+    return [path for path in (await git.run(("ls-files", "-z"))).decode(errors="surrogateescape").split("\0") if path]
+
+
+async def _blob(git: Git, sha: str) -> bytes | None:
+    try:
+        return await replace(git, limit=MEGABYTE).blob(sha)
+    except (NotFound, TooLarge):  # a submodule, or too much to read
+        return None
 
 
 def readable(path: str) -> str:

@@ -208,6 +208,12 @@ def before(after: str, file: FileDiff) -> str | None:
     return "".join(base + head[at:])
 
 
+def after(before_text: str, file: FileDiff) -> str | None:
+    """The head's text of the file: the base's text with the hunks applied. None if they do not fit."""
+    hunks = (tuple(replace(line, old=line.new, new=line.old) for line in hunk.lines) for hunk in file.hunks)
+    return before(before_text, replace(file, hunks=tuple(map(Hunk, hunks))))
+
+
 def _start(hunk: Hunk, ahead: int) -> int:
     """The index in the head at which the hunk begins; the head is `ahead` lines ahead of the base so far."""
     first = next((line.new for line in hunk.lines if line.new is not None), None)
