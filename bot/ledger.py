@@ -2,68 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.database import Database
 from bot.review.pull_request import PullRef
-
-T = TypeVar("T")
-
-TABLES = sa.MetaData()
-REVIEWS = sa.Table(
-    "reviews",
-    TABLES,
-    sa.Column("job", sa.String(200), primary_key=True),
-    sa.Column("repo_id", sa.BigInteger, nullable=False),
-    sa.Column("repo", sa.String(200), nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("head", sa.String(64), nullable=False),
-    sa.Column("trigger", sa.String(20), nullable=False),
-    sa.Column("outcome", sa.String(20), nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("detail", sa.JSON, nullable=False),
-    sa.Column("finished", sa.DateTime(timezone=True), nullable=False),
-    sa.Index("reviews_pull", "repo_id", "number", "finished"),
-)
-FINDINGS = sa.Table(
-    "findings",
-    TABLES,
-    sa.Column("repo_id", sa.BigInteger, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("identity", sa.String(32), primary_key=True),
-    sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("first_head", sa.String(64), nullable=False),
-    sa.Column("last_head", sa.String(64), nullable=False),
-    sa.Column("detail", sa.JSON, nullable=False),
-    sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
-)
-SPENDING = sa.Table(
-    "spending",
-    TABLES,
-    sa.Column("id", sa.String(300), primary_key=True),
-    sa.Column("installation", sa.BigInteger, nullable=False),
-    sa.Column("repo_id", sa.BigInteger, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("job", sa.String(200), nullable=False),
-    sa.Column("tokens", sa.BigInteger, nullable=False),
-    sa.Column("dollars", sa.Float, nullable=False),
-    sa.Column("settled", sa.Boolean, nullable=False),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-    sa.Index("spending_scope", "installation", "at"),
-)
-_MIGRATION_LOCK = 7_305_001
+from bot.tables import FINDINGS, REVIEWS, SPENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,35 +66,8 @@ class Bound:
         return ""
 
 
-class Ledger:
+class Ledger(Database):
     """Rows in the one database. Every write may be repeated: the same job writes the same rows."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-
-    def migrate(self) -> None:
-        """Bring the schema up to date; several processes may do so at once."""
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._locked() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-    @contextmanager
-    def _locked(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            yield connection
-            connection.commit()
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
-
-    async def ready(self) -> None:
-        """Raise sqlalchemy's error when the database cannot be reached."""
-        await self._run(lambda connection: connection.execute(sa.text("SELECT 1")))
 
     async def record(self, review: ReviewRecord, findings: Iterable[FindingRecord] = ()) -> None:
         """Write a finished review and the state of its findings, in one transaction."""
@@ -165,15 +86,15 @@ class Ledger:
         found = [_finding_row(review.pull, one) for one in findings]
 
         def write(connection: sa.Connection) -> None:
-            self._upsert(connection, REVIEWS, [row], keep=("finished",))
-            self._upsert(connection, FINDINGS, found, keep=("first_head",))
+            self.upsert(connection, REVIEWS, [row], keep=("finished",))
+            self.upsert(connection, FINDINGS, found, keep=("first_head",))
 
-        await self._run(write)
+        await self.run(write)
 
     async def findings(self, pull: PullRef) -> tuple[FindingRecord, ...]:
         """Every finding ever posted on the pull request, with its state now."""
         query = sa.select(FINDINGS).where(_of(FINDINGS, pull)).order_by(FINDINGS.c.identity)
-        rows = await self._run(lambda connection: connection.execute(query).mappings().all())
+        rows = await self.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(
             FindingRecord(
                 row["identity"], row["state"], row["first_head"], row["last_head"], row["detail"], row["reason"]
@@ -186,7 +107,7 @@ class Ledger:
         query = sa.select(REVIEWS).order_by(REVIEWS.c.finished.desc()).limit(limit)
         if pull is not None:
             query = query.where(_of(REVIEWS, pull))
-        rows = await self._run(lambda connection: connection.execute(query).mappings().all())
+        rows = await self.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
 
     async def reserve(self, name: str, pull: PullRef, job: str, cost: Spent, bounds: Sequence[Bound]) -> str:
@@ -212,45 +133,20 @@ class Ledger:
                 exceeded = bound.exceeded(_spent(connection, pull, job, bound), cost)
                 if exceeded:
                     return exceeded
-            self._upsert(connection, SPENDING, [row], keep=("at",))
+            self.upsert(connection, SPENDING, [row], keep=("at",))
             return ""
 
-        return await self._run(book)
+        return await self.run(book)
 
     async def settle(self, name: str, cost: Spent) -> None:
         """Replace the reservation `name` by what the call really cost."""
         values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
         change = sa.update(SPENDING).where(SPENDING.c.id == name).values(values)
-        await self._run(lambda connection: connection.execute(change))
+        await self.run(lambda connection: connection.execute(change))
 
     async def spent(self, pull: PullRef, bound: Bound, job: str = "") -> Spent:
         """What was spent or reserved in the scope and time of `bound`."""
-        return await self._run(lambda connection: _spent(connection, pull, job, bound))
-
-    def _upsert(
-        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]
-    ) -> None:
-        """Insert, or overwrite all but the primary key and the columns to `keep`."""
-        if not rows:
-            return
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table).values(rows)
-        keys = [column.name for column in table.primary_key]
-        updated = {
-            column.name: insert.excluded[column.name]
-            for column in table.columns
-            if column.name not in keys and column.name not in keep
-        }
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=updated))
-
-    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction on a thread, so that a slow disk does not stop the event loop."""
-
-        def transaction() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        return await asyncio.to_thread(transaction)
+        return await self.run(lambda connection: _spent(connection, pull, job, bound))
 
 
 def _of(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
@@ -292,19 +188,3 @@ def _finding_row(pull: PullRef, one: FindingRecord) -> dict[str, Any]:
         "detail": dict(one.detail),
         "changed": datetime.now(UTC),
     }
-
-
-def _engine(url: str) -> sa.Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 10})
-
-    @sa.event.listens_for(engine, "connect")
-    def _pragmas(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine

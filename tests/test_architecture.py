@@ -19,7 +19,9 @@ LAYERS = (
     {"bot.webhook"},
     {"bot.job"},
     {"bot.interfaces", "bot.journal", "bot.retry"},
-    {"bot.git", "bot.ledger", "bot.retry", "bot.checks.jail"},
+    {"bot.tables"},
+    {"bot.database"},
+    {"bot.git", "bot.ledger", "bot.correspondence", "bot.retry", "bot.checks.jail"},
     {
         "bot.reading",
         "bot.checking",
@@ -56,7 +58,7 @@ SIBLINGS = {
 }
 # An outside package has one home.
 HOMES = {
-    "alembic": ("bot.ledger", "bot.migrations"),
+    "alembic": ("bot.database", "bot.migrations"),
     "dbos": ("bot.engines.durable",),
     "fastapi": ("bot.server", "bot.web", "bot.sandbox"),
     "githubkit": ("bot.hosts.github",),
@@ -72,7 +74,14 @@ HOMES = {
     "openai": ("bot.endpoint", "bot.models", "bot.standards.vector_store"),
     "prometheus_client": ("bot.server",),
     "pydantic_settings": ("bot.settings",),
-    "sqlalchemy": ("bot.ledger", "bot.migrations", "bot.engines.durable"),
+    "sqlalchemy": (
+        "bot.tables",
+        "bot.database",
+        "bot.ledger",
+        "bot.correspondence",
+        "bot.migrations",
+        "bot.engines.durable",
+    ),
     "starlette": ("bot.server", "bot.web", "bot.sandbox"),
     "subprocess": ("bot.checks.jail", "bot.git"),
     "tree_sitter": ("bot.review.syntax",),

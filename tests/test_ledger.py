@@ -6,8 +6,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from bot.ledger import TABLES, Bound, FindingRecord, Ledger, ReviewRecord, Spent
+from bot.ledger import Bound, FindingRecord, Ledger, ReviewRecord, Spent
 from bot.review.pull_request import PullRef
+from bot.tables import TABLES
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 REVIEW = ReviewRecord("delivery/1/a", PULL, "h" * 40, "opened", "neutral", "https://example.test/1", {"posted": 2})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from bot.ledger import TABLES
+from bot.tables import TABLES
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=TABLES, render_as_batch=True)
 with context.begin_transaction():

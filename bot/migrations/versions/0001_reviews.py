@@ -1,4 +1,4 @@
-"""Reviews, findings and spending."""
+"""Reviews, findings and spending; what people asked, what was answered, and where they want quiet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create the first three tables."""
+    """Create the tables."""
     op.create_table(
         "reviews",
         sa.Column("job", sa.String(200), primary_key=True),
@@ -50,9 +50,39 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_index("spending_scope", "spending", ["installation", "at"])
+    op.create_table(
+        "asked",
+        sa.Column("job", sa.String(200), primary_key=True),
+        sa.Column("repo_id", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("actor", sa.BigInteger, nullable=False),
+        sa.Column("admitted", sa.Boolean, nullable=False),
+        sa.Column("told", sa.Boolean, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_index("asked_repository", "asked", ["repo_id", "at"])
+    op.create_table(
+        "exchanges",
+        sa.Column("job", sa.String(200), primary_key=True),
+        sa.Column("repo_id", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("thread", sa.BigInteger, nullable=False),
+        sa.Column("asker", sa.String(100), nullable=False),
+        sa.Column("question", sa.Text, nullable=False),
+        sa.Column("answer", sa.Text, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_index("exchanges_thread", "exchanges", ["repo_id", "number", "thread", "at"])
+    op.create_table(
+        "pauses",
+        sa.Column("repo_id", sa.BigInteger, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("by", sa.String(100), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Drop them again."""
-    for table in ("spending", "findings", "reviews"):
+    for table in ("pauses", "exchanges", "asked", "spending", "findings", "reviews"):
         op.drop_table(table)

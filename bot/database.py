@@ -1,0 +1,91 @@
+"""The one database: SQLite by default, Postgres by another URL. Transactions on a thread, and the schema kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+
+_MIGRATION_LOCK = 7_305_001
+
+
+class Database:
+    """Connections to the database at a URL."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; several processes may do so at once."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._locked() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _locked(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            yield connection
+            connection.commit()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    async def ready(self) -> None:
+        """Raise sqlalchemy's error when the database cannot be reached."""
+        await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
+
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a transaction on a thread, so that a slow disk does not stop the event loop."""
+
+        def transaction() -> T:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(transaction)
+
+    def upsert(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]
+    ) -> None:
+        """Insert, or overwrite all but the primary key and the columns to `keep`."""
+        if not rows:
+            return
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        insert = dialect.insert(table).values(rows)
+        keys = [column.name for column in table.primary_key]
+        updated = {
+            column.name: insert.excluded[column.name]
+            for column in table.columns
+            if column.name not in keys and column.name not in keep
+        }
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=updated))
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
