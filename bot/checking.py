@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.interfaces import Check, Checked, Source
 from bot.review.coverage import Covered, State
-from bot.review.diff import Diff, before
+from bot.review.diff import FileDiff, Side, before
 from bot.review.finding import Draft
-from bot.review.problem import drafts
+from bot.review.problem import Problem, drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,42 +23,71 @@ class CheckedChange:
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-async def run_checks(checks: Sequence[Check], diff: Diff, heads: Mapping[str, str]) -> CheckedChange:
-    """Run `checks` over `heads` (the head's text by path) and over what those files were before."""
-    bases = {path: _base(diff, path, text) for path, text in heads.items()}
-    outcomes = await asyncio.gather(*(_run(check, heads, bases) for check in checks))
-    found: list[Draft] = []
-    for path, text in heads.items():
-        file = diff.file(path)
-        if file is not None:
-            after = [one for now, _ in outcomes for one in now.problems if one.path == path]
-            then = [one for _, was in outcomes for one in was.problems if one.path == path]
-            found.extend(drafts(then, after, file, bases[path] or "", text))
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """The texts of files at the head and at the base, by path."""
+
+    head: Mapping[str, str]
+    base: Mapping[str, str]
+
+
+async def run_checks(checks: Sequence[Check], files: Sequence[FileDiff], heads: Mapping[str, str]) -> CheckedChange:
+    """Run `checks` over `files`: `heads` are whole texts at the head, by path.
+
+    Of a file that is not there, the lines of its hunks are known; a check that does not need whole files reads those.
+    """
+    by_path = {file.path: file for file in files}
+    whole = _Versions(heads, {path: before(text, by_path[path]) or "" for path, text in heads.items()})
+    known = _Versions(
+        {file.path: heads.get(file.path, _excerpt(file, Side.RIGHT)) for file in files},
+        {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in files},
+    )
+    outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known) for check in checks))
+    after = _by_path(now for now, _ in outcomes)
+    then = _by_path(was for _, was in outcomes)
+    found = [
+        drafts(then[path], after[path], by_path[path], known.base[path], known.head[path])
+        for path in known.head
+        if path in after
+    ]
+    readers = {
+        path: tuple(c.name for c in checks if c.reads(path) and (path in heads or not c.whole)) for path in by_path
+    }
+    counted = zip(checks, outcomes, strict=True)
     return CheckedChange(
-        tuple(found),
-        tuple(row for check, (now, _) in zip(checks, outcomes, strict=True) for row in _rows(check, now, heads)),
-        tuple((path, tuple(check.name for check in checks if check.reads(path))) for path in heads),
+        tuple(draft for of_file in found for draft in of_file),
+        tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
+        tuple(readers.items()),
     )
 
 
-def _base(diff: Diff, path: str, head: str) -> str | None:
-    file = diff.file(path)
-    return before(head, file) if file else None
+def _excerpt(file: FileDiff, side: Side) -> str:
+    """The lines of one side that the hunks show, each at its number; the others are blank."""
+    shown = {number: line.text for hunk in file.hunks for line in hunk.lines if (number := line.number(side))}
+    return "\n".join(shown.get(number, "") for number in range(1, max(shown, default=0) + 1))
 
 
-async def _run(check: Check, heads: Mapping[str, str], bases: Mapping[str, str | None]) -> tuple[Checked, Checked]:
+def _by_path(checked: Iterable[Checked]) -> defaultdict[str, list[Problem]]:
+    problems: defaultdict[str, list[Problem]] = defaultdict(list)
+    for one in checked:
+        for problem in one.problems:
+            problems[problem.path].append(problem)
+    return problems
+
+
+async def _run(check: Check, versions: _Versions) -> tuple[Checked, Checked]:
     """One check on the new versions, and on the old ones of the files it had something to say about."""
-    wanted = {path: text for path, text in heads.items() if check.reads(path)}
+    wanted = [Source(path, text) for path, text in versions.head.items() if check.reads(path)]
     if not wanted:
         return Checked(), Checked()
-    now = await check.run([Source(path, text) for path, text in wanted.items()])
+    now = await check.run(wanted)
     spoken = dict.fromkeys(problem.path for problem in now.problems)
-    old = [Source(path, text) for path in spoken if (text := bases.get(path))]
+    old = [Source(path, text) for path in spoken if (text := versions.base.get(path))]
     return now, await check.run(old) if old else Checked()
 
 
-def _rows(check: Check, now: Checked, heads: Mapping[str, str]) -> list[Covered]:
-    name, count = f"check: {check.name}", sum(check.reads(path) for path in heads)
+def _rows(check: Check, now: Checked, versions: _Versions) -> list[Covered]:
+    name, count = f"check: {check.name}", sum(check.reads(path) for path in versions.head)
     failed = [Covered(f"{name}: {path}" if path else name, State.FAILED, reason) for path, reason in now.failed]
     if not count:
         return [Covered(name, State.SKIPPED, "no file of its kind changed")]

@@ -122,6 +122,10 @@ class Check(Protocol):
     def name(self) -> str:
         """Names it in coverage, policy and findings."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it needs whole files; if not, lines that did not change may be blank."""
+
     def reads(self, path: str) -> bool:
         """Whether files like this are its business."""
 

@@ -65,7 +65,7 @@ async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
 class Change:
     """What is under review: the diff, what of it is read, and the head's text of those files.
 
-    `unread` has a row for each planned file whose text could not be had. Nothing of this is journaled: it is read again
+    `unread` has a row for each file whose text was needed and could not be had. Nothing of this is journaled: it is read again
     by object id, through the host's cache.
     """
 
@@ -75,8 +75,8 @@ class Change:
     unread: tuple[Covered, ...] = ()
 
 
-async def read_change(host: CodeHost, pull: PullRequest, policy: Policy) -> Change:
-    """Read the diff, decide what is reviewed, and read those files as they are at the head."""
+async def read_change(host: CodeHost, pull: PullRequest, policy: Policy, needed: Callable[[str], bool]) -> Change:
+    """Read the diff, decide what is reviewed, and read at the head those of its files that are `needed` whole."""
     diff = await host.diff(pull)
     planned = plan(diff, policy)
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -86,11 +86,12 @@ async def read_change(host: CodeHost, pull: PullRequest, policy: Policy) -> Chan
             try:
                 content = await host.blob(pull.ref, file.blob)
             except Refused as error:
-                return Covered(file.path, State.FAILED, f"its content could not be read: {error}")
+                return Covered(file.path, State.FAILED, f"only its changed lines were read: {error}")
         return content.decode(errors="replace")
 
-    texts = await asyncio.gather(*(read(file) for file in planned.files))
-    pairs = list(zip(planned.files, texts, strict=True))
+    wanted = [file for file in planned.files if needed(file.path)]
+    texts = await asyncio.gather(*(read(file) for file in wanted))
+    pairs = list(zip(wanted, texts, strict=True))
     return Change(
         diff,
         planned,

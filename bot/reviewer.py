@@ -17,7 +17,8 @@ from bot.reading import Change, PolicyFile, material, read_change, read_policy
 from bot.review.anchor import Place
 from bot.review.comment import Address, inline, review_body
 from bot.review.coverage import Coverage, Covered, State
-from bot.review.finding import Finding
+from bot.review.known import Known, first
+from bot.review.lifecycle import View
 from bot.review.marker import Signer
 from bot.review.policy import Policy
 from bot.review.post import ReviewPost
@@ -29,9 +30,9 @@ from bot.review.triage import Context, Review, triage
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The identities of our findings that are already on the pull request."""
+    """The findings that are already on the pull request."""
 
-    identities: tuple[str, ...] = ()
+    known: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class Reviewer:
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
         """Everything up to what will be said; nothing is posted."""
         policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
-        change = await material(step, "change", lambda: read_change(self.host, pull, policy.policy))
-        checked = await step(
-            "checks", lambda: run_checks(self._checks(policy.policy), change.diff, change.heads), CheckedChange
+        checks = self._checks(policy.policy)
+        change = await material(
+            step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks))
         )
+        checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
         shelved = await step(
             "shelf", lambda: shelve(self.host, self.standards, pull, policy.policy, change.diff), Shelved
         )
@@ -80,11 +82,10 @@ class Reviewer:
         review = triage(
             (*cited.drafts, *opinion.drafts),
             Context(
-                diff=change.diff,
+                view=View(pull.head_sha, change.diff, change.heads, _checked(checked)),
                 policy=policy.policy,
                 shelf={one.id: one for one in (*cited.standards, *opinion.standards)},
-                heads=change.heads,
-                said=heard.identities,
+                known=heard.known,
                 parses=self.parses,
             ),
         )
@@ -117,6 +118,11 @@ class Reviewer:
 
     def _checks(self, policy: Policy) -> list[Check]:
         return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
+
+    def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
+        """Which files must be read whole: a model wants their context, some checks cannot do with the hunks."""
+        model = self.asking.model.available
+        return lambda path: model or any(check.whole and check.reads(path) for check in checks)
 
     async def _heard(self, pull: PullRequest) -> Heard:
         """What the ledger knows, or, should it be new or lost, what our own signed markers say."""

@@ -23,6 +23,11 @@ class Bounded:
         """The check's own."""
         return self.check.name
 
+    @property
+    def whole(self) -> bool:
+        """The check's own."""
+        return self.check.whole
+
     def reads(self, path: str) -> bool:
         """Whether files like this are the check's business."""
         return self.check.reads(path)

@@ -131,6 +131,7 @@ class Hygiene:
     """A check for any text, line by line."""
 
     name: str = "hygiene"
+    whole: bool = False
 
     def reads(self, path: str) -> bool:
         """Left-overs are everywhere."""

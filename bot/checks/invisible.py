@@ -27,6 +27,7 @@ class Invisible:
     """A check for any text. Emoji, and letters of scripts that need joiners or marks, are not its business."""
 
     name: str = "invisible"
+    whole: bool = False
 
     def reads(self, path: str) -> bool:
         """They hide everywhere."""

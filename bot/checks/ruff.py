@@ -131,6 +131,7 @@ class Ruff:
 
     jail: Jail
     name: str = "ruff"
+    whole: bool = True
 
     def reads(self, path: str) -> bool:
         """Python sources and stubs."""

@@ -32,6 +32,7 @@ class Sarif:
     jail: Jail
     suffixes: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
+    whole: bool = True
 
     def reads(self, path: str) -> bool:
         """Whether the file has one of the suffixes."""

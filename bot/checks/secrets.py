@@ -110,6 +110,7 @@ class Secrets:
     """A check for any text."""
 
     name: str = "secrets"
+    whole: bool = False
 
     def reads(self, path: str) -> bool:
         """Secrets hide everywhere."""
