@@ -135,17 +135,21 @@ def tampered(diff: Diff, policy: Policy) -> tuple[str, ...]:
 
 
 def _statement(file: FileDiff) -> str:
-    name = f"`{re.sub(r'[^ -_a-~]', '?', file.path)}`"
+    name = "".join(char if char.isprintable() and char != "`" else "?" for char in file.path)
+    return f"`{name}` {_consequence(file)}"
+
+
+def _consequence(file: FileDiff) -> str:
     match file.status:
         case Status.ADDED:
-            return f"{name} is new: it was not applied here and governs once it is merged."
+            return "is new: it was not applied here and governs once it is merged."
         case Status.REMOVED:
-            return f"{name} is removed: it was still applied here and ends once this is merged."
+            return "is removed: it was still applied here and ends once this is merged."
         case Status.RENAMED if not file.hunks:
-            return f"{name} is moved: the base branch's file was applied here."
+            return "is moved: the base branch's file was applied here."
     touched = ", ".join(_headings(file))
     return (
-        f"{name} changes (+{file.additions}, -{file.deletions}{': ' + touched if touched else ''}): "
+        f"changes (+{file.additions}, -{file.deletions}{': ' + touched if touched else ''}): "
         "the base branch's text was applied here, the new one governs once it is merged."
     )
 

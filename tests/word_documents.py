@@ -1,0 +1,27 @@
+"""Word documents made by hand, honest and hostile."""
+
+import io
+import zipfile
+
+W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+STYLES = f"""<?xml version="1.0"?><w:styles xmlns:w="{W}">
+<w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>
+<w:style w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style></w:styles>"""
+
+
+def paragraph(text, style=""):
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def word_document(*paragraphs, doctype="", styles=STYLES):
+    xml = f'<?xml version="1.0"?>{doctype}<w:document xmlns:w="{W}"><w:body>{"".join(paragraphs)}</w:body></w:document>'
+    return archive({"word/document.xml": xml.encode(), "word/styles.xml": styles.encode()})
+
+
+def archive(members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return packed.getvalue()
