@@ -23,6 +23,7 @@ from bot.engines.durable import Pace
 from bot.errors import Refused
 from bot.git import Git
 from bot.logs import configure
+from bot.review.report import NOT_REVIEWED
 from bot.running import Server, http, listen
 from bot.sandbox import example
 from bot.sandbox.people import PullRequest
@@ -113,6 +114,8 @@ async def _run(repo: Path | None, base: str, head: str, console: Console, *, kee
             console.print("Its signed delivery was stored; a worker reviews it.")
             await here.settle()
             _show(pull, console)
+            if not any(run.conclusion and run.title != NOT_REVIEWED for run in pull.check_runs()):
+                raise Refused("the pull request was not reviewed; the check run says why")
             console.print(f"\nDone in {perf_counter() - begun:.1f} s, through the same path as on GitHub.")
             if keep:
                 console.print(f"The pages are open at {pull.url}/files until Ctrl-C.")

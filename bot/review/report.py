@@ -14,7 +14,8 @@ from bot.review.pull_request import PullRequest
 from bot.review.sanitize import plain
 from bot.review.triage import Review
 
-TITLE = "Review against the team's standards"
+NOT_REVIEWED = "Not reviewed"
+"""The title of a check run whose review did not happen."""
 ACTIONS = (
     ("Re-run", "Review what changed once more", "rerun"),
     ("Full review", "Review the whole pull request again", "full"),
@@ -41,7 +42,7 @@ def started(key: str) -> CheckRun:
 
 def stopped(key: str, reason: str) -> CheckRun:
     """The check run of a review that did not happen: neutral, with the reason, never green."""
-    return CheckRun(key, "completed", "Not reviewed", plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)
+    return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)
 
 
 def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
