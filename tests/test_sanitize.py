@@ -33,8 +33,8 @@ TAGS = set(
 HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u115f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
-LIVE = re.compile(r"@\w|(?<!&)#\d|\bgh-\d|://|\bwww\.|\b(?:mailto|xmpp):\S", re.IGNORECASE)
-ALLOWED = re.compile(r"https://docs\.example(?:/[^?]*)?|https://github\.com/octo/repo/(?:blob|tree)/(?!.*\.\.)[^?]*")
+LIVE = re.compile(r"@\w|(?<!&)#\d|://|(?<![a-z0-9])(?:gh-\d|www\.|(?:mailto|xmpp):\S)", re.IGNORECASE)
+ALLOWED = re.compile(r"https://docs\.example(?:[/#][^?]*)?|https://github\.com/octo/repo/(?:blob|tree)/(?!.*\.\.)[^?]*")
 
 
 # Code blocks that GitHub does not show as code.
@@ -78,7 +78,7 @@ def faults(cleaned):
     """Everything in a cleaned text that should not be there."""
     found = list(Page(cleaned).faults)
     found += HIDDEN.findall(cleaned)
-    found += re.findall(r"^(?:/[A-Za-z][\w-]*\s*$|/(?:assistant|merge)\b).*", cleaned, re.MULTILINE)
+    found += re.findall(r"^/[A-Za-z].*", cleaned, re.MULTILINE)
     found += re.findall("<!--", cleaned)
     return found
 
@@ -142,7 +142,7 @@ PIECES = st.sampled_from([one["text"] for one in CORPUS])
 HOSTILE = st.lists(MARKS | PIECES | st.text(max_size=8), max_size=12).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HOSTILE)
 @example("*a\n*b `@x``@y` ")
 def test_cleaning_twice_is_cleaning_once_and_leaves_nothing_live(text):
@@ -281,7 +281,7 @@ def test_a_cut_never_leaves_a_fence_open():
 TITLES = st.text(max_size=60) | HOSTILE
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(TITLES)
 @example("__init__ *a* [b](c) `d` <e> @f #1 &#64; /g")
 @example("1. 1. - # /merge")
@@ -364,7 +364,7 @@ def test_cleaning_is_fast():
     assert seconds(lambda: clean(f"{BODY}\n\n" * 140, limit=100_000), 3) < 1.0
 
 
-@pytest.mark.parametrize("size", [20_000, pytest.param(70_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", [10_000, pytest.param(70_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -263,9 +263,9 @@ _LINK = re.compile(r"https://([a-z0-9.\-]+)(?:/[A-Za-z0-9._~!$&*+,;=:%/\-]*)?(?:
 _DEVIOUS = re.compile(r"/\.{1,2}(?:/|$|#)|%2e|%2f|%5c|(?<!:)//", re.IGNORECASE)
 _CLOSES = r"(?:close[sd]?|fix(?:es|ed)?|resolve[sd]?):?\s+(?=\S{0,200}#[0-9]|gh-[0-9]|https?:)"
 _WORD = re.compile(rf"(\s*)((?:{_CLOSES})?\S*)", re.IGNORECASE)
-_SUSPECT = re.compile(r"@\w|#[0-9]|://|\bwww\.|\bgh-[0-9]|\b(?:mailto|xmpp):\S", re.IGNORECASE)
+_SUSPECT = re.compile(r"@\S|#[0-9]|://|(?<![a-z0-9])(?:www\.|gh-[0-9]|(?:mailto|xmpp):\S)", re.IGNORECASE)
 _COMMAND = re.compile(r"/[A-Za-z]")
-_COMMAND_LINE = re.compile(r"^(?=/[A-Za-z][\w\-]*(?:\s|$)|@[\w/\-]+[ \t]+\S)", re.MULTILINE)
+_COMMAND_LINE = re.compile(r"^(?=/[A-Za-z]|@[\w/\-]+[ \t]+\S)", re.MULTILINE)
 _OPENING, _ENDING = "([{'\"*_~", ")]}'\"*_~.,;:!?"
 _ALIASES = {
     "console",

@@ -15,10 +15,10 @@ def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
     flat = " ".join(redact(unicodedata.normalize("NFC", without_hidden(text)), secrets).split())
     if carries_secret(flat, secrets):
         return WITHHELD
-    flat = flat[: 4 * limit]
+    title = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
     for pattern, look_alike in _LOOK_ALIKES:
-        flat = pattern.sub(look_alike, flat)
-    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+        title = pattern.sub(look_alike, title)
+    return title
 
 
 _LOOK_ALIKES = tuple(
@@ -35,11 +35,11 @@ _LOOK_ALIKES = tuple(
         (r"~~", "\N{FULLWIDTH TILDE}" * 2),
         (r"<(?=\S)", "\N{FULLWIDTH LESS-THAN SIGN}"),
         (r"&(?=#?\w+;)", "\N{FULLWIDTH AMPERSAND}"),
-        (r"@(?=\w)", "\N{FULLWIDTH COMMERCIAL AT}"),
+        (r"@(?=\S)", "\N{FULLWIDTH COMMERCIAL AT}"),
         (r"#(?=[0-9])", "\N{FULLWIDTH NUMBER SIGN}"),
-        (r"(?<=\bgh)-(?=[0-9])", "\N{NON-BREAKING HYPHEN}"),
-        (r":(?=//)|(?<=\bmailto):|(?<=\bxmpp):", "\N{FULLWIDTH COLON}"),
-        (r"(?<=\bwww)\.", "\N{FULLWIDTH FULL STOP}"),
+        (r"(?<=gh)-(?=[0-9])", "\N{NON-BREAKING HYPHEN}"),
+        (r":(?=//)|(?<=mailto):|(?<=xmpp):", "\N{FULLWIDTH COLON}"),
+        (r"(?<=www)\.", "\N{FULLWIDTH FULL STOP}"),
         (r"^/(?=\w)", "\N{FULLWIDTH SOLIDUS}"),
     )
 )
