@@ -8,13 +8,13 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from stage import done, reviews, rows, until
+from stage import done, reviews, rows, started, until
 
 from bot.engines import durable, durable_reaper
 from bot.engines.durable import DurableEngine, Pace
 from bot.errors import NotDurable, RateLimited, Unprocessable
 
-pytest_plugins = ["stage"]
+pytest_plugins = ["stage", "postgres"]
 
 
 def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, world, job, monkeypatch):
@@ -157,3 +157,32 @@ def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
 
     assert run(story) == 2
     assert rows(url, "SELECT count(*) FROM workflow_status") == [(0,)]
+
+
+@pytest.mark.long
+def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_postgres, world, job):
+    """Postgres stops twice while thirty jobs run; jobs that come meanwhile are refused, not lost."""
+
+    async def review(_job, step):
+        for number in range(5):
+            await step(f"step {number}", lambda: asyncio.sleep(0.1, ""), str)
+        return "posted"
+
+    async def story(engine):
+        world.review = review
+        for outage in range(2):
+            for number in range(15):
+                await engine.submit(job(f"{outage} {number}", other=100 * outage + number))
+            await asyncio.to_thread(postgres_server.stop)
+            with pytest.raises(NotDurable):
+                await engine.submit(job("meanwhile"))
+            await asyncio.to_thread(postgres_server.ensure_postgres_running)
+        await asyncio.sleep(5)  # the connections of the front door find out one by one
+        await done(engine)
+        return await engine.jobs(1000)
+
+    with started(new_postgres(), world.handlers(), Pace(debounce=0.0, poll=0.05)) as engine:
+        records = asyncio.run(asyncio.wait_for(story(engine), 240))
+
+    assert [record.status for record in records if record.kind == "review"] == ["done"] * 30
+    assert not world.words("failed")

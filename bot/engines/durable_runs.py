@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
@@ -192,14 +191,15 @@ class Runs:
 
     def depth(self) -> dict[str, int]:
         """How many runs have not ended, by queue."""
-        rows = self.client.list_workflows(status=list(WAITING), load_input=False, load_output=False)
+        rows = self.client.list_workflows(
+            status=list(WAITING), queue_name=sorted(set(QUEUES.values())), load_input=False, load_output=False
+        )
         return dict(Counter(row.queue_name or "" for row in rows))
 
     def probe(self) -> None:
         """Write a row and take it away again: what fails here would fail for a job."""
-        id_ = f"probe/{uuid4()}"
-        self.client.enqueue({"workflow_name": "probe", "queue_name": "probe", "workflow_id": id_})
-        self.client.delete_workflow(id_)
+        self.client.enqueue({"workflow_name": "probe", "queue_name": "probe", "workflow_id": "probe"})
+        self.client.delete_workflow("probe")
 
     def delete(self, ended_before: datetime, limit: int = 500) -> int:
         """Delete the oldest runs that ended before a moment, at most `limit`; how many."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from dbos import DBOS
+from sqlalchemy.exc import OperationalError
 
 from bot.engines.durable_runs import Runs
 from bot.engines.durable_serializer import pack, unpack
@@ -105,11 +106,12 @@ async def _attempt(work: Callable[[], Awaitable[T]], kind: type[T], tries: int, 
     while True:
         try:
             return {"ok": to_json(await work(), kind)}
-        except Retryable as error:
+        except (Retryable, OperationalError) as error:
             tries += 1
+            later = error if isinstance(error, Retryable) else Retryable("the database is out of reach")
             if tries >= ATTEMPTS:
-                return {"error": pack(error)}
-            seconds = delay(tries, error)
+                return {"error": pack(later)}
+            seconds = delay(tries, later)
             if seconds > patience:
                 return {"pause": seconds, "tries": tries}
             await asyncio.sleep(seconds)

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from dbos import DBOS
+from sqlalchemy.exc import OperationalError
 
 from bot.engines.durable_runs import Order, Run, Runs, key
 from bot.engines.durable_steps import LaidAside, Steps, TooSlow, under
@@ -24,6 +25,10 @@ _LIMIT = 1800.0
 _LAST_WORDS = 300.0
 
 Body = Callable[[Job, Step, str], Awaitable[str]]
+
+
+class Unfinished(BaseException):
+    """The journal cannot be written. Nothing is recorded of a run that ends so: it is found as lost, and goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,12 @@ class Workflows:
         @DBOS.workflow(name=name, max_recovery_attempts=_CRASHES)
         async def workflow(packed: Any, turn: int, reason: str) -> dict[str, str]:  # noqa: ANN401 - a job as JSON
             this = DBOS.workflow_id or ""
+            order = Order(name, this.removesuffix(f"~{turn}"), from_json(packed, Job), turn, reason)
             self.here.add(this)
             try:
-                order = Order(name, this.removesuffix(f"~{turn}"), from_json(packed, Job), turn, reason)
                 return await self._run(order, body)
+            except OperationalError as error:
+                raise Unfinished(this) from error
             finally:
                 self.here.discard(this)
 
@@ -81,6 +88,8 @@ class Workflows:
         except Superseded as moved:
             await self.handlers.abandon(order.job, str(moved), under("abandon/", steps))
             return _ended("superseded", str(moved))
+        except OperationalError:
+            raise
         except Exception as error:  # noqa: BLE001 - the worker's loop: whatever went wrong must be seen on the pull request
             return await self._fail(order.job, error, steps)
 
