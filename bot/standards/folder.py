@@ -105,7 +105,7 @@ class FolderStandards:
 
     def _store(self, document: Document, found: tuple[Standard, ...], problem: str, *, read: bool = True) -> None:
         with self._lock, self._transaction() as rows:
-            (now,) = rows.execute("SELECT coalesce(max(used), 1) FROM documents").fetchone()
+            (now,) = rows.execute("SELECT coalesce(max(used), 0) + 1 FROM documents").fetchone()
             rows.execute(
                 "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*_key(document), now, read, problem, _SECTIONS.dump_json(found)),

@@ -22,8 +22,6 @@ HEADING = 3.0
 """What a word in a heading counts, beside 1 for one in the text."""
 CANDIDATES, JUDGED = 400, 20
 """Matches that are boosted, and those of them that are judged."""
-CHILD = 0.9
-"""A child this near to its parent takes the parent's place."""
 MEANT = 0.5
 """How much of a concept a section holds if it governs it; words weigh by how rare they are on this shelf."""
 SAID, PARTLY, FEWEST = 0.6, 0.4, 2
@@ -62,7 +60,7 @@ class Index:
         nearest = sorted(boosted, key=lambda pair: (-pair[0], pair[1]))[: max(JUDGED, limit)]
         judge = _Judge(query, self._holding, len(self._sections))
         hits = [Hit(self._sections[row], score, judge.governs(row)) for score, row in nearest]
-        return tuple(sorted(_distinct(hits), key=lambda hit: not hit.governs))[:limit]
+        return tuple(_distinct(sorted(hits, key=lambda hit: not hit.governs)))[:limit]
 
     def close(self) -> None:
         """Free the memory."""
@@ -117,17 +115,25 @@ def _boost(section: Standard, language: str) -> float:
 
 
 def _distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
-    """Without further pieces of a section that is there already, and without parents whose child is as near."""
-    seen: set[tuple[str, str, tuple[str, ...]]] = set()
+    """Without further pieces of a section that is there already, and without what adds nothing to a better relative.
+
+    A parent or child of a section that governs, if it does not govern itself, is such a one.
+    """
+    seen: list[Hit] = []
     for hit in hits:
-        one = hit.standard
-        place = (one.repo, one.document, one.heading)
-        if place in seen or any(_below(other.standard, one) and other.score >= CHILD * hit.score for other in hits):
-            continue
-        seen.add(place)
-        yield hit
+        if not any(_same(hit, other) or (other.governs and not hit.governs and _related(hit, other)) for other in seen):
+            seen.append(hit)
+            yield hit
 
 
-def _below(child: Standard, parent: Standard) -> bool:
-    same = (child.repo, child.document) == (parent.repo, parent.document)
-    return same and len(child.heading) > len(parent.heading) and child.heading[: len(parent.heading)] == parent.heading
+def _same(one: Hit, other: Hit) -> bool:
+    return _place(one) == _place(other) and one.standard.heading == other.standard.heading
+
+
+def _related(one: Hit, other: Hit) -> bool:
+    mine, theirs = one.standard.heading, other.standard.heading
+    return _place(one) == _place(other) and (mine == theirs[: len(mine)] or theirs == mine[: len(theirs)])
+
+
+def _place(hit: Hit) -> tuple[str, str]:
+    return hit.standard.repo, hit.standard.document
