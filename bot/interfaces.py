@@ -61,6 +61,15 @@ class CodeHost(Protocol):
     async def permission(self, ref: PullRef, login: str) -> Permission:
         """What `login` may do in the repository. Raises rather than guesses."""
 
+    async def is_us(self, login: str, app: int) -> bool:
+        """Whether the account `login`, or a bot that acts for the App of that id, is this App itself."""
+
+    async def organisation_file(self, ref: PullRef, path: str) -> bytes:
+        """A file of the repository that the operator named for the organisation's defaults, as it is now.
+
+        Raises NotFound if none was named, or none for the owner of this pull request's repository.
+        """
+
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Every review and comment on the pull request, oldest first, ours and others'."""
 
@@ -76,6 +85,9 @@ class Publisher(Protocol):
 
     async def reply(self, job: Job, body: str, key: str) -> str:
         """Answer where the job was asked, once for `key`; the comment's address."""
+
+    async def keep(self, pull: PullRef, body: str, key: str) -> str:
+        """The one comment in the conversation that carries `key`, created or edited in place; its address."""
 
     async def react(self, job: Job, reaction: str) -> None:
         """Acknowledge the job's comment: eyes, rocket or confused."""

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.review.command import first_line
+from bot.review.command import LONGEST, Command, Scope, Verb, asked_for, first_line
 from bot.review.pull_request import PullRef, PullRequest
-from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, Payload, Pull
+from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, MergeGroup, Payload, Pull
 
 
 class Trigger(StrEnum):
@@ -23,6 +23,7 @@ class Trigger(StrEnum):
     REPLY = "reply"
     RERUN = "rerun"
     RECOVERED = "recovered"
+    MERGE_GROUP = "merge_group"
     CLOSED = "closed"
 
 
@@ -31,9 +32,10 @@ class Job:
     """Work we owe for one pull request. `id` names the delivery it came from: the same one never makes two jobs.
 
     `head_sha` is the head the delivery spoke of, empty when it named none (comments). `text` is the command as it was
-    written, `comment` the id of the comment it stands in and `thread` that comment's kind ("comment", "inline",
-    "review"). `actor` is the sender: the person whose permission counts. `seen` is the pull request as the router saw it:
-    what is reviewed is that head, with the words it had then.
+    written (or a reply's words), `comment` the id of the comment it stands in and `thread` that comment's kind
+    ("comment", "inline", "review"). `actor` is the sender: the person whose permission counts, or a bot, which may act
+    for the App `actor_app`. `seen` is the pull request as the router saw it: what is reviewed is that head, with the
+    words it had then.
     """
 
     id: str
@@ -43,12 +45,21 @@ class Job:
     actor: str = ""
     actor_id: int = 0
     actor_is_bot: bool = False
+    actor_app: int = 0
     actor_association: str = "NONE"
     text: str = ""
     comment: int = 0
     thread: str = ""
     in_reply_to: int = 0
     seen: PullRequest | None = None
+
+    @property
+    def scope(self) -> Command:
+        """What kind of review this asks for: a command's, or everything where a label or the button was used."""
+        if self.trigger is Trigger.COMMAND:
+            return asked_for(self.text)
+        everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == Scope.FULL)
+        return Command(Verb.REVIEW, scope=Scope.FULL if everything else Scope.CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ _REVIEWS = {
     "converted_to_draft": Trigger.CLOSED,
 }
 _OWN_CHECK = re.compile(r"review/(\d+)/(\d+)/")
+_QUEUED = re.compile(r"gh-readonly-queue/.*/pr-(\d+)-")
 
 
 def decide(delivery: Delivery) -> Job | Skip:
@@ -120,6 +132,7 @@ def decide(delivery: Delivery) -> Job | Skip:
         actor=sender.login,
         actor_id=sender.id,
         actor_is_bot=sender.type == "Bot",
+        actor_app=work.app,
         actor_association=work.association,
         text=work.text,
         comment=work.comment,
@@ -140,6 +153,7 @@ class _Work:
     thread: str = ""
     in_reply_to: int = 0
     association: str = "NONE"
+    app: int = 0
 
 
 def _work(delivery: Delivery) -> _Work | Skip | None:
@@ -161,6 +175,8 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
             return _comment(payload, comment, payload.pull_request.number, "review")
         case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
             return _check(payload, payload.check_run)
+        case "merge_group" if payload.merge_group and payload.action == "checks_requested":
+            return _merge_group(payload.merge_group)
     return None
 
 
@@ -179,7 +195,7 @@ def _comment(payload: Payload, comment: Comment, number: int, thread: str) -> _W
     body = comment.body or ""
     line = first_line(body)
     if line is None:
-        return Skip("no command on the first line")
+        return _reply(payload, comment, number, thread)
     if payload.action == "edited":
         before = payload.changes.body.get("from") if payload.changes and payload.changes.body else None
         by_author = comment.user is not None and payload.sender is not None and comment.user.id == payload.sender.id
@@ -193,7 +209,30 @@ def _comment(payload: Payload, comment: Comment, number: int, thread: str) -> _W
         thread=thread,
         in_reply_to=comment.in_reply_to_id or 0,
         association=comment.author_association,
+        app=comment.performed_via_github_app.id if comment.performed_via_github_app else 0,
     )
+
+
+def _reply(payload: Payload, comment: Comment, number: int, thread: str) -> _Work | Skip:
+    """Words in a thread without a command. Whether the thread is one of ours, the router finds out."""
+    if payload.action != "created" or not comment.in_reply_to_id or not (comment.body or "").strip():
+        return Skip("no command on the first line")
+    if payload.sender is None or payload.sender.type == "Bot":
+        return Skip("a bot's reply: bots are answered when they command")
+    return _Work(
+        Trigger.REPLY,
+        number,
+        text=(comment.body or "")[:LONGEST],
+        comment=comment.id,
+        thread=thread,
+        in_reply_to=comment.in_reply_to_id,
+        association=comment.author_association,
+    )
+
+
+def _merge_group(group: MergeGroup) -> _Work:
+    named = _QUEUED.search(group.head_ref)
+    return _Work(Trigger.MERGE_GROUP, int(named[1]) if named else 0, group.head_sha)
 
 
 def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:

@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.errors import Refused
+from bot.errors import NotFound, Refused
 from bot.interfaces import CodeHost, Step
 from bot.review.coverage import Covered, State
 from bot.review.diff import Diff, FileDiff
+from bot.review.layers import Layer, layered
 from bot.review.plan import Plan, plan
-from bot.review.policy import PATH, Policy, parse
+from bot.review.policy import PATH, Policy
 from bot.review.pull_request import PullRequest
 
 T = TypeVar("T")
 
+ORGANISATION = "organisation defaults"
 _AT_ONCE = 10
 """Files read from the host at the same time."""
 
@@ -41,24 +43,39 @@ async def material(step: Step, name: str, read: Callable[[], Awaitable[T]]) -> T
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """The policy that holds, and a sentence for each thing in its file that does not."""
+    """The policy that holds, a sentence for each thing in its files that does not, and which file set what."""
 
     policy: Policy
     problems: tuple[str, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
 
 
 async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
-    """The policy at the base commit, never at the head. Without a readable file the defaults hold."""
+    """The policy at the base commit, never at the head, over the organisation's defaults. Unreadable files do not count."""
+    layers: list[Layer] = []
+    trouble: list[str] = []
+    for name, read in ((ORGANISATION, _organisations), (PATH, _repositorys)):
+        try:
+            content = await read(host, pull)
+        except Refused as error:
+            trouble.append(f"{name} could not be read ({error}); the defaults hold")
+        else:
+            layers += [Layer(name, content.decode(errors="replace"))] if content is not None else []
+    found = layered(layers)
+    return PolicyFile(found.policy, (*trouble, *map(str, found.problems)), found.sources)
+
+
+async def _organisations(host: CodeHost, pull: PullRequest) -> bytes | None:
     try:
-        entries = await host.tree(pull.ref, pull.base_sha)
-        entry = next((entry for entry in entries if entry.path == PATH), None)
-        if entry is None:
-            return PolicyFile(Policy())
-        content = await host.blob(pull.ref, entry.blob)
-    except Refused as error:
-        return PolicyFile(Policy(), (f"{PATH} could not be read ({error}); the defaults hold",))
-    policy, problems = parse(content.decode(errors="replace"))
-    return PolicyFile(policy, tuple(str(problem) for problem in problems))
+        return await host.organisation_file(pull.ref, PATH)
+    except NotFound:
+        return None
+
+
+async def _repositorys(host: CodeHost, pull: PullRequest) -> bytes | None:
+    entries = await host.tree(pull.ref, pull.base_sha)
+    entry = next((entry for entry in entries if entry.path == PATH), None)
+    return await host.blob(pull.ref, entry.blob) if entry else None
 
 
 @dataclass(frozen=True, slots=True)

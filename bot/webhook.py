@@ -81,6 +81,12 @@ class Issue(_Part):
     pull_request: Mapping[str, object] | None = None
 
 
+class Identified(_Part):
+    """The App through which a comment was made."""
+
+    id: int
+
+
 class Comment(_Part):
     """A comment in the conversation or in a thread."""
 
@@ -89,6 +95,7 @@ class Comment(_Part):
     user: Account | None = None
     author_association: str = "NONE"
     in_reply_to_id: int | None = None
+    performed_via_github_app: Identified | None = None
 
 
 class SubmittedReview(_Part):
@@ -135,9 +142,10 @@ class Changes(_Part):
 
 
 class MergeGroup(_Part):
-    """A merge queue's candidate commit."""
+    """A merge queue's candidate commit; its branch is named after the last pull request in it."""
 
     head_sha: str = ""
+    head_ref: str = ""
 
 
 class Envelope(_Part):

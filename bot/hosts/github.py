@@ -45,11 +45,14 @@ class GitHubHost:
     """The CodeHost of production.
 
     What a SHA names never changes and is kept in memory, within bounds: `cached` bytes of files, and beside them some
-    trees and diffs. A file over `largest` bytes is not read.
+    trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files.
     """
 
-    def __init__(self, client: GitHubClient, *, largest: int = MEGABYTE, cached: int = 32 * MEGABYTE) -> None:
+    def __init__(
+        self, client: GitHubClient, *, largest: int = MEGABYTE, cached: int = 32 * MEGABYTE, defaults: str = ""
+    ) -> None:
         self._client = client
+        self._defaults = defaults
         self._largest = largest
         self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
         self._trees: Cache[Key, tuple[Entry, ...]] = LRUCache(150_000, len)
@@ -118,6 +121,20 @@ class GitHubHost:
             with suppress(KeyError):
                 return Permission[name.upper()]
         raise Forbidden(f"GitHub names a permission that is not known: {found.permission!r}")
+
+    async def is_us(self, login: str, app: int) -> bool:
+        """By the App's slug, or by its id."""
+        us = await self._client.app()
+        return login == f"{us.slug}[bot]" or app == us.id
+
+    async def organisation_file(self, ref: PullRef, path: str) -> bytes:
+        """On the default branch. Tokens are one owner's: nobody else's repositories have these defaults."""
+        if not self._defaults or _owner(self._defaults) != _owner(ref.repo):
+            raise NotFound(f"no defaults were named for {ref.repo}")
+        where = PullRef(self._defaults, 0, installation=ref.installation)
+        return await self._client.raw(
+            _grant(where), repository(where.repo, "contents", *path.split("/")), self._largest
+        )
 
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Submitted reviews, comments on the diff and in the conversation, oldest first."""
@@ -203,6 +220,10 @@ def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> Said:
         in_reply_to=comment.in_reply_to_id,
         url=comment.html_url,
     )
+
+
+def _owner(repo: str) -> str:
+    return repo.partition("/")[0].lower()
 
 
 def _grant(ref: PullRef) -> Grant:

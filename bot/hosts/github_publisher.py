@@ -71,6 +71,17 @@ class GitHubPublisher:
                 )
         return await self._say_aside(job.pull, text, key)
 
+    async def keep(self, pull: PullRef, body: str, key: str) -> str:
+        """Our comment with `key`: edited if its words differ, created if there is none."""
+        text = fit(body, BODY, key)
+        found = await self._comment(pull, _address(pull, "issues", "comments"), key)
+        if found is None:
+            return await self._say_aside(pull, text, key)
+        if _normal(found.body) != _normal(text):
+            address = repository(pull.repo, "issues", "comments", found.id)
+            await self._client.write(_grant(pull), "PATCH", address, {"body": text})
+        return found.html_url
+
     async def react(self, job: Job, reaction: str) -> None:
         """A reaction to the job's comment, of which GitHub keeps one of each kind. Reviews cannot have any."""
         kind = {"comment": "issues", "inline": "pulls"}.get(job.thread)

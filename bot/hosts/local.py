@@ -118,6 +118,14 @@ class LocalHost:
         """Whoever runs this owns the machine."""
         return Permission.ADMIN
 
+    async def is_us(self, login: str, app: int) -> bool:
+        """Nobody here is a bot."""
+        return False
+
+    async def organisation_file(self, ref: PullRef, path: str) -> bytes:
+        """Raises NotFound: a local change belongs to nobody else."""
+        raise NotFound("a local change has no organisation")
+
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Nobody said anything yet."""
         return ()
@@ -134,6 +142,11 @@ class LocalHost:
 
     async def reply(self, job: Job, body: str, key: str) -> str:
         """Keep the answer."""
+        self.replied.append(body)
+        return self.pull.url
+
+    async def keep(self, pull: PullRef, body: str, key: str) -> str:
+        """Keep the comment."""
         self.replied.append(body)
         return self.pull.url
 

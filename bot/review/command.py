@@ -84,6 +84,15 @@ def parse(comment: str) -> Command | None:
     return parse_words(line[len("/assistant") :])
 
 
+def asked_for(comment: str) -> Command:
+    """The review that a comment asks for; one of what changed, if it holds no such command."""
+    try:
+        command = parse(comment)
+    except UserError:
+        command = None
+    return command if command and command.verb is Verb.REVIEW else Command(Verb.REVIEW)
+
+
 def parse_words(words: str) -> Command:
     """A verb and its argument, without the prefix: what the command line and a comment have in common."""
     if words and not words[0].isspace():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import yaml
@@ -96,13 +96,19 @@ class Problem:
     line: int
     column: int
     text: str
+    file: str = PATH
 
     def __str__(self) -> str:
-        return f"{PATH}:{self.line}:{self.column}: {self.text}"
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
 
 
-def parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
-    """The policy a file asks for. Never raises: what is wrong is reported and its default holds."""
+def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[Problem, ...]]:
+    """The policy that the text of `file` asks for. Never raises: what is wrong is reported and its default holds."""
+    policy, problems = _parse(text)
+    return policy, tuple(replace(problem, file=file) for problem in problems)
+
+
+def _parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
     if len(text) > LARGEST:
         return Policy(), (Problem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
     try:
