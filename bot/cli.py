@@ -73,20 +73,24 @@ def serve(
     ] = False,
 ) -> None:
     """Receive webhooks and work on them."""
-    from bot.running import serve as run
     from bot.settings import Settings
 
     changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
-    run(Settings.read(**changes), work=not no_worker)
+    settings = Settings.read(**changes).require_app()  # what is missing is said before anything heavy is loaded
+    from bot.running import serve as run
+
+    run(settings, work=not no_worker)
 
 
 @cli.command()
 def work() -> None:
     """Work on what was received, without listening."""
-    from bot.running import work as run
     from bot.settings import Settings
 
-    run(Settings.read())
+    settings = Settings.read().require_app()
+    from bot.running import work as run
+
+    run(settings)
 
 
 @cli.command()
@@ -98,7 +102,7 @@ def replay(
     event: Annotated[str, typer.Option(help="X-GitHub-Event, if the file has no headers.")] = "pull_request",
 ) -> None:
     """Sign a stored delivery with our own secret and send it to a running server."""
-    from bot.running import replay as run
+    from bot.client import replay as run
     from bot.settings import Settings
 
     settings = Settings.read()
@@ -108,7 +112,7 @@ def replay(
 @cli.command()
 def healthcheck() -> None:
     """Ask the server on this machine whether it is ready; exit 3 if it is not."""
-    from bot.running import healthy
+    from bot.client import healthy
     from bot.settings import Settings
 
     raise typer.Exit(0 if healthy(Settings.read()) else FAILED)

@@ -38,7 +38,7 @@ LAYERS = (
     {"bot.settings"},
     {"bot.app"},
     {"bot.server", "bot.web", "bot.sandbox"},
-    {"bot.logs", "bot.running", "bot.terminal"},
+    {"bot.client", "bot.logs", "bot.running", "bot.terminal"},
     {"bot.demo"},
     {"bot.cli"},
     {"bot.__main__"},
