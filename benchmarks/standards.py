@@ -69,7 +69,7 @@ def standards() -> list[Standard]:
 
 def ours(shelf: list[Standard]) -> Search:
     """The index as the product uses it."""
-    index = Index(shelf)
+    index = Index.of(shelf)
     return lambda query: index.search(query.text, query.path, language(query.path), 5)
 
 

@@ -12,7 +12,7 @@ from word_documents import archive, paragraph, word_document
 from bot.errors import Refused, TooLarge
 from bot.review import section
 from bot.review.section import decoded, sections
-from bot.review.standard import Document, Shelf, Standard, permalink
+from bot.review.standard import Document, Standard
 from bot.standards import READERS, pdf
 
 
@@ -313,18 +313,9 @@ def test_hostile_text_is_cut_in_bounded_time(path, hostile):
     assert time.perf_counter() - begun < 5
 
 
-def test_a_permalink_names_the_lines_at_the_commit():
-    (one,) = cut("docs/my rules.md", "# A\n\nSome rule.")
-    shelf = Shelf("octo/shop", "c" * 40, (Document("docs/my rules.md", "b" * 40),))
-
-    assert permalink(one, shelf) == f"https://github.com/octo/shop/blob/{'c' * 40}/docs/my%20rules.md?plain=1#L1-L3"
-
-
-def test_a_permalink_to_another_repository_names_its_commit():
-    shelf = Shelf("octo/shop", "c" * 40, (Document("a.md", "b" * 40, repo="octo/rules", commit="d" * 40),))
+def test_a_section_of_another_repository_names_it():
     one = Standard("a.md", ("A",), "a", 4, 4, "b" * 40, "Some rule.", repo="octo/rules")
 
-    assert permalink(one, shelf) == f"https://github.com/octo/rules/blob/{'d' * 40}/a.md?plain=1#L4"
     assert one.id == "octo/rules:a.md#a"
 
 

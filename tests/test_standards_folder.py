@@ -202,11 +202,11 @@ def test_a_document_of_another_repository_says_so():
     async def claim(standards):
         await standards.sync(shelf(repo="octo/shop"), Reading())
         theirs = shelf({"docs/python.md": TEXTS["docs/python.md"]}, repo="octo/shop")
-        foreign = Shelf(
-            "octo/shop", "c" * 40, tuple(Document(d.path, d.blob, repo="octo/rules") for d in theirs.documents)
-        )
+        rules = tuple(Document(d.path, d.blob, repo="octo/rules", commit="d" * 40) for d in theirs.documents)
+        foreign = Shelf("octo/shop", "c" * 40, rules)
 
         assert names(await standards.search(foreign, "bare except"))[0] == "octo/rules:docs/python.md#errors"
+        assert {one.commit for one in await standards.sections(foreign)} == {"d" * 40}
         assert names(await standards.search(theirs, "bare except"))[0] == "docs/python.md#errors"
 
     run(claim)
@@ -334,7 +334,7 @@ def test_every_concept_of_the_lexicon_means_something():
 
 
 def test_an_empty_shelf_finds_nothing():
-    index = Index([])
+    index = Index.of([])
 
     assert index.search("anything") == ()
     index.close()

@@ -10,6 +10,7 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -147,11 +148,11 @@ def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
     return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
 
+@dataclass(slots=True)
 class _Slugs:
     """Anchors as GitHub makes them: lower case, punctuation dropped, `-1` behind the second of a name."""
 
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
+    taken: dict[str, int] = field(default_factory=dict)
 
     def take(self, head: Head) -> str:
         """The head's own anchor if it has one that is still free, else a slug of its title."""
@@ -159,10 +160,10 @@ class _Slugs:
         if not plain:
             return ""
         slug = plain
-        while slug in self._taken:
-            self._taken[plain] += 1
-            slug = f"{plain}-{self._taken[plain]}"
-        self._taken[slug] = 0
+        while slug in self.taken:
+            self.taken[plain] += 1
+            slug = f"{plain}-{self.taken[plain]}"
+        self.taken[slug] = 0
         return slug
 
 

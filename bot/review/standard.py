@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Standard:
     languages: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
     repo: str = ""  # empty: the repository under review
+    commit: str = ""  # empty: the shelf's
 
     @property
     def id(self) -> str:
@@ -72,14 +72,3 @@ class Hit:
     standard: Standard
     score: float
     governs: bool = False
-
-
-def permalink(standard: Standard, shelf: Shelf, site: str = "https://github.com") -> str:
-    """The address of exactly these lines at exactly this commit. `plain=1` because rendered Markdown has no lines.
-
-    https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/creating-a-permanent-link-to-a-code-snippet
-    """
-    commits = {(document.repo, document.path): document.commit for document in shelf.documents}
-    commit = commits.get((standard.repo, standard.document)) or shelf.commit
-    lines = f"#L{standard.start}-L{standard.end}" if standard.end > standard.start else f"#L{standard.start}"
-    return f"{site}/{standard.repo or shelf.repo}/blob/{commit}/{quote(standard.document)}?plain=1{lines}"

@@ -128,7 +128,7 @@ class FolderStandards:
         with self._lock:
             index = self._open.pop(shelf.documents, None)
             if index is None:
-                index = Index([one for document in shelf.documents for one in self._loaded(document)])
+                index = Index.of([one for document in shelf.documents for one in self._loaded(document)])
             self._open[shelf.documents] = index
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)[1].close()
@@ -136,7 +136,7 @@ class FolderStandards:
 
     def _loaded(self, document: Document) -> Iterable[Standard]:
         found: tuple[Standard, ...] = _SECTIONS.validate_json(self._row(document)[1])
-        return (replace(one, repo=document.repo) for one in found) if document.repo else found
+        return (replace(one, repo=document.repo, commit=document.commit) for one in found) if document.repo else found
 
     def _row(self, document: Document) -> tuple[str, bytes]:
         select = "SELECT problem, sections FROM documents WHERE parser = ? AND path = ? AND blob = ? AND scope = ?"
