@@ -104,6 +104,12 @@ def test_a_removed_line_quoted_as_new_hangs_on_the_left_too():
     assert placed("    return open(path).read()").side is Side.LEFT
 
 
+def test_whole_lines_of_the_base_are_better_than_one_line_of_the_head():
+    place = placed("    a = 1\n    b = 2\n    c = 3", side=Side.RIGHT)
+
+    assert (place.side, place.start, place.line) == (Side.LEFT, 21, 22)
+
+
 def test_on_the_left_a_range_is_drawn_in_to_removed_lines():
     place = placed("    a = 1\n    b = 2\n    c = 3\n    d = 4", side=Side.LEFT)
 

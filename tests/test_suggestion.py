@@ -86,15 +86,6 @@ def test_line_endings_stay_as_they_are():
     assert seen == [head.replace("    file = open(path)\r\n", "    a = 1\r\n    b = 2\r\n")]
 
 
-def test_two_suggestions_for_one_line_conflict():
-    one = Suggestion("a.py", 5, 6, "x")
-
-    assert one.conflicts(Suggestion("a.py", 6, 9, "y"))
-    assert one.conflicts(one)
-    assert not one.conflicts(Suggestion("a.py", 7, 9, "y"))
-    assert not one.conflicts(Suggestion("b.py", 5, 6, "y"))
-
-
 @pytest.mark.parametrize(
     ("path", "text", "valid"),
     [

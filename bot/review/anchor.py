@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.review.diff import Diff, FileDiff, Line, Side
+from bot.review.diff import Diff, FileDiff, Hunk, Line, Side
 
 
 class Place(StrEnum):
@@ -40,8 +40,8 @@ def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: in
     """The best place for a comment on `quoted`, code copied from the diff of `path`.
 
     Tried in turn: the very lines; the same lines but for white space; the lines without the marks or numbers of a
-    diff view; the ends of a quote with "..." in it; the most telling line that occurs once. Among equals a changed
-    line wins, then the one nearest to `near`, then the first. The other side is tried when `side` has no match.
+    diff view, on `side` and then on the other; the ends of a quote with "..." in it; the most telling line that occurs
+    once. Among equals a changed line wins, then the one nearest to `near`, then the first.
     """
     file = _changed(path, diff)
     if file is None:
@@ -49,9 +49,10 @@ def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: in
     if not file.hunks:
         return Anchor(Place.FILE, file.path, side, why=file.unread or "no line of the file changed")
     other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
-    for column in (side, other):
-        if place := _inline(file, quoted, column, near):
-            return place
+    for steps in ((_verbatim, _loosely), (_elided, _telling, _part)):
+        for column in (side, other):
+            if place := _inline(file, quoted, column, near, steps):
+                return place
     return Anchor(Place.FILE, file.path, side, why="the quoted code is not in the changed part of the file")
 
 
@@ -65,20 +66,39 @@ def _changed(path: str, diff: Diff) -> FileDiff | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Match:
-    """Lines `first`..`last` (indexes, inclusive) of a hunk as one side sees it."""
+class _View:
+    """A hunk as one side sees it: its lines, their texts, and these with white space made alike."""
 
-    view: Sequence[Line]
+    lines: Sequence[Line]
+    texts: Sequence[str]
+    normal: Sequence[str]
+
+
+def _view(hunk: Hunk, side: Side) -> _View:
+    lines = [line for line in hunk.lines if line.number(side) is not None]
+    return _View(lines, [line.text.rstrip() for line in lines], _normal(line.text for line in lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Lines `first`..`last` (indexes, inclusive) of a view."""
+
+    view: _View
     first: int
     last: int
     exact: bool = False
     why: str = ""
 
 
-def _inline(file: FileDiff, quoted: str, side: Side, near: int | None) -> Anchor | None:
-    views = [[line for line in hunk.lines if line.number(side) is not None] for hunk in file.hunks]
+Views = Sequence[_View]
+Readings = Sequence[list[str]]
+_Step = Callable[[Views, Readings], list[_Match]]
+
+
+def _inline(file: FileDiff, quoted: str, side: Side, near: int | None, steps: Iterable[_Step]) -> Anchor | None:
+    views = [_view(hunk, side) for hunk in file.hunks]
     readings = list(_readings(quoted, side))
-    for step in (_verbatim, _loosely, _elided, _telling, _part):
+    for step in steps:
         hung = [place for match in step(views, readings) if (place := _hang(match, file.path, side))]
         if hung:
             changed = file.added_lines if side is Side.RIGHT else None
@@ -97,13 +117,13 @@ def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tu
 
 def _hang(match: _Match, path: str, side: Side) -> Anchor | None:
     """The anchor for a match, drawn in to lines on which GitHub accepts a comment."""
-    span = range(match.first, match.last + 1)
-    open_to_comments = [at for at in span if side is Side.RIGHT or match.view[at].removed]
-    if not open_to_comments:
+    lines = match.view.lines
+    hooks = [at for at in range(match.first, match.last + 1) if side is Side.RIGHT or lines[at].removed]
+    if not hooks:
         return None
-    first, last = open_to_comments[0], open_to_comments[-1]
-    start, line = match.view[first].number(side), match.view[last].number(side)
-    text = "\n".join(one.text for one in match.view[first : last + 1])
+    first, last = hooks[0], hooks[-1]
+    start, line = lines[first].number(side), lines[last].number(side)
+    text = "\n".join(one.text for one in lines[first : last + 1])
     whole = match.exact and (first, last) == (match.first, match.last)
     return Anchor(Place.INLINE, path, side, start if first < last else None, line, text, match.why, whole)
 
@@ -147,18 +167,12 @@ def _marked(match: re.Match[str] | None, mark: str) -> bool:
     return match is not None and match[0].rstrip().endswith(mark)
 
 
-Views = Sequence[Sequence[Line]]
-Readings = Sequence[list[str]]
-
-
 def _verbatim(views: Views, readings: Readings) -> list[_Match]:
     """The very lines, but for white space at their ends."""
     for reading in readings:
         want = [line.rstrip() for line in reading]
         found = [
-            _Match(view, at, at + len(want) - 1, exact=True)
-            for view in views
-            for at in _windows([line.text.rstrip() for line in view], want)
+            _Match(view, at, at + len(want) - 1, exact=True) for view in views for at in _windows(view.texts, want)
         ]
         if found:
             return found
@@ -169,11 +183,7 @@ def _loosely(views: Views, readings: Readings) -> list[_Match]:
     """The same lines, whatever their white space."""
     for reading in readings:
         want = _normal(reading)
-        found = [
-            _Match(view, at, at + len(want) - 1)
-            for view in views
-            for at in _windows(_normal(line.text for line in view), want)
-        ]
+        found = [_Match(view, at, at + len(want) - 1) for view in views for at in _windows(view.normal, want)]
         if found:
             return found
     return []
@@ -197,15 +207,14 @@ def _elided(views: Views, readings: Readings) -> list[_Match]:
     return []
 
 
-def _around(view: Sequence[Line], head: list[str], tail: list[str]) -> Iterator[_Match]:
-    texts = _normal(line.text for line in view)
+def _around(view: _View, head: list[str], tail: list[str]) -> Iterator[_Match]:
     why = "the quote left lines out"
     if not head or not tail:
         rest = head or tail
-        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(texts, rest))
+        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(view.normal, rest))
         return
-    ends = _windows(texts, tail)
-    for at in _windows(texts, head):
+    ends = _windows(view.normal, tail)
+    for at in _windows(view.normal, head):
         end = next((end for end in ends if end >= at + len(head)), None)
         if end is not None and end + len(tail) - at <= _LONGEST_ELISION:
             yield _Match(view, at, end + len(tail) - 1, why=why)
@@ -219,7 +228,7 @@ def _telling(views: Views, readings: Readings) -> list[_Match]:
     """The longest line of the quote that occurs once."""
     index: dict[str, list[_Match]] = {}
     for view in views:
-        for at, text in enumerate(_normal(line.text for line in view)):
+        for at, text in enumerate(view.normal):
             index.setdefault(text, []).append(_Match(view, at, at, why="only one line of the quote was found"))
     for line in _longest_first(readings, _SHORTEST_LINE):
         if len(index.get(line, ())) == 1:
@@ -232,7 +241,7 @@ def _part(views: Views, readings: Readings) -> list[_Match]:
     texts = [
         (text, _Match(view, at, at, why="only a part of a line was quoted"))
         for view in views
-        for at, text in enumerate(_normal(line.text for line in view))
+        for at, text in enumerate(view.normal)
     ]
     for line in _longest_first(readings, _SHORTEST_PART)[:10]:
         found = [match for text, match in texts if line in text]
@@ -246,7 +255,7 @@ def _longest_first(readings: Readings, shortest: int) -> list[str]:
     return sorted((line for line in lines if len(line) >= shortest), key=len, reverse=True)
 
 
-def _normal(lines: Iterator[str] | Sequence[str]) -> list[str]:
+def _normal(lines: Iterable[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
 
@@ -255,7 +264,5 @@ def _windows(texts: Sequence[str], want: Sequence[str]) -> list[int]:
     if not want:
         return []
     return [
-        at
-        for at in range(len(texts) - len(want) + 1)
-        if texts[at] == want[0] and list(texts[at : at + len(want)]) == want
+        at for at in range(len(texts) - len(want) + 1) if texts[at] == want[0] and texts[at : at + len(want)] == want
     ]

@@ -29,10 +29,6 @@ class Suggestion:
     line: int
     code: str
 
-    def conflicts(self, other: Suggestion) -> bool:
-        """Whether both want to replace the same line: GitHub applies one suggestion per line."""
-        return self.path == other.path and self.start <= other.line and other.start <= self.line
-
 
 def prove(
     replacement: str, anchor: Anchor, path: str, head_text: str, parses: Callable[[str, str], bool] | None = None
