@@ -1,0 +1,92 @@
+"""The wheel, alone in an empty environment: everything it needs travels with it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+OFFLINE = re.compile(
+    r"[Ff]ailed to fetch|error sending request|network|dns error|No solution found .* cache", re.DOTALL
+)
+
+pytestmark = pytest.mark.skipif(UV is None, reason="needs uv")
+
+
+def uv(*arguments):
+    return subprocess.run(
+        (UV, *map(str, arguments)), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    built = uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder)
+    assert built.returncode == 0, built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def assistant(wheel, tmp_path_factory):
+    """Runs the installed `assistant` with an empty HOME, far from this checkout and from its environment."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "home").mkdir()
+    locked = folder / "locked.txt"
+    uv("export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--quiet", "--output-file", locked)
+    uv("venv", "--python", sys.executable, folder / "env")
+    installed = uv("pip", "install", "--python", folder / "env", "--constraint", locked, wheel)
+    if installed.returncode and OFFLINE.search(installed.stderr):
+        pytest.skip(f"the dependencies cannot be had: {installed.stderr[-200:]}")
+    assert installed.returncode == 0, installed.stderr
+
+    def run(*arguments, cwd=folder):
+        environment = {"PATH": str(Path(shutil.which("git")).parent), "HOME": str(folder / "home"), "COLUMNS": "80"}
+        program = folder / "env" / "bin" / "assistant"
+        ran = subprocess.run(
+            (program, *arguments), cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return ran.stdout
+
+    return run
+
+
+def test_the_wheel_carries_all_that_is_not_code(wheel):
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(
+        ("git", "ls-files", "bot", "prompts", "examples", "app.yml"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    expected = {path if path.startswith("bot/") else f"bot/_data/{path}" for path in tracked}
+
+    assert expected - carried == set()
+    assert not [path for path in carried if path.startswith(("tests/", "docs/", "benchmarks/"))]
+
+
+def test_installed_alone_it_runs_the_demo_and_reviews_a_repository(assistant, tmp_path):
+    demo = assistant("demo")
+    places = re.findall(r"^(\S+):(\d+) ─+\n\S+ (Error|Warning|Note): ", demo, re.MULTILINE)
+    for command in (
+        ("init", "--quiet"),
+        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--allow-empty", "-m", "Begin"),
+    ):
+        subprocess.run(("git", *command), cwd=tmp_path, check=True)
+    (tmp_path / "app.py").write_text("def pay():\n    breakpoint()\n")
+    subprocess.run(("git", "add", "app.py"), cwd=tmp_path, check=True)
+    review = json.loads(assistant("review", "--json", cwd=tmp_path))
+
+    assert len(places) >= 3
+    assert "📖 docs/standards/" in demo
+    assert [(one["path"], one["line"], one["rule"]) for one in review["findings"]] == [("app.py", 2, "T100")]
