@@ -8,6 +8,7 @@ What counts are the ratios. Every delivery is signed, 4 KB, and new.
 
 import argparse
 import asyncio
+import gc
 import hashlib
 import hmac
 import json
@@ -58,6 +59,8 @@ def ours(path: Path, bound: socket.socket) -> None:
     configure("WARNING")
     engine = DurableEngine(f"sqlite:///{path}", Handlers(nothing, nothing, nothing, nothing, nothing))
     engine.start(work=False)
+    gc.collect()
+    gc.freeze()  # as `assistant serve` does
     _run(serve(engine, (SECRET,), engine.ready), bound)
 
 
@@ -119,7 +122,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         servers = {}
         for target in (floor, ours):
-            bound = socket.create_server(("127.0.0.1", 0))
+            # Not socket.create_server: asyncio sets TCP_NODELAY only on sockets that name their protocol.
+            bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            bound.bind(("127.0.0.1", 0))
+            bound.listen(2048)
             process = multiprocessing.get_context("fork").Process(
                 target=target, args=(Path(folder) / f"{target.__name__}.db", bound), daemon=True
             )
