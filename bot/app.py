@@ -22,6 +22,7 @@ from bot.hosts.github_client import GitHubClient
 from bot.hosts.github_publisher import GitHubPublisher
 from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards, Step
 from bot.job import Job, Trigger
+from bot.keeping import KEPT, Keeper
 from bot.ledger import Bound, Ledger
 from bot.models.chat import ChatModel
 from bot.models.offline import OfflineModel
@@ -74,11 +75,12 @@ def build(settings: Settings, transport: httpx.AsyncBaseTransport | None = None,
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = FolderStandards(settings.assistant_data / "standards.db")
     reviewer = reviewer_of(settings, host, publisher, standards, ledger, signer)
+    keeper = keeper_of(settings, host, publisher, ledger, signer)
     answerer = Answerer(host, publisher, standards, ledger, signer)
     handlers = Handlers(
         route=Router(host, publisher, settings.bots),
         review=reviewer,
-        answer=answerer,
+        answer=lambda job, step: (keeper if job.trigger in KEPT else answerer)(job, step),
         abandon=reviewer.abandon,
         fail=lambda job, reason, step: _fail(reviewer, answerer, job, reason, step),
     )
@@ -106,7 +108,13 @@ def reviewer_of(
         account=lambda job: LedgerAccount(ledger, job, bounds_of(settings)),
         passes=settings.passes,
     )
-    return Reviewer(host, publisher, asking, standards, checks, ledger, signer, parses)
+    keeper = keeper_of(settings, host, publisher, ledger, signer)
+    return Reviewer(host, publisher, asking, standards, checks, ledger, signer, parses, keeper)
+
+
+def keeper_of(settings: Settings, host: CodeHost, publisher: Publisher, ledger: Ledger, signer: Signer) -> Keeper:
+    """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
+    return Keeper(host, publisher, ledger, signer, resolves=settings.assistant_resolve_threads)
 
 
 def bounds_of(settings: Settings) -> tuple[Bound, ...]:

@@ -73,6 +73,9 @@ class CodeHost(Protocol):
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Every review and comment on the pull request, oldest first, ours and others'."""
 
+    async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
+        """The people who gave an inline comment a thumbs down."""
+
 
 class Publisher(Protocol):
     """Where reviews are posted. Writes only, with a token of its own; every method may be called again safely."""
@@ -88,6 +91,15 @@ class Publisher(Protocol):
 
     async def keep(self, pull: PullRef, body: str, key: str) -> str:
         """The one comment in the conversation that carries `key`, created or edited in place; its address."""
+
+    async def edit(self, pull: PullRef, comment: int, body: str) -> None:
+        """Give an inline comment of ours another text; that it is gone is fine."""
+
+    async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
+        """Say something in the thread that `comment` opened, once for `key`; that it is gone is fine."""
+
+    async def resolve(self, pull: PullRef, comment: int) -> bool:
+        """Resolve the thread that `comment` opened; False where the App may not or the thread is gone."""
 
     async def react(self, job: Job, reaction: str) -> None:
         """Acknowledge the job's comment: eyes, rocket or confused."""

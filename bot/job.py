@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from bot.review.command import LONGEST, Command, Scope, Verb, asked_for, first_line
 from bot.review.pull_request import PullRef, PullRequest
-from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, MergeGroup, Payload, Pull
+from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, MergeGroup, Payload, Pull, Thread
 
 
 class Trigger(StrEnum):
@@ -25,6 +25,9 @@ class Trigger(StrEnum):
     RECOVERED = "recovered"
     MERGE_GROUP = "merge_group"
     CLOSED = "closed"
+    MERGED = "merged"
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Routed:
     """What to do with a job: review `head`, answer, stop running work on the pull request, or nothing, and why.
 
     A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
-    belongs on the pull request, for a person who waits for a review. `seen` goes on to the work, as `Job.seen`.
+    belongs on the pull request, for a person who waits for a review. `settle` says that once the work is stopped the job
+    is handed to `answer`, to write down how it ended. `seen` goes on to the work, as `Job.seen`.
     """
 
     route: Route
@@ -91,6 +95,7 @@ class Routed:
     forced: bool = False
     reason: str = ""
     visible: bool = False
+    settle: bool = False
     seen: PullRequest | None = None
 
 
@@ -175,6 +180,8 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
             return _comment(payload, comment, payload.pull_request.number, "review")
         case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
             return _check(payload, payload.check_run)
+        case "pull_request_review_thread" if payload.pull_request and payload.thread:
+            return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
             return _merge_group(payload.merge_group)
     return None
@@ -184,6 +191,8 @@ def _pull(payload: Payload, pull: Pull) -> _Work | None:
     trigger = _REVIEWS.get(payload.action)
     if payload.action == "edited" and payload.changes and payload.changes.base:
         trigger = Trigger.PUSHED  # another base branch is another diff
+    if trigger is Trigger.CLOSED and pull.merged:
+        trigger = Trigger.MERGED
     if trigger is None:
         return None
     return _Work(trigger, pull.number, pull.head.sha, text=payload.label.name if payload.label else "")
@@ -228,6 +237,14 @@ def _reply(payload: Payload, comment: Comment, number: int, thread: str) -> _Wor
         in_reply_to=comment.in_reply_to_id,
         association=comment.author_association,
     )
+
+
+def _thread(payload: Payload, thread: Thread, number: int) -> _Work | Skip | None:
+    if payload.action not in {"resolved", "unresolved"} or not thread.comments:
+        return None
+    if payload.sender is None or payload.sender.type == "Bot":
+        return Skip("a bot's word on a thread is no judgement of ours")
+    return _Work(Trigger(payload.action), number, comment=thread.comments[0].id)
 
 
 def _merge_group(group: MergeGroup) -> _Work:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from bot.database import Database
+from bot.findings import Findings
+from bot.review.known import Known
 from bot.review.pull_request import PullRef
-from bot.tables import FINDINGS, REVIEWS, SPENDING
+from bot.tables import REVIEWS, SPENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,6 @@ class ReviewRecord:
     outcome: str
     url: str
     detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRecord:
-    """One finding of a pull request. `detail` holds what is needed to re-verify it: rule, quoted code, place, comment."""
-
-    identity: str
-    state: str
-    first_head: str
-    last_head: str
-    detail: Mapping[str, Any]
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +55,10 @@ class Bound:
         return ""
 
 
-class Ledger(Database):
+class Ledger(Findings):
     """Rows in the one database. Every write may be repeated: the same job writes the same rows."""
 
-    async def record(self, review: ReviewRecord, findings: Iterable[FindingRecord] = ()) -> None:
+    async def record(self, review: ReviewRecord, findings: Sequence[Known] = ()) -> None:
         """Write a finished review and the state of its findings, in one transaction."""
         row = {
             "job": review.job,
@@ -83,24 +72,12 @@ class Ledger(Database):
             "detail": dict(review.detail),
             "finished": datetime.now(UTC),
         }
-        found = [_finding_row(review.pull, one) for one in findings]
 
         def write(connection: sa.Connection) -> None:
             self.upsert(connection, REVIEWS, [row], keep=("finished",))
-            self.upsert(connection, FINDINGS, found, keep=("first_head",))
+            self.write(connection, review.pull, findings)
 
         await self.run(write)
-
-    async def findings(self, pull: PullRef) -> tuple[FindingRecord, ...]:
-        """Every finding ever posted on the pull request, with its state now."""
-        query = sa.select(FINDINGS).where(_of(FINDINGS, pull)).order_by(FINDINGS.c.identity)
-        rows = await self.run(lambda connection: connection.execute(query).mappings().all())
-        return tuple(
-            FindingRecord(
-                row["identity"], row["state"], row["first_head"], row["last_head"], row["detail"], row["reason"]
-            )
-            for row in rows
-        )
 
     async def reviews(self, pull: PullRef | None = None, limit: int = 50) -> tuple[Mapping[str, Any], ...]:
         """The newest reviews first, as plain mappings of their columns."""
@@ -174,17 +151,3 @@ def _one_at_a_time(connection: sa.Connection, installation: int) -> None:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": installation})
     else:
         connection.execute(sa.delete(SPENDING).where(SPENDING.c.id == ""))  # a write takes SQLite's lock
-
-
-def _finding_row(pull: PullRef, one: FindingRecord) -> dict[str, Any]:
-    return {
-        "repo_id": pull.repo_id,
-        "number": pull.number,
-        "identity": one.identity,
-        "state": one.state,
-        "reason": one.reason,
-        "first_head": one.first_head,
-        "last_head": one.last_head,
-        "detail": dict(one.detail),
-        "changed": datetime.now(UTC),
-    }

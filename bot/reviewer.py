@@ -11,28 +11,30 @@ from bot.citing import Cited, Shelved, cite, shelve
 from bot.errors import Superseded
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
-from bot.ledger import FindingRecord, Ledger, ReviewRecord
+from bot.keeping import Keeper, Recalled
+from bot.ledger import Ledger, ReviewRecord
 from bot.passes import Opinion
 from bot.reading import Change, PolicyFile, material, read_change, read_policy
 from bot.review.anchor import Place
+from bot.review.command import Scope
 from bot.review.comment import Address, inline, review_body
 from bot.review.coverage import Coverage, Covered, State
-from bot.review.known import Known, first
+from bot.review.diff import Diff
+from bot.review.finding import Finding
+from bot.review.interdiff import fresh, read
+from bot.review.known import Known, first, packed
 from bot.review.lifecycle import View
 from bot.review.marker import Signer
+from bot.review.plan import batches
 from bot.review.policy import Policy
 from bot.review.post import ReviewPost
 from bot.review.pull_request import PullRequest
 from bot.review.remarks import remarks
-from bot.review.report import check_key, concluded, conclusion, requirement, started, stopped
+from bot.review.report import check_key, concluded, conclusion, requirement, since, started, stopped
 from bot.review.triage import Context, Review, triage
 
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The findings that are already on the pull request."""
-
-    known: tuple[Known, ...] = ()
+MARKED = 60
+"""Findings without a comment of their own whose markers a review's body carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Reviewer:
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
+    keeper: Keeper
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
@@ -56,8 +59,9 @@ class Reviewer:
         await step("started", lambda: self.publisher.check(pull, started(check_key(pull))), int)
         review = await self.review(job, pull, step)
         url = await self._publish(job, pull, review, step)
+        known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[Known, ...])
         await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
-        await step("recorded", lambda: self._record(job, pull, review, url), type(None))
+        await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         if job.trigger is Trigger.LABEL:
             await step("unlabel", lambda: self.publisher.unlabel(pull.ref, job.text), type(None))
         return conclusion(review).value
@@ -74,28 +78,33 @@ class Reviewer:
             "shelf", lambda: shelve(self.host, self.standards, pull, policy.policy, change.diff), Shelved
         )
         cited = await step("citations", lambda: cite(self.standards, shelved.shelf, checked.drafts), Cited)
+        recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), Recalled)
+        unread = fresh(Diff(change.plan.files), {} if job.scope.scope is Scope.FULL else recalled.seen)
         subject = Subject(
-            pull, policy.policy, change, shelved.shelf, cited.drafts, cited.standards, change.plan.batches
+            pull, policy.policy, change, shelved.shelf, cited.drafts, cited.standards, batches(unread.files)
         )
         opinion = await self.asking(job, subject, step)
-        heard = await step("heard", lambda: self._heard(pull), Heard)
+        model, incremental = self.asking.model, job.scope.scope is Scope.CHANGES
+        partly = since(recalled.since, len(unread.files)) if model.available and incremental else ()
         review = triage(
             (*cited.drafts, *opinion.drafts),
             Context(
-                view=View(pull.head_sha, change.diff, change.heads, _checked(checked)),
+                view=View(pull.head_sha, change.diff, change.heads, _checked(checked), _read(change, opinion)),
                 policy=policy.policy,
                 shelf={one.id: one for one in (*cited.standards, *opinion.standards)},
-                known=heard.known,
+                known=recalled.known,
+                others=recalled.others,
+                muted=recalled.muted,
                 parses=self.parses,
             ),
         )
-        model = self.asking.model
         return replace(
             review,
             dropped=(*review.dropped, *opinion.dropped),
             coverage=_coverage(change, checked, shelved, opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
-            notices=(*policy.problems, *shelved.tampered, *change.plan.notes),
+            notices=(*policy.problems, *shelved.tampered, *change.plan.notes, *review.notices, *partly),
+            blocks=read(change.plan.files, unread=Diff() if _whole(opinion) else unread) if model.available else {},
             usage=opinion.usage,
             versions=opinion.versions,
             model=model.name if model.available else "",
@@ -124,13 +133,6 @@ class Reviewer:
         model = self.asking.model.available
         return lambda path: model or any(check.whole and check.reads(path) for check in checks)
 
-    async def _heard(self, pull: PullRequest) -> Heard:
-        """What the ledger knows, or, should it be new or lost, what our own signed markers say."""
-        known = [finding.identity for finding in await self.ledger.findings(pull.ref)]
-        if not known and pull.review_comments:
-            known = sorted(self.signer.findings(pull.ref, await self.host.said(pull.ref)))
-        return Heard(tuple(known))
-
     async def _publish(self, job: Job, pull: PullRequest, review: Review, step: Step) -> str:
         """Post one review, if there is something to say; its address, or nothing."""
         if not review.findings:
@@ -139,8 +141,9 @@ class Reviewer:
         return await step("publish", lambda: self.publisher.review(pull, post), str)
 
     async def _record(self, job: Job, pull: PullRequest, review: Review, url: str) -> None:
-        posted = [_record(finding, pull) for finding in review.findings]
+        news = [first(finding, pull.head_sha) for finding in (*review.findings, *review.listed)]
         detail = {
+            "seen": dict(review.blocks),
             "posted": len(review.findings),
             "listed": len(review.listed),
             "dropped": len(review.dropped),
@@ -149,7 +152,7 @@ class Reviewer:
             "versions": dict(review.versions),
         }
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
-        await self.ledger.record(record, posted)
+        await self.ledger.record(record, [*review.known, *news])
 
 
 def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> ReviewPost:
@@ -158,14 +161,16 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
     key = signer.mark(pull.ref, "review", name)
     address = Address.of(pull)
     hanging = [finding for finding in review.findings if finding.anchor.place is not Place.SUMMARY]
-    loose = [signer.mark(pull.ref, "finding", one.identity) for one in review.findings if one not in hanging]
+    elsewhere = [finding for finding in (*review.findings, *review.listed) if finding not in hanging]
+
+    def mark(finding: Finding) -> str:
+        return signer.mark(pull.ref, "finding", finding.identity, packed(first(finding, pull.head_sha)))
+
     return ReviewPost(
         key=key,
         commit=pull.head_sha,
-        body=review_body(review, address, "\n".join([*loose, key])),
-        comments=tuple(
-            inline(finding, address, signer.mark(pull.ref, "finding", finding.identity)) for finding in hanging
-        ),
+        body=review_body(review, address, "\n".join([*map(mark, elsewhere[:MARKED]), key])),
+        comments=tuple(inline(finding, address, mark(finding)) for finding in hanging),
     )
 
 
@@ -180,17 +185,25 @@ def _coverage(change: Change, checked: CheckedChange, shelved: Shelved, opinion:
     return Coverage((*read, *change.plan.left_out), (*checked.rows, *shelved.rows, *opinion.rows))
 
 
-def _record(finding: Finding, pull: PullRequest) -> FindingRecord:
-    draft, place = finding.draft, finding.anchor
-    detail = {
-        "path": place.path,
-        "line": place.line,
-        "quoted": "" if draft.source == "secrets" else place.text or draft.quoted,
-        "rule": finding.topic,
-        "category": draft.category.value,
-        "severity": draft.severity.name.lower(),
-        "title": draft.title,
-        "source": draft.source,
-        "standards": [standard.id for standard in finding.standards],
+def _checked(checked: CheckedChange) -> dict[str, tuple[str, ...]]:
+    """For each file the checks that read it to its end."""
+    failed = {row.path for row in checked.rows if row.state is State.FAILED}
+    return {
+        path: tuple(name for name in names if not {f"check: {name}", f"check: {name}: {path}"} & failed)
+        for path, names in checked.readers
     }
-    return FindingRecord(finding.identity, "open", pull.head_sha, pull.head_sha, detail)
+
+
+def _read(change: Change, opinion: Opinion) -> frozenset[str]:
+    """The files of which the model saw all that is new."""
+    missed = {path for path, _ in opinion.missed}
+    return (
+        frozenset(file.path for file in change.plan.files if file.path not in missed)
+        if _whole(opinion)
+        else frozenset()
+    )
+
+
+def _whole(opinion: Opinion) -> bool:
+    """Whether every pass that was wanted came to its end."""
+    return not opinion.missed and all(row.state is not State.FAILED for row in opinion.rows)

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     assistant_bots: str = Field("", description="Ids of accounts of bots that may command, comma-separated.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
     assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
+    assistant_resolve_threads: bool = Field(
+        default=False, description="Resolve threads whose finding is fixed; the App needs `contents: write` for that."
+    )
     assistant_unconfined_checks: bool = Field(
         default=False, description="Run external checks even where the kernel cannot confine them."
     )

@@ -26,11 +26,13 @@ FINDINGS = sa.Table(
     sa.Column("repo_id", sa.BigInteger, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("identity", sa.String(32), primary_key=True),
+    sa.Column("repo", sa.String(200), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("first_head", sa.String(64), nullable=False),
-    sa.Column("last_head", sa.String(64), nullable=False),
-    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Column("topic", sa.String(300), nullable=False),
+    sa.Column("category", sa.String(20), nullable=False),
+    sa.Column("rule", sa.Boolean, nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("known", sa.JSON, nullable=False),
     sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
 )
 SPENDING = sa.Table(

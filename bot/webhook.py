@@ -72,6 +72,7 @@ class Pull(_Part):
 
     number: int
     head: Head = Head()
+    merged: bool = False
 
 
 class Issue(_Part):
@@ -96,6 +97,12 @@ class Comment(_Part):
     author_association: str = "NONE"
     in_reply_to_id: int | None = None
     performed_via_github_app: Identified | None = None
+
+
+class Thread(_Part):
+    """A thread that was resolved or reopened, its first comment first."""
+
+    comments: tuple[Identified, ...] = ()
 
 
 class SubmittedReview(_Part):
@@ -164,6 +171,7 @@ class Payload(Envelope):
     issue: Issue | None = None
     comment: Comment | None = None
     review: SubmittedReview | None = None
+    thread: Thread | None = None
     label: Label | None = None
     check_run: CheckRunEvent | None = None
     requested_action: RequestedAction | None = None

@@ -114,6 +114,8 @@ class Workflows:
                     "engine/active", lambda: asyncio.to_thread(self.runs.active, job.pull), tuple[Run, ...]
                 )
                 await self._replace(active, routed.reason, step)
+                if routed.settle:
+                    return await self._start(Order("answer", f"answer/{key(job.pull)}/{job.id}", job), step)
         return routed.reason
 
     async def _review(self, job: Job, routed: Routed, step: Step) -> str:

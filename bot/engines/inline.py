@@ -33,7 +33,7 @@ class InlineEngine:
         job = replace(job, seen=routed.seen)
         if routed.route is Route.REVIEW:
             await self._work(self.handlers.review, job)
-        elif routed.route is Route.ANSWER:
+        elif routed.route is Route.ANSWER or routed.settle:
             await self._work(self.handlers.answer, job)
         return True
 

@@ -26,6 +26,7 @@ from bot.hosts.github_models import (
     IssueAnswer,
     Label,
     Pull,
+    Reaction,
     ReviewAnswer,
     Tree,
 )
@@ -148,6 +149,12 @@ class GitHubHost:
         said += [(one.created_at, _comment("comment", one, us)) for one in comments]
         return tuple(one for _, one in sorted(said, key=lambda dated: (dated[0], dated[1].id)))
 
+    async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
+        """The people who gave an inline comment a thumbs down."""
+        address = repository(ref.repo, "pulls", "comments", comment, "reactions")
+        given = await self._client.every(_grant(ref), address, list[Reaction], {"content": "-1"})
+        return tuple(one.user.login for one in given if one.content == "-1" and one.user and not one.user.is_bot)
+
     async def _base(self, pull: PullRequest) -> dict[str, Entry]:
         """The files at the merge base by path; none if GitHub cannot list them."""
         address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
@@ -219,6 +226,7 @@ def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> Said:
         commit=comment.commit_id,
         in_reply_to=comment.in_reply_to_id,
         url=comment.html_url,
+        thumbs_down=comment.reactions.thumbs_down,
     )
 
 

@@ -24,6 +24,7 @@ from bot.review.pull_request import PullRef
 # The least that app.yml grants and each of the two principals needs.
 READ = (("contents", "read"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "read"))
 WRITE = (("checks", "write"), ("metadata", "read"), ("pull_requests", "write"))
+RESOLVE = (("contents", "write"), ("metadata", "read"), ("pull_requests", "write"))
 
 JWT_SECONDS = 9 * 60
 JWT_BACKDATED = 60

@@ -21,9 +21,9 @@ from githubkit import GitHub, Response, UnauthAuthStrategy
 from githubkit.exception import RequestError, RequestFailed
 from pydantic import TypeAdapter, ValidationError
 
-from bot.errors import NotFound, RateLimited, Retryable, TooLarge
+from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
 from bot.hosts.github_auth import App, Grant, Minted, Tokens
-from bot.hosts.github_models import AppAccount
+from bot.hosts.github_models import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github_refusal import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
 from bot.hosts.github_transport import KeptOpen, PerLoop, same_origin
 
@@ -150,6 +150,18 @@ class GitHubClient:
         """Change something, when it is this installation's turn."""
         writer = self._writers()[grant.installation]
         return await writer.write(lambda: self._granted(grant, Request(method, address, body=body)))
+
+    async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask GraphQL, which knows threads. Raises Forbidden or NotFound for what REST would answer so."""
+        root = str(self._url).rstrip("/").removesuffix("/v3")
+        request = Request("POST", f"{root}/graphql", body={"query": query, "variables": variables})
+        answer = (await self._granted(grant, request)).read(GraphQLAnswer)
+        if answer.errors or answer.data is None:
+            error = answer.errors[0] if answer.errors else GraphQLError()
+            raise {"FORBIDDEN": Forbidden, "RATE_LIMITED": Retryable}.get(error.type, NotFound)(
+                f"GraphQL: {error.message}"
+            )
+        return answer.data
 
     async def as_app(self, address: str) -> Answer:
         """Read something that belongs to the App itself."""

@@ -5,9 +5,9 @@ https://docs.github.com/en/rest
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bot.review.diff import Status
 
@@ -157,6 +157,19 @@ class IssueAnswer(_Answer):
     pull_request: dict[str, object] | None = None
 
 
+class Reactions(_Answer):
+    """The roll-up of reactions to a comment."""
+
+    thumbs_down: int = Field(0, alias="-1")
+
+
+class Reaction(_Answer):
+    """One reaction; `user` is None for an account that is gone."""
+
+    content: str
+    user: Account | None = None
+
+
 class CommentAnswer(_Answer):
     """A conversation comment, or with a `path` one on the diff."""
 
@@ -171,6 +184,7 @@ class CommentAnswer(_Answer):
     side: Literal["LEFT", "RIGHT"] | None = None
     commit_id: str = ""
     in_reply_to_id: int | None = None
+    reactions: Reactions = Reactions()
 
 
 class ReviewAnswer(_Answer):
@@ -215,3 +229,51 @@ class CheckRuns(_Answer):
     """A page of check runs."""
 
     check_runs: tuple[CheckRunAnswer, ...]
+
+
+class GraphQLError(_Answer):
+    """What GraphQL answers instead of data, with status 200."""
+
+    message: str = ""
+    type: str = ""
+
+
+class GraphQLAnswer(_Answer):
+    """The data of a GraphQL query."""
+
+    data: dict[str, Any] | None = None
+    errors: tuple[GraphQLError, ...] = ()
+
+
+class Commented(_Answer):
+    """A comment of a thread, by its id in the REST API."""
+
+    id: int = Field(alias="databaseId")
+
+
+class Comments(_Answer):
+    """The comments of a thread."""
+
+    nodes: tuple[Commented, ...]
+
+
+class Thread(_Answer):
+    """A review thread. Its id is GraphQL's own."""
+
+    id: str
+    resolved: bool = Field(alias="isResolved")
+    comments: Comments
+
+
+class Cursor(_Answer):
+    """Where the next page begins."""
+
+    more: bool = Field(alias="hasNextPage")
+    end: str | None = Field(None, alias="endCursor")
+
+
+class Threads(_Answer):
+    """A page of threads."""
+
+    nodes: tuple[Thread, ...]
+    page: Cursor = Field(alias="pageInfo")

@@ -13,12 +13,13 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from bot.errors import NotFound, RateLimited, Retryable, Superseded, Unprocessable
+from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
 from bot.hosts.github import pull_request
 from bot.hosts.github_auth import WRITE, Grant
 from bot.hosts.github_client import GitHubClient, repository
 from bot.hosts.github_models import CheckRunAnswer, CheckRuns, CommentAnswer, Pull, ReviewAnswer
 from bot.hosts.github_post import ANNOTATIONS, BODY, bounded, check_run, fit, in_words, on_file, review, words
+from bot.hosts.github_threads import resolve
 from bot.job import Job
 from bot.review.post import CheckRun, Comment, ReviewPost
 from bot.review.pull_request import PullRef, PullRequest
@@ -81,6 +82,28 @@ class GitHubPublisher:
             address = repository(pull.repo, "issues", "comments", found.id)
             await self._client.write(_grant(pull), "PATCH", address, {"body": text})
         return found.html_url
+
+    async def edit(self, pull: PullRef, comment: int, body: str) -> None:
+        """Another text for an inline comment of ours, unless somebody deleted it."""
+        with suppress(NotFound):
+            address = repository(pull.repo, "pulls", "comments", comment)
+            await self._client.write(_grant(pull), "PATCH", address, {"body": fit(body, BODY)})
+
+    async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
+        """A reply in a thread, unless the thread is gone."""
+        comments = _address(pull, "pulls", "comments")
+        with suppress(NotFound):
+            await self._say(
+                pull, comments, _address(pull, "pulls", "comments", comment, "replies"), fit(body, BODY, key), key
+            )
+
+    async def resolve(self, pull: PullRef, comment: int) -> bool:
+        """Resolve a thread, with a token that may: https://docs.github.com/en/graphql/reference/mutations"""
+        try:
+            return await resolve(self._client, pull, comment)
+        except Refused as refused:
+            log.warning("%s: the thread of comment %d stays open: %s", pull, comment, refused)
+            return False
 
     async def react(self, job: Job, reaction: str) -> None:
         """A reaction to the job's comment, of which GitHub keeps one of each kind. Reviews cannot have any."""

@@ -150,6 +150,20 @@ class LocalHost:
         self.replied.append(body)
         return self.pull.url
 
+    async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
+        """Nobody reacted."""
+        return ()
+
+    async def edit(self, pull: PullRef, comment: int, body: str) -> None:
+        """There are no comments to edit."""
+
+    async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
+        """There are no threads."""
+
+    async def resolve(self, pull: PullRef, comment: int) -> bool:
+        """There are no threads."""
+        return False
+
     async def react(self, job: Job, reaction: str) -> None:
         """There is no comment to react to."""
 

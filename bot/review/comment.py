@@ -58,10 +58,11 @@ def inline(finding: Finding, address: Address, mark: str) -> Comment:
 def body(finding: Finding, address: Address, mark: str = "") -> str:
     """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
     draft = finding.draft
-    parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", clean(draft.why)]
+    parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", plain(finding.again, 300)]
+    parts.append(clean(draft.why))
     parts += [_cite(standard, address, draft.standard_quote) for standard in finding.standards[:2]]
     if finding.suggestion is not None:
-        parts.append(fence(finding.suggestion, "suggestion"))
+        parts += [fence(finding.suggestion, "suggestion"), finding.verified]
     parts.append(_source(draft))
     return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
 

@@ -64,29 +64,57 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A draft whose place exists in the diff and whose citations exist on the shelf."""
+    """A draft whose place exists in the diff and whose citations exist on the shelf.
+
+    `occurrence` tells equal findings at several places apart: 0 for the first. `again` says why a dismissed finding is
+    raised once more, `elsewhere` where somebody else said the same, `verified` what was tried with its suggestion.
+    """
 
     draft: Draft
     anchor: Anchor
     standards: tuple[Standard, ...] = ()
     suggestion: str | None = None
+    occurrence: int = 0
+    again: str = ""
+    elsewhere: str = ""
+    verified: str = ""
 
     @property
     def identity(self) -> str:
         """Names the same finding across pushes, 16 hexadecimal digits.
 
-        Built from the anchored code, the rule or claim and the enclosing symbol, never from anybody's words: it
-        survives rewording, moved lines and re-indentation. Renames are followed by the caller, see `lineage`.
+        Built from the anchored code, the rule or claim and the enclosing symbol; never from the path, the line or
+        anybody's words. What may still change is followed by `lifecycle.carry`.
         """
-        return identity(self.draft.path, self.topic, self.anchor.text or self.draft.quoted, self.draft.symbol)
+        return identity(self.topic, self.draft.symbol, self.code, self.occurrence)
 
     @property
     def topic(self) -> str:
         """What the finding is about, in a word that does not depend on its wording."""
-        return self.draft.rule or self.draft.claim or self.draft.category.value
+        draft = self.draft
+        if draft.rule:
+            return draft.rule
+        if draft.category is Category.STANDARDS and self.standards:
+            return f"{self.standards[0].document}#{self.standards[0].anchor}"
+        return draft.claim or draft.category.value
+
+    @property
+    def code(self) -> str:
+        """The lines it is about: the anchored ones, or those it quotes where none could be found."""
+        return self.anchor.text or self.draft.quoted
 
 
-def identity(path: str, topic: str, code: str, symbol: str = "") -> str:
-    """The identity of a finding at `path` about `topic`, on `code` inside `symbol`."""
-    normal = "\n".join(" ".join(line.split()) for line in code.splitlines())
-    return hashlib.sha256(f"{path}\0{topic}\0{symbol}\0{normal}".encode()).hexdigest()[:16]
+def identity(topic: str, symbol: str, code: str, occurrence: int = 0) -> str:
+    """The identity of a finding about `topic` on `code` inside `symbol`."""
+    parts = [topic, symbol, normal(code), *([str(occurrence)] if occurrence else [])]
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:16]
+
+
+def normal(code: str) -> str:
+    """`code` without what re-indentation and formatting change: white space and empty lines."""
+    return "\n".join(words for line in code.splitlines() if (words := " ".join(line.split())))
+
+
+def fingerprint(code: str) -> str:
+    """Names a piece of code, 16 hexadecimal digits, whatever its white space."""
+    return hashlib.sha256(normal(code).encode(errors="replace")).hexdigest()[:16]

@@ -73,7 +73,7 @@ def plan(diff: Diff, policy: Policy, limits: Limits | None = None) -> Plan:
     notes = [f"The glob {glob!r} is ignored: it is too long, or has too many `**` or alternatives." for glob in invalid]
     if diff.truncated:
         notes.append(diff.truncated)
-    return Plan(tuple(files), _batches(files, limits or Limits()), tuple(left_out), tuple(notes))
+    return Plan(tuple(files), batches(files, limits), tuple(left_out), tuple(notes))
 
 
 def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> Covered | None:
@@ -118,7 +118,9 @@ def _unwritten(file: FileDiff) -> str:
     return "minified" if minified(line.text for line in lines if line.added) else ""
 
 
-def _batches(files: Iterable[FileDiff], limits: Limits) -> tuple[Batch, ...]:
+def batches(files: Iterable[FileDiff], limits: Limits | None = None) -> tuple[Batch, ...]:
+    """How files are read: every hunk in exactly one batch."""
+    limits = limits or Limits()
     parts = [Part(file.path, (piece,)) for file in files for hunk in file.hunks for piece in _pieces(hunk, limits)]
     if not parts:
         return ()

@@ -77,6 +77,7 @@ class Policy(_Section):
         None, description="Which model passes run; default: all the operator offers."
     )
     severity: Literal["note", "warning", "error"] = Field("note", description="Say nothing below this severity.")
+    unmute: tuple[str, ...] = Field((), description="Rules to hear of although the team kept dismissing them.")
     comments: int = Field(10, ge=0, le=30, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")
     suggestions: bool = Field(default=True, description="Offer committable suggestions where they are proven to apply.")

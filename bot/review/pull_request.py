@@ -96,3 +96,4 @@ class Said:
     in_reply_to: int | None = None
     url: str = ""
     state: str = ""
+    thumbs_down: int = 0

@@ -45,6 +45,12 @@ def stopped(key: str, reason: str) -> CheckRun:
     return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)
 
 
+def queued_to_merge(key: str) -> CheckRun:
+    """The check run of a merge queue's candidate: neutral at once, so that a required check never holds up the queue."""
+    words = "Reviews happen on the pull request; its own check run says what was found there."
+    return CheckRun(key, "completed", "Reviewed before the queue", words, "", Conclusion.NEUTRAL)
+
+
 def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
     """The check run of a finished review. `posted` is the address of the review on the pull request, if there is one."""
     return CheckRun(
@@ -57,6 +63,14 @@ def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
         annotations=tuple(_annotation(finding) for finding in review.listed if finding.anchor.line),
         actions=ACTIONS,
     )
+
+
+def since(commit: str, files: int) -> tuple[str, ...]:
+    """That a model read only what is new since an earlier head."""
+    if not commit:
+        return ()
+    what = "nothing" if not files else f"{files} file{'' if files == 1 else 's'} with changes"
+    return (f"Since {code(commit[:7])}, the model read {what}; `/assistant review full` reads everything again.",)
 
 
 def conclusion(review: Review) -> Conclusion:
@@ -118,7 +132,8 @@ def _finding(finding: Finding) -> str:
     place, draft = finding.anchor, finding.draft
     where = code(f"{place.path}:{place.line}" if place.line else place.path)
     note = f" ({plain(place.why)})" if place.place is not Place.INLINE and place.why else ""
-    return f"- **{draft.severity.name.lower()}** {where} {plain(draft.title)}{note}"
+    link = f" ([said here]({finding.elsewhere}))" if finding.elsewhere.startswith("http") else ""
+    return f"- **{draft.severity.name.lower()}** {where} {plain(draft.title)}{note}{link}"
 
 
 def _coverage(rows: tuple[Covered, ...]) -> list[str]:

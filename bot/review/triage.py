@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.review.anchor import Place, anchor
 from bot.review.coverage import Coverage
-from bot.review.diff import Diff
+from bot.review.diff import Side
 from bot.review.finding import Category, Draft, Finding, Severity
+from bot.review.known import Known
+from bot.review.lifecycle import View, carry
+from bot.review.others import Remark, said_by
 from bot.review.policy import Policy
 from bot.review.quote import verified
 from bot.review.standard import Standard
 from bot.review.suggestion import prove
+from bot.review.syntax import symbol_at
 from bot.review.usage import Usage
 
 HARD_CAP = 30
@@ -24,64 +28,72 @@ HARD_CAP = 30
 class Review:
     """What will be said, what stands only in the check run, and what was not said and why.
 
-    `findings` are posted (inline, on a file, or in the body), `listed` stand in the check run, ranked. `said` are the
-    identities that an earlier round posted and this one found again. `remarks` are about the change as a whole.
+    `findings` are posted (inline, on a file, or in the body), `listed` stand in the check run, ranked. `known` are the
+    findings of earlier rounds as this head leaves them. `remarks` are about the change as a whole;
+    `blocks` is what a model has read by now, see interdiff.py.
     """
 
     findings: tuple[Finding, ...] = ()
     listed: tuple[Finding, ...] = ()
     dropped: tuple[tuple[Draft, str], ...] = ()
-    said: tuple[str, ...] = ()
+    known: tuple[Known, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
     usage: Usage = field(default_factory=Usage)
     remarks: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     model: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def by_severity(self) -> Counter[Severity]:
         """How many findings of each severity stand in this review, posted or listed."""
         return Counter(finding.draft.severity for finding in (*self.findings, *self.listed))
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The identities of what an earlier round said and is still open."""
+        return tuple(one.identity for one in self.known if one.standing)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What drafts are judged against.
 
-    `shelf` are the standards a search really returned, by id; `heads` the head's text of changed files, by path;
-    `said` the identities already on the pull request; `parses` tells whether a text is valid for a path.
+    `shelf` are the standards a search really returned, by id; `view` is the head, `known` what earlier rounds said,
+    `others` what somebody else said on its lines; `muted` gives topics the reason why they are not said any more;
+    `parses` tells whether a text is valid for a path.
     """
 
-    diff: Diff
+    view: View
     policy: Policy
     shelf: Mapping[str, Standard] = field(default_factory=dict)
-    heads: Mapping[str, str] = field(default_factory=dict)
-    said: Collection[str] = ()
+    known: Sequence[Known] = ()
+    others: Sequence[Remark] = ()
+    muted: Mapping[str, str] = field(default_factory=dict)
     parses: Callable[[str, str], bool] | None = None
 
 
 def triage(drafts: Iterable[Draft], context: Context) -> Review:
-    """Anchor, check citations, deduplicate, rank and cap. Posted + listed + dropped = drafts."""
-    kept: dict[str, Finding] = {}
-    dropped: list[tuple[Draft, str]] = []
-    again: list[str] = []
-    for draft in sorted(drafts, key=_rank):
-        finding = _finding(draft, context)
-        reason = finding if isinstance(finding, str) else _reason_to_drop(finding, kept, context)
-        if isinstance(finding, str) or reason:
-            dropped.append((draft, str(reason)))
-            if isinstance(finding, Finding) and finding.identity in context.said:
-                again.append(finding.identity)
+    """Anchor, check citations, match with what is known, deduplicate, rank and cap. Posted + listed + dropped = drafts."""
+    judged = [(draft, _finding(draft, context)) for draft in sorted(drafts, key=_rank)]
+    found = [finding for _, finding in judged if isinstance(finding, Finding)]
+    carried = carry(context.known, found, context.view)
+    dropped = [(draft, reason) for draft, reason in judged if isinstance(reason, str)]
+    said = [found[n] for n in sorted(carried.again)]
+    kept: list[Finding] = []
+    for n, finding in enumerate(found):
+        reason = (
+            "already said on this pull request" if n in carried.again else _unwanted(finding, [*said, *kept], context)
+        )
+        if reason:
+            dropped.append((finding.draft, reason))
         else:
-            kept[finding.identity] = finding
-    posted, listed = _within_budget(tuple(kept.values()), context.policy)
-    return Review(
-        findings=_with_suggestions(posted, context),
-        listed=listed,
-        dropped=tuple(dropped),
-        said=tuple(dict.fromkeys(again)),
-    )
+            again = carried.worse.get(n, "")
+            kept.append(_named(replace(finding, again=again), (*context.known, *kept), context))
+    silenced = dict.fromkeys(reason for _, reason in dropped if reason in context.muted.values())
+    posted, listed = _within_budget(kept, context.policy)
+    return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(silenced))
 
 
 def _rank(draft: Draft) -> tuple[int, int, float, str, int]:
@@ -99,20 +111,32 @@ def _finding(draft: Draft, context: Context) -> Finding | str:
         draft = replace(draft, standard_quote=exact.text if exact else "")
     if draft.category is Category.STANDARDS and not cited:
         return "no standard that was retrieved contains the rule it quotes"
-    place = anchor(draft.path, draft.quoted, context.diff, draft.side, draft.near)
+    place = anchor(draft.path, draft.quoted, context.view.diff, draft.side, draft.near)
+    text = context.view.heads.get(place.path)
+    if text and place.line and place.side is Side.RIGHT and not draft.symbol:
+        draft = replace(draft, symbol=symbol_at(place.path, text, place.line))
     return Finding(draft, place, cited)
 
 
-def _reason_to_drop(finding: Finding, kept: Mapping[str, Finding], context: Context) -> str:
+def _named(finding: Finding, taken: Iterable[Known | Finding], context: Context) -> Finding:
+    """The finding under a name that no other one has, and with the address of who said it before us."""
+    names = {one.identity for one in taken}
+    while finding.identity in names:
+        finding = replace(finding, occurrence=finding.occurrence + 1)
+    other = said_by(finding, context.others)
+    return replace(finding, elsewhere=other.url) if other else finding
+
+
+def _unwanted(finding: Finding, there: Iterable[Finding], context: Context) -> str:
+    """Why a new finding is not worth saying; empty if it is. `there` is what this round says beside it."""
     if finding.draft.severity < Severity[context.policy.severity.upper()]:
         return f"below the severity threshold ({context.policy.severity})"
-    if finding.identity in context.said:
-        return "already said on this pull request"
-    if finding.identity in kept:
-        return "the same finding twice in this round"
-    if any(_same_place(finding, other) for other in kept.values()):
-        return "another finding says the same about the same lines"
-    return ""
+    for other in there:
+        if finding.anchor == other.anchor and finding.topic == other.topic and finding.code == other.code:
+            return "the same finding twice in this round"
+        if _same_place(finding, other):
+            return "another finding says the same about the same lines"
+    return context.muted.get(finding.topic, "")
 
 
 def _same_place(one: Finding, other: Finding) -> bool:
@@ -125,10 +149,14 @@ def _same_place(one: Finding, other: Finding) -> bool:
     )
 
 
-def _within_budget(findings: tuple[Finding, ...], policy: Policy) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """The attention budget counts comments; what is over it stands in the check run, ranked, at once and in full."""
+def _within_budget(findings: Sequence[Finding], policy: Policy) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """The attention budget counts comments; what is over it stands in the check run, ranked, at once and in full.
+
+    What somebody else said already needs no comment: the check run has the link.
+    """
     cap = min(policy.comments, HARD_CAP)
-    return findings[:cap], findings[cap:]
+    posted = [finding for finding in findings if not finding.elsewhere][:cap]
+    return tuple(posted), tuple(finding for finding in findings if finding not in posted)
 
 
 def _with_suggestions(findings: tuple[Finding, ...], context: Context) -> tuple[Finding, ...]:
@@ -153,7 +181,7 @@ def _range(finding: Finding) -> range:
 
 def _suggestion(finding: Finding, context: Context) -> str | None:
     draft, place = finding.draft, finding.anchor
-    head = context.heads.get(place.path)
+    head = context.view.heads.get(place.path)
     if draft.replacement is None or head is None or place.place is not Place.INLINE:
         return None
     offered = prove(draft.replacement, place, place.path, head, context.parses)

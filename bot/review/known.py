@@ -1,0 +1,145 @@
+"""Known: a finding that was said, as it is kept from the first remark to the merge."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.review.diff import Side
+from bot.review.finding import Category, Finding, Severity, fingerprint, normal
+
+
+class State(StrEnum):
+    """Where a finding stands.
+
+    MOVED is open, but not where its thread hangs. OUTDATED is no longer part of the change. SUPERSEDED gave way to
+    another finding, which says what changed.
+    """
+
+    OPEN = "open"
+    MOVED = "moved"
+    FIXED = "fixed"
+    DISMISSED = "dismissed"
+    SUPERSEDED = "superseded"
+    OUTDATED = "outdated"
+
+
+class Outcome(StrEnum):
+    """What had become of a finding when its pull request was merged; PENDING before that.
+
+    ADDRESSED is strict: its suggestion was committed, or a person resolved its thread and its code changed. FIXED is
+    what our own second look says, without such a witness.
+    """
+
+    PENDING = "pending"
+    ADDRESSED = "addressed"
+    FIXED = "fixed"
+    DISMISSED = "dismissed"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`identity` is the name it was given first and never changes; the place is today's.
+
+    `code` is normalised, and empty where it must not be kept or was lost; `size` counts its lines, `print` names them.
+    `comment` is the id of the comment that opened its thread, 0 if it stands in a review's body or a check run only.
+    `by` and `reason` tell who dismissed it and why, `head` the commit of the last change of state, `resolved` who
+    resolved its thread; `shown` is the state that its comment tells of. `raised` says that it had been dismissed before and came back worse. `check` is the check that
+    found it, empty for a model's finding.
+    """
+
+    identity: str
+    topic: str
+    symbol: str
+    print: str
+    size: int
+    path: str
+    category: Category
+    severity: Severity
+    check: str = ""
+    title: str = ""
+    side: Side = Side.RIGHT
+    line: int | None = None
+    code: str = ""
+    suggestion: str = ""
+    comment: int = 0
+    first_head: str = ""
+    head: str = ""
+    state: State = State.OPEN
+    shown: State = State.OPEN
+    by: str = ""
+    reason: str = ""
+    resolved: str = ""
+    raised: bool = False
+    outcome: Outcome = Outcome.PENDING
+
+    @property
+    def standing(self) -> bool:
+        """Whether somebody should still do something about it."""
+        return self.state in {State.OPEN, State.MOVED}
+
+
+def first(finding: Finding, head: str) -> Known:
+    """What is kept of a finding that is said for the first time. A secret's words and code are not."""
+    draft, place, code = finding.draft, finding.anchor, normal(finding.code)
+    secret = draft.source == "secrets"
+    return Known(
+        identity=finding.identity,
+        topic=finding.topic,
+        symbol=draft.symbol,
+        print=fingerprint(code),
+        size=len(code.splitlines()),
+        path=place.path,
+        category=draft.category,
+        severity=draft.severity,
+        check=draft.source if draft.rule else "",
+        title=draft.title,
+        side=place.side,
+        line=place.line,
+        code="" if secret else code,
+        suggestion="" if secret else finding.suggestion or "",
+        first_head=head,
+        head=head,
+        raised=bool(finding.again),
+    )
+
+
+_LONGEST_REASON = 200
+
+
+def packed(one: Known) -> str:
+    """What a marker carries, so that a finding can be followed even if the database is lost. No code is in it."""
+    place = [one.topic, one.symbol, one.print, one.size, one.path, one.side.value]
+    what = [one.category.value, int(one.severity), one.check]
+    fate = [one.state.value, one.by, one.reason[:_LONGEST_REASON], one.resolved, one.raised, one.first_head, one.head]
+    return json.dumps([*place, *what, *fate], separators=(",", ":"))
+
+
+def unpacked(identity: str, detail: str) -> Known | None:
+    """What `packed` made; None for a marker without it."""
+    if not detail:
+        return None
+    topic, symbol, name, size, path, side, category, severity, check, *fate = json.loads(detail)
+    state, by, reason, resolved, raised, first_head, head = fate
+    return Known(
+        identity=identity,
+        topic=topic,
+        symbol=symbol,
+        print=name,
+        size=size,
+        path=path,
+        side=Side(side),
+        category=Category(category),
+        severity=Severity(severity),
+        check=check,
+        state=State(state),
+        shown=State(state),
+        by=by,
+        reason=reason,
+        resolved=resolved,
+        raised=raised,
+        first_head=first_head,
+        head=head,
+    )
