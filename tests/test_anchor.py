@@ -94,6 +94,12 @@ def test_among_equals_the_nearest_changed_line_wins():
     assert placed("return text", near=1).line == 6
 
 
+def test_a_changed_line_wins_over_a_nearer_one():
+    diff = Diff((parse_patch("a.py", Status.MODIFIED, "@@ -1,2 +1,3 @@\n x = 1\n y = 2\n+x = 1\n"),))
+
+    assert anchor("a.py", "x = 1", diff, near=1).line == 3
+
+
 def test_a_removed_line_hangs_on_the_left():
     place = placed("    return open(path).read()", side=Side.LEFT)
 

@@ -230,6 +230,29 @@ def test_a_patch_is_undone_only_where_it_fits(change, other):
         assert all(line in other[1] for line in kept)
 
 
+@pytest.mark.parametrize(
+    "lying",
+    [
+        "@@ -1 +2 @@\n-a\n+b\n",
+        "@@ -2 +1 @@\n-a\n+b\n",
+        "@@ -1 +3 @@\n-a\n+b\n@@ -2 +3,0 @@\n-c\n",
+    ],
+)
+def test_a_patch_whose_numbers_lie_is_not_undone(lying):
+    file = parse_patch("f", Status.MODIFIED, lying)
+
+    assert file.hunks
+    assert before("b\nb\nb\n", file) is None
+
+
+def test_a_patch_that_windows_saved_is_read():
+    patch = "diff --git a/x.py b/y.py\nrename from x.py\nrename to y.py\n--- a/x.py\n+++ b/y.py\n@@ -1 +1 @@\n-a\n+b\n"
+
+    (file,) = parse_diff(patch.replace("\n", "\r\n"))
+
+    assert (file.path, file.previous_path, file.status, file.additions) == ("y.py", "x.py", Status.RENAMED, 1)
+
+
 @given(changes(), st.data())
 def test_no_patch_however_broken_raises(change, data):
     patch = unified(*change)

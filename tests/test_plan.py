@@ -220,6 +220,14 @@ def test_no_batch_is_over_the_budget_unless_one_line_is(diff, budget):
         assert size <= budget + 20 or len(hunks) == 1
 
 
+def test_batches_are_filled_to_the_budget():
+    diff = Diff(tuple(file(f"f{n}.py", *(["x" * 99] * 10)) for n in range(100)))
+
+    batches = plan(diff, Policy(), Limits(batch=10_200, together=5_000, line=0)).batches
+
+    assert [len(batch.paths) for batch in batches] == [10] * 10
+
+
 def test_the_plan_is_the_same_every_time():
     diff = Diff(tuple(file(f"f{n}.py", *(f"token_{i} = {n}" for i in range(n * 40))) for n in range(1, 30)))
 

@@ -183,6 +183,8 @@ def test_good_markdown_stays_as_it_is(good):
     ("text", "shown"),
     [
         ("Ask @octocat, please.", "Ask `@octocat`, please."),
+        ('[a](https://docs.example/x "a title")', "[a](https://docs.example/x)"),
+        (f"[a](https://docs.example/{'ab' * 100})", f"a (`https://docs.example/{'ab' * 89}a…`)"),
         ("This fixes #12.", "This `fixes #12`."),
         ("[a](https://evil.example/x)", "a (`https://evil.example/x`)"),
         ("Go to https://docs.example/x.", "Go to <https://docs.example/x>."),

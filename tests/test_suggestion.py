@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from patches import changes, unified
@@ -106,6 +106,7 @@ def test_python_json_and_toml_are_read_by_the_standard_library(path, text, valid
 
 
 @given(st.text(alphabet="`~ \nabc", max_size=60))
+@example("```\nx\n````\n@octocat")
 def test_no_code_closes_its_fence(code):
     (block,) = MarkdownIt("commonmark").parse(fence(code))
 

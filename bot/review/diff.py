@@ -200,9 +200,10 @@ def before(after: str, file: FileDiff) -> str | None:
     for hunk in file.hunks:
         start = _start(hunk, at - len(base))
         new = [line.text + line.ending for line in hunk.lines if not line.removed]
-        if start < at or head[start : start + len(new)] != new:
-            return None
         base += head[at:start]
+        first = next((line.old for line in hunk.lines if line.old is not None), len(base) + 1)
+        if head[start : start + len(new)] != new or first != len(base) + 1:
+            return None
         base += [line.text + line.ending for line in hunk.lines if not line.added]
         at = start + len(new)
     return "".join(base + head[at:])

@@ -174,7 +174,7 @@ class _Cleaner:
             first = token.type in {"softbreak", "hardbreak"}
 
     def _words(self, content: str, *, first: bool, linked: bool) -> Iterator[Token]:
-        shown = _unmarked(without_hidden(content)).replace("\n", " ")
+        shown = _unmarked(content).replace("\n", " ")
         if not _SUSPECT.search(shown) and not (first and "/" in shown):
             yield _text(shown)
             return
