@@ -20,7 +20,7 @@ from bot.checks import jail_cell as cell
 from bot.checks.jail import FILES, Jail, Ran
 
 PYTHON = os.path.realpath(sys.executable)
-NEEDS = (sys.base_prefix,)
+NEEDS = (f"{sys.base_prefix}/lib",)  # all of /usr would have every program in it
 ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.skipif(bool(cell.obstacle()), reason=f"nothing can be confined here: {cell.obstacle()}")
