@@ -5,9 +5,10 @@ Survives rewording, moved lines, re-indentation, renames, moves to another file 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import TypeVar
 
 from bot.review.diff import Diff, FileDiff, Side
@@ -19,7 +20,8 @@ A = TypeVar("A", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
 
 ALIKE = 0.6
-"""Share of its characters that edited code must keep to be the same code."""
+"""Share of their words that two pieces of code must have in common to be one, edited: all else is punctuation."""
+_WORD = re.compile(r"\w+")
 TELLING = 20
 """Characters beside white space from which on code is its own name, wherever it stands."""
 
@@ -99,7 +101,8 @@ def _about_the_same(one: Known, finding: Finding) -> bool:
 def _alike(one: Known, finding: Finding) -> float:
     if not one.code:
         return float(bool(one.symbol))  # the code was lost: the symbol and the topic have to do
-    return SequenceMatcher(None, one.code, normal(finding.code), autojunk=False).ratio()
+    mine, theirs = (Counter(_WORD.findall(code)) for code in (one.code, normal(finding.code)))
+    return 2 * (mine & theirs).total() / ((mine + theirs).total() or 1)
 
 
 def _assigned(ranked: Iterable[tuple[tuple[float, ...], A, B]]) -> Iterator[tuple[A, B]]:
