@@ -167,7 +167,7 @@ class Rounds:
 
 
 async def _route(job, _step):
-    return Routed(Route.ANSWER if job.trigger in KEPT else Route.REVIEW)
+    return Routed(Route.ANSWER if job.trigger in KEPT else Route.REVIEW, seen=job.seen)
 
 
 def ours(pull):
