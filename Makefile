@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos unlocked clean
+.PHONY: help demo test check format bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -29,10 +29,13 @@ bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, 
 chaos: .venv/.ready  ## The long runs: many kills, many generated histories
 	@$(BIN)/pytest -m long
 
+image: .venv/.ready  ## Do what the Dockerfile says, without Docker, and serve from it as a user who owns nothing
+	@$(BIN)/pytest -m long tests/test_docker.py
+
 unlocked:  ## Install with unlocked dependencies into an empty environment, and import
 	@rm -rf build/unlocked && $(PYTHON) -m venv build/unlocked
 	@build/unlocked/bin/python -m pip install -q .
-	@build/unlocked/bin/python -c "import bot.app, bot.cli, bot.server, githubkit, openai; print('imports with unlocked dependencies')"
+	@build/unlocked/bin/python -P -c "import bot.app, bot.cli, bot.server, githubkit, openai; print('imports with unlocked dependencies')"
 
 clean:  ## Remove what the other targets made
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
