@@ -11,11 +11,14 @@ from pathlib import Path
 import httpx
 
 from bot.answerer import Answerer
+from bot.answering import Answering
 from bot.asking import Asking
 from bot.checks import every
+from bot.correspondence import Correspondence, Limits
 from bot.dialogue import Capabilities
 from bot.endpoint import Endpoint
 from bot.engines.durable import DurableEngine, Pace
+from bot.gate import Gate
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App as GitHubApp
 from bot.hosts.github_client import GitHubClient
@@ -28,12 +31,14 @@ from bot.models.chat import ChatModel
 from bot.models.offline import OfflineModel
 from bot.models.responses import FULL, ResponsesModel
 from bot.review.marker import Signer
+from bot.review.policy import Budgets
 from bot.review.syntax import parses
 from bot.reviewer import Reviewer
 from bot.router import Router
 from bot.settings import Settings
 from bot.spending import LedgerAccount
 from bot.standards.folder import FolderStandards
+from bot.summarising import Summarising
 from bot.words import Words
 
 
@@ -61,8 +66,26 @@ class App:
         return await self.engine.ready()
 
 
-def build(settings: Settings, transport: httpx.AsyncBaseTransport | None = None, pace: Pace | None = None) -> App:
-    """The app for a server. `transport` replaces the network to GitHub."""
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the use cases share. `model` stands in for the one that the settings name."""
+
+    settings: Settings
+    host: CodeHost
+    publisher: Publisher
+    standards: Standards
+    ledger: Ledger
+    signer: Signer
+    model: Model | None = None
+
+
+def build(
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None = None,
+    pace: Pace | None = None,
+    model: Model | None = None,
+) -> App:
+    """The app for a server. `transport` replaces the network to GitHub, `model` the one that the settings name."""
     settings.require_app()
     key = settings.private_key
     client = GitHubClient(
@@ -71,16 +94,16 @@ def build(settings: Settings, transport: httpx.AsyncBaseTransport | None = None,
         transport=transport,
         spacing=settings.assistant_write_spacing,
     )
-    host, publisher, ledger = GitHubHost(client), GitHubPublisher(client), Ledger(settings.database)
+    host = GitHubHost(client, defaults=settings.assistant_organisation_defaults)
+    ledger = Ledger(settings.database)
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = FolderStandards(settings.assistant_data / "standards.db")
-    reviewer = reviewer_of(settings, host, publisher, standards, ledger, signer)
-    keeper = keeper_of(settings, host, publisher, ledger, signer)
-    answerer = Answerer(host, publisher, standards, ledger, signer)
+    wired = Wiring(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    reviewer, answerer = reviewer_of(wired), answerer_of(wired)
     handlers = Handlers(
-        route=Router(host, publisher, settings.bots),
+        route=router_of(wired),
         review=reviewer,
-        answer=lambda job, step: (keeper if job.trigger in KEPT else answerer)(job, step),
+        answer=lambda job, step: (answerer.keeper if job.trigger in KEPT else answerer)(job, step),
         abandon=reviewer.abandon,
         fail=lambda job, reason, step: _fail(reviewer, answerer, job, reason, step),
     )
@@ -94,43 +117,102 @@ async def _fail(reviewer: Reviewer, answerer: Answerer, job: Job, reason: str, s
     return await (answerer.fail if answering else reviewer.fail)(job, reason, step)
 
 
-def reviewer_of(
-    settings: Settings, host: CodeHost, publisher: Publisher, standards: Standards, ledger: Ledger, signer: Signer
-) -> Reviewer:
+def reviewer_of(wired: Wiring) -> Reviewer:
     """The reviewer with the checks and the model these settings ask for."""
-    checks = checks_of(settings)
-    asking = Asking(
-        host=host,
-        model=model_of(settings, signer),
-        standards=standards,
-        checks=checks,
-        words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
-        account=lambda job: LedgerAccount(ledger, job, bounds_of(settings)),
-        passes=settings.passes,
+    checks = checks_of(wired.settings)
+    return Reviewer(
+        wired.host,
+        wired.publisher,
+        asking_of(wired),
+        wired.standards,
+        checks,
+        wired.ledger,
+        wired.signer,
+        parses,
+        keeper_of(wired),
+        summarising_of(wired),
     )
-    keeper = keeper_of(settings, host, publisher, ledger, signer)
-    return Reviewer(host, publisher, asking, standards, checks, ledger, signer, parses, keeper)
 
 
-def keeper_of(settings: Settings, host: CodeHost, publisher: Publisher, ledger: Ledger, signer: Signer) -> Keeper:
+def answerer_of(wired: Wiring) -> Answerer:
+    """Who answers commands and replies, with the tools, the standards and the model of a review."""
+    return Answerer(
+        wired.host,
+        wired.publisher,
+        wired.standards,
+        answering_of(wired),
+        summarising_of(wired),
+        keeper_of(wired),
+        wired.ledger,
+        Correspondence(wired.ledger),
+        wired.signer,
+    )
+
+
+def router_of(wired: Wiring) -> Router:
+    """The router with its gate."""
+    settings, correspondence = wired.settings, Correspondence(wired.ledger)
+    limits = Limits(
+        person=settings.assistant_requests_per_person_hour,
+        repository=settings.assistant_requests_per_repository_hour,
+    )
+    gate = Gate(wired.host, correspondence, settings.bots, limits)
+    return Router(wired.host, wired.publisher, gate, correspondence, wired.signer)
+
+
+def asking_of(wired: Wiring) -> Asking:
+    """Conversations with the model, on the operator's money."""
+    settings = wired.settings
+    return Asking(
+        host=wired.host,
+        model=wired.model or model_of(settings, wired.signer),
+        standards=wired.standards,
+        checks=checks_of(settings),
+        words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
+        account=lambda job, policy: LedgerAccount(wired.ledger, job, bounds_of(settings, policy.budgets)),
+        passes=settings.passes,
+        tools=settings.tools,
+    )
+
+
+def answering_of(wired: Wiring) -> Answering:
+    """Conversations that are not a review."""
+    return Answering(asking_of(wired), wired.ledger, Correspondence(wired.ledger))
+
+
+def summarising_of(wired: Wiring) -> Summarising:
+    """Who writes the walkthrough."""
+    return Summarising(answering_of(wired), wired.publisher, wired.signer)
+
+
+def keeper_of(wired: Wiring) -> Keeper:
     """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
-    return Keeper(host, publisher, ledger, signer, resolves=settings.assistant_resolve_threads)
+    resolves = wired.settings.assistant_resolve_threads
+    return Keeper(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
 
 
-def bounds_of(settings: Settings) -> tuple[Bound, ...]:
-    """What may be spent on a review, a pull request, a repository and an installation."""
+def bounds_of(settings: Settings, budgets: Budgets) -> tuple[Bound, ...]:
+    """What may be spent on a review, a pull request, a repository and an installation.
+
+    A repository's own `budgets` can only lower what the operator allows.
+    """
     day, month = timedelta(days=1), timedelta(days=30)
+    tokens = _lower(settings.assistant_tokens_per_review, budgets.tokens)
     return (
-        Bound("job", None, settings.assistant_tokens_per_review, settings.assistant_dollars_per_review),
+        Bound("job", None, int(tokens), _lower(settings.assistant_dollars_per_review, budgets.dollars)),
         Bound("pull", day, dollars=settings.assistant_dollars_per_pull_day),
         Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
         Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )
 
 
+def _lower(allowed: float, wanted: float | None) -> float:
+    return allowed if wanted is None else min(allowed, wanted)
+
+
 def checks_of(settings: Settings) -> tuple[Check, ...]:
-    """Every check there is."""
-    return every(allow_unconfined=settings.assistant_unconfined_checks)
+    """Every check the operator offers."""
+    return every(allow_unconfined=settings.assistant_unconfined_checks, names=settings.checks)
 
 
 def model_of(settings: Settings, signer: Signer) -> Model:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from bot.errors import Refused
 from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
 from bot.job import Job
-from bot.passes import PASSES, Brief, Opinion, Passes
+from bot.passes import Brief, Opinion, Passes
 from bot.reading import Change
 from bot.review.acceptance import linked
+from bot.review.command import Scope
 from bot.review.finding import Draft
 from bot.review.material import Facts
 from bot.review.plan import Batch
@@ -53,32 +54,43 @@ class Asking:
     standards: Standards
     checks: Sequence[Check]
     words: Words
-    account: Callable[[Job], Account]
-    passes: Collection[str] = PASSES
+    account: Callable[[Job, Policy], Account]
+    passes: Collection[str] | None = None
     tools: Collection[str] | None = None
 
     async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
         """Every pass over the change. Without a model, nothing."""
         if not self.model.available:
             return Opinion()
+        passes, brief = await self.prepare(job, subject, step)
+        return await passes(brief)
+
+    async def prepare(self, job: Job, subject: Subject, step: Step) -> tuple[Passes, Brief]:
+        """The tools, the money and the material for any conversation about a change."""
         background = await step("background", lambda: self._background(subject.pull), Background)
         pull, change = subject.pull, subject.change
         files = Files(self.host, pull)
         scan = Scan(files)
         desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, scan, self.checks)
-        passes = Passes(self.model, self.words, bounded(offered(desk, self.tools)), self.account(job), step)
-        wanted = subject.policy.passes if subject.policy.passes is not None else tuple(self.passes)
+        account = self.account(job, subject.policy)
+        passes = Passes(self.model, self.words, bounded(offered(desk, self.tools)), account, step)
         brief = Brief(
             job=job.id,
             facts=Facts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
             batches=subject.batches,
             policy=subject.policy,
-            passes=tuple(name for name in wanted if name in self.passes),
+            passes=self._passes(job, subject.policy),
             standards=subject.standards,
             paths=frozenset(await files.entries("head")),
             mentions=scan.mentions,
         )
-        return await passes(brief)
+        return passes, brief
+
+    def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
+        """Those that there are, the operator offers, the policy wants and the command is about."""
+        narrow = {Scope.SECURITY.value} if job.scope.scope is Scope.SECURITY else None
+        allowed = [names for names in (self.passes, policy.passes, narrow) if names is not None]
+        return tuple(name for name in self.words.passes if all(name in names for names in allowed))
 
     async def _background(self, pull: PullRequest) -> Background:
         issues = []

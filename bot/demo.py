@@ -22,6 +22,7 @@ from bot.app import App, build, bundled
 from bot.engines.durable import Pace
 from bot.errors import Refused
 from bot.git import Git
+from bot.interfaces import Model
 from bot.logs import configure
 from bot.review.report import NOT_REVIEWED
 from bot.running import Server, http, listen
@@ -58,11 +59,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, pace: Pace, **settings: object) -> AsyncIterator[Stage]:
-    """Both servers on ports of their own, their files in `folder`, until the block ends. `settings` are our server's."""
+async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings: object) -> AsyncIterator[Stage]:
+    """Both servers on ports of their own, their files in `folder`, until the block ends.
+
+    `settings` are our server's; `model` answers in place of the one that they name.
+    """
     (github_socket, url), (our_socket, ours_url) = listen(), listen()
     sandbox = Sandbox.create(folder / "github", url=url)
-    app = build(_settings(sandbox, url, folder, settings), pace=pace)
+    app = build(_settings(sandbox, url, folder, settings), pace=pace, model=model)
     await asyncio.to_thread(app.start, work=True)
     servers = Server(sandbox.asgi, github_socket), Server(http(app), our_socket)
     serving = [asyncio.create_task(server.run_here()) for server in servers]

@@ -166,6 +166,18 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
     match delivery.event:
         case "pull_request" if payload.pull_request:
             return _pull(payload, payload.pull_request)
+        case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
+            return _check(payload, payload.check_run)
+        case "pull_request_review_thread" if payload.pull_request and payload.thread:
+            return _thread(payload, payload.thread, payload.pull_request.number)
+        case "merge_group" if payload.merge_group and payload.action == "checks_requested":
+            return _merge_group(payload.merge_group)
+    return _said(delivery.event, payload)
+
+
+def _said(event: str, payload: Payload) -> _Work | Skip | None:
+    """What people say, in the three places where they can."""
+    match event:
         case "issue_comment" if payload.issue and payload.comment:
             if payload.issue.pull_request is None:
                 return Skip("a comment on an issue, not on a pull request")
@@ -178,12 +190,6 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
                 id=review.id, body=review.body, user=review.user, author_association=review.author_association
             )
             return _comment(payload, comment, payload.pull_request.number, "review")
-        case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
-            return _check(payload, payload.check_run)
-        case "pull_request_review_thread" if payload.pull_request and payload.thread:
-            return _thread(payload, payload.thread, payload.pull_request.number)
-        case "merge_group" if payload.merge_group and payload.action == "checks_requested":
-            return _merge_group(payload.merge_group)
     return None
 
 

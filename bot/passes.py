@@ -120,7 +120,7 @@ class Passes:
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
         return Opinion(
             drafts=merge(one.drafts for one in heard),
-            standards=tuple({s.id: s for s in (*brief.standards, *_standards(lookups))}.values()),
+            standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
             rows=(*_ran(heard), *_left_out(heard)),
             missed=_missed(heard),
             usage=sum((one.answer.usage for one in heard), Usage()),
@@ -173,7 +173,7 @@ class Passes:
         numbered = Datum("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
         whole = brief.batches[0] if len(brief.batches) == 1 else Batch(())
         shown = material(whole, brief.facts, budget(whole, 0))
-        answer = await self._ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
+        answer = await self.ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
         return replace(
             opinion,
             requirements=judge(wanted, _value(answer, Requirements), brief.facts.heads),
@@ -185,7 +185,7 @@ class Passes:
         batch, name = brief.batches[number], "+".join(lens)
         shown = material(batch, brief.facts, budget(batch, change))
         left_out = [Datum("not_shown", "material", "\n".join(shown.omitted))] if shown.omitted else []
-        answer = await self._ask(
+        answer = await self.ask(
             f"find/{name}/{number + 1}", "find", (*shown.data, *left_out), Findings, brief, lenses=lens
         )
         found = _value(answer, Findings)
@@ -195,9 +195,9 @@ class Passes:
     async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
         batch = scene(group, brief.facts.diff)
         shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch, 0))
-        return await self._ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
+        return await self.ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
 
-    async def _ask(
+    async def ask(
         self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
     ) -> Answer:
         """One conversation; a model that cannot or will not is an answer too, with the reason."""
@@ -257,7 +257,7 @@ async def _known(draft: Draft, brief: Brief) -> Known:
     return Known(brief.facts.diff, texts, brief.paths)
 
 
-def _standards(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
+def standards_in(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
     """The sections that a search really returned and that govern: only these may be cited."""
     for lookup in lookups:
         if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):

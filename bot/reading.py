@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from bot.interfaces import CodeHost, Step
 from bot.review.coverage import Covered, State
 from bot.review.diff import Diff, FileDiff
 from bot.review.layers import Layer, layered
-from bot.review.plan import Plan, plan
+from bot.review.plan import Plan, narrowed, plan
 from bot.review.policy import PATH, Policy
 from bot.review.pull_request import PullRequest
 
@@ -92,10 +92,14 @@ class Change:
     unread: tuple[Covered, ...] = ()
 
 
-async def read_change(host: CodeHost, pull: PullRequest, policy: Policy, needed: Callable[[str], bool]) -> Change:
-    """Read the diff, decide what is reviewed, and read at the head those of its files that are `needed` whole."""
+async def read_change(
+    host: CodeHost, pull: PullRequest, policy: Policy, needed: Callable[[str], bool], paths: Collection[str] = ()
+) -> Change:
+    """Read the diff, decide what is reviewed (of `paths` alone, if any are named), and read those files at the head
+    that are `needed` whole.
+    """
     diff = await host.diff(pull)
-    planned = plan(diff, policy)
+    planned = narrowed(plan(diff, policy), paths)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def read(file: FileDiff) -> str | Covered:

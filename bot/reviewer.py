@@ -32,6 +32,7 @@ from bot.review.pull_request import PullRequest
 from bot.review.remarks import remarks
 from bot.review.report import check_key, concluded, conclusion, requirement, since, started, stopped
 from bot.review.triage import Context, Review, triage
+from bot.summarising import Summarising
 
 MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
@@ -50,6 +51,7 @@ class Reviewer:
     signer: Signer
     parses: Callable[[str, str], bool]
     keeper: Keeper
+    summarising: Summarising
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
@@ -62,8 +64,7 @@ class Reviewer:
         known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[Known, ...])
         await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
-        if job.trigger is Trigger.LABEL:
-            await step("unlabel", lambda: self.publisher.unlabel(pull.ref, job.text), type(None))
+        await self._acknowledge(job, pull, step)
         return conclusion(review).value
 
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
@@ -71,7 +72,7 @@ class Reviewer:
         policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
         checks = self._checks(policy.policy)
         change = await material(
-            step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks))
+            step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
         )
         checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
         shelved = await step(
@@ -79,17 +80,17 @@ class Reviewer:
         )
         cited = await step("citations", lambda: cite(self.standards, shelved.shelf, checked.drafts), Cited)
         recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), Recalled)
-        unread = fresh(Diff(change.plan.files), {} if job.scope.scope is Scope.FULL else recalled.seen)
+        model, incremental = self.asking.model, job.scope.scope is Scope.CHANGES
+        unread = fresh(Diff(change.plan.files), recalled.seen if incremental else {})
         subject = Subject(
             pull, policy.policy, change, shelved.shelf, cited.drafts, cited.standards, batches(unread.files)
         )
         opinion = await self.asking(job, subject, step)
-        model, incremental = self.asking.model, job.scope.scope is Scope.CHANGES
         partly = since(recalled.since, len(unread.files)) if model.available and incremental else ()
         review = triage(
             (*cited.drafts, *opinion.drafts),
             Context(
-                view=View(pull.head_sha, change.diff, change.heads, _checked(checked), _read(change, opinion)),
+                view=View(pull.head_sha, change.diff, change.heads, _checked(checked), _read(change, opinion, job)),
                 policy=policy.policy,
                 shelf={one.id: one for one in (*cited.standards, *opinion.standards)},
                 known=recalled.known,
@@ -104,7 +105,7 @@ class Reviewer:
             coverage=_coverage(change, checked, shelved, opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
             notices=(*policy.problems, *shelved.tampered, *change.plan.notes, *review.notices, *partly),
-            blocks=read(change.plan.files, unread=Diff() if _whole(opinion) else unread) if model.available else {},
+            blocks=_blocks(change, opinion, recalled, unread, job) if model.available else {},
             usage=opinion.usage,
             versions=opinion.versions,
             model=model.name if model.available else "",
@@ -118,7 +119,19 @@ class Reviewer:
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Say on the check run that the review failed, and why: never silent, never green."""
+        if job.comment:
+            await step("reacted", lambda: self.publisher.react(job, "confused"), type(None))
         return await self.abandon(job, f"The review failed: {reason}", step)
+
+    async def _acknowledge(self, job: Job, pull: PullRequest, step: Step) -> None:
+        """Where the review was asked for: a label comes off, a comment gets a rocket; the walkthrough is brought up to date."""
+        if job.trigger is Trigger.LABEL:
+            await step("unlabel", lambda: self.publisher.unlabel(pull.ref, job.text), type(None))
+        if job.comment:
+            await step("reacted", lambda: self.publisher.react(job, "rocket"), type(None))
+        policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
+        if policy.summary == "always":
+            await self.summarising(job, pull, policy, step)
 
     async def _seen(self, job: Job, step: Step) -> PullRequest:
         if job.seen is not None:
@@ -194,14 +207,19 @@ def _checked(checked: CheckedChange) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _read(change: Change, opinion: Opinion) -> frozenset[str]:
-    """The files of which the model saw all that is new."""
+def _read(change: Change, opinion: Opinion, job: Job) -> frozenset[str]:
+    """The files of which the model saw all that is new, in every way it looks at them."""
+    if not _whole(opinion) or job.scope.scope is Scope.SECURITY:
+        return frozenset()
     missed = {path for path, _ in opinion.missed}
-    return (
-        frozenset(file.path for file in change.plan.files if file.path not in missed)
-        if _whole(opinion)
-        else frozenset()
-    )
+    return frozenset(file.path for file in change.plan.files if file.path not in missed)
+
+
+def _blocks(change: Change, opinion: Opinion, recalled: Recalled, unread: Diff, job: Job) -> dict[str, tuple[str, ...]]:
+    """What need not be read again. A look at a part, or with one eye, leaves that as it was."""
+    if job.scope.scope in {Scope.SECURITY, Scope.PATHS}:
+        return recalled.seen
+    return read(change.plan.files, unread=Diff() if _whole(opinion) else unread)
 
 
 def _whole(opinion: Opinion) -> bool:

@@ -40,9 +40,7 @@ class Settings(BaseSettings):
     assistant_standards: Literal["folder", "vector_store"] = Field(
         "folder", description="Where standards are searched: a local index, or OpenAI's file search."
     )
-    assistant_passes: str = Field(
-        "correctness,security,standards", description="Model passes offered, comma-separated."
-    )
+    assistant_passes: str = Field("", description="Model passes offered, comma-separated; empty: all there are.")
 
     assistant_dollars_per_review: float = Field(1.0, ge=0, description="US dollars one review may cost.")
     assistant_dollars_per_pull_day: float = Field(5.0, ge=0, description="US dollars per pull request and day.")
@@ -50,7 +48,16 @@ class Settings(BaseSettings):
     assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
     assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")
 
-    assistant_bots: str = Field("", description="Ids of accounts of bots that may command, comma-separated.")
+    assistant_bots: str = Field(
+        "", description="Ids of bots that may command, comma-separated: of their Apps, or of their accounts."
+    )
+    assistant_requests_per_person_hour: int = Field(30, ge=0, description="Commands and replies of one person.")
+    assistant_requests_per_repository_hour: int = Field(200, ge=0, description="Commands and replies in a repository.")
+    assistant_organisation_defaults: str = Field(
+        "", pattern=r"^([\w.-]+/[\w.-]+)?$", description="owner/name of a repository whose assistant.yml holds for all."
+    )
+    assistant_tools: str = Field("", description="Tools offered to the model, comma-separated; empty: all there are.")
+    assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all there are.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
     assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
     assistant_resolve_threads: bool = Field(
@@ -104,13 +111,23 @@ class Settings(BaseSettings):
         return "responses" if self.openai_api_key.get_secret_value() else "offline"
 
     @property
-    def passes(self) -> tuple[str, ...]:
-        """The model passes the operator offers."""
-        return tuple(_words(self.assistant_passes))
+    def passes(self) -> tuple[str, ...] | None:
+        """The model passes the operator offers; None for all."""
+        return tuple(_words(self.assistant_passes)) or None
+
+    @property
+    def tools(self) -> tuple[str, ...] | None:
+        """The tools the operator offers; None for all."""
+        return tuple(_words(self.assistant_tools)) or None
+
+    @property
+    def checks(self) -> tuple[str, ...] | None:
+        """The checks the operator offers; None for all."""
+        return tuple(_words(self.assistant_checks)) or None
 
     @property
     def bots(self) -> frozenset[int]:
-        """Account ids of the bots that may command."""
+        """Ids of the Apps or accounts of bots that may command."""
         return frozenset(int(word) for word in _words(self.assistant_bots) if word.isdecimal())
 
     def require_app(self) -> Settings:

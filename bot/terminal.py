@@ -16,7 +16,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from bot.app import reviewer_of
+from bot.app import Wiring, reviewer_of
 from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -65,7 +65,7 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         standards = FolderStandards(Path(folder) / "standards.db")
         ledger.migrate()
-        reviewer = reviewer_of(settings, host, host, standards, ledger, Signer(b"local"))
+        reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, Signer(b"local")))
         job = Job("local", host.pull.ref, Trigger.COMMAND)
         console = Console(stderr=True)
         if not progress or not console.is_terminal:

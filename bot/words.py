@@ -29,6 +29,12 @@ class Words:
         return re.sub(r"\n{3,}", "\n\n", said).strip()
 
     @property
+    def passes(self) -> tuple[str, ...]:
+        """The ways to look for problems: each has its prompt, find_<name>. A new one is a new file."""
+        found = (name.removeprefix("find_") for name in sorted(self.texts) if name.startswith("find_"))
+        return tuple(name for name in found if name != "together")
+
+    @property
     def versions(self) -> tuple[tuple[str, str], ...]:
         """Name and content hash of each prompt: recorded with every review."""
         return tuple(

@@ -35,6 +35,8 @@ LAYERS = (
     },
     {f"bot.{family}" for family in FAMILIES},
     {"bot.asking", "bot.spending"},
+    {"bot.answering"},
+    {"bot.gate", "bot.summarising"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router"},
     {"bot.settings"},
     {"bot.app"},

@@ -1,22 +1,25 @@
-"""Deterministic analysers, one a file. A new one is a file and a line here."""
+"""Deterministic analysers, one a file. A module here that has `offer(jail)` is a check: adding one is adding a file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 
 from bot.checks.bounds import Bounded
-from bot.checks.hygiene import Hygiene
-from bot.checks.invisible import Invisible
 from bot.checks.jail import Jail
-from bot.checks.ruff import Ruff
-from bot.checks.secrets import Secrets
 from bot.interfaces import Check
 
 
-def every(*, allow_unconfined: bool = False, analysers: Sequence[Check] = ()) -> tuple[Check, ...]:
-    """All checks, and the operator's own `analysers`. None of them sees a file over the bounds.
+def every(
+    *, allow_unconfined: bool = False, analysers: Sequence[Check] = (), names: Collection[str] | None = None
+) -> tuple[Check, ...]:
+    """All checks or those in `names`, and the operator's own `analysers`. None of them sees a file over the bounds.
 
     `allow_unconfined` lets external programs run where the kernel cannot lock them in.
     """
-    ours: tuple[Check, ...] = (Ruff(Jail(allow_unconfined)), Secrets(), Invisible(), Hygiene())
-    return tuple(map(Bounded, (*ours, *analysers)))
+    jail = Jail(allow_unconfined)
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    ours = [module.offer(jail) for module in modules if hasattr(module, "offer")]
+    wanted = [check for check in ours if names is None or check.name in names]
+    return tuple(map(Bounded, (*wanted, *analysers)))

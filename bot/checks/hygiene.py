@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from bot.interfaces import Checked, Source
+from bot.checks.jail import Jail
+from bot.interfaces import Check, Checked, Source
 from bot.review.finding import Category, Severity
 from bot.review.problem import Problem
 
@@ -159,3 +160,8 @@ def _left_overs(file: Source) -> Iterator[Problem]:
                 category=rule.category,
                 source="hygiene",
             )
+
+
+def offer(_: Jail) -> Check:
+    """For every change."""
+    return Hygiene()

@@ -13,7 +13,7 @@ from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from bot.checks.jail import FILES, Jail
 from bot.checks.jail_analyser import Analyser
-from bot.interfaces import Checked, Source
+from bot.interfaces import Check, Checked, Source
 from bot.review.finding import Category, Severity
 from bot.review.problem import Problem
 
@@ -217,3 +217,8 @@ def _applied(text: str, edits: Sequence[_Edit]) -> str:
         end = starts[edit.end_location.row - 1] + edit.end_location.column - 1
         text = text[:begin] + edit.content + text[end:]
     return text
+
+
+def offer(jail: Jail) -> Check:
+    """For every change; the program runs in `jail`."""
+    return Ruff(jail)

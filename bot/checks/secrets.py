@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from bot.interfaces import Checked, Source
+from bot.checks.jail import Jail
+from bot.interfaces import Check, Checked, Source
 from bot.review.finding import Category, Severity
 from bot.review.problem import Problem
 
@@ -162,3 +163,8 @@ def _problem(file: Source, rule: Rule, offset: int, value: str) -> Problem:
         category=Category.SECURITY,
         source="secrets",
     )
+
+
+def offer(_: Jail) -> Check:
+    """For every change."""
+    return Secrets()

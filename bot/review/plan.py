@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
@@ -74,6 +74,16 @@ def plan(diff: Diff, policy: Policy, limits: Limits | None = None) -> Plan:
     if diff.truncated:
         notes.append(diff.truncated)
     return Plan(tuple(files), batches(files, limits), tuple(left_out), tuple(notes))
+
+
+def narrowed(planned: Plan, paths: Collection[str]) -> Plan:
+    """The part of a plan that somebody asked for by paths or globs; nothing changes if they named none."""
+    if not paths:
+        return planned
+    wanted = Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
+    files = tuple(file for file in planned.files if wanted.match(file.path))
+    rest = [Covered(file.path, State.SKIPPED, "not asked for") for file in planned.files if file not in files]
+    return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes)
 
 
 def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> Covered | None:

@@ -115,7 +115,31 @@ class Reply(_Wire):
     answer: str = Field(description="Markdown, short.")
 
 
-ANSWERS: tuple[type[BaseModel], ...] = (Findings, Verdicts, Requirements, Reply)
+class Explanation(_Wire):
+    """The answer to a reply in the thread of a finding."""
+
+    citations: list[Citation]
+    stance: Literal["concede", "uphold", "answer"]
+    known: bool
+    answer: str = Field(description="Markdown, short.")
+
+
+class Point(_Wire):
+    """One thing that a change does differently."""
+
+    path: str = Field(description="The file it lives in, as the change names it.")
+    text: str
+
+
+class Walkthrough(_Wire):
+    """What a change does, for somebody who is about to review it."""
+
+    points: list[Point] = Field(description="At most seven, the most consequential first.")
+    careful: list[Point] = Field(description="What deserves a careful look, and why.")
+    sentence: str = Field(description="What the change does for users or callers.")
+
+
+ANSWERS: tuple[type[BaseModel], ...] = (Findings, Verdicts, Requirements, Reply, Explanation, Walkthrough)
 
 
 def to_drafts(findings: Findings, source: str) -> tuple[Draft, ...]:
