@@ -26,7 +26,7 @@ async def run_all(files: list[Source], checks: tuple[Check, ...] = CHECKS) -> li
 
 
 def test_the_checks_and_their_names() -> None:
-    assert [check.name for check in CHECKS] == ["ruff", "secrets", "invisible", "hygiene"]
+    assert [check.name for check in CHECKS] == ["hygiene", "invisible", "ruff", "secrets"]
 
 
 @needs_ruff
