@@ -1,16 +1,17 @@
-"""Git, hardened: no hooks, no configuration but ours, no network, no checkout. The only place that runs git."""
+"""Git, hardened: no hooks, no configuration but ours, no checkout, no network unless asked. The only place that runs git."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from bot.errors import NotFound, Refused, Retryable, TooLarge, UserError
 
+Pairs = Sequence[tuple[str, str]]
 MEGABYTE = 1024 * 1024
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 NO_OBJECT = "0" * 40
@@ -21,7 +22,7 @@ ENVIRONMENT = {
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "/bin/false",
-    "GIT_ALLOW_PROTOCOL": "",  # nothing is ever fetched
+    "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched where nobody says otherwise
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
@@ -168,16 +169,17 @@ class Git:
             out = await self.run(("rev-parse", "--absolute-git-dir"))
         return Path(out.decode().rstrip("\n"))
 
-    async def run(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> bytes:
-        """Any other git command, under the same restrictions; what it prints. `date` is for what it commits."""
-        code, out, error = await self._git(arguments, stdin, date=date)
-        if code:
+    async def run(
+        self, arguments: Sequence[str], stdin: bytes = b"", *, more: Pairs = (), fine: Collection[int] = (0,)
+    ) -> bytes:
+        """Any other git command; what it prints. `more` adds to its environment, `fine` are exit codes without an error."""
+        code, out, error = await self._git(arguments, stdin, more)
+        if code not in fine:
             _refuse(arguments[0], error)
         return out
 
-    async def _git(self, arguments: Sequence[str], stdin: bytes = b"", *, date: str = "") -> tuple[int, bytes, bytes]:
+    async def _git(self, arguments: Sequence[str], stdin: bytes = b"", more: Pairs = ()) -> tuple[int, bytes, bytes]:
         options = [part for setting in CONFIGURATION for part in ("-c", setting)]
-        environment = ENVIRONMENT | ({"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else {})
         if any("\0" in argument for argument in arguments):
             raise Refused("a NUL cannot be part of a git command")
         try:
@@ -187,7 +189,7 @@ class Git:
                 *options,
                 *arguments,
                 cwd=self.directory,
-                env=environment,
+                env=ENVIRONMENT | dict(more),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

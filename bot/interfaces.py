@@ -77,6 +77,14 @@ class CodeHost(Protocol):
         """The people who gave an inline comment a thumbs down."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository as git fetches it: its http(s) address, and the value of the Authorization header that it wants."""
+
+    url: str
+    authorization: str = field(default="", repr=False)
+
+
 class Publisher(Protocol):
     """Where reviews are posted. Writes only, with a token of its own; every method may be called again safely."""
 

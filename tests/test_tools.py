@@ -19,7 +19,7 @@ from bot.review.standard import Document, Hit, Shelf, Standard
 from bot.review.strict_schema import lint
 from bot.tools import Desk, Files, offered
 from bot.tools.bounds import Limits, bounded
-from bot.tools.scan import Scan
+from bot.tools.scan import Scan, mentions
 
 CART = "from tax import rate\n\n\nclass Cart:\n    def total(self, items):\n        return sum(items) * rate\n"
 FILES = {
@@ -250,8 +250,8 @@ def test_a_repository_that_is_too_large_is_not_searched_in_part():
 def test_files_that_mention_a_word_are_known_or_nothing_is():
     at = desk()
 
-    assert asyncio.run(at.searcher.mentions("rate")).keys() == {"src/cart.py", "src/tax.py"}
-    assert asyncio.run(Scan(at.files, most_files=2).mentions("rate")) == {}
+    assert asyncio.run(mentions(at.searcher, at.files, "rate")).keys() == {"src/cart.py", "src/tax.py"}
+    assert asyncio.run(mentions(Scan(at.files, most_files=2), at.files, "rate")) == {}
 
 
 def test_a_definition_is_found_with_its_source():

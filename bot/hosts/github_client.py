@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -25,7 +25,8 @@ from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
 from bot.hosts.github_auth import App, Grant, Minted, Tokens
 from bot.hosts.github_models import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github_refusal import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
-from bot.hosts.github_transport import KeptOpen, PerLoop, same_origin
+from bot.hosts.github_transport import KeptOpen, PerLoop, remote, same_origin, vetted
+from bot.interfaces import Remote
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ class GitHubClient:
     """Sends requests as the App or under a grant.
 
     `url` is the API's root ("https://HOST/api/v3" on GHES). `transport` replaces the network. Writes of an
-    installation go one at a time, `spacing` seconds apart, as GitHub asks. `clock` is seconds since 1970.
+    installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`.
     """
 
     def __init__(
@@ -102,9 +103,10 @@ class GitHubClient:
         transport: httpx.AsyncBaseTransport | None = None,
         spacing: float = 1.0,
         clock: Callable[[], float] = time.time,
+        secrets: Collection[str] = (),
     ) -> None:
         self._url = httpx.URL(url)
-        self._clock = clock
+        self._clock, self._secrets = clock, secrets
         self._wire = KeptOpen(self._url, lambda: transport or httpx.AsyncHTTPTransport())
         self._github: GitHub[UnauthAuthStrategy] = GitHub(
             base_url=url,
@@ -149,7 +151,9 @@ class GitHubClient:
     async def write(self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Change something, when it is this installation's turn."""
         writer = self._writers()[grant.installation]
-        return await writer.write(lambda: self._granted(grant, Request(method, address, body=body)))
+        return await writer.write(
+            lambda: self._granted(grant, Request(method, address, body=vetted(body, self._secrets)))
+        )
 
     async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Ask GraphQL, which knows threads. Raises Forbidden or NotFound for what REST would answer so."""
@@ -162,6 +166,10 @@ class GitHubClient:
                 f"GraphQL: {error.message}"
             )
         return answer.data
+
+    async def remote(self, grant: Grant) -> Remote:
+        """The repository of a grant as git fetches it."""
+        return remote(self._url, path(*grant.repo.split("/")), await self._tokens.token(grant))
 
     async def as_app(self, address: str) -> Answer:
         """Read something that belongs to the App itself."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import base64
+from collections.abc import Callable, Collection
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from bot.errors import Forbidden
+from bot.interfaces import Remote
+from bot.review.redact import withheld
 
 T = TypeVar("T")
 
@@ -61,3 +64,22 @@ def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
 
 def _port(url: httpx.URL) -> int | None:
     return url.port or {"https": 443, "http": 80}.get(url.scheme)
+
+
+def remote(api: httpx.URL, address: str, token: str) -> Remote:
+    """A repository as git fetches it, on the API's own authority; that of https://api.github.com is https://github.com."""
+    host = api.host if api.path.strip("/") else api.host.removeprefix("api.")
+    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}")
+
+
+def vetted(value: Any, secrets: Collection[str]) -> Any:  # noqa: ANN401 - JSON has no better name
+    """What is about to be written, without our own secrets in any of its texts."""
+    match value:
+        case str():
+            return withheld(value, secrets)
+        case dict():
+            return {key: vetted(inner, secrets) for key, inner in value.items()}
+        case list() | tuple():
+            return [vetted(inner, secrets) for inner in value]
+    return value

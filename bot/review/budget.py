@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from bot.errors import BudgetExhausted
+from bot.review.policy import Budgets
 from bot.review.usage import Usage
 
 NEARLY = 0.8
@@ -26,6 +27,28 @@ class Limits:
     output: int = 25_000
     longest: int = 50_000
     seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What one review may use: money, tokens, model `calls`, calls of our tools and the characters that these answer.
+
+    `seconds` are those of waiting for the model's answers.
+    """
+
+    dollars: float = 1.0
+    tokens: int = 1_500_000
+    calls: int = 200
+    tool_calls: int = 120
+    tool_characters: int = 480_000
+    seconds: float = 1200.0
+
+    def lowered(self, wish: Budgets) -> Allowed:
+        """What is left of it by a repository's own policy, which can take but not give."""
+        wanted = {one.name: getattr(wish, one.name) for one in fields(self)}
+        return replace(
+            self, **{name: min(value, getattr(self, name)) for name, value in wanted.items() if value is not None}
+        )
 
 
 @dataclass(frozen=True, slots=True)

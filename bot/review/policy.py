@@ -60,6 +60,10 @@ class Budgets(_Section):
 
     dollars: float | None = Field(None, ge=0, description="At most this many US dollars per review.")
     tokens: int | None = Field(None, ge=0, description="At most this many tokens per review.")
+    calls: int | None = Field(None, ge=0, description="At most this many model calls per review.")
+    tool_calls: int | None = Field(None, ge=0, description="At most this many calls of tools per review.")
+    tool_characters: int | None = Field(None, ge=0, description="At most this many characters of tools' answers.")
+    seconds: float | None = Field(None, ge=0, description="At most this many seconds of waiting for the model.")
 
 
 class Policy(_Section):

@@ -37,9 +37,12 @@ class Prompt:
         return strict_schema(self.answer)
 
 
-def nonce(job: str, kind: str, source: str, text: str) -> str:
-    """The name of a fence: the same whenever the job is replayed, not to be foretold by whoever wrote the text."""
-    return hashlib.sha256(json.dumps([job, kind, source, text]).encode()).hexdigest()[:16]
+def nonce(salt: str, kind: str, source: str, text: str) -> str:
+    """The name of a fence: the same for the same text and salt, not to be foretold by whoever wrote the text.
+
+    `salt` is what they cannot know: the id of the job, or a secret of ours.
+    """
+    return hashlib.sha256(json.dumps([salt, kind, source, text]).encode()).hexdigest()[:16]
 
 
 def fence(kind: str, source: str, text: str, name: str) -> str:

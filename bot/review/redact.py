@@ -43,6 +43,16 @@ def carries_secret(text: str, secrets: Collection[str] = ()) -> bool:
     )
 
 
+def withheld(text: str, secrets: Collection[str]) -> str:
+    """A finished text of ours without any of `secrets`; one over which a secret is spread keeps only its markers."""
+    if not carries_secret(text, secrets):
+        return text
+    shown = redact(text, secrets)
+    if not carries_secret(shown, secrets):
+        return shown
+    return "\n\n".join([WITHHELD, *(line for line in text.splitlines() if line.startswith("<!-- assistant:"))])
+
+
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text))
 

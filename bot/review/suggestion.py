@@ -15,6 +15,7 @@ from bot.review.anchor import Anchor, Place
 from bot.review.diff import Side
 from bot.review.hidden import HIDDEN
 from bot.review.language import language
+from bot.review.redact import carries_secret
 from bot.review.unwritten import unwritten
 
 MAX_CHARACTERS = 10_000
@@ -104,6 +105,8 @@ def _forbidden(suggestion: Suggestion, anchored: str) -> str:
         return f"it is over {MAX_CHARACTERS:,} characters"
     if set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)):
         return "it holds characters that a reader cannot see"
+    if carries_secret(code) and not carries_secret(anchored):
+        return "it holds what looks like a secret"
     if any(
         _DOWNLOAD.search(line) and _SHELL.search(line) for line in set(code.split("\n")) - set(anchored.split("\n"))
     ):

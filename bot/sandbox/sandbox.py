@@ -20,6 +20,7 @@ from bot.sandbox import (
     auth,
     check_api,
     code_api,
+    git_api,
     graphql_api,
     history,
     hooks,
@@ -177,7 +178,14 @@ class Sandbox:
 def _asgi(world: World) -> Starlette:
     rest = [endpoint.route(world) for endpoint in REST]
     graphql = [endpoint.route(world) for endpoint in graphql_api.ENDPOINTS]
-    routes = [Mount(PREFIX, routes=rest), Mount("/api", routes=graphql), *graphql, *pages.routes(world), *rest]
+    routes = [
+        Mount(PREFIX, routes=rest),
+        Mount("/api", routes=graphql),
+        *graphql,
+        *git_api.routes(world),
+        *pages.routes(world),
+        *rest,
+    ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
 

@@ -42,7 +42,7 @@ async def commit(
 async def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, *, time: int = 0) -> str:
     """A commit of a tree that exists, named by no ref yet."""
     links = [part for parent in parents for part in ("-p", parent)]
-    out = await git.run(("commit-tree", tree, *links), message.encode(), date=f"@{time} +0000")
+    out = await git.run(("commit-tree", tree, *links), message.encode(), more=_dated(f"@{time} +0000"))
     return out.decode().strip()
 
 
@@ -67,6 +67,10 @@ def _stream(ref: str, files: Mapping[str, bytes | None], message: str, parent: s
         else:
             parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (name, len(content), content))
     return b"".join([*parts, b"\nget-mark :1\ndone\n"])
+
+
+def _dated(date: str) -> list[tuple[str, str]]:
+    return [("GIT_AUTHOR_DATE", date), ("GIT_COMMITTER_DATE", date)]
 
 
 def _quoted(path: str) -> bytes:

@@ -26,6 +26,7 @@ Version = Literal["head", "base"]
 
 LARGEST = 1024 * 1024  # bytes; a larger file is not read for a model
 LONGEST = 4096  # characters of a path
+MATCHES = 500  # lines that a search returns
 
 
 class Arguments(BaseModel):

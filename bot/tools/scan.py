@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bot.errors import TooLarge, UserError
+from bot.errors import Refused, TooLarge, UserError
 from bot.interfaces import Entry
-from bot.tools import Files, Match, Version
+from bot.tools import MATCHES, Files, Match, Searcher, Version
 
-MATCHES = 500
 MENTIONS = 40  # files
 
 
@@ -35,13 +35,8 @@ class Scan:
         return tuple(match for matches in found for match in matches)[:MATCHES]
 
     async def mentions(self, word: str) -> Mapping[str, str]:
-        """The texts of files at the head in which a word stands, for looking a claim up; none if there are too many."""
-        try:
-            matches = await self.grep(word, "head", word=True)
-        except TooLarge:
-            return {}
-        paths = list(dict.fromkeys(match.path for match in matches))[:MENTIONS]
-        return {path: await self.files.text(path, "head") for path in paths}
+        """The texts of files at the head in which a word stands."""
+        return await mentions(self, self.files, word)
 
     async def _search(self, entry: Entry, version: Version, pattern: re.Pattern[str]) -> list[Match]:
         async with self._gate:
@@ -53,3 +48,16 @@ class Scan:
             return []
         lines = enumerate(text.split("\n"), 1)
         return [Match(entry.path, number, line) for number, line in lines if pattern.search(line)]
+
+
+async def mentions(searcher: Searcher, files: Files, word: str) -> Mapping[str, str]:
+    """The texts of files at the head in which a word stands, for looking a claim up; none where nobody can search."""
+    try:
+        matches = await searcher.grep(word, "head", word=True)
+    except Refused:
+        return {}
+    found: dict[str, str] = {}
+    for path in list(dict.fromkeys(match.path for match in matches))[:MENTIONS]:
+        with suppress(UserError, Refused):  # binary, or larger than anybody reads
+            found[path] = await files.text(path, "head")
+    return found
