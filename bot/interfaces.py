@@ -40,6 +40,15 @@ class Entry:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A repository of standards for the whole organisation, at its tip. Unless `private`, everybody may read it."""
+
+    ref: PullRef
+    commit: str
+    private: bool = True
+
+
 class CodeHost(Protocol):
     """Where pull requests live. Reads only, with a token that can only read. Content is read by object id."""
 
@@ -68,6 +77,12 @@ class CodeHost(Protocol):
         """A file of the repository that the operator named for the organisation's defaults, as it is now.
 
         Raises NotFound if none was named, or none for the owner of this pull request's repository.
+        """
+
+    async def library(self, ref: PullRef) -> Library | None:
+        """The repository that the operator named for the organisation's standards, if it is that of `ref`'s owner.
+
+        None if none was named, and for that repository itself. Raises NotFound if it cannot be seen.
         """
 
     async def said(self, pull: PullRef) -> tuple[Said, ...]:

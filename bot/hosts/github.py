@@ -22,15 +22,17 @@ from bot.hosts.github_models import (
     ChangedFile,
     Collaborator,
     CommentAnswer,
+    Commit,
     Comparison,
     IssueAnswer,
     Label,
     Pull,
     Reaction,
+    Repository,
     ReviewAnswer,
     Tree,
 )
-from bot.interfaces import Entry
+from bot.interfaces import Entry, Library
 from bot.review.diff import Diff
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
 
@@ -46,14 +48,22 @@ class GitHubHost:
     """The CodeHost of production.
 
     What a SHA names never changes and is kept in memory, within bounds: `cached` bytes of files, and beside them some
-    trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files.
+    trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files,
+    `library` (owner/name or owner/name@branch) its standards.
     """
 
     def __init__(
-        self, client: GitHubClient, *, largest: int = MEGABYTE, cached: int = 32 * MEGABYTE, defaults: str = ""
+        self,
+        client: GitHubClient,
+        *,
+        largest: int = MEGABYTE,
+        cached: int = 32 * MEGABYTE,
+        defaults: str = "",
+        library: str = "",
     ) -> None:
         self._client = client
         self._defaults = defaults
+        self._library = library
         self._largest = largest
         self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
         self._trees: Cache[Key, tuple[Entry, ...]] = LRUCache(150_000, len)
@@ -136,6 +146,17 @@ class GitHubHost:
         return await self._client.raw(
             _grant(where), repository(where.repo, "contents", *path.split("/")), self._largest
         )
+
+    async def library(self, ref: PullRef) -> Library | None:
+        """At the tip of the branch that was named, or of the default branch. Tokens are one owner's, see above."""
+        name, _, branch = self._library.partition("@")
+        if not name or _owner(name) != _owner(ref.repo) or name.lower() == ref.repo.lower():
+            return None
+        where = PullRef(name, 0, installation=ref.installation)
+        about = (await self._client.get(_grant(where), repository(name))).read(Repository)
+        segments = (branch or about.default_branch).split("/")
+        tip = await self._client.get(_grant(where), repository(name, "commits", *segments), {"per_page": 1})
+        return Library(where, tip.read(Commit).sha, about.private)
 
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Submitted reviews, comments on the diff and in the conversation, oldest first."""

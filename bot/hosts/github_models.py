@@ -58,6 +58,7 @@ class Repository(_Answer):
     full_name: str
     private: bool = True
     archived: bool = False
+    default_branch: str = "main"
 
 
 class Branch(_Answer):

@@ -10,7 +10,7 @@ from bot.errors import NotFound, UserError
 from bot.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
 from bot.hosts import local_tree
 from bot.hosts.local_tree import blob_id, readable
-from bot.interfaces import Entry
+from bot.interfaces import Entry, Library
 from bot.job import Job
 from bot.review.diff import Diff, FileDiff, Side, Status, parse_diff
 from bot.review.post import CheckRun, ReviewPost
@@ -125,6 +125,10 @@ class LocalHost:
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
         """Raises NotFound: a local change belongs to nobody else."""
         raise NotFound("a local change has no organisation")
+
+    async def library(self, ref: PullRef) -> Library | None:
+        """None: a local change has no organisation."""
+        return None
 
     async def said(self, pull: PullRef) -> tuple[Said, ...]:
         """Nobody said anything yet."""
