@@ -117,13 +117,13 @@ async def story(folder, nth, *, after):
 def check(folder, nth, *, after):
     pull, killer = asyncio.run(story(folder, nth, after=after))
 
-    assert len(pull.reviews) == 1
+    assert len(pull.reviews) == 1, pull.check_runs()
     assert len({comment.body for comment in pull.comments}) == len(pull.comments) > 0
     assert [run.status for run in pull.check_runs()] == ["completed"]
     return killer
 
 
-@pytest.mark.parametrize(("nth", "after"), [(3, True), (11, False), (12, True), (13, True)])
+@pytest.mark.parametrize(("nth", "after"), [(11, False), (13, True)])
 def test_a_killed_server_posts_its_review_once_after_its_restart(tmp_path, nth, after):
     assert check(tmp_path, nth, after=after).killed
 
