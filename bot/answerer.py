@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from bot.answering import Answered, Answering, Question
+from bot.citing import consult
 from bot.correspondence import Correspondence
 from bot.errors import UserError
 from bot.interfaces import CodeHost, Publisher, Standards, Step
@@ -17,7 +18,6 @@ from bot.review import reply
 from bot.review.command import Command, Verb, parse
 from bot.review.comment import Address
 from bot.review.known import Known
-from bot.review.language import language
 from bot.review.layers import described
 from bot.review.marker import Signer
 from bot.review.pull_request import PullRequest, Said
@@ -117,10 +117,8 @@ class Answerer:
         known = await asked.step("finding", lambda: self._known(asked, thread), Known)
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         query = f"{known.topic} {known.title}"
-        hits = await self.standards.search(
-            subject.shelf, query, path=known.path, language=language(known.path), limit=1
-        )
-        body = reply.explained(known, [hit.standard for hit in hits if hit.governs], Address.of(asked.pull))
+        hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
+        body = reply.explained(known, [hit.standard for hit in hits], Address.of(asked.pull))
         await self._remember(asked, thread, body)
         return body
 
@@ -151,8 +149,8 @@ class Answerer:
 
     async def _standards(self, asked: Asked) -> str:
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
-        hits = await self.standards.search(subject.shelf, asked.command.text, limit=3)
-        return reply.sections(asked.command.text, [hit for hit in hits if hit.governs], Address.of(asked.pull))
+        hits = await consult(self.standards, subject.shelf, asked.command.text)
+        return reply.sections(asked.command.text, hits, Address.of(asked.pull))
 
     async def _dismiss(self, asked: Asked) -> str:
         thread = await self._finding_thread(asked)

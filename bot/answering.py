@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel
 
 from bot.asking import Asking, Subject
-from bot.citing import Shelved, shelve
+from bot.citing import shelve
 from bot.correspondence import Correspondence
 from bot.errors import Refused, UserError
 from bot.interfaces import Step
@@ -76,7 +76,7 @@ class Answering:
         """The change with its standards."""
         host, standards = self.asking.host, self.asking.standards
         change = await material(step, "change", lambda: read_change(host, pull, policy, lambda _: True))
-        shelved = await step("shelf", lambda: shelve(host, standards, pull, policy, change.diff), Shelved)
+        shelved = await shelve(host, standards, pull, policy, change.diff, step)
         return Subject(pull, policy, change, shelved.shelf, batches=change.plan.batches)
 
     async def answer(self, job: Job, subject: Subject, question: Question, step: Step) -> Answered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -18,6 +19,7 @@ from bot.correspondence import Correspondence, Limits
 from bot.dialogue import Capabilities
 from bot.endpoint import Endpoint
 from bot.engines.durable import DurableEngine, Pace
+from bot.errors import ConfigurationError
 from bot.gate import Gate
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App as GitHubApp
@@ -38,6 +40,8 @@ from bot.router import Router
 from bot.settings import Settings
 from bot.spending import LedgerAccount
 from bot.standards.folder import FolderStandards
+from bot.standards.vector_store import VectorStoreStandards
+from bot.standards.vector_store_client import VectorStoreClient
 from bot.summarising import Summarising
 from bot.words import Words
 
@@ -94,10 +98,14 @@ def build(
         transport=transport,
         spacing=settings.assistant_write_spacing,
     )
-    host = GitHubHost(client, defaults=settings.assistant_organisation_defaults)
+    host = GitHubHost(
+        client,
+        defaults=settings.assistant_organisation_defaults,
+        library=settings.assistant_organisation_standards,
+    )
     ledger = Ledger(settings.database)
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
-    standards = FolderStandards(settings.assistant_data / "standards.db")
+    standards = standards_of(settings, settings.assistant_data / "standards.db")
     wired = Wiring(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     reviewer, answerer = reviewer_of(wired), answerer_of(wired)
     handlers = Handlers(
@@ -213,6 +221,17 @@ def _lower(allowed: float, wanted: float | None) -> float:
 def checks_of(settings: Settings) -> tuple[Check, ...]:
     """Every check the operator offers."""
     return every(allow_unconfined=settings.assistant_unconfined_checks, names=settings.checks)
+
+
+def standards_of(settings: Settings, index: Path | str) -> FolderStandards | VectorStoreStandards:
+    """The search these settings name. The hosted one stands above the local `index`, whose sections it finds."""
+    local = FolderStandards(index)
+    if settings.assistant_standards == "folder":
+        return local
+    if not settings.openai_api_key.get_secret_value():
+        raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
+    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    return VectorStoreStandards(VectorStoreClient(endpoint), local, time.time)
 
 
 def model_of(settings: Settings, signer: Signer) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bot.errors import Refused
+from bot.errors import Refused, TooLarge
 from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
 from bot.job import Job
 from bot.passes import Brief, Opinion, Passes
@@ -74,6 +74,7 @@ class Asking:
         desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, scan, self.checks)
         account = self.account(job, subject.policy)
         passes = Passes(self.model, self.words, bounded(offered(desk, self.tools)), account, step)
+        paths = await _paths(files)
         brief = Brief(
             job=job.id,
             facts=Facts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
@@ -81,8 +82,8 @@ class Asking:
             policy=subject.policy,
             passes=self._passes(job, subject.policy),
             standards=subject.standards,
-            paths=frozenset(await files.entries("head")),
-            mentions=scan.mentions,
+            paths=paths or frozenset(),
+            mentions=None if paths is None else scan.mentions,
         )
         return passes, brief
 
@@ -100,3 +101,11 @@ class Asking:
             except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
                 continue
         return Background(tuple(issues), await self.host.said(pull.ref))
+
+
+async def _paths(files: Files) -> frozenset[str] | None:
+    """Every path at the head; None for a repository so large that its host lists only a part of it."""
+    try:
+        return frozenset(await files.entries("head"))
+    except TooLarge:
+        return None

@@ -74,6 +74,13 @@ class Findings(Database):
             tallies[topic, category] = replace(one, fixed=one.fixed + fixed, dismissed=one.dismissed + dismissed)
         return tuple(tallies.values())
 
+    async def dismissed(self) -> frozenset[tuple[int, int, str]]:
+        """Every finding that people dismissed: repository id, number of the pull request, identity."""
+        columns = (FINDINGS.c.repo_id, FINDINGS.c.number, FINDINGS.c.identity)
+        query = sa.select(*columns).where(FINDINGS.c.state == State.DISMISSED)
+        rows = await self.run(lambda connection: connection.execute(query).all())
+        return frozenset((int(repo), int(number), str(identity)) for repo, number, identity in rows)
+
     async def outcomes(self) -> tuple[Counted, ...]:
         """What had become of the findings of merged pull requests."""
         columns = (FINDINGS.c.repo, FINDINGS.c.category, FINDINGS.c.outcome)

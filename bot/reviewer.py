@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from bot.asking import Asking, Subject
 from bot.checking import CheckedChange, run_checks
@@ -31,6 +32,8 @@ from bot.review.post import ReviewPost
 from bot.review.pull_request import PullRequest
 from bot.review.remarks import remarks
 from bot.review.report import check_key, concluded, conclusion, requirement, since, started, stopped
+from bot.review.rule_ledger import entry
+from bot.review.standard import Standard
 from bot.review.triage import Context, Review, triage
 from bot.summarising import Summarising
 
@@ -75,15 +78,13 @@ class Reviewer:
             step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
         )
         checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
-        shelved = await step(
-            "shelf", lambda: shelve(self.host, self.standards, pull, policy.policy, change.diff), Shelved
-        )
-        cited = await step("citations", lambda: cite(self.standards, shelved.shelf, checked.drafts), Cited)
+        shelved = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
+        cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), Cited)
         recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), Recalled)
         model, incremental = self.asking.model, job.scope.scope is Scope.CHANGES
         unread = fresh(Diff(change.plan.files), recalled.seen if incremental else {})
         subject = Subject(
-            pull, policy.policy, change, shelved.shelf, cited.drafts, cited.standards, batches(unread.files)
+            pull, policy.policy, change, shelved.searchable, cited.drafts, cited.standards, batches(unread.files)
         )
         opinion = await self.asking(job, subject, step)
         partly = since(recalled.since, len(unread.files)) if model.available and incremental else ()
@@ -102,12 +103,13 @@ class Reviewer:
         return replace(
             review,
             dropped=(*review.dropped, *opinion.dropped),
-            coverage=_coverage(change, checked, shelved, opinion),
+            coverage=_coverage(change, checked, (*shelved.rows, *cited.rows), opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
             notices=(*policy.problems, *shelved.tampered, *change.plan.notes, *review.notices, *partly),
             blocks=_blocks(change, opinion, recalled, unread, job) if model.available else {},
             usage=opinion.usage,
             versions=opinion.versions,
+            rules=_rules(change, shelved, (*cited.standards, *opinion.standards), review),
             model=model.name if model.available else "",
         )
 
@@ -163,6 +165,7 @@ class Reviewer:
             "files": len(review.coverage.files),
             "usage": asdict(review.usage),
             "versions": dict(review.versions),
+            "rules": dict(review.rules),
         }
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
         await self.ledger.record(record, [*review.known, *news])
@@ -187,7 +190,7 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
     )
 
 
-def _coverage(change: Change, checked: CheckedChange, shelved: Shelved, opinion: Opinion) -> Coverage:
+def _coverage(change: Change, checked: CheckedChange, standards: Sequence[Covered], opinion: Opinion) -> Coverage:
     readers = dict(checked.readers)
     unread = {row.path: row for row in change.unread}
     unread |= {path: Covered(path, State.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed}
@@ -195,7 +198,7 @@ def _coverage(change: Change, checked: CheckedChange, shelved: Shelved, opinion:
         unread.get(file.path) or Covered(file.path, State.REVIEWED, by=readers.get(file.path, ()))
         for file in change.plan.files
     ]
-    return Coverage((*read, *change.plan.left_out), (*checked.rows, *shelved.rows, *opinion.rows))
+    return Coverage((*read, *change.plan.left_out), (*checked.rows, *standards, *opinion.rows))
 
 
 def _checked(checked: CheckedChange) -> dict[str, tuple[str, ...]]:
@@ -225,3 +228,9 @@ def _blocks(change: Change, opinion: Opinion, recalled: Recalled, unread: Diff, 
 def _whole(opinion: Opinion) -> bool:
     """Whether every pass that was wanted came to its end."""
     return not opinion.missed and all(row.state is not State.FAILED for row in opinion.rows)
+
+
+def _rules(change: Change, shelved: Shelved, seen: Iterable[Standard], review: Review) -> Mapping[str, Any]:
+    """What happened to each rule of the team in this review."""
+    paths = [file.path for file in change.plan.files]
+    return entry(shelved.sections, paths, {one.id for one in seen}, (*review.findings, *review.listed))

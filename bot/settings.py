@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     assistant_organisation_defaults: str = Field(
         "", pattern=r"^([\w.-]+/[\w.-]+)?$", description="owner/name of a repository whose assistant.yml holds for all."
     )
+    assistant_organisation_standards: str = Field(
+        "",
+        pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
+        description="owner/name or owner/name@branch of a repository whose standards hold for all.",
+    )
     assistant_tools: str = Field("", description="Tools offered to the model, comma-separated; empty: all there are.")
     assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all there are.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from bot.review.anchor import Place
@@ -11,7 +12,9 @@ from bot.review.coverage import State
 from bot.review.finding import Draft, Finding, Severity
 from bot.review.post import Comment
 from bot.review.pull_request import PullRequest
+from bot.review.quote import verified
 from bot.review.sanitize import clean, plain, visible
+from bot.review.section import ARCHIVES
 from bot.review.standard import Standard
 from bot.review.suggestion import fence
 from bot.review.triage import Review
@@ -33,12 +36,22 @@ class Address:
         """The addresses for a review of `pull`."""
         return cls(pull.url.partition("/pull/")[0], pull.base_sha)
 
-    def standard(self, standard: Standard) -> str:
-        """A permalink to the section's own lines, or its path and lines where there is no page."""
-        lines = f"L{standard.start}-L{standard.end}"
+    def standard(self, standard: Standard, words: str = "") -> str:
+        """A permalink to the lines of `words` in a section, or to the section; its path and line where there is no page.
+
+        A Word document has no lines to link to, a PDF has pages. Other repositories' documents are on the same server.
+        """
+        exact = verified(words, [standard]) if words else None
+        start, end = (exact.start, exact.end) if exact else (standard.start, standard.end)
+        suffix = PurePosixPath(standard.document).suffix.lower()
         if not self.repo_url:
-            return f"{standard.document}:{standard.start}"
-        return f"{self.repo_url}/blob/{self.standards_commit}/{quote(standard.document)}?plain=1#{lines}"
+            place = f"{standard.repo}:{standard.document}" if standard.repo else standard.document
+            return place if suffix in ARCHIVES else f"{place}:{start}"
+        home = f"{self.repo_url.rsplit('/', 2)[0]}/{standard.repo}" if standard.repo else self.repo_url
+        page = f"{home}/blob/{standard.commit or self.standards_commit}/{quote(standard.document)}"
+        if suffix in ARCHIVES:
+            return f"{page}#{standard.anchor}" if standard.anchor.startswith("page=") else page
+        return f"{page}?plain=1#L{start}-L{end}"
 
 
 def inline(finding: Finding, address: Address, mark: str) -> Comment:
@@ -68,11 +81,17 @@ def body(finding: Finding, address: Address, mark: str = "") -> str:
 
 
 def _cite(standard: Standard, address: Address, words: str) -> str:
-    link = address.standard(standard)
+    link = address.standard(standard, words)
     title = plain(f"{standard.document} > {standard.title}", 160)
     where = f"[{title}]({link})" if link.startswith("http") else f"{title} ({code(link)})"
-    quoted = "\n".join(f"> > {line}" for line in words.splitlines()) if words else ""
-    return f"> 📖 {where}" + (f"\n{quoted}" if quoted else "")
+    said = "\n".join(f"> {line}" for line in quoted(words).split("\n")) if words else ""
+    return f"> 📖 {where}" + (f"\n{said}" if said else "")
+
+
+def quoted(words: str) -> str:
+    """A document's own words, letter for letter, as a quotation: prose where that is harmless in a comment, else code."""
+    harmless = clean(words, limit=len(words) + 1) == words
+    return "\n".join(f"> {line}" for line in words.split("\n")) if harmless else fence(words, "text")
 
 
 def _source(draft: Draft) -> str:

@@ -7,7 +7,7 @@ their conventions: for agents (AGENTS.md, CLAUDE.md), for Copilot and Cursor, fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from posixpath import normpath
@@ -96,7 +96,7 @@ def imports(content: str, path: str) -> tuple[str, ...]:
 def imported(
     documents: Iterable[Document], contents: Mapping[str, bytes], files: Sequence[tuple[str, str, int]]
 ) -> tuple[Document, ...]:
-    """The documents that `documents` import and that are not among them, with the importer's scope.
+    """The documents that `documents` import and that are not among them, with the importer's scope; none is public.
 
     `contents` has the text of AGENTS.md and CLAUDE.md files and of what they import, by path; call again with the
     contents of what came back, DEPTH times at most.
@@ -114,7 +114,7 @@ def imported(
             ):
                 continue
             blob, size = held[name]
-            found[name] = replace(known[path], path=name, blob=blob, size=size, languages=())
+            found[name] = replace(known[path], path=name, blob=blob, size=size, languages=(), visibility="private")
     return tuple(found.values())
 
 
@@ -123,13 +123,16 @@ def importing(path: str) -> bool:
     return PurePosixPath(path).name in {"AGENTS.md", "CLAUDE.md"}
 
 
-def tampered(diff: Diff, policy: Policy) -> tuple[str, ...]:
-    """A line for each file of the change that would alter how changes are reviewed: it counts once it is merged."""
+def tampered(diff: Diff, policy: Policy, shelved: Collection[str] = ()) -> tuple[str, ...]:
+    """A line for each file of the change that would alter how changes are reviewed: it counts once it is merged.
+
+    `shelved` are the paths of the documents that govern now, however they came to do so.
+    """
     globs = Globs.of(_rooted(policy.standards.paths))
     conventions = _CONVENTIONS if policy.standards.conventions else Globs.of(())
 
     def rules(path: str) -> bool:
-        return path == PATH or (_prose(path) and (globs.match(path) or conventions.match(path)))
+        return path == PATH or path in shelved or (_prose(path) and (globs.match(path) or conventions.match(path)))
 
     return tuple(_statement(file) for file in diff if rules(file.path) or rules(file.base_path))
 

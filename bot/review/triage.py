@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bot.review.anchor import Place, anchor
 from bot.review.coverage import Coverage
@@ -30,7 +31,7 @@ class Review:
 
     `findings` are posted (inline, on a file, or in the body), `listed` stand in the check run, ranked. `known` are the
     findings of earlier rounds as this head leaves them. `remarks` are about the change as a whole;
-    `blocks` is what a model has read by now, see interdiff.py.
+    `blocks` is what a model has read by now, see interdiff.py; `rules` what happened to each rule, see rule_ledger.py.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -44,6 +45,7 @@ class Review:
     model: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def by_severity(self) -> Counter[Severity]:
@@ -109,7 +111,7 @@ def _finding(draft: Draft, context: Context) -> Finding | str:
         exact = verified(draft.standard_quote, cited)
         cited = (exact.standard,) if exact else ()
         draft = replace(draft, standard_quote=exact.text if exact else "")
-    if draft.category is Category.STANDARDS and not cited:
+    if draft.category is Category.STANDARDS and not (cited and draft.standard_quote):
         return "no standard that was retrieved contains the rule it quotes"
     place = anchor(draft.path, draft.quoted, context.view.diff, draft.side, draft.near)
     text = context.view.heads.get(place.path)
