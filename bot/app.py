@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -13,10 +13,10 @@ import httpx
 
 from bot.answerer import Answerer
 from bot.answering import Answering
+from bot.app_model import model_of
 from bot.asking import Asking
 from bot.checks import every
 from bot.correspondence import Correspondence, Limits
-from bot.dialogue import Capabilities
 from bot.endpoint import Endpoint
 from bot.engines.durable import DurableEngine, Pace
 from bot.errors import ConfigurationError
@@ -29,11 +29,8 @@ from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standard
 from bot.job import Job, Trigger
 from bot.keeping import KEPT, Keeper
 from bot.ledger import Bound, Ledger
-from bot.models.chat import ChatModel
-from bot.models.offline import OfflineModel
-from bot.models.responses import FULL, ResponsesModel
+from bot.review.budget import Allowed
 from bot.review.marker import Signer
-from bot.review.policy import Budgets
 from bot.review.syntax import parses
 from bot.reviewer import Reviewer
 from bot.router import Router
@@ -43,6 +40,9 @@ from bot.standards.folder import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards
 from bot.standards.vector_store_client import VectorStoreClient
 from bot.summarising import Summarising
+from bot.tools import Files, Searcher, Searching
+from bot.tools.fetched import MEGABYTE, Fetched
+from bot.tools.scan import Scan
 from bot.words import Words
 
 
@@ -72,7 +72,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What the use cases share. `model` stands in for the one that the settings name."""
+    """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files."""
 
     settings: Settings
     host: CodeHost
@@ -81,6 +81,7 @@ class Wiring:
     ledger: Ledger
     signer: Signer
     model: Model | None = None
+    search: Searching = Scan
 
 
 def build(
@@ -97,6 +98,7 @@ def build(
         settings.github_api_url,
         transport=transport,
         spacing=settings.assistant_write_spacing,
+        secrets=settings.secrets,
     )
     host = GitHubHost(
         client,
@@ -107,6 +109,7 @@ def build(
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = standards_of(settings, settings.assistant_data / "standards.db")
     wired = Wiring(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    wired = replace(wired, search=searching_of(settings, host))
     reviewer, answerer = reviewer_of(wired), answerer_of(wired)
     handlers = Handlers(
         route=router_of(wired),
@@ -123,6 +126,16 @@ async def _fail(reviewer: Reviewer, answerer: Answerer, job: Job, reason: str, s
     """A failure is said where it was asked: on the comment, or on the check run."""
     answering = job.trigger in {Trigger.COMMAND, Trigger.REPLY}
     return await (answerer.fail if answering else reviewer.fail)(job, reason, step)
+
+
+def searching_of(settings: Settings, host: GitHubHost) -> Searching:
+    """Git over a fetched copy, where the repository is not too large for that."""
+    most = settings.assistant_fetch_megabytes * MEGABYTE
+
+    def search(files: Files) -> Searcher:
+        return Fetched(files, lambda: host.remote(files.pull.ref), Scan(files), most)
+
+    return search
 
 
 def reviewer_of(wired: Wiring) -> Reviewer:
@@ -173,13 +186,16 @@ def asking_of(wired: Wiring) -> Asking:
     settings = wired.settings
     return Asking(
         host=wired.host,
-        model=wired.model or model_of(settings, wired.signer),
+        model=wired.model or model_of(settings, wired.signer.secret),
         standards=wired.standards,
         checks=checks_of(settings),
         words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
-        account=lambda job, policy: LedgerAccount(wired.ledger, job, bounds_of(settings, policy.budgets)),
+        account=lambda job, allowed: LedgerAccount(wired.ledger, job, bounds_of(settings, allowed)),
+        allowed=allowed_of(settings),
         passes=settings.passes,
         tools=settings.tools,
+        search=wired.search,
+        salt=wired.signer.name("fences"),
     )
 
 
@@ -199,23 +215,27 @@ def keeper_of(wired: Wiring) -> Keeper:
     return Keeper(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
 
 
-def bounds_of(settings: Settings, budgets: Budgets) -> tuple[Bound, ...]:
-    """What may be spent on a review, a pull request, a repository and an installation.
+def allowed_of(settings: Settings) -> Allowed:
+    """What one review may use."""
+    return Allowed(
+        dollars=settings.assistant_dollars_per_review,
+        tokens=settings.assistant_tokens_per_review,
+        calls=settings.assistant_calls_per_review,
+        tool_calls=settings.assistant_tool_calls_per_review,
+        tool_characters=settings.assistant_tool_characters_per_review,
+        seconds=settings.assistant_seconds_per_review,
+    )
 
-    A repository's own `budgets` can only lower what the operator allows.
-    """
+
+def bounds_of(settings: Settings, allowed: Allowed) -> tuple[Bound, ...]:
+    """What may be spent on a review, a pull request, a repository and an installation."""
     day, month = timedelta(days=1), timedelta(days=30)
-    tokens = _lower(settings.assistant_tokens_per_review, budgets.tokens)
     return (
-        Bound("job", None, int(tokens), _lower(settings.assistant_dollars_per_review, budgets.dollars)),
+        Bound("job", None, allowed.tokens, allowed.dollars),
         Bound("pull", day, dollars=settings.assistant_dollars_per_pull_day),
         Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
         Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )
-
-
-def _lower(allowed: float, wanted: float | None) -> float:
-    return allowed if wanted is None else min(allowed, wanted)
 
 
 def checks_of(settings: Settings) -> tuple[Check, ...]:
@@ -232,23 +252,6 @@ def standards_of(settings: Settings, index: Path | str) -> FolderStandards | Vec
         raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
     return VectorStoreStandards(VectorStoreClient(endpoint), local, time.time)
-
-
-def model_of(settings: Settings, signer: Signer) -> Model:
-    """The model these settings name; without a key there is none, and the review says so."""
-    if settings.model_api == "offline":
-        return OfflineModel()
-    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
-    if settings.model_api == "chat":
-        return ChatModel(settings.assistant_model, endpoint, options=settings.assistant_model_options)
-    capabilities = FULL if endpoint.is_openai else Capabilities(schema_with_tools=True)
-    return ResponsesModel(
-        settings.assistant_model,
-        endpoint,
-        capabilities,
-        effort=settings.assistant_effort,
-        secret=signer.secret,
-    )
 
 
 def bundled(name: str) -> Path:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from bot.errors import Refused, TooLarge
 from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
 from bot.job import Job
-from bot.passes import Brief, Opinion, Passes
+from bot.passes import AT_ONCE, Brief, Opinion, Passes
 from bot.reading import Change
 from bot.review.acceptance import linked
+from bot.review.budget import Allowed
 from bot.review.command import Scope
 from bot.review.finding import Draft
 from bot.review.material import Facts
@@ -18,9 +21,10 @@ from bot.review.plan import Batch
 from bot.review.policy import Policy
 from bot.review.pull_request import Issue, PullRequest, Said
 from bot.review.standard import Shelf, Standard
-from bot.tools import Desk, Files, offered
-from bot.tools.bounds import bounded
-from bot.tools.scan import Scan
+from bot.spending import Metered
+from bot.tools import Desk, Files, Searching, offered
+from bot.tools.bounds import Limits, bounded
+from bot.tools.scan import Scan, mentions
 from bot.words import Words
 
 
@@ -47,16 +51,24 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Asks `model`, with the operator's `passes` and `tools` (None: all there are), on accounts opened by `account`."""
+    """Asks `model`, with the operator's `passes` and `tools` (None: all there are), within what is `allowed`.
+
+    `account` opens the books of a job; `search` makes what looks through the repository; `salt`, a secret, names the
+    fences of the team's rules; `at_once` is how many conversations are held at the same time.
+    """
 
     host: CodeHost
     model: Model
     standards: Standards
     checks: Sequence[Check]
     words: Words
-    account: Callable[[Job, Policy], Account]
+    account: Callable[[Job, Allowed], Account]
+    allowed: Allowed = field(default_factory=Allowed)
     passes: Collection[str] | None = None
     tools: Collection[str] | None = None
+    search: Searching = Scan
+    salt: str = ""
+    at_once: int = AT_ONCE
 
     async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
         """Every pass over the change. Without a model, nothing."""
@@ -70,10 +82,8 @@ class Asking:
         background = await step("background", lambda: self._background(subject.pull), Background)
         pull, change = subject.pull, subject.change
         files = Files(self.host, pull)
-        scan = Scan(files)
-        desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, scan, self.checks)
-        account = self.account(job, subject.policy)
-        passes = Passes(self.model, self.words, bounded(offered(desk, self.tools)), account, step)
+        searcher = self.search(files)
+        desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks)
         paths = await _paths(files)
         brief = Brief(
             job=job.id,
@@ -83,9 +93,22 @@ class Asking:
             passes=self._passes(job, subject.policy),
             standards=subject.standards,
             paths=paths or frozenset(),
-            mentions=None if paths is None else scan.mentions,
+            mentions=None if paths is None else partial(mentions, searcher, files),
         )
-        return passes, brief
+        return self._bounded(job, subject.policy, desk, step), brief
+
+    def _bounded(self, job: Job, policy: Policy, desk: Desk, step: Step) -> Passes:
+        """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""
+        allowed = self.allowed.lowered(policy.budgets)
+        return Passes(
+            self.model,
+            self.words,
+            bounded(offered(desk, self.tools), Limits(allowed.tool_calls, total=allowed.tool_characters)),
+            self.account(job, allowed),
+            Metered(step, allowed.calls, allowed.seconds),
+            self.salt,
+            asyncio.Semaphore(self.at_once),
+        )
 
     def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
         """Those that there are, the operator offers, the policy wants and the command is about."""

@@ -13,19 +13,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bot.errors import Refused, Retryable
+from bot.errors import Forbidden, NotFound, Refused, Retryable
 from bot.interfaces import Account, Answer, LookedUp, Model, Step, Tool
 from bot.journal import from_json
 from bot.review.acceptance import Judged, asked, judge
 from bot.review.anchor import anchor
 from bot.review.coverage import Covered, State
 from bot.review.finding import Draft
-from bot.review.hidden import visible
-from bot.review.material import LARGE, Datum, Facts, budget, characters, material
+from bot.review.material import LARGE, Datum, Facts, budget, characters, fenced, material
 from bot.review.merge import merge
 from bot.review.plan import Batch
 from bot.review.policy import Policy
-from bot.review.prompt import Prompt, fence, nonce
+from bot.review.prompt import Prompt
 from bot.review.refute import CLAIMS, refute, subject
 from bot.review.refute import Facts as Known
 from bot.review.standard import Standard
@@ -93,14 +92,19 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """One job's conversations with the model: its tools, its money and its journal are bound here."""
+    """One job's conversations with the model: its tools, its money and its journal are bound here.
+
+    `salt`, a secret of ours, names the fences of what stays the same from job to job, so that a cache can keep it.
+    """
 
     model: Model
     words: Words
     tools: Sequence[Tool]
     account: Account
     step: Step
-    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    salt: str = ""
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _refusals: list[str] = field(default_factory=list)
 
     async def __call__(self, brief: Brief) -> Opinion:
         """All passes over a change; nothing where there is no model or nothing to read."""
@@ -112,11 +116,15 @@ class Passes:
         return replace(await self.requirements(verified, brief), versions=self.words.versions)
 
     async def find(self, brief: Brief) -> Opinion:
-        """What the passes claim together. A large change is read once, with all lenses at a time."""
+        """What the passes claim together. A large change is read once, with all lenses at a time.
+
+        The first conversation goes alone: it fills the server's cache for the others, or learns that we are not served.
+        """
         change = sum(map(characters, brief.batches))
         lenses = [brief.passes] if change > LARGE else [(name,) for name in brief.passes]
         turns = [(lens, n) for n in range(len(brief.batches)) for lens in lenses if lens]
-        heard = await asyncio.gather(*(self._find(lens, n, change, brief) for lens, n in turns))
+        heard = [await self._find(lens, n, change, brief) for lens, n in turns[:1]]
+        heard += await asyncio.gather(*(self._find(lens, n, change, brief) for lens, n in turns[1:]))
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
         return Opinion(
             drafts=merge(one.drafts for one in heard),
@@ -200,21 +208,29 @@ class Passes:
     async def ask(
         self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
     ) -> Answer:
-        """One conversation; a model that cannot or will not is an answer too, with the reason."""
+        """One conversation; a model that cannot or will not is an answer too, with the reason.
+
+        Without a key, a quota or such a model, or after a stop by policy, nobody asks again.
+        """
         pull = brief.facts.pull
         prompt = Prompt(
             name=name,
             instructions=self.words.say("policy", claims=CLAIMS),
             rules=self._rules(brief),
-            material="\n\n".join(_fenced(datum, brief.job) for datum in data),
+            material="\n\n".join(fenced(datum, brief.job) for datum in data),
             ask=self.words.say(ask, **values),
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
             author=str(pull.author_id or pull.author),
         )
-        async with self._gate:
+        async with self.gate:
+            if self._refusals:
+                return Answer(None, self._refusals[0])
             try:
                 return await self.model.ask(prompt, self.tools, self.step, self.account)
+            except (Forbidden, NotFound) as error:
+                self._refusals.append(str(error))
+                return Answer(None, str(error))
             except (Refused, Retryable) as error:
                 return Answer(None, str(error))
 
@@ -230,12 +246,7 @@ class Passes:
             standards=bool(brief.standards),
         )
         sections = (Datum("standard", section.id, section.text) for section in brief.standards)
-        return "\n\n".join((said, *(_fenced(section, brief.job) for section in sections)))
-
-
-def _fenced(datum: Datum, job: str) -> str:
-    source, text = visible(datum.source), visible(datum.text)
-    return fence(datum.kind, source, text, nonce(job, datum.kind, source, text))
+        return "\n\n".join((said, *(fenced(section, self.salt) for section in sections)))
 
 
 def _value(answer: Answer, kind: type[A]) -> A | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +36,25 @@ class Settings(BaseSettings):
     assistant_model_options: Mapping[str, object] = Field(
         default_factory=dict, description="JSON passed on to a Chat Completions server: temperature, top_p, seed, …"
     )
+    assistant_capabilities: str = Field(
+        "auto",
+        description="What the model server understands, comma-separated: schema, schema_with_tools, parallel_tools, "
+        "count_tokens, encrypted_reasoning, extras. auto: all on OpenAI's own server, the common core elsewhere.",
+    )
+    assistant_input_tokens: int = Field(260_000, ge=4_000, description="Tokens of input that the model takes at once.")
+    assistant_prices: str = Field(
+        "",
+        description="JSON, or a file of it: model -> {input, cached, written, output} in dollars per million tokens.",
+    )
+    assistant_file_search: str = Field(
+        "", description="Ids of vector stores that the model may search on OpenAI's side, comma-separated."
+    )
+    assistant_code_interpreter: bool = Field(
+        default=False, description="Let the model run code in a container of OpenAI's, without a network."
+    )
+    assistant_fetch_megabytes: int = Field(
+        200, ge=0, description="Largest repository that is fetched to be searched; larger ones are searched in part."
+    )
     assistant_effort: Literal["low", "medium", "high", "xhigh"] = Field("medium", description="Reasoning effort.")
     openai_api_key: SecretStr = Field(SecretStr(""), description="Without one, reviews are checks only.")
     openai_base_url: str = Field("", description="Another server than OpenAI's.")
@@ -47,6 +68,14 @@ class Settings(BaseSettings):
     assistant_dollars_per_repository_day: float = Field(50.0, ge=0, description="US dollars per repository and day.")
     assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
     assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")
+    assistant_calls_per_review: int = Field(200, ge=0, description="Model calls one review may make.")
+    assistant_tool_calls_per_review: int = Field(120, ge=0, description="Calls of tools in one review.")
+    assistant_tool_characters_per_review: int = Field(
+        480_000, ge=0, description="Characters that tools may answer in one review."
+    )
+    assistant_seconds_per_review: float = Field(
+        1200.0, ge=0, description="Seconds one review may wait for the model's answers."
+    )
 
     assistant_bots: str = Field(
         "", description="Ids of bots that may command, comma-separated: of their Apps, or of their accounts."
@@ -124,6 +153,36 @@ class Settings(BaseSettings):
     def tools(self) -> tuple[str, ...] | None:
         """The tools the operator offers; None for all."""
         return tuple(_words(self.assistant_tools)) or None
+
+    @property
+    def capabilities(self) -> tuple[str, ...] | None:
+        """What the operator says the model server understands; None: judge by its address."""
+        return None if self.assistant_capabilities == "auto" else tuple(_words(self.assistant_capabilities))
+
+    @property
+    def vector_stores(self) -> tuple[str, ...]:
+        """Ids of the vector stores that the model may search on the server's side."""
+        return tuple(_words(self.assistant_file_search))
+
+    @property
+    def prices(self) -> Mapping[str, Mapping[str, float]]:
+        """Prices beside or instead of ours, by model. Raises ConfigurationError."""
+        text = self.assistant_prices.strip()
+        try:
+            value = json.loads(text if text.startswith("{") else Path(text).read_text()) if text else {}
+        except OSError as error:
+            raise ConfigurationError(f"ASSISTANT_PRICES cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigurationError(f"ASSISTANT_PRICES is not JSON: {error}") from error
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that nobody outside may ever see."""
+        fields = [getattr(self, name) for name in type(self).model_fields]
+        values = [one.get_secret_value() for one in fields if isinstance(one, SecretStr)]
+        values += [*_words(self.github_webhook_secret.get_secret_value()), self.private_key]
+        return tuple(filter(None, [*values, urlsplit(self.database_url).password]))
 
     @property
     def checks(self) -> tuple[str, ...] | None:

@@ -40,7 +40,7 @@ LAYERS = (
     {"bot.gate", "bot.summarising"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router"},
     {"bot.settings"},
-    {"bot.app"},
+    {"bot.app", "bot.app_model"},
     {"bot.server", "bot.sandbox"},
     {"bot.bookshelf", "bot.client", "bot.logs", "bot.running", "bot.terminal"},
     {"bot.demo"},

@@ -32,7 +32,7 @@ from bot.hosts.github_models import (
     ReviewAnswer,
     Tree,
 )
-from bot.interfaces import Entry, Library
+from bot.interfaces import Entry, Library, Remote
 from bot.review.diff import Diff
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
 
@@ -123,6 +123,10 @@ class GitHubHost:
             labels=tuple(label.name if isinstance(label, Label) else label for label in found.labels),
             comments=tuple(f"{(one.user or GHOST).login}: {one.body or ''}" for one in comments),
         )
+
+    async def remote(self, ref: PullRef) -> Remote:
+        """The repository as git fetches it, with a token that can only read it."""
+        return await self._client.remote(_grant(ref))
 
     async def permission(self, ref: PullRef, login: str) -> Permission:
         """What `login` may do, by the exact role where it is one of GitHub's own. Raises Forbidden for neither."""

@@ -10,7 +10,9 @@ from bot.review.acceptance import points
 from bot.review.context import Context, context
 from bot.review.diff import Diff, Hunk, Side
 from bot.review.finding import Draft
+from bot.review.hidden import visible
 from bot.review.plan import Batch, Part
+from bot.review.prompt import fence, nonce
 from bot.review.pull_request import Issue, PullRequest, Said
 
 LARGE = 20_000  # characters of a change; above it what is sent must stay in proportion
@@ -80,6 +82,12 @@ def material(batch: Batch, facts: Facts, limit: int) -> Material:
             omitted.append(_phrase(choices[0], partly=fitting is not None))
     early = [datum for datum in shown if datum.kind in ("files", "issue")]
     return Material((title, *early, *hunks, *(datum for datum in shown if datum not in early)), tuple(omitted))
+
+
+def fenced(datum: Datum, salt: str) -> str:
+    """A datum as a model is shown it; `salt` is what whoever wrote it cannot know."""
+    source, text = visible(datum.source), visible(datum.text)
+    return fence(datum.kind, source, text, nonce(salt, datum.kind, source, text))
 
 
 def _cost(datum: Datum) -> int:

@@ -6,7 +6,7 @@ it never chooses a repository, a host or a commit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -95,6 +95,10 @@ class Files:
         if b"\0" in content[:8000]:
             raise UserError(f"a binary file of {entry.size} bytes")
         return content.decode(errors="replace")
+
+
+Searching = Callable[[Files], Searcher]
+"""Makes what searches the repository of a pull request."""
 
 
 @dataclass(frozen=True, slots=True)

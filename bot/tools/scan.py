@@ -34,10 +34,6 @@ class Scan:
         found = await asyncio.gather(*(self._search(entry, version, pattern) for entry in chosen))
         return tuple(match for matches in found for match in matches)[:MATCHES]
 
-    async def mentions(self, word: str) -> Mapping[str, str]:
-        """The texts of files at the head in which a word stands."""
-        return await mentions(self, self.files, word)
-
     async def _search(self, entry: Entry, version: Version, pattern: re.Pattern[str]) -> list[Match]:
         async with self._gate:
             try:

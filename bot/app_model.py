@@ -1,0 +1,71 @@
+"""The part of the composition root that makes the model: which server, what it understands, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from bot.dialogue import Capabilities
+from bot.endpoint import Endpoint
+from bot.errors import ConfigurationError
+from bot.interfaces import Model
+from bot.models.chat import ChatModel
+from bot.models.offline import OfflineModel
+from bot.models.responses import FULL, ResponsesModel, code_interpreter, file_search
+from bot.review.budget import Limits
+from bot.review.price import PRICES, Price
+from bot.settings import Settings
+
+
+def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
+    """The model these settings name; without a key there is none, and the review says so.
+
+    `secret` hides who an author is; with `progress` answers are streamed there. Raises ConfigurationError for prices or
+    capabilities that are none.
+    """
+    if settings.model_api == "offline":
+        return OfflineModel()
+    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    able, limits = _capabilities(settings, endpoint), Limits(input=settings.assistant_input_tokens)
+    prices = {**PRICES, **_prices(settings)}
+    if settings.model_api == "chat":
+        options = settings.assistant_model_options
+        return ChatModel(settings.assistant_model, endpoint, able, limits, prices, options, progress=progress)
+    return ResponsesModel(
+        settings.assistant_model,
+        endpoint,
+        able,
+        limits,
+        prices,
+        settings.assistant_effort,
+        _hosted(settings),
+        secret,
+        progress,
+    )
+
+
+def _capabilities(settings: Settings, endpoint: Endpoint) -> Capabilities:
+    """What the server understands, by the operator's word or by its address."""
+    wanted, responses = settings.capabilities, settings.model_api == "responses"
+    if wanted is None:
+        return FULL if responses and endpoint.is_openai else Capabilities(schema_with_tools=responses)
+    names = [one.name for one in fields(Capabilities)]
+    if unknown := sorted(set(wanted) - set(names)):
+        raise ConfigurationError(f"ASSISTANT_CAPABILITIES: {', '.join(unknown)}: there are only {', '.join(names)}")
+    return Capabilities(**{name: name in wanted for name in names})
+
+
+def _hosted(settings: Settings) -> tuple[Mapping[str, Any], ...]:
+    """Tools that the model server runs."""
+    search = (file_search(settings.vector_stores),) if settings.vector_stores else ()
+    return (*search, *((code_interpreter(),) if settings.assistant_code_interpreter else ()))
+
+
+def _prices(settings: Settings) -> Mapping[str, Price]:
+    try:
+        return {
+            name: Price(**{key: float(price) for key, price in row.items()}) for name, row in settings.prices.items()
+        }
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError("ASSISTANT_PRICES: each model needs input, cached, written and output") from error
