@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PATH = ".github/assistant.yml"
 LABEL = "assistant:review"
@@ -88,6 +88,12 @@ class Policy(_Section):
     tone: str = Field("", max_length=200, description="Tone of voice for the model, for example: friendly.")
     minimum_permission: Literal["triage", "write"] = Field("write", description="Who may command the assistant.")
     budgets: Budgets = Field(default=Budgets(), description="Bounds of one review.")
+
+    @field_validator("summary", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """What people write as `off` is a truth value in YAML."""
+        return "off" if value is False else value
 
 
 Place = tuple[int, int]

@@ -136,7 +136,10 @@ class CheckRun:
 
 @dataclass(slots=True, kw_only=True)
 class Repository:
-    """A repository. A fork shares the git directory of its parent, as the object store does on GitHub."""
+    """A repository. A fork shares the git directory of its parent, as the object store does on GitHub.
+
+    `concealed` are people whose membership is private: what they may do does not show in their association.
+    """
 
     id: int
     owner: User
@@ -148,6 +151,7 @@ class Repository:
     parent: Repository | None = None
     branches: dict[str, str] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
+    concealed: set[str] = field(default_factory=set)
     issues: dict[int, Issue] = field(default_factory=dict)
     check_runs: list[CheckRun] = field(default_factory=list)
     compared: dict[tuple[str, str], Compared] = field(default_factory=dict)
@@ -172,7 +176,7 @@ class Repository:
         """GitHub's `author_association`, as seen by nobody in particular."""
         if user.login == self.owner.login:
             return "OWNER"
-        return "COLLABORATOR" if user.login in self.roles else "NONE"
+        return "COLLABORATOR" if user.login in self.roles.keys() - self.concealed else "NONE"
 
 
 @dataclass(slots=True, kw_only=True)
