@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.interfaces import Check, Checked, Source
 from bot.review.coverage import Covered, State
 from bot.review.diff import FileDiff, Side, before
-from bot.review.finding import Draft
+from bot.review.finding import Draft, Finding
 from bot.review.problem import Problem, drafts
+from bot.review.suggestion import committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,36 @@ async def run_checks(checks: Sequence[Check], files: Sequence[FileDiff], heads: 
         tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
         tuple(readers.items()),
     )
+
+
+async def prove_suggestions(
+    checks: Sequence[Check], findings: Sequence[Finding], heads: Mapping[str, str]
+) -> tuple[tuple[str, ...] | None, ...]:
+    """For each finding the checks that found nothing new in the head with its suggestion committed.
+
+    None where there is no suggestion, or where a check finds what was not there before, or cannot tell.
+    """
+    return tuple([await _proven(checks, finding, heads) for finding in findings])
+
+
+async def _proven(checks: Sequence[Check], finding: Finding, heads: Mapping[str, str]) -> tuple[str, ...] | None:
+    path = finding.anchor.path
+    head = heads.get(path)
+    changed = (
+        None if finding.suggestion is None or head is None else committed(finding.suggestion, finding.anchor, head)
+    )
+    if head is None or changed is None:
+        return None
+    readers = [check for check in checks if check.reads(path)]
+    for check in readers:
+        before, after = await check.run([Source(path, head)]), await check.run([Source(path, changed)])
+        if after.failed or _rules(after) - _rules(before):
+            return None
+    return tuple(check.name for check in readers)
+
+
+def _rules(checked: Checked) -> Counter[str]:
+    return Counter(problem.rule for problem in checked.problems)
 
 
 def _excerpt(file: FileDiff, side: Side) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bot.asking import Asking, Subject
-from bot.checking import CheckedChange, run_checks
+from bot.checking import CheckedChange, prove_suggestions, run_checks
 from bot.citing import Cited, Shelved, cite, shelve
 from bot.errors import Superseded
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
@@ -21,7 +21,7 @@ from bot.review.command import Scope
 from bot.review.comment import Address, inline, review_body
 from bot.review.coverage import Coverage, Covered, State
 from bot.review.diff import Diff
-from bot.review.finding import Finding
+from bot.review.finding import Finding, with_proof
 from bot.review.interdiff import fresh, read
 from bot.review.known import Known, first, packed
 from bot.review.lifecycle import View
@@ -100,8 +100,14 @@ class Reviewer:
                 parses=self.parses,
             ),
         )
+        proofs = await step(
+            "suggestions",
+            lambda: prove_suggestions(checks, review.findings, change.heads),
+            tuple[tuple[str, ...] | None, ...],
+        )
         return replace(
             review,
+            findings=tuple(map(with_proof, review.findings, proofs)),
             dropped=(*review.dropped, *opinion.dropped),
             coverage=_coverage(change, checked, (*shelved.rows, *cited.rows), opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),

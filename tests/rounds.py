@@ -11,7 +11,7 @@ from itertools import count
 import httpx
 from script import Purse
 
-from bot.app import reviewer_of
+from bot.app import Wiring, reviewer_of
 from bot.engines.inline import InlineEngine
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App
@@ -122,7 +122,8 @@ class Rounds:
         self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
         self.ledger.migrate()
         standards = FolderStandards(self.folder / "standards.db")
-        reviewer = reviewer_of(settings, self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        wired = Wiring(settings, self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        reviewer = reviewer_of(wired)
         self.reviewer = replace(
             reviewer,
             asking=replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse()),

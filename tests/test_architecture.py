@@ -79,6 +79,7 @@ HOMES = {
     "prometheus_client": ("bot.server",),
     "pydantic_settings": ("bot.settings",),
     "sqlalchemy": (
+        "bot.findings",
         "bot.tables",
         "bot.database",
         "bot.ledger",

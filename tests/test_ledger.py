@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -6,13 +7,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from bot.ledger import Bound, FindingRecord, Ledger, ReviewRecord, Spent
+from bot.ledger import Bound, Ledger, ReviewRecord, Spent
+from bot.review.finding import Category, Severity
+from bot.review.known import Known, Outcome, State
 from bot.review.pull_request import PullRef
 from bot.tables import TABLES
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 REVIEW = ReviewRecord("delivery/1/a", PULL, "h" * 40, "opened", "neutral", "https://example.test/1", {"posted": 2})
-FOUND = FindingRecord("0123456789abcdef", "open", "h" * 40, "h" * 40, {"rule": "E722"})
+FOUND = Known("0123456789abcdef", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff")
 
 
 @pytest.fixture
@@ -54,17 +57,39 @@ def test_the_same_job_recorded_twice_is_one_review(ledger):
     assert findings == (FOUND,)
 
 
-def test_a_finding_keeps_its_first_head_when_its_state_changes(ledger):
-    later = FindingRecord(FOUND.identity, "fixed", "n" * 40, "n" * 40, {}, "fixed by a push")
+def test_what_a_person_dismissed_while_a_review_ran_stays_dismissed(ledger):
+    dismissed = replace(FOUND, state=State.DISMISSED, by="alice")
 
-    async def change():
+    async def race():
         await ledger.record(REVIEW, [FOUND])
-        await ledger.record(REVIEW, [later])
+        await ledger.change(PULL, FOUND.identity, lambda _: dismissed)
+        await ledger.record(REVIEW, [FOUND])
         return await ledger.findings(PULL)
 
-    (found,) = asyncio.run(change())
+    assert asyncio.run(race()) == (dismissed,)
 
-    assert (found.state, found.first_head, found.last_head) == ("fixed", "h" * 40, "n" * 40)
+
+def test_nothing_is_known_of_a_finding_that_was_never_said(ledger):
+    assert asyncio.run(ledger.change(PULL, "f" * 16, lambda one: one)) is None
+
+
+def test_tallies_and_outcomes_count_what_became_of_findings(ledger):
+    fates = [(State.FIXED, Outcome.ADDRESSED), (State.DISMISSED, Outcome.DISMISSED), (State.OPEN, Outcome.IGNORED)]
+    known = [
+        replace(FOUND, identity=f"{n:016x}", state=state, outcome=outcome) for n, (state, outcome) in enumerate(fates)
+    ]
+
+    async def count():
+        await ledger.keep(PULL, known)
+        await ledger.keep(replace(PULL, number=8), [FOUND])
+        return await ledger.tallies(42), await ledger.outcomes()
+
+    tallies, outcomes = asyncio.run(count())
+
+    assert [(one.topic, one.fixed, one.dismissed, one.mutable) for one in tallies] == [("E722", 1, 1, True)]
+    assert [(one.repo, one.outcome, one.count) for one in outcomes] == [
+        ("octo/shop", outcome, 1) for outcome in ("addressed", "dismissed", "ignored")
+    ]
 
 
 def test_a_reservation_counts_until_it_is_settled(ledger):

@@ -17,6 +17,7 @@ from bot.review.sanitize import clean, plain, visible
 from bot.review.section import ARCHIVES
 from bot.review.standard import Standard
 from bot.review.suggestion import fence
+from bot.review.syntax import readable
 from bot.review.triage import Review
 
 _ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
@@ -75,7 +76,7 @@ def body(finding: Finding, address: Address, mark: str = "") -> str:
     parts.append(clean(draft.why))
     parts += [_cite(standard, address, draft.standard_quote) for standard in finding.standards[:2]]
     if finding.suggestion is not None:
-        parts += [fence(finding.suggestion, "suggestion"), finding.verified]
+        parts += [fence(finding.suggestion, "suggestion"), _proof(finding)]
     parts.append(_source(draft))
     return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
 
@@ -92,6 +93,13 @@ def quoted(words: str) -> str:
     """A document's own words, letter for letter, as a quotation: prose where that is harmless in a comment, else code."""
     harmless = clean(words, limit=len(words) + 1) == words
     return "\n".join(f"> {line}" for line in words.split("\n")) if harmless else fence(words, "text")
+
+
+def _proof(finding: Finding) -> str:
+    """What was tried before a suggestion was offered."""
+    parsed = ", the file still parses" if readable(finding.anchor.path) else ""
+    checked = f", {' and '.join(finding.verified)} find nothing new" if finding.verified else ""
+    return f"<sub>Tried on this head: it applies to exactly these lines{parsed}{checked}.</sub>"
 
 
 def _source(draft: Draft) -> str:

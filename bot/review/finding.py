@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from bot.review.anchor import Anchor
@@ -67,7 +68,8 @@ class Finding:
     """A draft whose place exists in the diff and whose citations exist on the shelf.
 
     `occurrence` tells equal findings at several places apart: 0 for the first. `again` says why a dismissed finding is
-    raised once more, `elsewhere` where somebody else said the same, `verified` what was tried with its suggestion.
+    raised once more, `elsewhere` where somebody else said the same, `verified` the checks that read the result
+    of its suggestion and found nothing new.
     """
 
     draft: Draft
@@ -77,7 +79,7 @@ class Finding:
     occurrence: int = 0
     again: str = ""
     elsewhere: str = ""
-    verified: str = ""
+    verified: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -104,6 +106,11 @@ class Finding:
         return self.anchor.text or self.draft.quoted
 
 
+def with_proof(finding: Finding, proof: tuple[str, ...] | None) -> Finding:
+    """The finding with the checks that read its suggestion's result; without its suggestion if there is no proof."""
+    return replace(finding, suggestion=None) if proof is None else replace(finding, verified=proof)
+
+
 def identity(topic: str, symbol: str, code: str, occurrence: int = 0) -> str:
     """The identity of a finding about `topic` on `code` inside `symbol`."""
     parts = [topic, symbol, normal(code), *([str(occurrence)] if occurrence else [])]
@@ -113,6 +120,17 @@ def identity(topic: str, symbol: str, code: str, occurrence: int = 0) -> str:
 def normal(code: str) -> str:
     """`code` without what re-indentation and formatting change: white space and empty lines."""
     return "\n".join(words for line in code.splitlines() if (words := " ".join(line.split())))
+
+
+_WORD = re.compile(r"\w+")
+_MOST_WORDS = 80
+
+
+def sketch(code: str) -> tuple[str, ...]:
+    """The words of `code` as four hexadecimal digits each: enough to see that two pieces are alike, not to read them."""
+    return tuple(
+        hashlib.sha256(word.encode(errors="replace")).hexdigest()[:4] for word in _WORD.findall(code)[:_MOST_WORDS]
+    )
 
 
 def fingerprint(code: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.review.diff import Side
-from bot.review.finding import Category, Finding, Severity, fingerprint, normal
+from bot.review.finding import Category, Finding, Severity, fingerprint, normal, sketch
 
 
 class State(StrEnum):
@@ -43,7 +43,8 @@ class Outcome(StrEnum):
 class Known:
     """`identity` is the name it was given first and never changes; the place is today's.
 
-    `code` is normalised, and empty where it must not be kept or was lost; `size` counts its lines, `print` names them.
+    Its code is not kept: `size` counts the lines and `print` names them, `words` is a sketch of them and `weight` counts
+    their characters beside white space.
     `comment` is the id of the comment that opened its thread, 0 if it stands in a review's body or a check run only.
     `by` and `reason` tell who dismissed it and why, `head` the commit of the last change of state, `resolved` who
     resolved its thread; `shown` is the state that its comment tells of. `raised` says that it had been dismissed before and came back worse. `check` is the check that
@@ -62,7 +63,8 @@ class Known:
     title: str = ""
     side: Side = Side.RIGHT
     line: int | None = None
-    code: str = ""
+    words: tuple[str, ...] = ()
+    weight: int = 0
     suggestion: str = ""
     comment: int = 0
     first_head: str = ""
@@ -82,7 +84,7 @@ class Known:
 
 
 def first(finding: Finding, head: str) -> Known:
-    """What is kept of a finding that is said for the first time. A secret's words and code are not."""
+    """What is kept of a finding that is said for the first time. Of a secret not even a sketch is."""
     draft, place, code = finding.draft, finding.anchor, normal(finding.code)
     secret = draft.source == "secrets"
     return Known(
@@ -98,7 +100,8 @@ def first(finding: Finding, head: str) -> Known:
         title=draft.title,
         side=place.side,
         line=place.line,
-        code="" if secret else code,
+        words=() if secret else sketch(code),
+        weight=len("".join(code.split())),
         suggestion="" if secret else finding.suggestion or "",
         first_head=head,
         head=head,
@@ -111,7 +114,7 @@ _LONGEST_REASON = 200
 
 def packed(one: Known) -> str:
     """What a marker carries, so that a finding can be followed even if the database is lost. No code is in it."""
-    place = [one.topic, one.symbol, one.print, one.size, one.path, one.side.value]
+    place = [one.topic, one.symbol, one.print, one.size, "".join(one.words), one.weight, one.path, one.side.value]
     what = [one.category.value, int(one.severity), one.check]
     fate = [one.state.value, one.by, one.reason[:_LONGEST_REASON], one.resolved, one.raised, one.first_head, one.head]
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
@@ -121,7 +124,7 @@ def unpacked(identity: str, detail: str) -> Known | None:
     """What `packed` made; None for a marker without it."""
     if not detail:
         return None
-    topic, symbol, name, size, path, side, category, severity, check, *fate = json.loads(detail)
+    topic, symbol, name, size, words, weight, path, side, category, severity, check, *fate = json.loads(detail)
     state, by, reason, resolved, raised, first_head, head = fate
     return Known(
         identity=identity,
@@ -129,6 +132,8 @@ def unpacked(identity: str, detail: str) -> Known | None:
         symbol=symbol,
         print=name,
         size=size,
+        words=tuple(words[at : at + 4] for at in range(0, len(words), 4)),
+        weight=weight,
         path=path,
         side=Side(side),
         category=Category(category),

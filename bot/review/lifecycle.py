@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.review.diff import Diff, FileDiff, Side, Status
-from bot.review.finding import Finding, fingerprint, normal
+from bot.review.finding import Finding, fingerprint
 from bot.review.known import Known, State, first
 from bot.review.match import Spot, follow, pair, spots
 
@@ -73,8 +73,9 @@ def _worse(one: Known, finding: Finding) -> str:
 
 def _found_again(one: Known, finding: Finding, head: str) -> Known:
     """The same finding where it is now: still open, open again, or still dismissed."""
-    now, code = first(finding, head), one.code and normal(finding.code)
-    there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size, code=code)
+    now = first(finding, head)
+    there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size)
+    there = replace(there, words=now.words, weight=now.weight)
     return there if one.state is State.DISMISSED else _open(there, one, head)
 
 
@@ -83,7 +84,7 @@ def _unmatched(one: Known, spot: Spot | None, view: View) -> Known:
     if one.state is State.SUPERSEDED or (one.state is State.DISMISSED and not one.resolved):
         return one
     file = follow(one.path, view.diff)
-    if file is None and (one.check or spot is None):
+    if (file is None or not (file.hunks or file.unread)) and (one.check or spot is None):
         return _gone(one, State.OUTDATED, view)
     if file is not None and file.status is Status.REMOVED and one.side is Side.RIGHT:
         return _gone(one, State.FIXED, view)

@@ -5,14 +5,13 @@ Survives rewording, moved lines, re-indentation, renames, moves to another file 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.review.diff import Diff, FileDiff, Side
-from bot.review.finding import Finding, fingerprint, normal
+from bot.review.finding import Finding, fingerprint, normal, sketch
 from bot.review.known import Known
 from bot.review.syntax import symbol_at
 
@@ -21,7 +20,6 @@ B = TypeVar("B", bound=Hashable)
 
 ALIKE = 0.6
 """Share of their words that two pieces of code must have in common to be one, edited: all else is punctuation."""
-_WORD = re.compile(r"\w+")
 TELLING = 20
 """Characters beside white space from which on code is its own name, wherever it stands."""
 
@@ -99,9 +97,7 @@ def _about_the_same(one: Known, finding: Finding) -> bool:
 
 
 def _alike(one: Known, finding: Finding) -> float:
-    if not one.code:
-        return float(bool(one.symbol))  # the code was lost: the symbol and the topic have to do
-    mine, theirs = (Counter(_WORD.findall(code)) for code in (one.code, normal(finding.code)))
+    mine, theirs = Counter(one.words), Counter(sketch(normal(finding.code)))
     return 2 * (mine & theirs).total() / ((mine + theirs).total() or 1)
 
 
@@ -127,7 +123,7 @@ class _Text:
     def find(self, one: Known) -> Iterator[tuple[bool, Spot]]:
         """Where its code stands, and whether that is in another file than it was."""
         home = follow(one.path, self._diff)
-        telling = not one.code or len("".join(one.code.split())) >= TELLING
+        telling = one.weight >= TELLING
         at_home = [] if home is None else self._in(home, one)
         for spot in at_home:
             if telling or not one.symbol or self._symbol(spot) in {one.symbol, None}:

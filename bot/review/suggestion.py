@@ -54,6 +54,13 @@ def prove(
     return _forbidden(suggestion, anchor.text) or _broken(parses or parses_by_itself, path, changed) or suggestion
 
 
+def committed(code: str, anchor: Anchor, head_text: str) -> str | None:
+    """The head's text once `code` replaces the anchored lines; None if they are not there."""
+    if anchor.line is None:
+        return None
+    return _applied(Suggestion(anchor.path, anchor.start or anchor.line, anchor.line, code), head_text, anchor.text)
+
+
 def fence(code: str, info: str = "suggestion") -> str:
     """`code` as a fenced block that it cannot close. https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
     longest = max((len(run) for run in re.findall("`+", code)), default=0)
