@@ -19,6 +19,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(config, name="config", help="Check, show and describe .github/assistant.yml.")
 FOUND, USAGE, FAILED = 1, 2, 3
 
 
@@ -32,6 +34,7 @@ class FailOn(StrEnum):
 
 
 Repository = Annotated[Path, typer.Option("--repo", help="A git repository.", metavar="PATH")]
+Range = Annotated[str, typer.Option("--range", help="A..B or REV; else what is not committed.", metavar="RANGE")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
@@ -62,6 +65,72 @@ def review(
     from bot.terminal import review_locally
 
     raise typer.Exit(review_locally(what, repo, "json" if as_json else "sarif" if sarif else "text", fail_on.value))
+
+
+@cli.command()
+def ask(
+    question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="About the change or the repository.")],
+    repo: Repository = Path(),
+    what: Range = "",
+) -> None:
+    """Ask about a local change; without a model, the documents are shown."""
+    from bot.inquiry import answer_locally
+
+    typer.echo(answer_locally(f"ask {' '.join(question)}", what, repo))
+
+
+@cli.command()
+def standards(
+    question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="In a few words.")],
+    repo: Repository = Path(),
+    what: Range = "",
+) -> None:
+    """Show what the team's documents say about something."""
+    from bot.inquiry import answer_locally
+
+    typer.echo(answer_locally(f"standards {' '.join(question)}", what, repo))
+
+
+@cli.command()
+def summary(repo: Repository = Path(), what: Range = "") -> None:
+    """Print the walkthrough of a local change."""
+    from bot.inquiry import answer_locally
+
+    typer.echo(answer_locally("summary", what, repo))
+
+
+@config.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A repository's file.")] = Path(".github/assistant.yml"),
+) -> None:
+    """Say what is wrong in a file, with line and column; exit 1 if something is."""
+    from bot.inquiry import check_config
+
+    problems = check_config(file)
+    for problem in problems:
+        typer.echo(problem)
+    raise typer.Exit(FOUND if problems else 0)
+
+
+@config.command()
+def show(
+    file: Annotated[Path | None, typer.Argument(help="A repository's file.")] = None,
+    defaults: Annotated[Path | None, typer.Option(help="The organisation's file.", metavar="FILE")] = None,
+) -> None:
+    """Print every setting with its value and where that comes from."""
+    from bot.inquiry import show_config
+
+    typer.echo("\n".join(show_config(file, defaults)))
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of .github/assistant.yml."""
+    import json
+
+    from bot.review.layers import schema as schema_of
+
+    typer.echo(json.dumps(schema_of(), indent=2))
 
 
 @cli.command()
@@ -107,6 +176,62 @@ def replay(
 
     settings = Settings.read()
     typer.echo(run(settings, file, url or f"http://{settings.host}:{settings.port}", event))
+
+
+standards = typer.Typer(help="The team's own documents: what a review cites.", no_args_is_help=True)
+cli.add_typer(standards, name="standards")
+Name = Annotated[str, typer.Option("--name", help="The repository's name on GitHub: owner/name.", metavar="NAME")]
+
+
+@standards.command("test")
+def standards_test(
+    query: Annotated[str, typer.Argument(help="Code, a linter's words, or a question.")],
+    language: Annotated[str, typer.Option(help="The language of the code: python, typescript, …")] = "",
+    path: Annotated[str, typer.Option(help="Only rules that hold for this file.")] = "",
+    repo: Repository = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Show the sections that govern something, or say that the documents do not cover it."""
+    from bot.bookshelf import search
+
+    search(repo, query, language, path, as_json=as_json)
+
+
+@standards.command("ls")
+def standards_ls(repo: Repository = Path(), as_json: AsJson = False) -> None:
+    """List the documents of the last commit, what they hold, and what is left out."""
+    from bot.bookshelf import listing
+
+    listing(repo, as_json=as_json)
+
+
+@standards.command("sync")
+def standards_sync(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
+    """Bring the server's index, local or hosted, up to date with the last commit."""
+    from bot.bookshelf import sync
+
+    sync(repo, name, as_json=as_json)
+
+
+@standards.command("prune")
+def standards_prune(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
+    """Remove from the server's index what is not among the documents of the last commit."""
+    from bot.bookshelf import prune
+
+    prune(repo, name, as_json=as_json)
+
+
+@standards.command("report")
+def standards_report(
+    repo: Annotated[
+        Path | None, typer.Option("--repo", help="Only conflicts, in a git repository.", metavar="PATH")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show rules that never fire, rules that are mostly dismissed, and possible conflicts."""
+    from bot.bookshelf import report
+
+    report(repo, as_json=as_json)
 
 
 @cli.command()

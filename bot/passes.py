@@ -129,7 +129,7 @@ class Passes:
         return Opinion(
             drafts=merge(one.drafts for one in heard),
             standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
-            rows=(*_ran(heard), *_left_out(heard)),
+            rows=(*_ran(heard), *_left_out(heard), *_unanswered(lookups)),
             missed=_missed(heard),
             usage=sum((one.answer.usage for one in heard), Usage()),
         )
@@ -292,6 +292,14 @@ def _ran(heard: Sequence[_Heard]) -> Iterable[Covered]:
 def _left_out(heard: Iterable[_Heard]) -> Iterable[Covered]:
     phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
     return [Covered("material", State.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
+
+
+def _unanswered(lookups: Iterable[LookedUp]) -> Iterable[Covered]:
+    """A row if a search of the standards got no answer: what it would have found was not applied."""
+    silent = "not available: "
+    failed = [one.text for one in lookups if one.tool == "search_standards" and one.text.startswith(silent)][:1]
+    reasons = (text.removeprefix(silent) for text in failed)
+    return [Covered("standards", State.FAILED, f"standards unavailable: {reason}") for reason in reasons]
 
 
 def _missed(heard: Sequence[_Heard]) -> tuple[tuple[str, str], ...]:

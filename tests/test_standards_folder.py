@@ -53,7 +53,7 @@ def run(claim, path=":memory:"):
     async def inside():
         standards = FolderStandards(path)
         await claim(standards)
-        standards.close()
+        await standards.close()
 
     asyncio.run(inside())
 

@@ -81,7 +81,7 @@ class FolderStandards:
         """Forget every document that is on none of `shelves`; how many."""
         return await asyncio.to_thread(self._prune, shelves)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the file and of the indexes in memory."""
         with self._lock:
             while self._open:

@@ -69,6 +69,10 @@ class VectorStoreStandards:
         """Every section of the shelf, by the local index."""
         return await self.local.sections(shelf)
 
+    async def close(self) -> None:
+        """Give connections back."""
+        await self.client.endpoint.close()
+
     async def listed(self, repo: str) -> tuple[Attributes, ...]:
         """What the store of `repo` holds: repository, path, blob, language and digest of each document."""
         return tuple(one.attributes for one in await self.client.held(await self._known(repo)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from bot.errors import UserError
+from bot.errors import Refused, Retryable, UserError
 from bot.interfaces import Standards, Tool
 from bot.review.standard import Shelf
 from bot.tools import Arguments, Desk, normal
@@ -45,13 +45,16 @@ class SearchStandards:
         wanted = Wanted.read(arguments)
         if not wanted.query.strip() or len(wanted.query) > QUERY:
             raise UserError(f"query: 1 to {QUERY} characters")
-        hits = await self.standards.search(
-            self.shelf,
-            wanted.query,
-            path=normal(wanted.path) if wanted.path else "",
-            language=(wanted.language or "").lower(),
-            limit=SECTIONS,
-        )
+        try:
+            hits = await self.standards.search(
+                self.shelf,
+                wanted.query,
+                path=normal(wanted.path) if wanted.path else "",
+                language=(wanted.language or "").lower(),
+                limit=SECTIONS,
+            )
+        except Retryable as error:  # a review does not wait for an index: it says that it could not be searched
+            raise Refused(str(error)) from error
         found: list[dict[str, object]] = []
         room = CHARACTERS
         for hit in hits:
