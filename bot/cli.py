@@ -80,18 +80,6 @@ def ask(
 
 
 @cli.command()
-def standards(
-    question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="In a few words.")],
-    repo: Repository = Path(),
-    what: Range = "",
-) -> None:
-    """Show what the team's documents say about something."""
-    from bot.inquiry import answer_locally
-
-    typer.echo(answer_locally(f"standards {' '.join(question)}", what, repo))
-
-
-@cli.command()
 def summary(repo: Repository = Path(), what: Range = "") -> None:
     """Print the walkthrough of a local change."""
     from bot.inquiry import answer_locally

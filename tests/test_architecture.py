@@ -43,7 +43,7 @@ LAYERS = (
     {"bot.app", "bot.app_model"},
     {"bot.server", "bot.sandbox"},
     {"bot.bookshelf", "bot.client", "bot.logs", "bot.running", "bot.terminal"},
-    {"bot.demo"},
+    {"bot.demo", "bot.inquiry"},
     {"bot.cli"},
     {"bot.__main__"},
     {"bot"},

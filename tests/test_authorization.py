@@ -26,7 +26,7 @@ from bot.webhook import EVENTS, parse
 BASE = {"app.py": "x = 1\n"}
 TRIAGE = BASE | {".github/assistant.yml": "minimum_permission: triage\n"}
 RENOVATE, LISTED = User(9_001, "renovate[bot]", "Bot"), User(9_002, "deploy[bot]", "Bot")
-EVERYBODY = "reader stranger triage triage_by_policy writer maintainer owner member_in_private".split()
+EVERYBODY = ["reader", "stranger", "triage", "triage_by_policy", "writer", "maintainer", "owner", "member_in_private"]
 EVERYBODY += ["unknown_to_the_api", "broken_api", "silent_api", "bot", "listed_bot", "ourselves"]
 CONCEALED = {"member_in_private", "unknown_to_the_api", "broken_api", "silent_api"}
 MAY = {"triage_by_policy", "writer", "maintainer", "owner", "member_in_private", "listed_bot"}

@@ -1,0 +1,64 @@
+"""The verbs of a comment on a terminal: the same grammar and the same answers, for a change on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from bot.app import Wiring, answerer_of, standards_of
+from bot.errors import UserError
+from bot.hosts.local import LocalHost
+from bot.job import Job, Trigger
+from bot.ledger import Ledger
+from bot.logs import configure
+from bot.review.command import parse_words
+from bot.review.layers import Layer, described, layered
+from bot.review.marker import Signer
+from bot.review.policy import PATH, parse
+from bot.settings import Settings
+from bot.terminal import Steps
+
+
+def answer_locally(words: str, what: str, repo: Path) -> str:
+    """What the assistant says to `words` ("ask why?") about a range, or about what is not committed. Raises UserError."""
+    configure("WARNING")
+    parse_words(f" {words}")
+    return asyncio.run(_answer(words, what, repo))
+
+
+async def _answer(words: str, what: str, repo: Path) -> str:
+    host = await LocalHost.from_range(repo, what)
+    settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        ledger.migrate()
+        standards = standards_of(settings, Path(folder) / "standards.db")
+        answerer = answerer_of(Wiring(settings, host, host, standards, ledger, Signer(b"local")))
+        try:
+            await answerer(Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Steps())
+        finally:
+            ledger.close()
+    return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
+
+
+def check_config(file: Path) -> tuple[str, ...]:
+    """What is wrong in a repository's file, with line and column."""
+    _, problems = parse(_text(file), str(file))
+    return tuple(map(str, problems))
+
+
+def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
+    """Each setting with its value and the file it comes from; without `file` that of the folder we are in, if any."""
+    own = file or (Path(PATH) if Path(PATH).is_file() else None)
+    layers = [Layer(str(path), _text(path)) for path in (defaults, own) if path is not None]
+    found = layered(layers)
+    rows = [f"{one.name} = {one.value}  ({one.source})" for one in described(found.policy, dict(found.sources))]
+    return (*rows, *map(str, found.problems))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
