@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.review.anchor import Place, anchor
+from bot.review.anchor import Anchor, Place, anchor
 from bot.review.coverage import Coverage
 from bot.review.diff import Side
 from bot.review.finding import Category, Draft, Finding, Severity
@@ -82,17 +82,19 @@ def triage(drafts: Iterable[Draft], context: Context) -> Review:
     found = [finding for _, finding in judged if isinstance(finding, Finding)]
     carried = carry(context.known, found, context.view)
     dropped = [(draft, reason) for draft, reason in judged if isinstance(reason, str)]
-    said = [found[n] for n in sorted(carried.again)]
+    names = _Names({one.identity for one in context.known})
     kept: list[Finding] = []
+    there: dict[Anchor, list[Finding]] = defaultdict(list)
+    for n in sorted(carried.again):
+        there[found[n].anchor].append(found[n])
     for n, finding in enumerate(found):
-        reason = (
-            "already said on this pull request" if n in carried.again else _unwanted(finding, [*said, *kept], context)
-        )
+        beside = there[finding.anchor]
+        reason = "already said on this pull request" if n in carried.again else _unwanted(finding, beside, context)
         if reason:
             dropped.append((finding.draft, reason))
         else:
-            again = carried.worse.get(n, "")
-            kept.append(_named(replace(finding, again=again), (*context.known, *kept), context))
+            kept.append(_addressed(names.give(replace(finding, again=carried.worse.get(n, ""))), context))
+            beside.append(kept[-1])
     silenced = dict.fromkeys(reason for _, reason in dropped if reason in context.muted.values())
     posted, listed = _within_budget(kept, context.policy)
     return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(silenced))
@@ -120,21 +122,34 @@ def _finding(draft: Draft, context: Context) -> Finding | str:
     return Finding(draft, place, cited)
 
 
-def _named(finding: Finding, taken: Iterable[Known | Finding], context: Context) -> Finding:
-    """The finding under a name that no other one has, and with the address of who said it before us."""
-    names = {one.identity for one in taken}
-    while finding.identity in names:
-        finding = replace(finding, occurrence=finding.occurrence + 1)
+@dataclass(slots=True)
+class _Names:
+    """The identities that are taken, and how often each was asked for: a review may have thousands of equal findings."""
+
+    taken: set[str]
+    turns: Counter[str] = field(default_factory=Counter)
+
+    def give(self, finding: Finding) -> Finding:
+        """The finding under a name that no other one has."""
+        first = finding.identity
+        while (named := replace(finding, occurrence=self.turns[first])).identity in self.taken:
+            self.turns[first] += 1
+        self.taken.add(named.identity)
+        return named
+
+
+def _addressed(finding: Finding, context: Context) -> Finding:
+    """The finding with the address of who said it before us."""
     other = said_by(finding, context.others)
     return replace(finding, elsewhere=other.url) if other else finding
 
 
-def _unwanted(finding: Finding, there: Iterable[Finding], context: Context) -> str:
-    """Why a new finding is not worth saying; empty if it is. `there` is what this round says beside it."""
+def _unwanted(finding: Finding, beside: Iterable[Finding], context: Context) -> str:
+    """Why a new finding is not worth saying; empty if it is. `beside` is what this round says in its place."""
     if finding.draft.severity < Severity[context.policy.severity.upper()]:
         return f"below the severity threshold ({context.policy.severity})"
-    for other in there:
-        if finding.anchor == other.anchor and finding.topic == other.topic and finding.code == other.code:
+    for other in beside:
+        if finding.topic == other.topic and finding.code == other.code:
             return "the same finding twice in this round"
         if _same_place(finding, other):
             return "another finding says the same about the same lines"
@@ -142,10 +157,9 @@ def _unwanted(finding: Finding, there: Iterable[Finding], context: Context) -> s
 
 
 def _same_place(one: Finding, other: Finding) -> bool:
-    """Whether two findings say the same thing of the same lines, found by two ways of looking."""
+    """Whether two findings in one place say the same thing of its lines, found by two ways of looking."""
     return (
         one.anchor.place is Place.INLINE
-        and one.anchor == other.anchor
         and one.draft.source != other.draft.source
         and one.draft.category is other.draft.category
     )
