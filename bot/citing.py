@@ -6,7 +6,7 @@ Standards that cannot be read or searched cost their citations, never the review
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.collecting import Collected, collect, home
@@ -120,19 +120,24 @@ def _counted(found: Collected) -> tuple[Covered, ...]:
 async def cite(standards: Standards, shelved: Shelved, drafts: tuple[Draft, ...]) -> Cited:
     """Give each draft of a check the section that governs it, where one clearly does."""
     cited: list[Draft] = []
-    sections: dict[str, Standard] = {}
+    governing: dict[tuple[str, str], Standard | None] = {}  # a rule is governed once a file, however often it is broken
     for draft in drafts:
         query = f"{draft.rule} {draft.title}. {draft.why}"
-        try:
-            hits = await _searched(standards, shelved.searchable, query, draft.path)
-        except TROUBLE as error:
-            rest = drafts[len(cited) :]
-            return Cited((*cited, *rest), tuple(sections.values()), (unavailable(_reason(error)),))
-        best = next((hit.standard for hit in hits if hit.governs), None)
-        if best is not None:
-            sections[best.id] = best
+        key = draft.path, draft.rule or query
+        if key not in governing:
+            try:
+                hits = await _searched(standards, shelved.searchable, query, draft.path)
+            except TROUBLE as error:
+                rest = drafts[len(cited) :]
+                return Cited((*cited, *rest), _distinct(governing.values()), (unavailable(_reason(error)),))
+            governing[key] = next((hit.standard for hit in hits if hit.governs), None)
+        best = governing[key]
         cited.append(draft if best is None else replace(draft, standard_refs=(best.id,)))
-    return Cited(tuple(cited), tuple(sections.values()))
+    return Cited(tuple(cited), _distinct(governing.values()))
+
+
+def _distinct(found: Iterable[Standard | None]) -> tuple[Standard, ...]:
+    return tuple({one.id: one for one in found if one is not None}.values())
 
 
 async def consult(standards: Standards, shelf: Shelf, question: str, path: str = "", limit: int = 3) -> Sequence[Hit]:
