@@ -173,11 +173,13 @@ class _Reading:
     def _enter(self, node: Node, field: str | None, path: list[_Frame]) -> _Frame:
         parent, kind = path[-1], node.type
         self.errors += node.is_error or node.is_missing
-        importing = parent.importing or bool(_import.search(kind))
+        importing = parent.importing or _imports(kind)
         scope = parent.scope
         if node.is_named and len(path) > 1 and _opens_scope(node):
             scope = self._open(node, field, path)
-        frame = _Frame(node, kind, scope, _binds(field, kind, parent, importing=importing), importing)
+        frame = _Frame(
+            node, kind, scope, _binds(field, kind, parent.kind, importing=importing, inherited=parent.binds), importing
+        )
         if node.child_count == 0 and node.is_named and _is_name(kind, parent.kind):
             self._name(node, field, frame, parent)
         return frame
@@ -216,28 +218,42 @@ class _Reading:
         )
 
 
-def _binds(field: str | None, kind: str, parent: _Frame, *, importing: bool) -> bool:
+# What follows judges kinds of nodes, of which a grammar has some hundreds: each is judged once.
+
+
+@cache
+def _imports(kind: str) -> bool:
+    return bool(_import.search(kind))
+
+
+@cache
+def _binds(field: str | None, kind: str, parent: str, *, importing: bool, inherited: bool) -> bool:
     """Whether names in this place come into being here."""
     if field in _used:
         return False
     if importing or "parameter" in kind:
         return True
     if field in _target:
-        return not _compares.search(parent.kind)
+        return not _compares.search(parent)
     if field == "name":
-        return not _names_a_use.search(parent.kind)
-    return parent.binds and bool(_carries.search(parent.kind))
+        return not _names_a_use.search(parent)
+    return inherited and bool(_carries.search(parent))
 
 
+@cache
 def _is_name(kind: str, parent: str) -> bool:
     is_word = kind == "word" and parent in ("command_name", "function_definition")  # a shell's names
     return is_word or bool(_identifier.fullmatch(kind))
 
 
+@cache
+def _is_scope(kind: str) -> bool:
+    return bool(_function.fullmatch(kind) or _type.fullmatch(kind))
+
+
 def _opens_scope(node: Node) -> bool:
-    if node.type.endswith("_specifier"):  # in C `struct point p` only mentions the type
-        return bool(_type.fullmatch(node.type)) and node.child_by_field_name("body") is not None
-    return bool(_function.fullmatch(node.type) or _type.fullmatch(node.type))
+    mentions = node.type.endswith("_specifier")  # in C `struct point p` only mentions the type
+    return _is_scope(node.type) and not (mentions and node.child_by_field_name("body") is None)
 
 
 def _own_name(node: Node) -> Node | None:
