@@ -1,9 +1,11 @@
 """A vector store that remembers: /v1/files and /v1/vector_stores with the limits of the real ones.
 
 Every request that the real server would reject is rejected. `fails_at` breaks the connection at one request, before it
-has an effect or, with `late`, after it had one. `seconds` is the server's clock.
+has an effect or, with `late`, after it had one. `refuses` maps "METHOD path pattern" to the status of the answer, `slow`
+to the seconds it takes. `seconds` is the server's clock.
 """
 
+import asyncio
 import email
 import email.policy
 import itertools
@@ -70,6 +72,8 @@ class VectorStoreServer:
         self.poison = "\x07"
         self.fails_at: int | None = None
         self.late = False
+        self.refuses: dict[str, int] = {}
+        self.slow: dict[str, float] = {}
         self._ids = itertools.count(1)
         self.app = Starlette(routes=[Route("/v1/{path:path}", self._serve, methods=["GET", "POST", "DELETE"])])
 
@@ -108,13 +112,21 @@ class VectorStoreServer:
 
     async def _serve(self, request):
         path = request.path_params["path"]
-        self.calls.append(f"{request.method} {path}")
+        call = f"{request.method} {path}"
+        self.calls.append(call)
         body = await request.body()
+        await asyncio.sleep(next((time for pattern, time in self.slow.items() if re.fullmatch(pattern, call)), 0))
         try:
+            self._refuse(call)
             return JSONResponse(self._answer(request.method, path.split("/"), request, body))
         except Rejected as rejected:
             error = {"message": rejected.message, "type": "invalid_request_error", "code": None, "param": None}
             return JSONResponse({"error": error}, status_code=rejected.status)
+
+    def _refuse(self, call):
+        for pattern, status in self.refuses.items():
+            if re.fullmatch(pattern, call):
+                raise Rejected("not now", status)
 
     def _answer(self, method, parts, request, body):
         query = dict(request.query_params)
