@@ -3,8 +3,10 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from model_server import Asked, ModelServer
+from script import blocks
 from theatre import Theatre
 
 from bot.running import Server, listen
@@ -58,6 +60,18 @@ class Request:
         """The name of the schema that is asked for; empty while the model still looks around."""
         responses = self.body.get("text", {}).get("format", {}).get("name", "")
         return responses or self.body.get("response_format", {}).get("json_schema", {}).get("name", "")
+
+    @property
+    def blocks(self):
+        """What is fenced in the material: kind -> texts."""
+        texts = [item["content"] for item in self.items if item.get("role") == "user"]
+        words = [text if isinstance(text, str) else text[0]["text"] for text in texts]
+        return blocks(SimpleNamespace(material="\n".join(word for word in words if "<untrusted-" in word)))
+
+    @property
+    def claims(self):
+        """The findings that are to be verified."""
+        return json.loads(self.blocks["claims"][0])
 
     @property
     def told(self):
