@@ -17,6 +17,7 @@ from bot.job import Job
 from bot.ledger import Ledger
 from bot.passes import Brief, Passes, standards_in
 from bot.reading import material, read_change
+from bot.review.command import first_line
 from bot.review.conversation import Memory, recall
 from bot.review.evidence import Cited, proven
 from bot.review.known import Known
@@ -24,7 +25,7 @@ from bot.review.material import Datum, budget
 from bot.review.material import material as shown
 from bot.review.plan import Batch
 from bot.review.policy import Policy
-from bot.review.pull_request import PullRequest
+from bot.review.pull_request import PullRequest, Said
 from bot.review.standard import Standard
 from bot.review.walkthrough import Tour, tour
 from bot.review.wire import Citation, Explanation, Reply, Walkthrough
@@ -82,6 +83,8 @@ class Answering:
     async def answer(self, job: Job, subject: Subject, question: Question, step: Step) -> Answered:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
         passes, brief = await self.asking.prepare(job, subject, step)
+        facts = replace(brief.facts, said=tuple(one for one in brief.facts.said if _said_before(one, job)))
+        brief = replace(brief, facts=facts)
         memory = await material(step, "memory", lambda: self._memory(subject.pull, question))
         findings = await material(step, "findings", lambda: self.ledger.findings(subject.pull.ref))
         data = [
@@ -148,6 +151,12 @@ def _change(brief: Brief, path: str = "") -> list[Datum]:
     batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
     found = shown(batch, brief.facts, budget(batch, 0))
     return [*found.data, *_lines("not_shown", "material", found.omitted)]
+
+
+def _said_before(said: Said, job: Job) -> bool:
+    """Whether people said it to each other, before `job` was asked: what they asked us is in our memory."""
+    later = said.kind == job.thread and said.id >= job.comment
+    return not (said.by_us or later or first_line(said.body))
 
 
 def _finding(question: Question) -> list[Datum]:

@@ -6,10 +6,13 @@ import itertools
 import pytest
 from hosting import connect
 
+from bot.app import Wiring, answerer_of, reviewer_of, router_of
 from bot.correspondence import Correspondence, Limits
+from bot.engines.inline import InlineEngine
 from bot.gate import Gate
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_publisher import GitHubPublisher
+from bot.interfaces import Handlers
 from bot.job import Job, Route, decide
 from bot.ledger import Ledger
 from bot.review.marker import Signer
@@ -21,6 +24,8 @@ from bot.sandbox import conversation, faults
 from bot.sandbox.hooks import emit
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world import User
+from bot.settings import Settings
+from bot.standards.folder import FolderStandards
 from bot.webhook import EVENTS, parse
 
 BASE = {"app.py": "x = 1\n"}
@@ -293,3 +298,62 @@ def test_what_costs_nothing_is_done_for_everybody(house, kind, event):
         assert [(run.status, run.conclusion) for run in scene.pull.check_runs()] == [("completed", "neutral")]
     else:
         assert decided.route is Route.STOP
+
+
+class Instance:
+    """One of two deployments: an App of its own on a GitHub of its own, which lists the other's bot. Nothing is queued."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        self.sandbox, self.told = Sandbox.create(folder / "github"), 0
+        self.sandbox.world.users[OTHER.login] = OTHER
+        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger.migrate()
+        settings = Settings.read(_env_file=None, assistant_model_api="offline", assistant_bots=str(OTHER.id))
+        client = connect(self.sandbox)
+        standards = FolderStandards(folder / "standards.db")
+        wired = Wiring(settings, GitHubHost(client), GitHubPublisher(client), standards, self.ledger, Signer(b"ours"))
+        reviewer, answerer = reviewer_of(wired), answerer_of(wired)
+        handlers = Handlers(router_of(wired), reviewer, answerer, reviewer.abandon, answerer.fail)
+        self.engine = InlineEngine(handlers)
+
+    async def settle(self):
+        """Work on what was delivered, until nothing is left; what we said since the last time."""
+        while pending := [one for one in self.sandbox.deliveries if one.code is None]:
+            for one in pending:
+                one.code = 202
+                job = decide(parse({name.lower(): value for name, value in one.headers.items()}, one.body))
+                if isinstance(job, Job):
+                    await self.engine.submit(job)
+        said = [one.body for one in self.pull.state.comments if one.author == self.sandbox.world.app.bot]
+        new, self.told = said[self.told :], len(said)
+        return new
+
+
+OTHER = User(5_001, "other[bot]", "Bot")
+
+
+def test_two_of_our_bots_exchange_at_most_one_reply_each(tmp_path):
+    """They are on one pull request and list each other: what one says, the other hears from its bot, again and again."""
+
+    async def story():
+        here, there = Instance(tmp_path / "here"), Instance(tmp_path / "there")
+        for one in (here, there):
+            repo = await one.sandbox.repository("acme/shop", BASE, private=True)
+            one.pull = await repo.open_pull("Pay", "", {"app.py": "x = 2\n"}, draft=True)
+            await one.settle()
+        here.pull.comment(OTHER.login, "/assistant help")
+        said = []
+        for _ in range(3):
+            for one, other in ((here, there), (there, here)):
+                words = await one.settle()
+                said += words
+                for body in words:
+                    other.pull.comment(OTHER.login, body)
+        for one in (here, there):
+            one.ledger.close()
+        return said
+
+    (answer,) = asyncio.run(story())
+
+    assert "| `/assistant help` |" in answer
