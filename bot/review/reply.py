@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from bot.review.command import Verb
-from bot.review.comment import Address, code
+from bot.review.comment import Address, code, quoted
 from bot.review.evidence import Cited
 from bot.review.known import Known
 from bot.review.layers import Value
@@ -76,8 +76,8 @@ def sections(question: str, hits: Sequence[Hit], address: Address) -> str:
 
 
 def _section(standard: Standard, address: Address) -> str:
-    quoted = "\n".join(f"> {line}" for line in standard.text.strip().splitlines()[:12])
-    return f"**{link(standard, address)}**\n\n{quoted}"
+    words = "\n".join(standard.text.strip().split("\n")[:12])
+    return f"**{link(standard, address)}**\n\n{quoted(words)}"
 
 
 def link(standard: Standard, address: Address) -> str:
