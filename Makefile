@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos image unlocked clean
+.PHONY: help demo test check format docs bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -22,6 +22,9 @@ check: .venv/.ready  ## Lint, types, architecture, lock file
 
 format: .venv/.ready  ## Let ruff format and fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: .venv/.ready  ## Write the settings table into docs/operating.md
+	@$(BIN)/python -m tests.settings_table
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -1,0 +1,154 @@
+"""What the documents say exists: every command, target, setting, file and link in them."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from typer.main import get_command
+
+from bot.cli import cli
+from bot.hosts.github_auth import READ, WRITE
+from bot.review.command import Verb
+from bot.review.policy import Policy, parse
+from bot.sandbox.sandbox import PERMISSIONS
+from bot.settings import Settings
+from bot.webhook import EVENTS
+from tests.settings_table import PAGE, PLACE, table
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+OTHERS = {"cd", "cp", "curl", "docker", "export", "git", "openssl", "pg_dump", "pip", "sqlite3", "uv", "uvx"}
+SETTINGS = {name.upper() for name in Settings.model_fields}
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request):
+    return request.param
+
+
+def tokens(page):
+    for token in MarkdownIt("commonmark").parse(page.read_text()):
+        yield token
+        yield from token.children or ()
+
+
+def fences(page, *languages):
+    """The content of each code block in one of these languages."""
+    return [token.content for token in tokens(page) if token.type == "fence" and token.info.strip() in languages]
+
+
+def commands(page):
+    """Every command that the page shows: the lines of its shell blocks, and what stands in backticks."""
+    for block in fences(page, "console", "bash", "sh", "shell"):
+        for line in re.sub(r"\\\n", " ", block).splitlines():
+            for part in re.split(r"\s*(?:&&|\||;)\s*", line.removeprefix("$ ").partition("  #")[0]):
+                if part.strip() and not part.startswith("#"):
+                    yield part
+    for token in tokens(page):
+        if token.type == "code_inline" and re.match(r"(assistant|make) [a-z]", token.content):
+            yield token.content
+
+
+def check(words):
+    """Raise unless `assistant` has this verb with these options."""
+    command = get_command(cli)
+    context = command.make_context("assistant", list(words))
+    while hasattr(command, "resolve_command"):
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        context = command.make_context(name, rest, parent=context)
+
+
+def test_every_command_exists(page):
+    for command in commands(page):
+        program, *words = shlex.split(command.replace("…", "X"))
+        if Path(program).name == "assistant":
+            check(words)
+        elif program == "make":
+            assert set(words) <= TARGETS, command
+        else:
+            assert program in OTHERS, command
+
+
+def test_a_command_that_does_not_exist_is_noticed():
+    for words in (["revue"], ["serve", "--prot", "1"], ["standards", "burn"]):
+        with pytest.raises(Exception, match="No such"):
+            check(words)
+
+
+def test_every_word_said_to_the_assistant_is_a_command(page):
+    said = re.findall(r"`/assistant ([a-z]+)", page.read_text())
+
+    assert set(said) <= set(Verb)
+
+
+def test_every_block_of_data_can_be_read(page):
+    for block in fences(page, "json"):
+        json.loads(block)
+    for block in fences(page, "python"):
+        compile(block, page.name, "exec")
+    for block in fences(page, "yaml", "yml"):
+        if yaml.safe_load(block).keys() <= Policy.model_fields.keys():
+            assert parse(block)[1] == ()
+
+
+def test_every_relative_link_leads_somewhere(page):
+    links = [token.attrs["href"] for token in tokens(page) if token.type == "link_open"]
+    for link in links:
+        path, _, heading = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link
+
+
+def headings(page):
+    """The anchors that GitHub gives a page's headings."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in found}
+
+
+def test_every_variable_that_is_named_is_a_setting(page):
+    code = " ".join(token.content for token in tokens(page) if token.type in {"code_inline", "fence"})
+    named = set(re.findall(r"(?<![\w$])((?:ASSISTANT|GITHUB|OPENAI|DATABASE)_[A-Z_]+[A-Z])\b", code))
+
+    assert named <= SETTINGS
+
+
+def test_every_setting_is_documented():
+    assert PLACE.search(PAGE.read_text())[0] == table(), "run `make docs`"
+
+
+def test_the_policy_example_is_valid_and_complete():
+    text = (ROOT / "examples" / "assistant.yml").read_text()
+
+    assert parse(text)[1] == ()
+    assert yaml.safe_load(text).keys() == Policy.model_fields.keys()
+
+
+def test_the_manifest_asks_for_what_is_used_and_no_more():
+    manifest = yaml.safe_load((ROOT / "app.yml").read_text())
+    levels = {"read": 0, "write": 1}
+    used = {}
+    for name, level in (*READ, *WRITE):
+        used[name] = max(level, used.get(name, "read"), key=levels.get)
+
+    assert manifest["default_permissions"] == used == PERMISSIONS
+    assert set(manifest["default_events"]) == EVENTS
+    assert manifest["public"] is False
+
+
+def test_the_services_of_the_compose_file_run_verbs_that_exist():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        if "build" in service:
+            check(service["command"])
+            assert service["read_only"]
