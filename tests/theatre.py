@@ -21,13 +21,13 @@ FLAWED = "def pay(order):\n    try:\n        charge(order)\n    except:\n       
 class Theatre:
     """The stage, and how to play on it. `settings` are the server's; the demo's otherwise."""
 
-    def __init__(self, **settings):
+    def __init__(self, pace=FAST, **settings):
         self._numbers = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._stage = stage(Path(self._folder.name), FAST, **settings)
+        self._stage = stage(Path(self._folder.name), pace, **settings)
         self.here = self.play(self._stage.__aenter__())
         self.sandbox, self.app = self.here.sandbox, self.here.app
 

@@ -81,7 +81,8 @@ def _likeness(one: Known, finding: Finding, spot: Spot | None, diff: Diff) -> tu
         return 1, not same, abs(line - spot.line)
     if spot is None and same:
         return 2, one.symbol != finding.draft.symbol, 0
-    if spot is None and (here or home is None) and one.symbol == finding.draft.symbol:
+    left = diff.file(one.path) is None  # whichever file git takes for its successor
+    if spot is None and (here or left) and one.symbol == finding.draft.symbol:
         likeness = _alike(one, finding)
         return (3, not here, 1 - likeness) if likeness >= ALIKE else None
     return None
