@@ -2,6 +2,8 @@
 
 import pytest
 
+from bot.review.command import Verb
+from bot.sandbox import faults
 from bot.sandbox.hooks import emit
 from bot.sandbox.world import User
 from tests.theatre import BASE, FLAWED, Theatre
@@ -329,3 +331,15 @@ def test_bots_are_heard_only_when_they_are_listed(theatre, reviewed):
     assert say(theatre, reviewed, "/assistant help", "renovate[bot]") == ([], [])
     assert answer(theatre, reviewed, "/assistant explain", "renovate[bot]") == ([], [])
     assert answer(theatre, reviewed, "What is this?", "renovate[bot]") == ([], [])
+
+
+def test_a_question_to_github_that_fails_once_is_asked_again_before_anybody_is_refused(theatre, reviewed):
+    theatre.sandbox.plan(faults.server_error("GET", "*/permission"))
+
+    assert say(theatre, reviewed, "/assistant status")[1] == ["eyes", "rocket"]
+
+
+def test_the_page_names_every_verb(request):
+    page = (request.config.rootpath / "docs" / "commands.md").read_text()
+
+    assert all(f"`/assistant {verb}" in page for verb in Verb)

@@ -292,6 +292,17 @@ def test_the_published_schema_is_that_of_the_code(request):
     assert published == schema()
 
 
+def test_the_page_names_every_key_and_its_example_is_valid(request):
+    page = (request.config.rootpath / "docs" / "configuration.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert {
+        name: one.value in rows.get(name, "") for one in described(Policy(), {}) for name in [one.name]
+    } == dict.fromkeys(EFFECTS, True)
+    assert layered([Layer(PATH, example)]).problems == ()
+
+
 def test_a_terminal_checks_shows_and_describes(tmp_path):
     own, org = tmp_path / "own.yml", tmp_path / "org.yml"
     own.write_text("label: ours\ncoments: 3\n")
