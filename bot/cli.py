@@ -223,6 +223,14 @@ def standards_report(
 
 
 @cli.command()
+def stats(as_json: AsJson = False) -> None:
+    """Show what became of the findings of merged pull requests: addressed, fixed, dismissed, ignored."""
+    from bot.stats import stats as show_stats
+
+    show_stats(as_json=as_json)
+
+
+@cli.command()
 def healthcheck() -> None:
     """Ask the server on this machine whether it is ready; exit 3 if it is not."""
     from bot.client import healthy

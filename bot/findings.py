@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,14 +18,13 @@ from bot.review.pull_request import PullRef
 from bot.tables import FINDINGS
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """How many findings of a category had an outcome when a repository's pull requests were merged."""
 
     repo: str
     category: str
     outcome: str
-    count: int
+    total: int
 
 
 class Findings(Database):

@@ -87,7 +87,7 @@ def test_tallies_and_outcomes_count_what_became_of_findings(ledger):
     tallies, outcomes = asyncio.run(count())
 
     assert [(one.topic, one.fixed, one.dismissed, one.mutable) for one in tallies] == [("E722", 1, 1, True)]
-    assert [(one.repo, one.outcome, one.count) for one in outcomes] == [
+    assert [(one.repo, one.outcome, one.total) for one in outcomes] == [
         ("octo/shop", outcome, 1) for outcome in ("addressed", "dismissed", "ignored")
     ]
 

@@ -51,5 +51,5 @@ def test_a_thread_that_is_resolved_and_a_merge_are_heard_of(theatre):
     theatre.play(pull.close(merged=True))
     theatre.settle()
 
-    counted = {one.outcome: one.count for one in asyncio.run(theatre.here.app.ledger.outcomes())}
+    counted = {one.outcome: one.total for one in asyncio.run(theatre.here.app.ledger.outcomes())}
     assert counted == {"dismissed": 1} | ({"ignored": len(rest)} if rest else {})

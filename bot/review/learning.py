@@ -59,3 +59,50 @@ def muted(tallies: Iterable[Tally], unmute: Collection[str]) -> dict[str, str]:
         and one.decided >= FEWEST
         and one.interval[1] < MUTED_BELOW
     }
+
+
+DEFINITIONS = {
+    "addressed": "its suggestion was committed, or a person resolved its thread and its code changed after the remark",
+    "fixed": "not that, but our own second look found it gone",
+    "dismissed": "dismissed with a command or a thumbs down, or its thread resolved without a change",
+    "ignored": "none of these when the pull request was merged",
+    "strict": "addressed / all findings of merged pull requests, with Wilson's 95 % interval",
+    "judged": "(addressed + fixed) / all findings of merged pull requests, likewise",
+}
+"""Printed beside every number: rates of others, whose denominators and judges differ, cannot be compared with these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What had become of a repository's findings of one category when their pull requests were merged."""
+
+    repo: str
+    category: str
+    addressed: int = 0
+    fixed: int = 0
+    dismissed: int = 0
+    ignored: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.addressed + self.fixed + self.dismissed + self.ignored
+
+    @property
+    def strict(self) -> tuple[float, float, float]:
+        """The share that was addressed, and its interval."""
+        return self.addressed / self.total, *wilson(self.addressed, self.total)
+
+    @property
+    def judged(self) -> tuple[float, float, float]:
+        """The share that was addressed or found fixed, and its interval."""
+        good = self.addressed + self.fixed
+        return good / self.total, *wilson(good, self.total)
+
+
+def rates(counted: Iterable[tuple[str, str, str, int]]) -> tuple[Rate, ...]:
+    """Rates from (repository, category, outcome, count), in their order."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for repo, category, outcome, count in counted:
+        found.setdefault((repo, category), {})[outcome] = count
+    return tuple(Rate(repo, category, **outcomes) for (repo, category), outcomes in found.items())
