@@ -79,6 +79,11 @@ class Answerer:
         await self._say(job, body, "rocket", step)
         return command.verb.value
 
+    async def abandon(self, job: Job, reason: str, step: Step) -> str:
+        """Somebody said stop: no words, and nothing more is asked of anybody."""
+        await self._say(job, "", "confused", step)
+        return "abandoned"
+
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Say that there is no answer, and why."""
         await self._say(job, f"There is no answer: {reason}", "confused", step)

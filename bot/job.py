@@ -57,10 +57,15 @@ class Job:
     seen: PullRequest | None = None
 
     @property
+    def is_question(self) -> bool:
+        """Whether somebody waits for words, and not for a review."""
+        return self.trigger is Trigger.REPLY or (self.trigger is Trigger.COMMAND and asked_for(self.text) is None)
+
+    @property
     def scope(self) -> Command:
         """What kind of review this asks for: a command's, or everything where a label or the button was used."""
         if self.trigger is Trigger.COMMAND:
-            return asked_for(self.text)
+            return asked_for(self.text) or Command(Verb.REVIEW)
         everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == Scope.FULL)
         return Command(Verb.REVIEW, scope=Scope.FULL if everything else Scope.CHANGES)
 

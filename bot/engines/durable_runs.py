@@ -122,10 +122,10 @@ class Runs:
             return False
         return True
 
-    def active(self, pull: PullRef) -> tuple[Run, ...]:
-        """The reviews of a pull request that have not ended."""
+    def active(self, pull: PullRef, workflow: str = "review") -> tuple[Run, ...]:
+        """The reviews, or other runs, of a pull request that have not ended."""
         rows = self.client.list_workflows(
-            workflow_id_prefix=f"review/{key(pull)}/", status=list(WAITING), load_output=False
+            workflow_id_prefix=f"{workflow}/{key(pull)}/", status=list(WAITING), load_output=False
         )
         return tuple(Run(row.workflow_id, _job(row)) for row in rows)
 

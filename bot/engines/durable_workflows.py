@@ -110,13 +110,18 @@ class Workflows:
             case Route.ANSWER:
                 return await self._start(Order("answer", f"answer/{key(job.pull)}/{job.id}", job), step)
             case Route.STOP:
-                active = await step(
-                    "engine/active", lambda: asyncio.to_thread(self.runs.active, job.pull), tuple[Run, ...]
-                )
+                active = await step("engine/active", lambda: asyncio.to_thread(self._stoppable, job), tuple[Run, ...])
                 await self._replace(active, routed.reason, step)
                 if routed.settle:
                     return await self._start(Order("answer", f"answer/{key(job.pull)}/{job.id}", job), step)
         return routed.reason
+
+    def _stoppable(self, job: Job) -> tuple[Run, ...]:
+        """Reviews; and where somebody said stop, the questions of which the answers are being written."""
+        reviews = self.runs.active(job.pull)
+        if job.trigger is not Trigger.COMMAND:
+            return reviews
+        return (*reviews, *(run for run in self.runs.active(job.pull, "answer") if run.job.is_question))
 
     async def _review(self, job: Job, routed: Routed, step: Step) -> str:
         """The newest head wins: what runs for the pull request gives way, unless it is this very head."""

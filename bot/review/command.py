@@ -84,13 +84,13 @@ def parse(comment: str) -> Command | None:
     return parse_words(line[len("/assistant") :])
 
 
-def asked_for(comment: str) -> Command:
-    """The review that a comment asks for; one of what changed, if it holds no such command."""
+def asked_for(comment: str) -> Command | None:
+    """The review that a comment asks for; None if it asks for none."""
     try:
         command = parse(comment)
     except UserError:
-        command = None
-    return command if command and command.verb is Verb.REVIEW else Command(Verb.REVIEW)
+        return None
+    return command if command and command.verb is Verb.REVIEW else None
 
 
 def parse_words(words: str) -> Command:
