@@ -197,8 +197,9 @@ class Dialogue:
                 raw = await self.wire.send(request)
         except TimeoutError as error:
             raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
-        except (Refused, RateLimited):
-            await self.account.settle(name, Usage())
+        except (Refused, Retryable) as error:
+            if isinstance(error, Refused | RateLimited) or error.undone:
+                await self.account.settle(name, Usage())
             raise
         told = self.wire.read(raw).usage
         self.wire.calibration = self.wire.calibration.learned(rough, told.input)

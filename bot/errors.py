@@ -72,11 +72,15 @@ class Superseded(AssistantError):
 
 
 class Retryable(AssistantError):
-    """Worth another try. `after` is in seconds; None leaves the delay to the engine."""
+    """Worth another try. `after` is in seconds; None leaves the delay to the engine.
 
-    def __init__(self, message: str, after: float | None = None) -> None:
+    `undone` says that the world itself answered that it did nothing; otherwise the work may have been done.
+    """
+
+    def __init__(self, message: str, after: float | None = None, *, undone: bool = False) -> None:
         super().__init__(message)
         self.after = after
+        self.undone = undone
 
 
 class RateLimited(Retryable):

@@ -30,6 +30,7 @@ _TOO_LONG = re.compile(
 )
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _LARGE, _BUSY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 _AGAIN = {408, 409}
+_UNDONE = {409, 500, 503, 529}  # said by the server itself; a gateway's 502 or 504 does not know
 _SERVER = 500  # and above
 _TRANSIENT = {"server_error", "rate_limit_exceeded"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
@@ -75,7 +76,7 @@ def _transient(fault: Fault) -> Retryable | None:
         return RateLimited(f"the model server asks to slow down ({fault.named})", wait or SLOW_DOWN)
     asked = fault.headers.get("x-should-retry") == "true"
     if asked or fault.status >= _SERVER or fault.status in _AGAIN or fault.code in _TRANSIENT:
-        return Retryable(f"the model server failed ({fault.named})", wait)
+        return Retryable(f"the model server failed ({fault.named})", wait, undone=fault.status in _UNDONE)
     return None
 
 
