@@ -462,6 +462,38 @@ def test_the_comment_that_asked_gets_a_reaction(tmp_path):
     play(tmp_path, scene)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        lost_answer("POST", "*/issues/1/comments"),
+        dropped("POST", "*/issues/1/comments"),
+        bad_credentials("PATCH", "*/issues/comments/*"),
+    ],
+    ids=["well", "lost", "dropped", "stale-token"],
+)
+def test_a_kept_comment_is_written_once_and_edited_in_place(tmp_path, fault):
+    async def scene(github, pull, found):
+        pull.comment("eve", f"Mine: {KEY}")  # a key that somebody copied is worth nothing
+        github.sandbox.plan(*([fault] if fault else []))
+        urls = [await github.publisher.keep(found.ref, f"{words}\n\n{KEY}", KEY) for words in ("One", "Two", "Two")]
+        (kept,) = [one for one in pull.state.comments if one.author.kind == "Bot"]
+        assert kept.body == f"Two\n\n{KEY}"
+        assert len(set(urls)) == 1
+        assert len(github.asked("PATCH")) == (2 if fault and fault.method == "PATCH" else 1)
+
+    play(tmp_path, scene)
+
+
+def test_we_know_ourselves_by_our_slug_and_by_our_id(tmp_path):
+    async def scene(github, _pull, _found):
+        us = github.sandbox.world.app
+        who = [("review-assistant[bot]", 0), ("renamed[bot]", us.id), ("renovate[bot]", 0), ("alice", 0)]
+        assert [await github.host.is_us(*one) for one in who] == [True, True, False, False]
+
+    play(tmp_path, scene)
+
+
 def test_a_label_that_is_off_stays_off(tmp_path):
     async def scene(github, pull, found):
         for name in ("assistant:review", "other"):
