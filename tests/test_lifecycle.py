@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from rounds import Critic, Rounds, ours, over, replies
 
+from bot.review.known import State
 from bot.sandbox.world import User
 
 BODY = "    total = 0\n    for item in items:\n        total += item.price\n"
@@ -396,3 +397,68 @@ def test_a_head_that_moves_while_there_is_nothing_to_post_leaves_the_comments_al
         assert len(here.ended) == 1
 
     tell(story, FLAWED)
+
+
+def test_outcomes_are_strict_about_who_saw_the_fix(tell):
+    lines = [f'items.call_{n}("flaw_{n}", amount_{n})' for n in range(4)]
+
+    async def story(here, pull):
+        threads = ours(pull)
+        pull.resolve(threads[0], "alice")  # and then changed: addressed
+        await here.keeper.dismiss(here.ref, threads[2].id, "alice", "No")
+        await push(here, pull, {"shop.py": code(*lines[2:])})  # 1 is gone without a witness, 3 stays
+        await pull.close(merged=True)
+        await here.settle()
+
+        counted = {one.outcome: one.total for one in await here.ledger.outcomes()}
+        assert counted == {"addressed": 1, "fixed": 1, "dismissed": 1, "ignored": 1}
+
+    tell(story, {"shop.py": code(*lines)})
+
+
+def test_a_committed_suggestion_is_addressed(tell):
+    async def story(here, pull):
+        (known,) = await here.ledger.findings(here.ref)
+        await here.ledger.keep(here.ref, [replace(known, suggestion="    items.charge(total)")])
+        await pull.push({"shop.py": code("items.charge(total)")})
+        await pull.close(merged=True)
+        await here.settle()
+
+        assert [one.outcome for one in await here.ledger.outcomes()] == ["addressed"]
+
+    tell(story, FLAWED)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_threads_are_resolved_only_where_the_app_may(tell, allowed):
+    async def story(here, pull):
+        if allowed:
+            here.sandbox.install("octo", here.sandbox.world.app.permissions | {"contents": "write"})
+        here.reviewer = replace(here.reviewer, keeper=replace(here.keeper, resolves=True))
+        await push(here, pull, {"shop.py": code("items.charge(total)")})
+
+        (thread,) = over(pull)
+        assert (thread.resolved_by is not None) is allowed
+        assert here.ended == []
+
+    tell(story, FLAWED)
+
+
+def test_a_rule_the_team_keeps_dismissing_is_muted_in_the_open_until_it_is_wanted_again(tell):
+    flawed = {"shop.py": BASE["shop.py"] + "\n\nbreakpoint()\n"}
+
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        (known,) = await here.ledger.findings(here.ref)
+        times = [replace(known, identity=f"{n:016x}", state=State.DISMISSED) for n in range(9)]
+        await here.ledger.keep(replace(here.ref, number=99), times)
+        await push(here, pull, {"other.py": "breakpoint()\n"})
+        assert ours(pull) == [thread]
+        assert f"`{known.topic}` is muted: dismissed 9 of 9 times" in pull.check_runs()[-1].summary
+        await here.repo.push({".github/assistant.yml": f"unmute: [{known.topic}]\n"})
+        await pull.rebase()
+        await here.settle()
+
+        assert [said.path for said in ours(pull)] == ["shop.py", "other.py"]
+
+    tell(story, flawed)

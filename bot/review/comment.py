@@ -98,7 +98,7 @@ def quoted(words: str) -> str:
 def _proof(finding: Finding) -> str:
     """What was tried before a suggestion was offered."""
     parsed = ", the file still parses" if readable(finding.anchor.path) else ""
-    checked = f", {' and '.join(finding.verified)} find nothing new" if finding.verified else ""
+    checked = f", {' and '.join(finding.verified)} found nothing new" if finding.verified else ""
     return f"<sub>Tried on this head: it applies to exactly these lines{parsed}{checked}.</sub>"
 
 
