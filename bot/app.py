@@ -25,8 +25,7 @@ from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App as GitHubApp
 from bot.hosts.github_client import GitHubClient
 from bot.hosts.github_publisher import GitHubPublisher
-from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards, Step
-from bot.job import Job, Trigger
+from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards
 from bot.keeping import KEPT, Keeper
 from bot.ledger import Bound, Ledger
 from bot.review.budget import Allowed
@@ -115,17 +114,11 @@ def build(
         route=router_of(wired),
         review=reviewer,
         answer=lambda job, step: (answerer.keeper if job.trigger in KEPT else answerer)(job, step),
-        abandon=reviewer.abandon,
-        fail=lambda job, reason, step: _fail(reviewer, answerer, job, reason, step),
+        abandon=lambda job, reason, step: (answerer if job.is_question else reviewer).abandon(job, reason, step),
+        fail=lambda job, reason, step: (answerer if job.is_question else reviewer).fail(job, reason, step),
     )
     pace = pace or Pace(debounce=settings.assistant_debounce)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client)
-
-
-async def _fail(reviewer: Reviewer, answerer: Answerer, job: Job, reason: str, step: Step) -> str:
-    """A failure is said where it was asked: on the comment, or on the check run."""
-    answering = job.trigger in {Trigger.COMMAND, Trigger.REPLY}
-    return await (answerer.fail if answering else reviewer.fail)(job, reason, step)
 
 
 def searching_of(settings: Settings, host: GitHubHost) -> Searching:
