@@ -320,15 +320,14 @@ def test_a_section_of_another_repository_names_it():
 
 
 def test_a_pdf_is_cited_by_page():
-    pytest.importorskip("pypdf")
     (only,) = cut("a.pdf", one_page_pdf("Never catch everything."))
 
     assert (only.heading, only.anchor) == (("Page 1",), "page=1")
     assert only.text == "Never catch everything."
 
 
-@pytest.mark.skipif(pdf.INSTALLED, reason="the extra is installed")
-def test_without_the_extra_a_pdf_is_refused_with_the_way_out():
+def test_without_the_extra_a_pdf_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(pdf, "INSTALLED", False)
     with pytest.raises(Refused, match=r"review-assistant\[pdf\]"):
         cut("a.pdf", b"%PDF-1.7")
 
