@@ -281,6 +281,41 @@ def test_stop_ends_a_running_review_at_its_next_step_and_costs_nothing_more(thea
     assert [(run.conclusion, run.summary) for run in pull.check_runs()] == [("neutral", "alice said stop")]
 
 
+@pytest.mark.parametrize(
+    ("words", "passes"),
+    [
+        ("review", set()),
+        ("review security", {"security"}),
+        ("review full", {"correctness", "security", "standards"}),
+        ("review app.py", {"correctness", "security", "standards"}),
+        ("review docs", set()),
+    ],
+)
+def test_a_review_asks_the_model_no_more_than_was_wanted(theatre, model, pull, words, passes):
+    say(theatre, pull, f"/assistant {words}")
+
+    assert {prompt.name.split("/")[1] for prompt in model.prompts if prompt.name.startswith("find/")} == passes
+
+
+def test_stop_ends_an_answer_that_is_being_written(theatre, model, pull):
+    model.answers["answer"] = reply("Too late.")
+    model.held, model.asked = threading.Event(), threading.Event()
+    before = len(ours(pull.state.comments))
+    try:
+        question = pull.comment("alice", "/assistant ask why?")
+        theatre.play(theatre.here.deliver())
+        assert model.asked.wait(20)
+        pull.comment("alice", "/assistant stop")
+        theatre.play(theatre.here.deliver())
+        theatre.play(_until(lambda: len(question.reactions) > 1))
+    finally:
+        model.held.set()
+    theatre.settle()
+
+    assert [content for _, _, content in question.reactions] == ["eyes", "confused"]
+    assert len(ours(pull.state.comments)) == before
+
+
 async def _until(holds):
     for _ in range(600):
         if holds():

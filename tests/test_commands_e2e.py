@@ -216,6 +216,17 @@ def test_a_review_of_a_draft_can_be_asked_for(theatre, scope):
     assert len(pull.reviews) == 1
 
 
+def test_a_review_that_was_asked_for_and_fails_says_so_on_the_check_run(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    theatre.sandbox.plan(faults.not_found("GET", "*/files"))
+    said, reacted = say(theatre, pull, "/assistant review")
+
+    assert (said, reacted) == ([], ["eyes", "confused"])
+    assert pull.check_runs()[-1].status == "completed"
+    assert "The review failed" in pull.check_runs()[-1].summary
+
+
 def test_an_edit_is_a_command_only_when_the_command_is_new(theatre, reviewed):
     comment = reviewed.comment("alice", "Hello.")
     before = len(ours(reviewed.state.comments))
