@@ -50,8 +50,7 @@ class Keeper:
         said = await self.host.said(pull.ref) if kept or pull.review_comments else ()
         for comment in said:
             for one in self._marked(pull.ref, comment):
-                there = kept.get(one.identity, one)
-                kept[one.identity] = replace(there, comment=one.comment, line=one.line or there.line)
+                kept[one.identity] = _placed(kept.get(one.identity, one), one.comment, comment)
         known = [await self._judged(pull.ref, one, said, policy) for one in kept.values()]
         since, seen = await self._read(pull.ref)
         tallies = await self.ledger.tallies(pull.ref.repo_id)
@@ -124,8 +123,8 @@ class Keeper:
     def _marked(self, ref: PullRef, said: Said) -> list[Known]:
         """The findings that a comment or a review of ours carries."""
         found = [unpacked(name, text) for name, text in self.signer.details(ref, "finding", said.body) if said.by_us]
-        inline = said.kind == "inline"
-        return [replace(one, comment=said.id * inline, line=said.line) for one in found if one]
+        comment = said.id if said.kind == "inline" else 0
+        return [replace(one, comment=comment) for one in found if one]
 
     async def _judged(self, ref: PullRef, one: Known, said: Sequence[Said], policy: Policy) -> Known:
         """Dismissed, if somebody who may command gave our comment a thumbs down."""
@@ -188,6 +187,12 @@ class Keeper:
     async def _answer(self, ref: PullRef, one: Known, words: str) -> None:
         key = self.signer.mark(ref, "reply", self.signer.name("fate", one.identity, one.state.value, one.head))
         await self.publisher.answer(ref, one.comment, f"{words}\n\n{key}", key)
+
+
+def _placed(one: Known, thread: int, comment: Said) -> Known:
+    """The finding with its thread, and with the line to which GitHub carried it while it stays in its file."""
+    follows = comment.line and comment.path == one.path
+    return replace(one, comment=thread, line=comment.line if follows else one.line)
 
 
 def _is_news(one: Known, head: str) -> bool:

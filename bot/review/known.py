@@ -114,7 +114,17 @@ _LONGEST_REASON = 200
 
 def packed(one: Known) -> str:
     """What a marker carries, so that a finding can be followed even if the database is lost. No code is in it."""
-    place = [one.topic, one.symbol, one.print, one.size, "".join(one.words), one.weight, one.path, one.side.value]
+    place = [
+        one.topic,
+        one.symbol,
+        one.print,
+        one.size,
+        "".join(one.words),
+        one.weight,
+        one.path,
+        one.side.value,
+        one.line,
+    ]
     what = [one.category.value, int(one.severity), one.check]
     fate = [one.state.value, one.by, one.reason[:_LONGEST_REASON], one.resolved, one.raised, one.first_head, one.head]
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
@@ -124,7 +134,7 @@ def unpacked(identity: str, detail: str) -> Known | None:
     """What `packed` made; None for a marker without it."""
     if not detail:
         return None
-    topic, symbol, name, size, words, weight, path, side, category, severity, check, *fate = json.loads(detail)
+    topic, symbol, name, size, words, weight, path, side, line, category, severity, check, *fate = json.loads(detail)
     state, by, reason, resolved, raised, first_head, head = fate
     return Known(
         identity=identity,
@@ -136,6 +146,7 @@ def unpacked(identity: str, detail: str) -> Known | None:
         weight=weight,
         path=path,
         side=Side(side),
+        line=line,
         category=Category(category),
         severity=Severity(severity),
         check=check,

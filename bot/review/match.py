@@ -20,6 +20,8 @@ B = TypeVar("B", bound=Hashable)
 
 ALIKE = 0.6
 """Share of their words that two pieces of code must have in common to be one, edited: all else is punctuation."""
+ALIKE_FAR = 0.75
+"""The same, for code in another function or file."""
 TELLING = 20
 """Characters beside white space from which on code is its own name, wherever it stands."""
 
@@ -82,10 +84,17 @@ def _likeness(one: Known, finding: Finding, spot: Spot | None, diff: Diff) -> tu
     if spot is None and same:
         return 2, one.symbol != finding.draft.symbol, 0
     left = diff.file(one.path) is None  # whichever file git takes for its successor
-    if spot is None and (here or left) and one.symbol == finding.draft.symbol:
-        likeness = _alike(one, finding)
+    return (
+        None if spot else _edited(one, finding, here=here, near=(here or left) and one.symbol == finding.draft.symbol)
+    )
+
+
+def _edited(one: Known, finding: Finding, *, here: bool, near: bool) -> tuple[float, ...] | None:
+    """For code that is gone: whether this is what became of it. Far away it has to be more like it."""
+    likeness = _alike(one, finding)
+    if near:
         return (3, not here, 1 - likeness) if likeness >= ALIKE else None
-    return None
+    return (4, 0, 1 - likeness) if likeness >= ALIKE_FAR and one.weight >= TELLING else None
 
 
 def _about_the_same(one: Known, finding: Finding) -> bool:
