@@ -6,7 +6,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from rich.console import Console
+
 from bot.app import Wiring, answerer_of, standards_of
+from bot.app_model import model_of
 from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -17,7 +20,8 @@ from bot.review.layers import Layer, described, layered
 from bot.review.marker import Signer
 from bot.review.policy import PATH, parse
 from bot.settings import Settings
-from bot.terminal import Steps
+from bot.streaming import watched
+from bot.terminal import searching
 
 
 def answer_locally(words: str, what: str, repo: Path) -> str:
@@ -34,9 +38,12 @@ async def _answer(words: str, what: str, repo: Path) -> str:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         ledger.migrate()
         standards = standards_of(settings, Path(folder) / "standards.db")
-        answerer = answerer_of(Wiring(settings, host, host, standards, ledger, Signer(b"local")))
+        job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
         try:
-            await answerer(Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Steps())
+            with watched(Console(stderr=True)) as (step, hear):
+                model = model_of(settings, signer.secret, hear)
+                wired = Wiring(settings, host, host, standards, ledger, signer, model, searching(host))
+                await answerer_of(wired)(job, step)
         finally:
             ledger.close()
     return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)

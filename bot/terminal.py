@@ -7,17 +7,17 @@ import io
 import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 
 from bot.app import Wiring, reviewer_of
+from bot.app_model import model_of
 from bot.errors import UserError
+from bot.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
@@ -32,8 +32,11 @@ from bot.review.sanitize import visible
 from bot.review.triage import Review
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
+from bot.streaming import watched
+from bot.tools import Searching, Version
+from bot.tools.fetched import Grep
+from bot.tools.scan import Scan
 
-T = TypeVar("T")
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 FOUND = 1
 
@@ -65,13 +68,21 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         standards = FolderStandards(Path(folder) / "standards.db")
         ledger.migrate()
-        reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, Signer(b"local")))
-        job = Job("local", host.pull.ref, Trigger.COMMAND)
-        console = Console(stderr=True)
-        if not progress or not console.is_terminal:
-            return await reviewer.review(job, host.pull, Steps())
-        with console.status("Reading the change") as status:
-            return await reviewer.review(job, host.pull, Steps(lambda name: status.update(f"{name} …")))
+        signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
+        with watched(Console(stderr=True), wanted=progress) as (step, hear):
+            model = model_of(settings, signer.secret, hear)
+            reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, signer, model, searching(host)))
+            if hear:  # one voice at a time
+                reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
+            return await reviewer.review(job, host.pull, step)
+
+
+def searching(host: LocalHost) -> Searching:
+    """Git, over what is committed."""
+    git, pull = host.git, host.pull
+    sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))
+    commits = {version: commit for version, commit in sides if commit not in {"", NO_OBJECT}}
+    return Scan if git is None else lambda files: Grep(git, commits, Scan(files))
 
 
 def _patch(what: str) -> str | None:
@@ -82,18 +93,6 @@ def _patch(what: str) -> str | None:
         return Path(what).read_bytes().decode(errors="replace") if what and Path(what).is_file() else None
     except OSError as error:
         raise UserError(f"{what} cannot be read: {error.strerror}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """A Step for somebody who waits: names what is being done, keeps nothing."""
-
-    told: Callable[[str], None] | None = None
-
-    async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
-        if self.told is not None:
-            self.told(name)
-        return await work()
 
 
 def show(review: Review, console: Console) -> None:

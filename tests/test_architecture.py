@@ -42,7 +42,7 @@ LAYERS = (
     {"bot.settings"},
     {"bot.app", "bot.app_model"},
     {"bot.server", "bot.sandbox"},
-    {"bot.bookshelf", "bot.client", "bot.logs", "bot.running", "bot.stats", "bot.terminal"},
+    {"bot.bookshelf", "bot.client", "bot.logs", "bot.running", "bot.stats", "bot.streaming", "bot.terminal"},
     {"bot.demo", "bot.inquiry"},
     {"bot.cli"},
     {"bot.__main__"},

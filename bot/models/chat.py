@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httpx2
 from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat.chat_completion_chunk import Choice
 
 from bot.dialogue import Ask, Capabilities, Dialogue, Item
 from bot.endpoint import Endpoint, spoken
@@ -111,13 +112,11 @@ class ChatModel:
 
     async def _streamed(self, body: dict[str, Any], progress: Callable[[str], None]) -> str:
         state, ended = ChatCompletionStreamState(), False
-        async for chunk in await self.endpoint.client.chat.completions.create(**body, stream=True):
-            state.handle_chunk(chunk)
-            for choice in chunk.choices:
-                ended = ended or choice.finish_reason is not None
-                progress(choice.delta.content or "")
-                for call in choice.delta.tool_calls or ():
-                    progress(f"[{call.function.name}]\n" if call.function and call.function.name else "")
+        async with await self.endpoint.client.chat.completions.create(**body, stream=True) as chunks:
+            async for chunk in chunks:
+                state.handle_chunk(chunk)
+                progress("".join(map(_heard, chunk.choices)))
+                ended = ended or any(choice.finish_reason is not None for choice in chunk.choices)
         if not ended:
             raise Retryable("the model server ended its stream before the answer was complete")
         return json.dumps(state.current_completion_snapshot.to_dict(mode="json", warnings=False))
@@ -146,6 +145,12 @@ class ChatModel:
     def remark(self, text: str) -> Item:
         """One more message from us."""
         return {"role": "user", "content": text}
+
+
+def _heard(choice: Choice) -> str:
+    """What a piece of a stream says: text, and the names of tools."""
+    calls = [call.function.name for call in choice.delta.tool_calls or () if call.function and call.function.name]
+    return (choice.delta.content or "") + "".join(f"[{name}]\n" for name in calls)
 
 
 def _completion(raw: str) -> Mapping[str, Any]:

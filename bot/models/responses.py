@@ -132,13 +132,14 @@ class ResponsesModel:
             return raw
 
     async def _streamed(self, request: Mapping[str, Any], progress: Callable[[str], None]) -> str:
-        async for event in await self.endpoint.client.responses.create(**request, stream=True):
-            if event.type == "response.output_text.delta":
-                progress(event.delta)
-            elif event.type == "response.output_item.added" and event.item.type == "function_call":
-                progress(f"[{event.item.name}]\n")
-            elif event.type in _LAST:
-                return json.dumps(event.response.to_dict(mode="json", warnings=False))
+        async with await self.endpoint.client.responses.create(**request, stream=True) as events:
+            async for event in events:
+                if event.type == "response.output_text.delta":
+                    progress(event.delta)
+                elif event.type == "response.output_item.added" and event.item.type == "function_call":
+                    progress(f"[{event.item.name}]\n")
+                elif event.type in _LAST:
+                    return json.dumps(event.response.to_dict(mode="json", warnings=False))
         raise Retryable("the model server ended its stream before the answer was complete")
 
     def read(self, raw: str) -> Turn:
