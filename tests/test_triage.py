@@ -143,7 +143,7 @@ def test_a_marker_brings_a_finding_back_without_its_words():
     back = unpacked(known.identity, packed(known))
 
     assert back is not None
-    assert (back.title, back.line) == ("", None)
+    assert (back.title, back.line) == ("", 7)
     assert (back.topic, back.symbol, back.print, back.words, back.path, back.check, back.severity, back.state) == (
         known.topic,
         known.symbol,
