@@ -189,8 +189,9 @@ class Dialogue:
         """Measure, reserve, send, settle. What was refused costs nothing; what was lost stays reserved."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
-        worst = Usage(calls=1, input=size, written=size, output=ceiling)
-        await self.account.reserve(name, self._priced(worst))
+        worst = Usage(calls=1, input=size, output=ceiling)
+        dearest = max(self._priced(worst), self._priced(replace(worst, written=size)), key=lambda one: one.dollars or 0)
+        await self.account.reserve(name, dearest)
         started = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
@@ -203,7 +204,7 @@ class Dialogue:
             raise
         told = self.wire.read(raw).usage
         self.wire.calibration = self.wire.calibration.learned(rough, told.input)
-        usage = self._priced(told if told.input else replace(worst, written=0, output=estimate(raw)))
+        usage = self._priced(told if told.input else replace(worst, output=estimate(raw)))
         return Reply(raw, usage, time.monotonic() - started, await self.account.settle(name, usage))
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
