@@ -99,8 +99,8 @@ def _blocks(prompt):
 class Rounds:
     """One server's life around one sandbox. `settle` works on what happened, in order."""
 
-    def __init__(self, folder, model=None):
-        self.folder, self.model = folder, model or OfflineModel()
+    def __init__(self, folder, model=None, checks=()):
+        self.folder, self.model, self.checks = folder, model or OfflineModel(), checks
         self.sandbox = Sandbox.create(folder / "github")
         self.ended, self.ref = [], None
         self.restart()
@@ -124,10 +124,8 @@ class Rounds:
         standards = FolderStandards(self.folder / "standards.db")
         wired = Wiring(settings, self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
         reviewer = reviewer_of(wired)
-        self.reviewer = replace(
-            reviewer,
-            asking=replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse()),
-        )
+        asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse())
+        self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
         self.keeper = self.reviewer.keeper
 
     async def settle(self):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from rounds import Critic, Rounds, ours, over, replies
 
+from bot.checks.hygiene import Hygiene
 from bot.review.known import State
 from bot.sandbox.world import User
 
@@ -21,9 +22,9 @@ def code(*lines, name="pay", body=BODY):
 def tell(tmp_path):
     """Tells a story on a pull request that was reviewed once."""
 
-    def tell(story, files, model=None):
+    def tell(story, files, model=None, checks=()):
         async def whole():
-            here = Rounds(tmp_path, model or Critic())
+            here = Rounds(tmp_path, model or Critic(), checks)
             here.repo = repo = await here.sandbox.repository("octo/shop", BASE, private=True)
             repo.user("alice", "write")
             pull = await repo.open_pull("Pay", "", files)
@@ -461,4 +462,25 @@ def test_a_rule_the_team_keeps_dismissing_is_muted_in_the_open_until_it_is_wante
 
         assert [said.path for said in ours(pull)] == ["shop.py", "other.py"]
 
-    tell(story, flawed)
+    tell(story, flawed, checks=[Hygiene()])
+
+
+def test_a_check_that_falls_silent_has_seen_the_fix(tell):
+    stop = {"shop.py": BASE["shop.py"] + "\n\nbreakpoint()\n"}
+
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        await push(here, pull, {"shop.py": "# Paid.\n" + stop["shop.py"]})
+        assert over(pull) == []
+        await push(here, pull, {"shop.py": "# Paid.\n" + BASE["shop.py"]})
+        assert over(pull) == [thread]
+        assert "**Fixed**" in thread.body
+        await push(here, pull, stop)
+        assert over(pull) == []
+        await here.repo.push(stop)
+        await pull.merge_base_in()
+        await here.settle()
+
+        assert "**Outdated**" in thread.body
+
+    tell(story, stop, checks=[Hygiene()])
