@@ -23,7 +23,7 @@ class Limits:
     A change of at most `together` characters is one batch. `line` is what the display of a line costs beside its text.
     """
 
-    batch: int = 48_000
+    batch: int = 64_000
     together: int = 12_000
     line: int = 8
 
