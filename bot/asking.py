@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bot.citing import LOOK_UP, TROUBLE
 from bot.errors import Refused, TooLarge
 from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
 from bot.job import Job
@@ -19,12 +20,15 @@ from bot.review.finding import Draft
 from bot.review.material import Facts
 from bot.review.plan import Batch
 from bot.review.policy import Policy
+from bot.review.prompt import HostedSearch
 from bot.review.pull_request import Issue, PullRequest, Said
 from bot.review.standard import Shelf, Standard
+from bot.review.turn import Passage
 from bot.spending import Metered
 from bot.tools import Desk, Files, Searching, offered
 from bot.tools.bounds import Limits, bounded
 from bot.tools.scan import Scan, mentions
+from bot.tools.search_standards import told
 from bot.words import Words
 
 
@@ -95,7 +99,22 @@ class Asking:
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(mentions, searcher, files),
         )
-        return self._bounded(job, subject.policy, desk, step), brief
+        passes = self._bounded(job, subject.policy, desk, step)
+        return replace(passes, search=await self._hosted(subject.shelf), trace=self._trace(subject.shelf)), brief
+
+    async def _hosted(self, shelf: Shelf) -> HostedSearch | None:
+        """Where the model's server may search by itself; nowhere if that cannot be told now."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                return await self.standards.hosted(shelf) if shelf.documents else None
+        except TROUBLE:
+            return None
+
+    def _trace(self, shelf: Shelf) -> Callable[[Sequence[Passage]], Awaitable[str]]:
+        async def trace(passages: Sequence[Passage]) -> str:
+            return told(await self.standards.traced(shelf, passages))
+
+        return trace
 
     def _bounded(self, job: Job, policy: Policy, desk: Desk, step: Step) -> Passes:
         """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""

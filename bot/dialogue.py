@@ -17,7 +17,7 @@ from bot.review.budget import NEARLY, Limits
 from bot.review.price import Price, priced
 from bot.review.prompt import Prompt
 from bot.review.tokens import Calibration, estimate
-from bot.review.turn import ToolCall, Turn
+from bot.review.turn import Passage, ToolCall, Turn
 from bot.review.usage import Usage
 
 Item = Mapping[str, Any]
@@ -107,6 +107,7 @@ class Dialogue:
     closing: bool = False
     repaired: bool = False
     retrieved: list[str] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
     looked_up: list[LookedUp] = field(default_factory=list)
 
     async def hold(self) -> Answer:
@@ -121,7 +122,13 @@ class Dialogue:
             end = Answer(None, str(error))
         retrieved = (*self.retrieved, *(id_ for looked in self.looked_up for id_ in standards_in(looked)))
         usage = self.usage + Usage(tool_calls=len(self.looked_up))
-        return replace(end, usage=usage, retrieved=tuple(dict.fromkeys(retrieved)), looked_up=tuple(self.looked_up))
+        return replace(
+            end,
+            usage=usage,
+            retrieved=tuple(dict.fromkeys(retrieved)),
+            looked_up=tuple(self.looked_up),
+            passages=tuple(self.passages),
+        )
 
     def _next(self) -> Ask:
         """What to offer now. Tools stay in the list when they may no longer be called: a cache knows the list."""
@@ -144,6 +151,7 @@ class Dialogue:
             self.longer = True
             return again
         self.retrieved += turn.retrieved
+        self.passages += turn.passages
         if turn.calls:
             self.items += turn.items
             await self._use(turn.calls, limit=self.wire.limits.tool_calls if ask.callable else 0)

@@ -23,9 +23,10 @@ from bot.job import Job, Routed
 from bot.review.diff import Diff
 from bot.review.post import CheckRun, ReviewPost
 from bot.review.problem import Problem
-from bot.review.prompt import Prompt
+from bot.review.prompt import HostedSearch, Prompt
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
 from bot.review.standard import Document, Hit, Shelf, Standard
+from bot.review.turn import Passage
 from bot.review.usage import Usage
 
 T = TypeVar("T")
@@ -142,6 +143,12 @@ class Standards(Protocol):
     ) -> tuple[Hit, ...]:
         """The sections of this shelf nearest to `query`, best first; `path` limits to documents whose scope has it."""
 
+    async def hosted(self, shelf: Shelf) -> HostedSearch | None:
+        """Where a model's own server may search this shelf; None if only we can."""
+
+    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+        """The sections that passages of such a search were cut from. What cannot be traced back is left out."""
+
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
         """Every section of the shelf, in the order of its documents. Raises NotFound if it was never synchronised."""
 
@@ -215,7 +222,8 @@ class LookedUp:
 class Answer:
     """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none.
 
-    `retrieved` are ids of standards that a search really returned: only those may be cited.
+    `retrieved` are ids of standards that a search really returned: only those may be cited. `passages` were found by a
+    search on the server's side; what of them can be traced back to a standard may be cited too.
     """
 
     value: Mapping[str, Any] | None
@@ -223,6 +231,7 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     retrieved: tuple[str, ...] = ()
     looked_up: tuple[LookedUp, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
 
 class Account(Protocol):

@@ -24,11 +24,12 @@ from bot.review.material import LARGE, Datum, Facts, budget, characters, fenced,
 from bot.review.merge import merge
 from bot.review.plan import Batch
 from bot.review.policy import Policy
-from bot.review.prompt import Prompt
+from bot.review.prompt import HostedSearch, Prompt
 from bot.review.refute import CLAIMS, refute, subject
 from bot.review.refute import Facts as Known
 from bot.review.standard import Standard
 from bot.review.syntax import symbol_at
+from bot.review.turn import Passage
 from bot.review.usage import Usage
 from bot.review.verdict import Dropped, claims, groups, judged, scene
 from bot.review.wire import Findings, Requirements, Verdicts, to_drafts
@@ -94,7 +95,8 @@ class _Heard:
 class Passes:
     """One job's conversations with the model: its tools, its money and its journal are bound here.
 
-    `salt`, a secret of ours, names the fences of what stays the same from job to job, so that a cache can keep it.
+    `salt`, a secret of ours, names the fences of what stays the same from job to job, so that a cache can keep it. A server
+    that can may `search` the standards itself; `trace` tells what of it we can find again, as `search_standards` would.
     """
 
     model: Model
@@ -104,6 +106,8 @@ class Passes:
     step: Step
     salt: str = ""
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    search: HostedSearch | None = None
+    trace: Callable[[Sequence[Passage]], Awaitable[str]] | None = None
     _refusals: list[str] = field(default_factory=list)
 
     async def __call__(self, brief: Brief) -> Opinion:
@@ -222,17 +226,26 @@ class Passes:
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
             author=str(pull.author_id or pull.author),
+            search=self.search,
         )
         async with self.gate:
             if self._refusals:
                 return Answer(None, self._refusals[0])
             try:
-                return await self.model.ask(prompt, self.tools, self.step, self.account)
+                return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
             except (Forbidden, NotFound) as error:
                 self._refusals.append(str(error))
                 return Answer(None, str(error))
             except (Refused, Retryable) as error:
                 return Answer(None, str(error))
+
+    async def _traced(self, name: str, answer: Answer) -> Answer:
+        """With the sections that a search on the server's side found, as if we had looked them up."""
+        trace, passages = self.trace, answer.passages
+        if trace is None or not passages:
+            return answer
+        text = await self.step(f"{name}/traced", lambda: trace(passages), str)
+        return replace(answer, looked_up=(*answer.looked_up, LookedUp("search_standards", {}, text)))
 
     def _rules(self, brief: Brief) -> str:
         """What the maintainers want. It is the same for all passes, so that a cache can keep it."""

@@ -1,38 +1,11 @@
 """Reviews with the hosted index: what it costs the second time, and what happens when it is not there."""
 
-import asyncio
 import time
 
 import pytest
-from vector_store_server import VectorStoreServer
 
 from bot import citing
-from bot.running import Server, listen
-from tests.theatre import FLAWED, Theatre
-
-RULES = "# Python\n\n## Bare except\n\nNever catch with a bare `except:`; name the exception class.\n"
-FILES = {
-    "app.py": "x = 1\n",
-    "docs/standards/python.md": RULES,
-    "docs/standards/money.md": "# Money\n\nCount in cents.\n",
-}
-
-
-class HostedTheatre(Theatre):
-    """A Theatre whose server searches standards in `store`, over HTTP."""
-
-    def __init__(self):
-        socket, url = listen()
-        self.store = VectorStoreServer()
-        hosted = {"assistant_standards": "vector_store", "openai_api_key": "sk-test", "openai_base_url": f"{url}/v1"}
-        super().__init__(**hosted, assistant_model_api="offline")
-        self._server = Server(self.store.app, socket)
-        self._serving = asyncio.run_coroutine_threadsafe(self._server.run_here(), self._loop)
-
-    def close(self):
-        self._server.should_exit = True
-        self._serving.result(20)
-        super().close()
+from tests.hosted_theatre import FILES, HostedTheatre, details, reviewed
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +20,6 @@ def _healthy(theatre):
     yield
     theatre.store.refuses.clear()
     theatre.store.slow.clear()
-
-
-def reviewed(theatre, repo=None):
-    pull = theatre.open({"app.py": FLAWED}, repo=repo or theatre.repository(FILES))
-    theatre.settle()
-    return pull
-
-
-def details(pull):
-    return pull.check_runs()[-1].text
 
 
 def cites(pull):

@@ -19,7 +19,7 @@ from bot.interfaces import Account, Answer, Step, Tool
 from bot.models.responses_reading import turn_of
 from bot.review.budget import Limits
 from bot.review.price import PRICES, Price
-from bot.review.prompt import Prompt
+from bot.review.prompt import HostedSearch, Prompt
 from bot.review.tokens import Calibration
 from bot.review.turn import ToolCall, Turn
 
@@ -31,9 +31,15 @@ _COUNTED = ("model", "input", "tools", "tool_choice", "text", "reasoning", "para
 _LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
-def file_search(vector_stores: Sequence[str], most: int = 8) -> Mapping[str, Any]:
+def file_search(vector_stores: Sequence[str], most: int = 8) -> dict[str, Any]:
     """The server's own search over uploaded documents."""
     return {"type": "file_search", "vector_store_ids": list(vector_stores), "max_num_results": most}
+
+
+def shelf_search(search: HostedSearch) -> Mapping[str, Any]:
+    """The same, over the documents of one shelf alone."""
+    only = {"type": "in", "key": search.key, "value": list(search.values)}
+    return file_search([search.store]) | {"filters": only}
 
 
 def code_interpreter() -> Mapping[str, Any]:
@@ -86,6 +92,7 @@ class ResponsesModel:
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: Ask) -> dict[str, Any]:
         """The body of one call. What a cache hangs on stays the same for the whole conversation."""
+        hosted = (*self.hosted, *([shelf_search(prompt.search)] if prompt.search else []))
         able, tools = self.capabilities, [*map(_function, sorted(ask.tools, key=lambda tool: tool.name))]
         body: dict[str, Any] = {"model": self.model, "input": list(items), "store": False}
         body["max_output_tokens"] = ask.ceiling
@@ -93,12 +100,12 @@ class ResponsesModel:
             body["reasoning"] = {"effort": self.effort}
         if ask.schema:
             body["text"] = {"format": _format(prompt)}
-        if ask.tools or self.hosted:
-            body |= {"tools": [*self.hosted, *tools], "tool_choice": "auto" if ask.callable else "none"}
+        if ask.tools or hosted:
+            body |= {"tools": [*hosted, *tools], "tool_choice": "auto" if ask.callable else "none"}
             body["parallel_tool_calls"] = able.parallel_tools
-        if self.hosted:
+        if hosted:
             body["max_tool_calls"] = self.limits.tool_calls
-        include = [_INCLUDES[tool["type"]] for tool in self.hosted if tool["type"] in _INCLUDES]
+        include = [_INCLUDES[tool["type"]] for tool in hosted if tool["type"] in _INCLUDES]
         if able.encrypted_reasoning:
             include.append("reasoning.encrypted_content")
         if include:

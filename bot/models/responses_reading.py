@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from bot.errors import Retryable
 from bot.review.model_fault import Fault, error
-from bot.review.turn import ToolCall, Turn
+from bot.review.turn import Passage, ToolCall, Turn
 from bot.review.usage import Usage
 
 Output = Sequence[Mapping[str, Any]]
@@ -33,6 +33,7 @@ def turn_of(raw: str) -> Turn:
         refusal=refusal,
         usage=_usage(response.get("usage") or {}, output),
         retrieved=tuple(dict.fromkeys(_retrieved(output))),
+        passages=tuple(_passages(output)),
     )
 
 
@@ -90,3 +91,10 @@ def _usage(usage: Mapping[str, Any], output: Output) -> Usage:
 def _retrieved(output: Output) -> list[str]:
     found = [hit for item in output if item.get("type") == "file_search_call" for hit in item.get("results") or ()]
     return [str(hit[key]) for hit in found for key in ("file_id", "filename") if hit.get(key)]
+
+
+def _passages(output: Output) -> Iterator[Passage]:
+    for item in output:
+        for hit in (item.get("results") or ()) if item.get("type") == "file_search_call" else ():
+            query = " ".join(map(str, item.get("queries") or ()))
+            yield Passage(query, str(hit.get("text") or ""), hit.get("attributes") or {}, hit.get("score") or 0.0)

@@ -14,12 +14,22 @@ from bot.review.strict_schema import strict_schema
 
 
 @dataclass(frozen=True, slots=True)
+class HostedSearch:
+    """A store that the model's own server may search: only files whose attribute `key` is one of `values`."""
+
+    store: str
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a model is asked, longest-lived part first, so that a cache can keep the beginning.
 
     `name` is unique within a job: it names the steps. `instructions` and `rules` are ours and the team's (base branch
     only); `material` is fenced data of strangers; `ask` comes last. The model answers in the shape of `answer`.
-    `cache_key` keeps the caches of installations apart; `author` is the id of the person whose change it is.
+    `cache_key` keeps the caches of installations apart; `author` is the id of the person whose change it is. A server that
+    can may `search` documents by itself.
     """
 
     name: str
@@ -30,6 +40,7 @@ class Prompt:
     answer: type[BaseModel]
     cache_key: str = ""
     author: str = ""
+    search: HostedSearch | None = None
 
     @property
     def schema(self) -> Mapping[str, Any]:

@@ -110,11 +110,13 @@ def _finding(draft: Draft, context: Context) -> Finding | str:
     """The draft as a Finding, or why it cannot become one."""
     cited = tuple(context.shelf[ref] for ref in dict.fromkeys(draft.standard_refs) if ref in context.shelf)
     if draft.standard_quote:
-        exact = verified(draft.standard_quote, cited)
+        exact = verified(draft.standard_quote, cited) or verified(draft.standard_quote, tuple(context.shelf.values()))
         cited = (exact.standard,) if exact else ()
         draft = replace(draft, standard_quote=exact.text if exact else "")
     if draft.category is Category.STANDARDS and not (cited and draft.standard_quote):
         return "no standard that was retrieved contains the rule it quotes"
+    if draft.category is Category.STANDARDS:
+        draft = replace(draft, rule=cited[0].id)
     place = anchor(draft.path, draft.quoted, context.view.diff, draft.side, draft.near)
     text = context.view.heads.get(place.path)
     if text and place.line and place.side is Side.RIGHT and not draft.symbol:

@@ -19,11 +19,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """What a search on the server's side returned for `query`: a piece of a file, and what is known about the file."""
+
+    query: str
+    text: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One reply. `items` go back to the server, word for word, when the conversation goes on.
 
     `cut` says that the limit of output ended it; `refusal` why there will be no answer. `retrieved` are ids and names
-    of what a search on the server's side returned.
+    of what a search on the server's side returned, `passages` what it found there.
     """
 
     items: tuple[Mapping[str, Any], ...] = ()
@@ -33,3 +43,4 @@ class Turn:
     refusal: str = ""
     usage: Usage = field(default_factory=Usage)
     retrieved: tuple[str, ...] = ()
+    passages: tuple[Passage, ...] = ()

@@ -19,8 +19,10 @@ from threading import Lock
 from pydantic import TypeAdapter
 
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
+from bot.review.prompt import HostedSearch
 from bot.review.section import Reader, sections
 from bot.review.standard import Document, Hit, Shelf, Standard
+from bot.review.turn import Passage
 from bot.standards import READERS
 from bot.standards.folder_index import Index
 
@@ -72,6 +74,14 @@ class FolderStandards:
     ) -> tuple[Hit, ...]:
         """The nearest sections, those that govern first. Raises NotFound for a shelf that was never synced here."""
         return await asyncio.to_thread(self._search, shelf, query, path, language, limit)
+
+    async def hosted(self, shelf: Shelf) -> HostedSearch | None:
+        """None: the file is ours alone."""
+        return None
+
+    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+        """Nothing: no server ever saw these documents."""
+        return ()
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
         """Every section of the shelf, in the order of its documents. Raises NotFound as `search` does."""

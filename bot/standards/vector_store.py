@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from bot.errors import NotFound
 from bot.interfaces import Standards
 from bot.review.globs import Globs
+from bot.review.prompt import HostedSearch
 from bot.review.standard import Document, Hit, Shelf, Standard
+from bot.review.turn import Passage
 from bot.standards.vector_store_client import Attributes, Chunk, Held, Loose, VectorStoreClient
 from bot.standards.vector_store_text import Text, sections_of, texts
 
@@ -64,6 +66,21 @@ class VectorStoreStandards:
         near = await self.local.search(shelf, query, path=path, language=language, limit=NEAREST)
         chunks = await self.client.search(await self._known(shelf.repo), query, "digest", list(held))
         return _hits(chunks, held, near, path)[:limit]
+
+    async def hosted(self, shelf: Shelf) -> HostedSearch | None:
+        """The repository's store, limited to the documents of this shelf: it may hold others, for other eyes."""
+        held = texts(shelf.repo, await self.local.sections(shelf))
+        return HostedSearch(await self._known(shelf.repo), "digest", tuple(held)) if held else None
+
+    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+        """The sections in passages of this shelf's documents, judged as `search` judges them."""
+        held = texts(shelf.repo, await self.local.sections(shelf))
+        found: list[Hit] = []
+        for query in dict.fromkeys(one.query for one in passages):
+            near = await self.local.search(shelf, query, limit=NEAREST)
+            chunks = [Chunk(one.attributes, one.text, one.score) for one in passages if one.query == query]
+            found += _hits(chunks, held, near, "")
+        return tuple(found)
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
         """Every section of the shelf, by the local index."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bot.errors import Refused, Retryable, UserError
 from bot.interfaces import Standards, Tool
-from bot.review.standard import Shelf
+from bot.review.standard import Hit, Shelf
 from bot.tools import Arguments, Desk, normal
 
 SECTIONS = 5
@@ -55,13 +55,18 @@ class SearchStandards:
             )
         except Retryable as error:  # a review does not wait for an index: it says that it could not be searched
             raise Refused(str(error)) from error
-        found: list[dict[str, object]] = []
-        room = CHARACTERS
-        for hit in hits:
-            room -= len(hit.standard.text)
-            if not found or room >= 0:
-                found.append({"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)})
-        return json.dumps({"standards": found}, ensure_ascii=False)
+        return told(hits)
+
+
+def told(hits: Sequence[Hit]) -> str:
+    """What a search found, as JSON: the fields of each Standard, with its id and whether it governs."""
+    found: list[dict[str, object]] = []
+    room = CHARACTERS
+    for hit in hits:
+        room -= len(hit.standard.text)
+        if not found or room >= 0:
+            found.append({"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)})
+    return json.dumps({"standards": found}, ensure_ascii=False)
 
 
 def offer(desk: Desk) -> Tool | None:
