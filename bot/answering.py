@@ -15,7 +15,8 @@ from bot.errors import Refused, UserError
 from bot.interfaces import Step
 from bot.job import Job
 from bot.ledger import Ledger
-from bot.passes import Brief, Passes, standards_in
+from bot.lookups import standards_in
+from bot.passes import Brief, Passes
 from bot.reading import material, read_change
 from bot.review.command import first_line
 from bot.review.conversation import Memory, recall

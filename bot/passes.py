@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from bot.errors import Forbidden, NotFound, Refused, Retryable
 from bot.interfaces import Account, Answer, LookedUp, Model, Step, Tool
-from bot.journal import from_json
+from bot.lookups import standards_in, unanswered
 from bot.review.acceptance import Judged, asked, judge
 from bot.review.anchor import anchor
 from bot.review.coverage import Covered, State
@@ -40,8 +40,6 @@ PASSES = ("correctness", "security", "standards")
 
 AT_ONCE = 2  # conversations: each reserves its worst case of the budget
 VERIFIED = 30  # drafts that are looked at again, the best founded first
-
-_FOUND = '{"standards": ['  # how the answer of search_standards begins; one that was cut has another end
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -133,7 +131,7 @@ class Passes:
         return Opinion(
             drafts=merge(one.drafts for one in heard),
             standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
-            rows=(*_ran(heard), *_left_out(heard), *_unanswered(lookups)),
+            rows=(*_ran(heard), *_left_out(heard), *unanswered(lookups)),
             missed=_missed(heard),
             usage=sum((one.answer.usage for one in heard), Usage()),
         )
@@ -281,14 +279,6 @@ async def _known(draft: Draft, brief: Brief) -> Known:
     return Known(brief.facts.diff, texts, brief.paths)
 
 
-def standards_in(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
-    """The sections that a search really returned and that govern: only these may be cited."""
-    for lookup in lookups:
-        if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):
-            found = json.loads(lookup.text)["standards"]
-            yield from (from_json(one, Standard) for one in found if one["governs"])
-
-
 def _row(name: str, answers: Sequence[Answer]) -> Covered:
     reasons = dict.fromkeys(answer.reason or "no answer" for answer in answers if answer.value is None)
     if not reasons:
@@ -305,14 +295,6 @@ def _ran(heard: Sequence[_Heard]) -> Iterable[Covered]:
 def _left_out(heard: Iterable[_Heard]) -> Iterable[Covered]:
     phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
     return [Covered("material", State.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
-
-
-def _unanswered(lookups: Iterable[LookedUp]) -> Iterable[Covered]:
-    """A row if a search of the standards got no answer: what it would have found was not applied."""
-    silent = "not available: "
-    failed = [one.text for one in lookups if one.tool == "search_standards" and one.text.startswith(silent)][:1]
-    reasons = (text.removeprefix(silent) for text in failed)
-    return [Covered("standards", State.FAILED, f"standards unavailable: {reason}") for reason in reasons]
 
 
 def _missed(heard: Sequence[_Heard]) -> tuple[tuple[str, str], ...]:

@@ -28,6 +28,7 @@ LAYERS = (
         "bot.checking",
         "bot.citing",
         "bot.collecting",
+        "bot.lookups",
         "bot.passes",
         "bot.words",
         "bot.account",
