@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patches import changes, lines_of, unified
 
-from bot.review.anchor import Place, anchor
+from bot.review.anchor import Place, _inline, _named, _verbatim, anchor
 from bot.review.diff import Diff, FileDiff, Side, Status, parse_diff, parse_patch
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +223,21 @@ def test_every_place_is_accepted_whatever_is_quoted(change, context, side, near,
     place = anchor("f.py", quoted, diff, side, near)
 
     assert accepted(place, patch, "f.py")
+
+
+@given(changes(), st.sampled_from(Side), st.data())
+def test_the_line_a_check_names_is_the_one_a_search_finds(change, side, data):
+    file = parse_patch("f.py", Status.MODIFIED, unified(*change))
+    lines = [line for hunk in file.hunks for line in hunk.lines if line.number(side)]
+    if not lines:
+        return
+    line = data.draw(st.sampled_from(lines))
+
+    named = _named(file, line.text, side, line.number(side))
+
+    if named is not None:
+        searched = _inline(file, line.text, side, line.number(side), (_verbatim,))
+        assert (named, named.exact, named.why) == (searched, searched.exact, searched.why)
 
 
 @given(changes(), st.data())

@@ -48,6 +48,8 @@ def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: in
         return Anchor(Place.SUMMARY, path, side, why="the file is not part of this change")
     if not file.hunks:
         return Anchor(Place.FILE, file.path, side, why=file.unread or "no line of the file changed")
+    if near is not None and (place := _named(file, quoted, side, near)):
+        return place
     other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
     for steps in ((_verbatim, _loosely), (_elided, _telling, _part)):
         for column in (side, other):
@@ -63,6 +65,25 @@ def _changed(path: str, diff: Diff) -> FileDiff | None:
         return exact
     alike = [file for file in diff if f"/{file.path}".endswith(f"/{path}") or f"/{path}".endswith(f"/{file.path}")]
     return alike[0] if len(alike) == 1 else None
+
+
+def _named(file: FileDiff, quoted: str, side: Side, near: int) -> Anchor | None:
+    """The changed line of that number, if it reads as quoted: no other can be nearer, so none has to be looked at."""
+    want = next(_readings(quoted, side), [])
+    line = next((found for hunk in file.hunks if (found := _numbered(hunk, side, near))), None)
+    if line is None or [line.text.rstrip()] != [text.rstrip() for text in want]:
+        return None
+    changed = line.added if side is Side.RIGHT else line.removed
+    return Anchor(Place.INLINE, file.path, side, None, near, line.text, exact=True) if changed else None
+
+
+def _numbered(hunk: Hunk, side: Side, number: int) -> Line | None:
+    """The line of that number; in a new file it is where one expects it."""
+    first = hunk.lines[0].number(side) if hunk.lines else None
+    guess = number - (first or number)
+    if 0 <= guess < len(hunk.lines) and hunk.lines[guess].number(side) == number:
+        return hunk.lines[guess]
+    return next((line for line in hunk.lines if line.number(side) == number), None)
 
 
 @dataclass(frozen=True, slots=True)

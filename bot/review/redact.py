@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 REDACTED = "REDACTED"
@@ -30,7 +32,7 @@ _CUT = 7
 def redact(text: str, secrets: Collection[str] = ()) -> str:
     """`text` without what looks like a secret and without each of `secrets`, plain or encoded."""
     text = _LOOKS.sub(REDACTED, text)
-    for form in sorted(set(_forms(secrets)), key=len, reverse=True):
+    for form in _known(frozenset(secrets)).plain:
         text = text.replace(form, REDACTED)
     return text
 
@@ -38,9 +40,7 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 def carries_secret(text: str, secrets: Collection[str] = ()) -> bool:
     """Whether `text` holds a secret, even spread over it with spaces and punctuation in between."""
     bare = _bare(text)
-    return bool(_LOOKS.search(text)) or any(
-        len(form) >= _SHORTEST and form in bare for form in map(_bare, _forms(secrets))
-    )
+    return bool(_LOOKS.search(text)) or any(form in bare for form in _known(frozenset(secrets)).bare)
 
 
 def withheld(text: str, secrets: Collection[str]) -> str:
@@ -55,6 +55,19 @@ def withheld(text: str, secrets: Collection[str]) -> str:
 
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text))
+
+
+class _Known(NamedTuple):
+    """What to look for: every form of our secrets, the longest first, and the same without punctuation."""
+
+    plain: tuple[str, ...]
+    bare: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def _known(secrets: frozenset[str]) -> _Known:
+    forms = sorted(set(_forms(secrets)), key=len, reverse=True)
+    return _Known(tuple(forms), tuple({bare for form in forms if len(bare := _bare(form)) >= _SHORTEST}))
 
 
 def _forms(secrets: Collection[str]) -> Iterator[str]:

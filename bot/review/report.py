@@ -23,6 +23,7 @@ ACTIONS = (
 _LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _MOST_ROWS = 300
 _MOST_DROPPED = 60
+_MOST_FOUND = 300
 
 
 def check_key(pull: PullRequest) -> str:
@@ -60,7 +61,7 @@ def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
         summary=summary(review, posted),
         text=text(review),
         conclusion=conclusion(review),
-        annotations=tuple(_annotation(finding) for finding in review.listed if finding.anchor.line),
+        annotations=tuple(_annotation(finding) for finding in review.listed[:_MOST_FOUND] if finding.anchor.line),
         actions=ACTIONS,
     )
 
@@ -107,7 +108,7 @@ def summary(review: Review, posted: str = "") -> str:
 def text(review: Review) -> str:
     """The details, as Markdown."""
     parts = [
-        _section("Findings", [_finding(one) for one in (*review.findings, *review.listed)]),
+        _section("Findings", _findings((*review.findings, *review.listed))),
         _section("Coverage", _coverage(review.coverage.files)),
         _section("Checks and passes", _coverage(review.coverage.passes)),
         _section("Considered and not posted", _dropped(review)),
@@ -126,6 +127,12 @@ def requirement(judged: Judged) -> str:
 def _section(heading: str, lines: Iterable[str]) -> str:
     rows = list(lines)
     return "\n".join([f"### {heading}", "", *rows]) if rows else ""
+
+
+def _findings(found: tuple[Finding, ...]) -> list[str]:
+    lines = [_finding(finding) for finding in found[:_MOST_FOUND]]
+    more = len(found) - _MOST_FOUND
+    return [*lines, f"- … and {more} more"] if more > 0 else lines
 
 
 def _finding(finding: Finding) -> str:
