@@ -74,6 +74,11 @@ class Asking:
     salt: str = ""
     at_once: int = AT_ONCE
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The passes that there are and the operator offers."""
+        return tuple(name for name in self.words.passes if self.passes is None or name in self.passes)
+
     async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
         """Every pass over the change. Without a model, nothing."""
         if not self.model.available:
@@ -132,8 +137,8 @@ class Asking:
     def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
         """Those that there are, the operator offers, the policy wants and the command is about."""
         narrow = {Scope.SECURITY.value} if job.scope.scope is Scope.SECURITY else None
-        allowed = [names for names in (self.passes, policy.passes, narrow) if names is not None]
-        return tuple(name for name in self.words.passes if all(name in names for names in allowed))
+        allowed = [names for names in (policy.passes, narrow) if names is not None]
+        return tuple(name for name in self.offered if all(name in names for names in allowed))
 
     async def _background(self, pull: PullRequest) -> Background:
         issues = []

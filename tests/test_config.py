@@ -291,6 +291,20 @@ def test_an_invalid_file_stops_nothing_and_is_named_in_the_check_run(tmp_path):
     assert f"{PATH}:1:1: severity: Input should be" in pull.check_runs()[-1].summary
 
 
+def test_a_check_or_a_pass_that_there_is_not_is_named_in_the_check_run(tmp_path):
+    async def story():
+        lab = await Lab(tmp_path, "checks: [secret, hygiene]\npasses: [securty, correctness]\n").start()
+        await reviewer_of(lab.wired)(lab.job(), _step)
+        lab.ledger.close()
+        return lab.pull.check_runs()[-1].summary
+
+    summary = asyncio.run(story())
+
+    assert "checks: secret is not offered here; did you mean secrets?" in summary
+    assert "passes: securty is not offered here; did you mean security?" in summary
+    assert "hygiene is not" not in summary
+
+
 def test_the_published_schema_is_that_of_the_code(request):
     published = json.loads((request.config.rootpath / "examples" / "assistant.schema.json").read_text())
 
@@ -389,6 +403,8 @@ def test_what_the_operator_does_not_offer_no_repository_can_have(tmp_path):
     review, asking, checks, model = asyncio.run(story())
 
     assert {row.path for row in review.coverage.passes if row.path.startswith("check:")} == {"check: secrets"}
+    assert "checks: ruff is not offered here; it is ignored" in review.notices
+    assert "passes: correctness is not offered here; it is ignored" in review.notices
     assert {prompt.name.split("/")[1] for prompt in model.prompts if prompt.name.startswith("find")} == {"security"}
     assert [check.name for check in checks] == ["hygiene", "secrets"]
     assert asking.tools == ("read_file",)

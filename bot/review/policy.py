@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -119,6 +119,15 @@ def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[Problem, ...]]:
     return policy, tuple(replace(problem, file=file) for problem in problems)
 
 
+def not_offered(key: str, wanted: Collection[str] | None, offered: Collection[str]) -> tuple[str, ...]:
+    """A sentence for each name under `key` that is none of those `offered`; it is ignored."""
+    return tuple(
+        f"{key}: {name} is not offered here{_hint(name, offered)}"
+        for name in dict.fromkeys(wanted or ())
+        if name not in offered
+    )
+
+
 def _parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
     if len(text) > LARGEST:
         return Policy(), (Problem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
@@ -171,8 +180,12 @@ def _words(where: Sequence[Any], kind: str, message: str) -> str:
     name = ".".join(str(part) for part in where)
     if kind != "extra_forbidden":
         return f"{name}: {message}; the default holds"
-    close = difflib.get_close_matches(str(where[-1]), _keys(where[:-1]), 1)
-    return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "; it is ignored")
+    return f"{name} is not a setting{_hint(str(where[-1]), _keys(where[:-1]))}"
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else "; it is ignored"
 
 
 def _keys(where: Sequence[Any]) -> list[str]:
