@@ -87,6 +87,40 @@ def summary(repo: Repository = Path(), what: Range = "") -> None:
     typer.echo(answer_locally("summary", what, repo))
 
 
+PullRequest = Annotated[str, typer.Argument(metavar="OWNER/REPO#NUMBER", help="On the server's own database.")]
+
+
+@cli.command()
+def status(pull: PullRequest) -> None:
+    """Print what was reviewed on a pull request, what is open, what it cost, and who paused it."""
+    _steer("status", pull)
+
+
+@cli.command()
+def pause(pull: PullRequest) -> None:
+    """Start no automatic reviews on a pull request."""
+    _steer("pause", pull)
+
+
+@cli.command()
+def resume(pull: PullRequest) -> None:
+    """Start automatic reviews on a pull request again."""
+    _steer("resume", pull)
+
+
+@cli.command()
+def stop(pull: PullRequest) -> None:
+    """Cancel the running reviews of a pull request at their next step."""
+    _steer("stop", pull)
+
+
+def _steer(verb: str, pull: str) -> None:
+    from bot.review.command import Verb
+    from bot.steering import steer
+
+    typer.echo(steer(Verb(verb), pull))
+
+
 @config.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A repository's file.")] = Path(".github/assistant.yml"),

@@ -87,6 +87,12 @@ class Ledger(Findings):
         rows = await self.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
 
+    async def repository(self, name: str) -> int:
+        """The number of the repository that was last reviewed as `name`, owner/name in any case; 0 for none."""
+        named = sa.func.lower(REVIEWS.c.repo) == name.lower()
+        query = sa.select(REVIEWS.c.repo_id).where(named).order_by(REVIEWS.c.finished.desc()).limit(1)
+        return await self.run(lambda connection: connection.execute(query).scalar()) or 0
+
     async def reserve(self, name: str, pull: PullRef, job: str, cost: Spent, bounds: Sequence[Bound]) -> str:
         """Book an expected cost under `name` before a call is made, unless it would exceed one of `bounds`.
 

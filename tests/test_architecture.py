@@ -44,7 +44,7 @@ LAYERS = (
     {"bot.app", "bot.app_model"},
     {"bot.server", "bot.sandbox"},
     {"bot.bookshelf", "bot.client", "bot.logs", "bot.running", "bot.stats", "bot.streaming", "bot.terminal"},
-    {"bot.demo", "bot.inquiry"},
+    {"bot.demo", "bot.inquiry", "bot.steering"},
     {"bot.cli"},
     {"bot.__main__"},
     {"bot"},

@@ -92,7 +92,19 @@ def test_help_names_every_verb_and_loads_nothing_heavy(tmp_path):
     ran = subprocess.run(
         (sys.executable, "-P", "-c", code), env=environment(tmp_path), capture_output=True, text=True, check=True
     )
-    for verb in ("demo", "review", "serve", "work", "replay", "healthcheck", "version"):
+    for verb in (
+        "demo",
+        "review",
+        "serve",
+        "work",
+        "replay",
+        "healthcheck",
+        "version",
+        "status",
+        "pause",
+        "resume",
+        "stop",
+    ):
         assert f"\n  {verb} " in ran.stdout
     assert ran.stdout.splitlines()[-1] == "[]"
 
