@@ -106,9 +106,7 @@ def test_imports_are_followed_three_deep_and_no_further():
 
 
 def test_what_is_left_out_is_skipped_with_its_reason_and_the_review_is_complete():
-    host = Host(
-        {"STYLE.md": RULE, "STYLE2.md": RULE, "STYLE3.md": b"caf\xe9", "docs/standards/a.adoc": "= A\n"}
-    )
+    host = Host({"STYLE.md": RULE, "STYLE2.md": RULE, "STYLE3.md": b"caf\xe9", "docs/standards/a.adoc": "= A\n"})
 
     async def complete(shelved, _):
         return Coverage(passes=shelved.rows).complete
