@@ -34,9 +34,11 @@ from bot.review.remarks import remarks
 from bot.review.report import check_key, concluded, conclusion, requirement, since, started, stopped
 from bot.review.rule_ledger import entry
 from bot.review.standard import Standard
+from bot.review.title import plain
 from bot.review.triage import Context, Review, triage
 from bot.summarising import Summarising
 
+_PROBLEM = 300  # characters of what is wrong in a policy file: its keys are whatever somebody wrote
 MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
 
@@ -112,8 +114,7 @@ class Reviewer:
             coverage=_coverage(change, checked, (*shelved.rows, *cited.rows), opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
             notices=(
-                *policy.problems,
-                *self._unknown(policy.policy),
+                *(plain(problem, _PROBLEM) for problem in (*policy.problems, *self._unknown(policy.policy))),
                 *shelved.tampered,
                 *change.plan.notes,
                 *review.notices,
