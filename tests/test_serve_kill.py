@@ -123,7 +123,7 @@ def check(folder, nth, *, after):
     return killer
 
 
-@pytest.mark.parametrize(("nth", "after"), [(11, False), (13, True)])
+@pytest.mark.parametrize(("nth", "after"), [(13, True)])
 def test_a_killed_server_posts_its_review_once_after_its_restart(tmp_path, nth, after):
     assert check(tmp_path, nth, after=after).killed
 
