@@ -112,9 +112,11 @@ async def idle(engine):
 
 
 def fork(url, world, life):
-    """Start a life; its process id."""
+    """Start a life, once the world has seen what it waits for; its process id."""
     if pid := os.fork():
         return pid
+    while "once" in life and not world.lines(what=life["once"]):
+        time.sleep(0.01)
     worker = Worker(world, **{name: life[name] for name in ("dies", "newer", "pace") if name in life})
     engine = DurableEngine(url, worker.handlers(), Pace(debounce=0.0, poll=0.03, workers=life.get("workers", 8)))
     engine.start(work=life.get("work", True))

@@ -44,13 +44,13 @@ PLANS = {
         {},
     ],
     "at random": at_random(lives=6, jobs=10, seed=1),
-    # A front door takes eight jobs in; two workers share them; one dies in the middle, and nobody starts it again.
+    # A front door takes eight jobs in. A worker begins, another comes, the first dies in the middle, and nobody starts it again.
     "takeover": [
-        {"submit": from_(1, 8), "work": False, "killed_after": 0.5},
-        [{"pace": 0.2, "dies": "any left inside"}, {"pace": 0.2, "workers": 1}],
+        {"submit": from_(1, 8), "work": False, "dies": "delivery/1/8 submitted"},
+        [{"pace": 0.2, "dies": "any left inside"}, {"pace": 0.2, "workers": 1, "once": "began"}],
     ],
     # The front door alone, then the next version of the worker.
-    "update": [{"submit": [1, 2, 3], "work": False, "killed_after": 0.5}, {"newer": True}],
+    "update": [{"submit": [1, 2, 3], "work": False, "dies": "delivery/1/3 submitted"}, {"newer": True}],
 }
 
 
