@@ -28,7 +28,6 @@ from repository import pull_request
 from talking import Journal
 
 from bot.account import Purse
-from bot.app import bundled
 from bot.endpoint import Endpoint
 from bot.models.responses import ResponsesModel
 from bot.passes import Brief, Passes
@@ -36,6 +35,7 @@ from bot.review.diff import Diff, parse_diff
 from bot.review.material import Facts, characters
 from bot.review.plan import plan
 from bot.review.policy import Policy
+from bot.wiring import bundled
 from bot.words import Words
 
 BLOCK = 18  # lines added together; as many stay as they are

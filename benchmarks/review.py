@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bot.app import build, bundled
+from bot.app import build
 from bot.engines.durable import DurableEngine, Pace
 from bot.job import Job, decide
 from bot.logs import configure
@@ -33,6 +33,7 @@ from bot.sandbox.repo import Repo
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.webhook import parse
+from bot.wiring import bundled
 
 SIZES = {"small": (2, 40), "medium": (30, 1_500), "large": (300, 20_000)}
 """Files, and lines that are added in all."""

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bot.app import standards_of
 from bot.collecting import documents
 from bot.hosts.local import LocalHost
 from bot.interfaces import Standards
@@ -27,7 +26,10 @@ from bot.review.sanitize import visible
 from bot.review.standard import Document, Hit, Shelf, Standard
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
-from bot.standards.vector_store import VectorStoreStandards
+from bot.wiring import standards_of
+
+if TYPE_CHECKING:
+    from bot.standards.vector_store import VectorStoreStandards
 
 REVIEWS = 5_000
 """Reviews that a report looks back on."""

@@ -18,7 +18,7 @@ import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bot.app import App, build, bundled
+from bot.app import App, build
 from bot.engines.durable import Pace
 from bot.errors import Refused
 from bot.git import Git
@@ -30,6 +30,7 @@ from bot.sandbox import example
 from bot.sandbox.people import PullRequest
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
+from bot.wiring import bundled
 
 PATIENCE = 120.0
 """Seconds to wait for the review."""

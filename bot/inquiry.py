@@ -8,8 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.app import Wiring, answerer_of, standards_of
-from bot.app_model import model_of
 from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -22,6 +20,7 @@ from bot.review.policy import PATH, parse
 from bot.settings import Settings
 from bot.streaming import watched
 from bot.terminal import searching
+from bot.wiring import Wiring, answerer_of, model_of, standards_of
 
 
 def answer_locally(words: str, what: str, repo: Path) -> str:

@@ -14,8 +14,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from bot.app import Wiring, reviewer_of
-from bot.app_model import model_of
 from bot.errors import UserError
 from bot.git import NO_OBJECT
 from bot.hosts.local import LocalHost
@@ -36,6 +34,7 @@ from bot.streaming import watched
 from bot.tools import Searching, Version
 from bot.tools.fetched import Grep
 from bot.tools.scan import Scan
+from bot.wiring import Wiring, model_of, reviewer_of
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 FOUND = 1

@@ -11,7 +11,6 @@ from itertools import count
 import httpx
 from script import Purse
 
-from bot.app import Wiring, reviewer_of
 from bot.engines.inline import InlineEngine
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App
@@ -28,6 +27,7 @@ from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
 from bot.webhook import parse
+from bot.wiring import Wiring, reviewer_of
 
 SHOWN = re.compile(r"\s*(\d+)\+(.*)")
 FLAW = re.compile(r"flaw(\w*)")

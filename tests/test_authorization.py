@@ -6,7 +6,6 @@ import itertools
 import pytest
 from hosting import connect
 
-from bot.app import Wiring, answerer_of, reviewer_of, router_of
 from bot.correspondence import Correspondence, Limits
 from bot.engines.inline import InlineEngine
 from bot.gate import Gate
@@ -27,6 +26,7 @@ from bot.sandbox.world import User
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
 from bot.webhook import EVENTS, parse
+from bot.wiring import Wiring, answerer_of, reviewer_of, router_of
 
 BASE = {"app.py": "x = 1\n"}
 TRIAGE = BASE | {".github/assistant.yml": "minimum_permission: triage\n"}

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 import bot.checks
 import bot.tools
-from bot.app import Wiring, answering_of, asking_of, checks_of, reviewer_of, router_of
 from bot.cli import cli
 from bot.hosts.github import GitHubHost
 from bot.job import Job, Trigger
@@ -25,6 +24,7 @@ from bot.review.policy import Budgets, Policy
 from bot.review.shelf import select
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
+from bot.wiring import Wiring, answering_of, asking_of, checks_of, reviewer_of, router_of
 from bot.words import Words
 
 PATH = ".github/assistant.yml"

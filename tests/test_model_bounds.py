@@ -11,8 +11,6 @@ from model_theatre import Request
 from model_turns import calls, says
 from script import findings
 
-from bot.app import Wiring, reviewer_of
-from bot.app_model import model_of
 from bot.engines.inline import _Steps
 from bot.errors import ConfigurationError, UserError
 from bot.hosts.local import LocalHost
@@ -26,6 +24,7 @@ from bot.review.policy import PATH
 from bot.review.pull_request import PullRef
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
+from bot.wiring import Wiring, model_of, reviewer_of
 
 PATCH = "--- /dev/null\n+++ b/app.py\n@@ -0,0 +1,2 @@\n+def pay(order):\n+    return order.total\n"
 LOOK = [("list_files", {"pattern": f"*{name}*", "side": "head"}) for name in "abc"]

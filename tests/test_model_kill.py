@@ -16,8 +16,6 @@ from pydantic import SecretStr
 from script import findings
 from talking import Crash, Journal
 
-from bot.app import Wiring, reviewer_of
-from bot.app_model import model_of
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger, decide
 from bot.journal import to_json
@@ -27,6 +25,7 @@ from bot.review.pull_request import PullRef
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
 from bot.webhook import parse
+from bot.wiring import Wiring, model_of, reviewer_of
 
 CODE = "def pay(order):\n    return order.total / order.count\n"
 PATCH = "--- /dev/null\n+++ b/app.py\n@@ -0,0 +1,2 @@\n" + "".join(f"+{line}\n" for line in CODE.splitlines())

@@ -11,8 +11,6 @@ from model_turns import calls, ends, fails, refuses, says
 from script import findings
 from test_models_faults import AGAIN, FAULTS, WAIT
 
-from bot.app import Wiring, reviewer_of
-from bot.app_model import model_of
 from bot.engines import inline
 from bot.engines.durable import Pace
 from bot.errors import Forbidden, NotFound
@@ -23,6 +21,7 @@ from bot.review.marker import Signer
 from bot.review.pull_request import PullRef
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
+from bot.wiring import Wiring, model_of, reviewer_of
 
 BASE = {"app.py": "def pay(order):\n    return order\n", "README.md": "Pays.\n"}
 CODE = {

@@ -1,7 +1,8 @@
-"""The part of the composition root that makes the model: which server, what it understands, what it costs."""
+"""The part of the composition root that needs the vendor's SDK: it is loaded only where a model or a vector store is named."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -11,21 +12,17 @@ from bot.endpoint import Endpoint
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.models.chat import ChatModel
-from bot.models.offline import OfflineModel
 from bot.models.responses import FULL, ResponsesModel, code_interpreter, file_search
 from bot.review.budget import Limits
 from bot.review.price import PRICES, Price
 from bot.settings import Settings
+from bot.standards.folder import FolderStandards
+from bot.standards.vector_store import VectorStoreStandards
+from bot.standards.vector_store_client import VectorStoreClient
 
 
 def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
-    """The model these settings name; without a key there is none, and the review says so.
-
-    `secret` hides who an author is; with `progress` answers are streamed there. Raises ConfigurationError for prices or
-    capabilities that are none.
-    """
-    if settings.model_api == "offline":
-        return OfflineModel()
+    """The model behind the API these settings name. Raises ConfigurationError for prices or capabilities that are none."""
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
     able, limits = _capabilities(settings, endpoint), Limits(input=settings.assistant_input_tokens)
     prices = {**PRICES, **_prices(settings)}
@@ -43,6 +40,14 @@ def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] 
         secret,
         progress,
     )
+
+
+def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreStandards:
+    """The vendor's search above the `local` index, whose sections it finds. Raises ConfigurationError without a key."""
+    if not settings.openai_api_key.get_secret_value():
+        raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
+    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    return VectorStoreStandards(VectorStoreClient(endpoint), local, time.time)
 
 
 def _capabilities(settings: Settings, endpoint: Endpoint) -> Capabilities:

@@ -1,0 +1,184 @@
+"""The composition root of the use cases: whoever the host is, a server or a terminal, they are wired here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.answerer import Answerer
+from bot.answering import Answering
+from bot.asking import Asking
+from bot.checks import every
+from bot.correspondence import Correspondence, Limits
+from bot.gate import Gate
+from bot.interfaces import Check, CodeHost, Model, Publisher, Standards
+from bot.keeping import Keeper
+from bot.ledger import Bound, Ledger
+from bot.models.offline import OfflineModel
+from bot.review.budget import Allowed
+from bot.review.marker import Signer
+from bot.review.syntax import parses
+from bot.reviewer import Reviewer
+from bot.router import Router
+from bot.settings import Settings
+from bot.spending import LedgerAccount
+from bot.standards.folder import FolderStandards
+from bot.summarising import Summarising
+from bot.tools import Searching
+from bot.tools.scan import Scan
+from bot.words import Words
+
+if TYPE_CHECKING:
+    from bot.standards.vector_store import VectorStoreStandards
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files."""
+
+    settings: Settings
+    host: CodeHost
+    publisher: Publisher
+    standards: Standards
+    ledger: Ledger
+    signer: Signer
+    model: Model | None = None
+    search: Searching = Scan
+
+
+def reviewer_of(wired: Wiring) -> Reviewer:
+    """The reviewer with the checks and the model these settings ask for."""
+    checks = checks_of(wired.settings)
+    return Reviewer(
+        wired.host,
+        wired.publisher,
+        asking_of(wired),
+        wired.standards,
+        checks,
+        wired.ledger,
+        wired.signer,
+        parses,
+        keeper_of(wired),
+        summarising_of(wired),
+    )
+
+
+def answerer_of(wired: Wiring) -> Answerer:
+    """Who answers commands and replies, with the tools, the standards and the model of a review."""
+    return Answerer(
+        wired.host,
+        wired.publisher,
+        wired.standards,
+        answering_of(wired),
+        summarising_of(wired),
+        keeper_of(wired),
+        wired.ledger,
+        Correspondence(wired.ledger),
+        wired.signer,
+    )
+
+
+def router_of(wired: Wiring) -> Router:
+    """The router with its gate."""
+    settings, correspondence = wired.settings, Correspondence(wired.ledger)
+    limits = Limits(
+        person=settings.assistant_requests_per_person_hour,
+        repository=settings.assistant_requests_per_repository_hour,
+    )
+    gate = Gate(wired.host, correspondence, settings.bots, limits)
+    return Router(wired.host, wired.publisher, gate, correspondence, wired.signer)
+
+
+def asking_of(wired: Wiring) -> Asking:
+    """Conversations with the model, on the operator's money."""
+    settings = wired.settings
+    return Asking(
+        host=wired.host,
+        model=wired.model or model_of(settings, wired.signer.secret),
+        standards=wired.standards,
+        checks=checks_of(settings),
+        words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
+        account=lambda job, allowed: LedgerAccount(wired.ledger, job, bounds_of(settings, allowed)),
+        allowed=allowed_of(settings),
+        passes=settings.passes,
+        tools=settings.tools,
+        search=wired.search,
+        salt=wired.signer.name("fences"),
+    )
+
+
+def answering_of(wired: Wiring) -> Answering:
+    """Conversations that are not a review."""
+    return Answering(asking_of(wired), wired.ledger, Correspondence(wired.ledger))
+
+
+def summarising_of(wired: Wiring) -> Summarising:
+    """Who writes the walkthrough."""
+    return Summarising(answering_of(wired), wired.publisher, wired.signer)
+
+
+def keeper_of(wired: Wiring) -> Keeper:
+    """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
+    resolves = wired.settings.assistant_resolve_threads
+    return Keeper(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
+
+
+def allowed_of(settings: Settings) -> Allowed:
+    """What one review may use."""
+    return Allowed(
+        dollars=settings.assistant_dollars_per_review,
+        tokens=settings.assistant_tokens_per_review,
+        calls=settings.assistant_calls_per_review,
+        tool_calls=settings.assistant_tool_calls_per_review,
+        tool_characters=settings.assistant_tool_characters_per_review,
+        seconds=settings.assistant_seconds_per_review,
+    )
+
+
+def bounds_of(settings: Settings, allowed: Allowed) -> tuple[Bound, ...]:
+    """What may be spent on a review, a pull request, a repository and an installation."""
+    day, month = timedelta(days=1), timedelta(days=30)
+    return (
+        Bound("job", None, allowed.tokens, allowed.dollars),
+        Bound("pull", day, dollars=settings.assistant_dollars_per_pull_day),
+        Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
+        Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
+    )
+
+
+def checks_of(settings: Settings) -> tuple[Check, ...]:
+    """Every check the operator offers."""
+    return every(allow_unconfined=settings.assistant_unconfined_checks, names=settings.checks)
+
+
+def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
+    """The model these settings name; without a key there is none, and the review says so.
+
+    `secret` hides who an author is; with `progress` answers are streamed there. Raises ConfigurationError.
+    """
+    if settings.model_api == "offline":
+        return OfflineModel()
+    from bot.app_openai import model_of as hosted_model
+
+    return hosted_model(settings, secret, progress)
+
+
+def standards_of(settings: Settings, index: Path | str) -> FolderStandards | VectorStoreStandards:
+    """The search these settings name, over the local `index`. Raises ConfigurationError."""
+    local = FolderStandards(index)
+    if settings.assistant_standards == "folder":
+        return local
+    from bot.app_openai import hosted_standards
+
+    return hosted_standards(settings, local)
+
+
+def bundled(name: str) -> Path:
+    """A folder or file that ships with the product: prompts, examples, app.yml."""
+    package = Path(str(files("bot")))
+    installed, checkout = package / "_data" / name, package.parent / name
+    return installed if installed.exists() else checkout
