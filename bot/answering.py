@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel
-
 from bot.asking import Asking, Subject
 from bot.citing import shelve
+from bot.continuing import Continuing, Inquiry
 from bot.correspondence import Correspondence
 from bot.errors import Refused, UserError
 from bot.interfaces import Step
@@ -63,11 +62,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Conversations about a pull request that are not a review."""
+    """Conversations about a pull request that are not a review. With `continuing` the model's server remembers them too."""
 
     asking: Asking
     ledger: Ledger
     correspondence: Correspondence
+    continuing: Continuing | None = None
 
     @property
     def available(self) -> bool:
@@ -92,11 +92,10 @@ class Answering:
             *_change(brief, question.path),
             *_lines("findings", "the review so far", map(_brief, findings[:_KNOWN])),
             *_finding(question),
-            *_remembered(memory),
-            Datum("question", job.actor, question.text),
         ]
         name, kind = ("explain", Explanation) if question.finding else ("answer", Reply)
-        return await self._ask(passes, brief, name, data, kind)
+        asked = Datum("question", job.actor, question.text)
+        return await self._ask(passes, brief, Inquiry(question.thread, name, data, _remembered(memory), asked, kind))
 
     async def walkthrough(self, job: Job, subject: Subject, step: Step) -> Tour:
         """What the change consists of; with a model, what it says of it too."""
@@ -110,10 +109,12 @@ class Answering:
             return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
         return replace(seen, told=Walkthrough.model_validate(answer.value))
 
-    async def _ask(
-        self, passes: Passes, brief: Brief, name: str, data: Sequence[Datum], kind: type[BaseModel]
-    ) -> Answered:
-        answer = await passes.ask(name, name, data, kind, brief)
+    async def _ask(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answered:
+        if self.continuing:
+            answer = await self.continuing(passes, brief, inquiry)
+        else:
+            shown = (*inquiry.data, *inquiry.past, inquiry.question)
+            answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, brief)
         if answer.value is None:
             return Answered(reason=answer.reason or "the model gave no answer")
         said = answer.value

@@ -20,7 +20,7 @@ from bot.settings import Settings
 from bot.tools import Files, Searcher, Searching
 from bot.tools.fetched import MEGABYTE, Fetched
 from bot.tools.scan import Scan
-from bot.wiring import Wiring, answerer_of, reviewer_of, router_of, standards_of
+from bot.wiring import Wiring, answerer_of, conversations_of, reviewer_of, router_of, standards_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def build(
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = standards_of(settings, settings.assistant_data / "standards.db")
     wired = Wiring(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
-    wired = replace(wired, search=searching_of(settings, host))
+    wired = replace(wired, search=searching_of(settings, host), conversations=conversations_of(settings))
     reviewer, answerer = reviewer_of(wired), answerer_of(wired)
     handlers = Handlers(
         route=router_of(wired),

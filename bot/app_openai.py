@@ -13,6 +13,7 @@ from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.models.chat import ChatModel
 from bot.models.responses import FULL, ResponsesModel, code_interpreter, file_search
+from bot.models.responses_conversations import ResponsesConversations
 from bot.review.budget import Limits
 from bot.review.price import PRICES, Price
 from bot.settings import Settings
@@ -48,6 +49,21 @@ def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreS
         raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
     return VectorStoreStandards(VectorStoreClient(endpoint), local, time.time)
+
+
+def hosted_conversations(settings: Settings) -> ResponsesConversations:
+    """What the vendor remembers of threads. Raises ConfigurationError where the server cannot."""
+    if settings.model_api != "responses":
+        raise ConfigurationError(
+            f"ASSISTANT_MEMORY=openai needs the Responses API; the model's is {settings.model_api}"
+        )
+    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    if not _capabilities(settings, endpoint).conversations:
+        raise ConfigurationError(
+            "ASSISTANT_MEMORY=openai needs a server that keeps conversations; if OPENAI_BASE_URL is one, add "
+            "`conversations` to ASSISTANT_CAPABILITIES"
+        )
+    return ResponsesConversations(endpoint)
 
 
 def _capabilities(settings: Settings, endpoint: Endpoint) -> Capabilities:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,8 @@ from bot.database import Database
 from bot.job import Job
 from bot.review.conversation import Exchange
 from bot.review.pull_request import PullRef
-from bot.tables import ASKED, EXCHANGES, PAUSES
+from bot.review.talk import Talk
+from bot.tables import ASKED, EXCHANGES, PAUSES, TALKS
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -78,6 +79,18 @@ class Correspondence:
         )
         rows = await self.database.run(lambda connection: connection.execute(query).all())
         return tuple(Exchange(*row) for row in reversed(rows))
+
+    async def talk(self, pull: PullRef, thread: int) -> Talk:
+        """The conversation that the model's server keeps for a thread; one without an id where there is none."""
+        columns = (TALKS.c.id, TALKS.c.opening, TALKS.c.tokens, TALKS.c.told, TALKS.c.broken)
+        query = sa.select(*columns).where(_of(TALKS, pull), TALKS.c.thread == thread)
+        row = await self.database.run(lambda connection: connection.execute(query).one_or_none())
+        return Talk() if row is None else replace(Talk(*row), told=tuple(row.told))
+
+    async def keep_talk(self, pull: PullRef, thread: int, talk: Talk) -> None:
+        """Keep how a conversation at the model's server stands, instead of what was known of the thread's."""
+        rows = [{**_key(pull), "thread": thread, **asdict(talk)}]
+        await self.database.run(lambda connection: self.database.upsert(connection, TALKS, rows, keep=()))
 
     async def pause(self, pull: PullRef, by: str) -> None:
         """No automatic reviews from now on."""

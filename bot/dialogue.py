@@ -35,6 +35,7 @@ class Capabilities:
 
     Some suppress tool calls when a schema is given too: then the schema waits for the last call, without tools.
     Without any `schema` it is shown as text. `extras` are the fields only OpenAI knows: caching, tiers, identifiers.
+    Some keep `conversations` on their side, and continue them.
     """
 
     schema: bool = True
@@ -43,6 +44,7 @@ class Capabilities:
     count_tokens: bool = False
     encrypted_reasoning: bool = False
     extras: bool = False
+    conversations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Dialogue:
-    """The state of one conversation. It depends on journaled replies alone: replayed, it takes the same way."""
+    """The state of one conversation. It depends on journaled replies alone: replayed, it takes the same way.
+
+    `held` are the tokens that the server keeps of it, and puts before what we send.
+    """
 
     wire: Wire
     prompt: Prompt
@@ -100,6 +105,7 @@ class Dialogue:
     step: Step
     account: Account
     items: list[Item] = field(default_factory=list)
+    held: int = 0
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
@@ -112,7 +118,7 @@ class Dialogue:
 
     async def hold(self) -> Answer:
         """Talk until there is an answer, or a reason why there is none. Raises as Model.ask does."""
-        self.items = self.wire.opening(self.prompt)
+        self.items, self.held = self.wire.opening(self.prompt), self.prompt.held
         try:
             end = None
             while end is None:
@@ -128,6 +134,7 @@ class Dialogue:
             retrieved=tuple(dict.fromkeys(retrieved)),
             looked_up=tuple(self.looked_up),
             passages=tuple(self.passages),
+            held=self.held,
         )
 
     def _next(self) -> Ask:
@@ -187,6 +194,7 @@ class Dialogue:
         left = max(limits.seconds - self.seconds, PATIENCE)
         reply = await self.step(name, lambda: self._paid(name, request, ask.ceiling, left), Reply)
         self.usage += reply.usage
+        self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
         late = self.seconds >= NEARLY * limits.seconds
         long = reply.usage.tokens >= NEARLY * limits.input
@@ -211,13 +219,13 @@ class Dialogue:
                 await self.account.settle(name, Usage())
             raise
         told = self.wire.read(raw).usage
-        self.wire.calibration = self.wire.calibration.learned(rough, told.input)
+        self.wire.calibration = self.wire.calibration.learned(rough, told.input - self.held)
         usage = self._priced(told if told.input else replace(worst, output=estimate(raw)))
         return Reply(raw, usage, time.monotonic() - started, await self.account.settle(name, usage))
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
         """Tokens of the input: estimated, and counted by the server where the estimate is near the limit."""
-        size, limit = self.wire.calibration.corrected(rough), self.wire.limits.input
+        size, limit = self.held + self.wire.calibration.corrected(rough), self.wire.limits.input
         if self.wire.capabilities.count_tokens and UNSURE[0] * limit <= size <= UNSURE[1] * limit:
             size = await self.wire.count(request)
         if size > limit:

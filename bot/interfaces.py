@@ -222,9 +222,8 @@ class LookedUp:
 class Answer:
     """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none.
 
-    `retrieved` are ids of standards that a search really returned: only those may be cited. `passages` were found by a
-    search on the server's side; what of them can be traced back to a standard may be cited too.
-    """
+    `retrieved` are ids of standards that a search really returned: only those may be cited. `passages` were found on the
+    server's side; what can be traced back to a standard may be cited too. `held`: tokens the server keeps of it."""
 
     value: Mapping[str, Any] | None
     reason: str = ""
@@ -232,6 +231,7 @@ class Answer:
     retrieved: tuple[str, ...] = ()
     looked_up: tuple[LookedUp, ...] = ()
     passages: tuple[Passage, ...] = ()
+    held: int = 0
 
 
 class Account(Protocol):

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     assistant_capabilities: str = Field(
         "auto",
         description="What the model server understands, comma-separated: schema, schema_with_tools, parallel_tools, "
-        "count_tokens, encrypted_reasoning, extras. auto: all on OpenAI's own server, the common core elsewhere.",
+        "count_tokens, encrypted_reasoning, extras, conversations. auto: all on OpenAI's own server, the common core elsewhere.",
     )
     assistant_input_tokens: int = Field(260_000, ge=4_000, description="Tokens of input that the model takes at once.")
     assistant_prices: str = Field(
@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         200, ge=0, description="Largest repository that is fetched to be searched; larger ones are searched in part."
     )
     assistant_effort: Literal["low", "medium", "high", "xhigh"] = Field("medium", description="Reasoning effort.")
+    assistant_memory: Literal["journal", "openai"] = Field(
+        "journal", description="Who remembers a thread: our own database, or OpenAI's Conversations as well."
+    )
     openai_api_key: SecretStr = Field(SecretStr(""), description="Without one, reviews are checks only.")
     openai_base_url: str = Field("", description="Another server than OpenAI's.")
     assistant_standards: Literal["folder", "vector_store"] = Field(

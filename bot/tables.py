@@ -74,6 +74,18 @@ EXCHANGES = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("exchanges_thread", "repo_id", "number", "thread", "at"),
 )
+TALKS = sa.Table(
+    "talks",
+    TABLES,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("thread", sa.BigInteger, primary_key=True),
+    sa.Column("id", sa.String(200), nullable=False),
+    sa.Column("opening", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("told", sa.JSON, nullable=False),
+    sa.Column("broken", sa.Boolean, nullable=False),
+)
 PAUSES = sa.Table(
     "pauses",
     TABLES,

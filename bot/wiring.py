@@ -13,6 +13,7 @@ from bot.answerer import Answerer
 from bot.answering import Answering
 from bot.asking import Asking
 from bot.checks import every
+from bot.continuing import Continuing, Conversations
 from bot.correspondence import Correspondence, Limits
 from bot.gate import Gate
 from bot.interfaces import Check, CodeHost, Model, Publisher, Standards
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files."""
+    """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files.
+
+    With `conversations` the model's server remembers what was said in a thread.
+    """
 
     settings: Settings
     host: CodeHost
@@ -48,6 +52,7 @@ class Wiring:
     signer: Signer
     model: Model | None = None
     search: Searching = Scan
+    conversations: Conversations | None = None
 
 
 def reviewer_of(wired: Wiring) -> Reviewer:
@@ -113,7 +118,9 @@ def asking_of(wired: Wiring) -> Asking:
 
 def answering_of(wired: Wiring) -> Answering:
     """Conversations that are not a review."""
-    return Answering(asking_of(wired), wired.ledger, Correspondence(wired.ledger))
+    correspondence = Correspondence(wired.ledger)
+    continuing = Continuing(wired.conversations, correspondence) if wired.conversations else None
+    return Answering(asking_of(wired), wired.ledger, correspondence, continuing)
 
 
 def summarising_of(wired: Wiring) -> Summarising:
@@ -165,6 +172,15 @@ def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] 
     from bot.app_openai import model_of as hosted_model
 
     return hosted_model(settings, secret, progress)
+
+
+def conversations_of(settings: Settings) -> Conversations | None:
+    """Where the model's server remembers threads; None if only we do. Raises ConfigurationError if it cannot."""
+    if settings.assistant_memory == "journal":
+        return None
+    from bot.app_openai import hosted_conversations
+
+    return hosted_conversations(settings)
 
 
 def standards_of(settings: Settings, index: Path | str) -> FolderStandards | VectorStoreStandards:

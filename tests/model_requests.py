@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from openai.types.chat import completion_create_params as chat
+from openai.types.conversations import conversation_create_params
 from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,10 +17,11 @@ REQUESTS = {
     "responses": response_create_params.ResponseCreateParamsNonStreaming,
     "responses stream": response_create_params.ResponseCreateParamsStreaming,
     "input_tokens": input_token_count_params.InputTokenCountParams,
+    "conversations": conversation_create_params.ConversationCreateParams,
     "chat": chat.CompletionCreateParamsNonStreaming,
     "chat stream": chat.CompletionCreateParamsStreaming,
 }
-STORED_ON_THE_SERVER = ("instructions", "prompt", "previous_response_id", "conversation", "metadata", "background")
+STORED_ON_THE_SERVER = ("instructions", "prompt", "previous_response_id", "metadata", "background")
 STRANGE = re.compile(r'<untrusted-[^>]+>\n\{"kind": "(?!standard")')
 OURS = {"user", "developer"}
 
@@ -33,8 +35,11 @@ def keys(kind):
     return typing.get_type_hints(REQUESTS[kind]).keys()
 
 
-def problems(kind, body):
-    """A sentence for each thing that the real server would reject, or that we never want to send."""
+def problems(kind, body, held=()):
+    """A sentence for each thing that the real server would reject, or that we never want to send.
+
+    `held` are the items of the conversation that the server puts before the input.
+    """
     found = [f"{key}: unknown" for key in sorted(body.keys() - keys(kind))]
     try:
         walk(adapter(kind).validate_python(body, strict=True))
@@ -43,7 +48,7 @@ def problems(kind, body):
     if found:
         return found
     if kind.startswith("responses"):
-        found += [*responses_problems(body), *tool_problems(body.get("tools", ()))]
+        found += [*responses_problems(body, held), *tool_problems(body.get("tools", ()))]
     if kind.startswith("chat"):
         found += [*chat_problems(body), *tool_problems([tool["function"] for tool in body.get("tools", ())])]
     return found
@@ -59,7 +64,7 @@ def walk(value):
             walk(inner)
 
 
-def responses_problems(body) -> Iterator[str]:
+def responses_problems(body, held) -> Iterator[str]:
     yield from (f"{key}: never sent" for key in STORED_ON_THE_SERVER if key in body)
     if body.get("store") is not False:
         yield "store: has to be false"
@@ -72,7 +77,7 @@ def responses_problems(body) -> Iterator[str]:
     form = body.get("text", {}).get("format")
     if form:
         yield from schema_problems(form)
-    yield from item_problems(body["input"])
+    yield from item_problems([*held, *body["input"]])
 
 
 def item_problems(items) -> Iterator[str]:

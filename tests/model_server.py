@@ -41,11 +41,14 @@ class ModelServer:
         self.emitted: set[str] = set()
         self.cached: set[str] = set()
         self.tokens: int | None = None  # what input_tokens and tokenize answer; None: an estimate
+        self.conversations: dict[str, list[dict]] = {}  # by id: the items that are kept
         self.allowed: set[str] = set()  # fields beyond the SDK's, for servers that know more
         self.app = Starlette(
             routes=[
                 Route("/v1/responses", self._responses, methods=["POST"]),
                 Route("/v1/responses/input_tokens", self._count, methods=["POST"]),
+                Route("/v1/conversations", self._converse, methods=["POST"]),
+                Route("/v1/conversations/{id}", self._forget, methods=["DELETE"]),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/tokenize", self._count, methods=["POST"]),
@@ -67,10 +70,29 @@ class ModelServer:
         body = await self._received(request)
         if request.url.path != "/tokenize" and (wrong := problems("input_tokens", body)):
             return self._reject(wrong)
-        counted = self.tokens or estimate(json.dumps(body))
+        kept = self.conversations.get(body.get("conversation"), [])
+        counted = self.tokens or estimate(json.dumps([kept, body]))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": counted, "count": counted})
 
+    async def _converse(self, request: Request):
+        body = await self._received(request)
+        if wrong := problems("conversations", body):
+            return self._reject(wrong)
+        name = f"conv_{len(self.asked)}"
+        self.conversations[name] = list(body.get("items") or ())
+        return JSONResponse({"id": name, "object": "conversation", "created_at": 1_795_000_000, "metadata": {}})
+
+    async def _forget(self, request: Request):
+        name = request.path_params["id"]
+        if self.conversations.pop(name, None) is None:
+            return self._unknown(name)
+        return JSONResponse({"id": name, "object": "conversation.deleted", "deleted": True})
+
     async def _responses(self, request: Request):
+        name = json.loads(await request.body()).get("conversation")
+        if name and name not in self.conversations:
+            await self._received(request)
+            return self._unknown(name)
         return await self._answer(request, "responses", self._response, response_events)
 
     async def _chat(self, request: Request):
@@ -80,7 +102,8 @@ class ModelServer:
         body = await self._received(request)
         stream = body.get("stream", False)
         known = {key: value for key, value in body.items() if key not in self.allowed}
-        wrong = problems(f"{kind} stream" if stream else kind, known) + self._rewritten(body)
+        kept = self.conversations.get(body.get("conversation"), [])
+        wrong = problems(f"{kind} stream" if stream else kind, known, kept) + self._rewritten(body)
         if wrong:
             return self._reject(wrong)
         turn = self.script(body) if callable(self.script) else next(self.script, None)
@@ -107,21 +130,32 @@ class ModelServer:
         self.asked.append(Asked(request.url.path, body, dict(request.headers)))
         return body
 
+    def _unknown(self, name):
+        error = {"message": f"Conversation with id '{name}' not found.", "type": "invalid_request_error"}
+        return JSONResponse({"error": error | {"code": None, "param": None}}, 404)
+
     def _reject(self, wrong):
         self.rejected += wrong
         error = {"message": "; ".join(wrong), "type": "invalid_request_error", "code": "invalid_request", "param": None}
         return JSONResponse({"error": error}, 400)
 
     def _rewritten(self, body):
-        """Output of ours that came back, but not word for word."""
+        """Output of ours that came back, but not word for word; or at all, where it is kept."""
         replayed = [item for item in body.get("input", ()) if item.get("id")]
-        return [f"{item['id']}: not as it was sent" for item in replayed if canonical(item) not in self.emitted]
+        return [
+            f"{item['id']}: not as it was sent"
+            for item in replayed
+            if "conversation" in body or canonical(item) not in self.emitted
+        ]
 
     def _response(self, turn, body):
+        kept = self.conversations.get(body.get("conversation"), [])
+        kept += body["input"]
         said = response(turn, body)
         self.emitted |= {canonical(item) for item in said["output"]}
         if turn.usage is not None:
-            said["usage"] = self._usage(body, said["output"]) | turn.usage
+            said["usage"] = self._usage(body | {"input": kept or body["input"]}, said["output"]) | turn.usage
+        kept += said["output"]
         return said
 
     def _usage(self, body, output):

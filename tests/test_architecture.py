@@ -36,7 +36,7 @@ LAYERS = (
         "bot.endpoint",
     },
     {f"bot.{family}" for family in FAMILIES},
-    {"bot.asking", "bot.spending"},
+    {"bot.asking", "bot.continuing", "bot.spending"},
     {"bot.answering"},
     {"bot.gate", "bot.summarising"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router"},

@@ -10,6 +10,7 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from bot.dialogue import Ask, Capabilities, Dialogue, Item
@@ -23,11 +24,15 @@ from bot.review.prompt import HostedSearch, Prompt
 from bot.review.tokens import Calibration
 from bot.review.turn import ToolCall, Turn
 
-FULL = Capabilities(schema_with_tools=True, count_tokens=True, encrypted_reasoning=True, extras=True)
+FULL = Capabilities(
+    schema_with_tools=True, count_tokens=True, encrypted_reasoning=True, extras=True, conversations=True
+)
 """What OpenAI itself understands."""
 
 _INCLUDES = {"file_search": "file_search_call.results", "code_interpreter": "code_interpreter_call.outputs"}
-_COUNTED = ("model", "input", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls", "truncation")
+_SHAPING = ("tools", "tool_choice", "text", "reasoning", "parallel_tool_calls", "truncation")
+_COUNTED = ("model", "input", "conversation", *_SHAPING)
+_OURS = {"developer", "user"}
 _LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -85,9 +90,13 @@ class ResponsesModel:
         await self.endpoint.close()
 
     def opening(self, prompt: Prompt) -> list[Item]:
-        """Policy, rules, material, question: each a message, longest-lived first. The question is never cached."""
+        """Policy, rules, material, question: each a message, longest-lived first. The question is never cached.
+
+        A conversation that the server keeps has its marks from the time when it began.
+        """
         parts = [("developer", prompt.instructions), ("developer", prompt.rules), ("user", prompt.material)]
-        kept = [_message(role, text, keep=self.capabilities.extras) for role, text in parts if text]
+        keep = self.capabilities.extras and not prompt.held
+        kept = [_message(role, text, keep=keep) for role, text in parts if text]
         return [*kept, _message("user", prompt.ask)]
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: Ask) -> dict[str, Any]:
@@ -96,6 +105,8 @@ class ResponsesModel:
         able, tools = self.capabilities, [*map(_function, sorted(ask.tools, key=lambda tool: tool.name))]
         body: dict[str, Any] = {"model": self.model, "input": list(items), "store": False}
         body["max_output_tokens"] = ask.ceiling
+        if prompt.conversation:
+            body |= {"conversation": prompt.conversation, "input": _unsaid(items)}
         if self.effort:
             body["reasoning"] = {"effort": self.effort}
         if ask.schema:
@@ -160,6 +171,12 @@ class ResponsesModel:
     def remark(self, text: str) -> Item:
         """One more message from us."""
         return _message("user", text)
+
+
+def _unsaid(items: Sequence[Item]) -> list[Item]:
+    """What came after the last word of the server's, which it puts into a conversation by itself, as all before it."""
+    ours = takewhile(lambda item: item["type"] == "function_call_output" or item.get("role") in _OURS, reversed(items))
+    return [*ours][::-1]
 
 
 def _message(role: str, text: str, *, keep: bool = False) -> Item:

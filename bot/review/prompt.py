@@ -29,7 +29,7 @@ class Prompt:
     `name` is unique within a job: it names the steps. `instructions` and `rules` are ours and the team's (base branch
     only); `material` is fenced data of strangers; `ask` comes last. The model answers in the shape of `answer`.
     `cache_key` keeps the caches of installations apart; `author` is the id of the person whose change it is. A server that
-    can may `search` documents by itself.
+    can may `search` documents by itself. Within a `conversation` that it keeps, it has `held` tokens in mind already.
     """
 
     name: str
@@ -41,6 +41,8 @@ class Prompt:
     cache_key: str = ""
     author: str = ""
     search: HostedSearch | None = None
+    conversation: str = ""
+    held: int = 0
 
     @property
     def schema(self) -> Mapping[str, Any]:

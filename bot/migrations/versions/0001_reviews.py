@@ -1,4 +1,4 @@
-"""Reviews, findings and spending; what people asked, what was answered, and where they want quiet."""
+"""Reviews, findings and spending; what people asked, what was answered and where, and where they want quiet."""
 
 from __future__ import annotations
 
@@ -76,6 +76,17 @@ def upgrade() -> None:
     )
     op.create_index("exchanges_thread", "exchanges", ["repo_id", "number", "thread", "at"])
     op.create_table(
+        "talks",
+        sa.Column("repo_id", sa.BigInteger, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("thread", sa.BigInteger, primary_key=True),
+        sa.Column("id", sa.String(200), nullable=False),
+        sa.Column("opening", sa.Integer, nullable=False),
+        sa.Column("tokens", sa.Integer, nullable=False),
+        sa.Column("told", sa.JSON, nullable=False),
+        sa.Column("broken", sa.Boolean, nullable=False),
+    )
+    op.create_table(
         "pauses",
         sa.Column("repo_id", sa.BigInteger, primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
@@ -86,5 +97,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them again."""
-    for table in ("pauses", "exchanges", "asked", "spending", "findings", "reviews"):
+    for table in ("pauses", "talks", "exchanges", "asked", "spending", "findings", "reviews"):
         op.drop_table(table)
