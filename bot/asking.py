@@ -13,9 +13,11 @@ from bot.interfaces import Account, Check, CodeHost, Model, Standards, Step
 from bot.job import Job
 from bot.passes import AT_ONCE, Brief, Opinion, Passes
 from bot.reading import Change
+from bot.reverifying import reverified
 from bot.review.acceptance import linked
 from bot.review.budget import Allowed
 from bot.review.command import Scope
+from bot.review.doubt import Doubt
 from bot.review.finding import Draft
 from bot.review.material import Facts
 from bot.review.plan import Batch
@@ -34,7 +36,10 @@ from bot.words import Words
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims."""
+    """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims.
+
+    `doubts` are known findings that may no longer be true.
+    """
 
     pull: PullRequest
     policy: Policy
@@ -43,6 +48,7 @@ class Subject:
     drafts: tuple[Draft, ...] = ()
     standards: tuple[Standard, ...] = ()
     batches: tuple[Batch, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,11 @@ class Asking:
         return tuple(name for name in self.words.passes if self.passes is None or name in self.passes)
 
     async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
-        """Every pass over the change. Without a model, nothing."""
+        """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""
         if not self.model.available:
             return Opinion()
         passes, brief = await self.prepare(job, subject, step)
-        return await passes(brief)
+        return await reverified(passes, brief, await passes(brief), subject.doubts)
 
     async def prepare(self, job: Job, subject: Subject, step: Step) -> tuple[Passes, Brief]:
         """The tools, the money and the material for any conversation about a change."""

@@ -19,6 +19,7 @@ from bot.lookups import standards_in, unanswered
 from bot.review.acceptance import Judged, asked, judge
 from bot.review.anchor import anchor
 from bot.review.coverage import Covered, State
+from bot.review.doubt import Weighed
 from bot.review.finding import Draft
 from bot.review.material import LARGE, Datum, Facts, budget, characters, fenced, material
 from bot.review.merge import merge
@@ -65,7 +66,8 @@ class Brief:
 class Opinion:
     """What the model's part came to. Every draft is either in `drafts` or in `dropped` with its reason.
 
-    `rows` say of each pass whether it ran; `missed` are files of which some hunk reached no pass, and why.
+    `rows` say of each pass whether it ran; `missed` are files of which some hunk reached no pass, and why; `weighed` is
+    what it says of findings that are known.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -74,6 +76,7 @@ class Opinion:
     standards: tuple[Standard, ...] = ()
     rows: tuple[Covered, ...] = ()
     missed: tuple[tuple[str, str], ...] = ()
+    weighed: tuple[Weighed, ...] = ()
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
 

@@ -21,6 +21,7 @@ from bot.review.command import Scope
 from bot.review.comment import Address, inline, review_body
 from bot.review.coverage import Coverage, Covered, State
 from bot.review.diff import Diff
+from bot.review.doubt import Doubt, doubts
 from bot.review.finding import Finding, with_proof
 from bot.review.interdiff import fresh, read
 from bot.review.known import Known, first, packed
@@ -86,14 +87,28 @@ class Reviewer:
         model, incremental = self.asking.model, job.scope.scope is Scope.CHANGES
         unread = fresh(Diff(change.plan.files), recalled.seen if incremental else {})
         subject = Subject(
-            pull, policy.policy, change, shelved.searchable, cited.drafts, cited.standards, batches(unread.files)
+            pull,
+            policy.policy,
+            change,
+            shelved.searchable,
+            cited.drafts,
+            cited.standards,
+            batches(unread.files),
+            _doubts(pull, change, recalled, job) if model.available else (),
         )
         opinion = await self.asking(job, subject, step)
         partly = since(recalled.since, len(unread.files)) if model.available and incremental else ()
         review = triage(
             (*cited.drafts, *opinion.drafts),
             Context(
-                view=View(pull.head_sha, change.diff, change.heads, _checked(checked), _read(change, opinion, job)),
+                view=View(
+                    pull.head_sha,
+                    change.diff,
+                    change.heads,
+                    _checked(checked),
+                    _read(change, opinion, job),
+                    {one.identity: one for one in opinion.weighed},
+                ),
                 policy=policy.policy,
                 shelf={one.id: one for one in (*cited.standards, *opinion.standards)},
                 known=recalled.known,
@@ -235,6 +250,13 @@ def _read(change: Change, opinion: Opinion, job: Job) -> frozenset[str]:
         return frozenset()
     missed = {path for path, _ in opinion.missed}
     return frozenset(file.path for file in change.plan.files if file.path not in missed)
+
+
+def _doubts(pull: PullRequest, change: Change, recalled: Recalled, job: Job) -> tuple[Doubt, ...]:
+    """The findings to ask again about, unless only a part of the change is looked at."""
+    if job.scope.scope in {Scope.SECURITY, Scope.PATHS}:
+        return ()
+    return doubts(recalled.known, Diff(change.plan.files), change.heads, recalled.seen, pull.head_sha)
 
 
 def _blocks(change: Change, opinion: Opinion, recalled: Recalled, unread: Diff, job: Job) -> dict[str, tuple[str, ...]]:

@@ -36,7 +36,7 @@ LAYERS = (
         "bot.endpoint",
     },
     {f"bot.{family}" for family in FAMILIES},
-    {"bot.asking", "bot.continuing", "bot.spending"},
+    {"bot.asking", "bot.continuing", "bot.reverifying", "bot.spending"},
     {"bot.answering"},
     {"bot.gate", "bot.summarising"},
     {"bot.reviewer", "bot.answerer", "bot.caretaker", "bot.router"},

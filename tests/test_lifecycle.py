@@ -161,6 +161,35 @@ def test_people_in_a_thread_are_told_of_its_fix(tell):
     tell(story, FLAWED)
 
 
+class Distant(Critic):
+    """Finds the flaw in code of the same file that the change leaves alone."""
+
+    def _found(self, source, line):
+        for one in super()._found(source, line):
+            yield one | {"quoted_code": "    close(the_old_till)", "near": None}
+
+
+def test_a_finding_on_code_that_the_change_leaves_alone_stands_with_it(tell):
+    far = "".join(f"# {n}\n" for n in range(20)) + "def close(till):\n    close(the_old_till)\n"
+
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        assert thread.subject == "file"
+        await push(here, pull, {"other.py": "x = 2\n"})
+        assert over(pull) == []
+        await push(here, pull, {"shop.py": code(ONE, TWO) + far})
+        assert over(pull) == []
+
+    async def begin(here, pull):
+        await here.repo.push({"shop.py": BASE["shop.py"] + far})
+        await pull.rebase()
+        await pull.push({"shop.py": code(ONE) + far})
+        await here.settle()
+        await story(here, pull)
+
+    tell(begin, {"other.py": "x = 0\n"}, Distant())
+
+
 @pytest.mark.parametrize("how", ["rebase", "merge", "squash"])
 def test_history_that_is_rewritten_around_the_change_costs_nothing(tell, how):
     critic = Critic()

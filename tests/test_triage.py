@@ -1,6 +1,7 @@
 """Drafts into a review: every draft is accounted for, nothing equal is lost, nothing is said twice."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -136,6 +137,15 @@ def test_of_a_secret_not_even_a_sketch_is_kept():
 
     assert (known.words, known.suggestion) == ((), "")
     assert sketch("log()") != ()
+
+
+def test_a_rule_of_the_team_that_a_model_saw_broken_is_no_finding_of_a_check():
+    (rule,) = judged(draft(rule="L1", category=Category.CORRECTNESS, why="Why.", evidence=("a.py:3 x",))).findings
+    known = first(rule, "h" * 40)
+    told = first(replace(rule, draft=replace(rule.draft, category=Category.STANDARDS)), "h" * 40)
+
+    assert (known.check, known.why, known.named) == (rule.draft.source, "", ())
+    assert (told.check, told.why, told.named) == ("", "Why.", ("a.py",))
 
 
 def test_a_marker_brings_a_finding_back_without_its_words():

@@ -16,7 +16,7 @@ def told(one: Known) -> str:
     sha = code(one.head[:7])
     match one.state:
         case State.FIXED:
-            return f"**Fixed** in {sha}."
+            return f"**Fixed** in {sha}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
         case State.OUTDATED:
             return f"**Outdated** since {sha}: the code it speaks of is no longer part of this change."
         case State.SUPERSEDED:

@@ -49,6 +49,18 @@ def read(files: Iterable[FileDiff], unread: Diff) -> dict[str, tuple[str, ...]]:
     )
 
 
+def touched(files: Iterable[FileDiff], seen: Blocks) -> frozenset[str]:
+    """The paths whose blocks are not those in `seen`: something came, or something went, or the file did."""
+    files = tuple(files)
+    now = blocks(files)
+    changed = {
+        file.path
+        for file in files
+        if Counter(now[file.path]) != Counter(seen.get(file.path) or seen.get(file.base_path, ()))
+    }
+    return frozenset(changed | {path for path, names in seen.items() if names and path not in now})
+
+
 def _news(hunk: Hunk, known: Counter[str]) -> bool:
     """Whether a block of `hunk` is not in `known`; the others are used up."""
     names = Counter(_blocks(hunk))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.review.diff import Side
 from bot.review.finding import Category, Finding, Severity, fingerprint, normal, sketch
+from bot.review.redact import redact
 
 
 class State(StrEnum):
@@ -47,8 +49,10 @@ class Known:
     their characters beside white space.
     `comment` is the id of the comment that opened its thread, 0 if it stands in a review's body or a check run only.
     `by` and `reason` tell who dismissed it and why, `head` the commit of the last change of state, `resolved` who
-    resolved its thread; `shown` is the state that its comment tells of. `raised` says that it had been dismissed before and came back worse. `check` is the check that
-    found it, empty for a model's finding.
+    resolved its thread; `shown` is the state that its comment tells of. `raised` says that it had been dismissed before
+    and came back worse. `check` is the check that found it, empty for a model's finding; of that, `why` is what it said and
+    `named` are the paths in its evidence. `guarded` says that it is fixed though its lines stand, because a model saw
+    what changed around them; `weighed` is the last head at which it was asked.
     """
 
     identity: str
@@ -61,6 +65,8 @@ class Known:
     severity: Severity
     check: str = ""
     title: str = ""
+    why: str = ""
+    named: tuple[str, ...] = ()
     side: Side = Side.RIGHT
     line: int | None = None
     words: tuple[str, ...] = ()
@@ -75,6 +81,8 @@ class Known:
     reason: str = ""
     resolved: str = ""
     raised: bool = False
+    guarded: bool = False
+    weighed: str = ""
     outcome: Outcome = Outcome.PENDING
 
     @property
@@ -83,10 +91,15 @@ class Known:
         return self.state in {State.OPEN, State.MOVED}
 
 
+_PATH = re.compile(r"[^\s`'\"(:]+\.\w+(?=:\d)")
+_LONGEST_WHY, _MOST_NAMED = 600, 12
+
+
 def first(finding: Finding, head: str) -> Known:
     """What is kept of a finding that is said for the first time. Of a secret not even a sketch is."""
     draft, place, code = finding.draft, finding.anchor, normal(finding.code)
     secret = draft.source == "secrets"
+    model = not draft.rule or draft.category is Category.STANDARDS
     return Known(
         identity=finding.identity,
         topic=finding.topic,
@@ -96,8 +109,10 @@ def first(finding: Finding, head: str) -> Known:
         path=place.path,
         category=draft.category,
         severity=draft.severity,
-        check=draft.source if draft.rule else "",
+        check="" if model else draft.source,
         title=draft.title,
+        why=redact(draft.why)[:_LONGEST_WHY] if model else "",
+        named=tuple(dict.fromkeys(_PATH.findall("\n".join(draft.evidence))))[:_MOST_NAMED] if model else (),
         side=place.side,
         line=place.line,
         words=() if secret else sketch(code),
@@ -126,7 +141,16 @@ def packed(one: Known) -> str:
         one.line,
     ]
     what = [one.category.value, int(one.severity), one.check]
-    fate = [one.state.value, one.by, one.reason[:_LONGEST_REASON], one.resolved, one.raised, one.first_head, one.head]
+    fate = [
+        one.state.value,
+        one.by,
+        one.reason[:_LONGEST_REASON],
+        one.resolved,
+        one.raised,
+        one.guarded,
+        one.first_head,
+        one.head,
+    ]
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
 
 
@@ -135,7 +159,7 @@ def unpacked(identity: str, detail: str) -> Known | None:
     if not detail:
         return None
     topic, symbol, name, size, words, weight, path, side, line, category, severity, check, *fate = json.loads(detail)
-    state, by, reason, resolved, raised, first_head, head = fate
+    state, by, reason, resolved, raised, guarded, first_head, head = fate
     return Known(
         identity=identity,
         topic=topic,
@@ -156,6 +180,7 @@ def unpacked(identity: str, detail: str) -> Known | None:
         reason=reason,
         resolved=resolved,
         raised=raised,
+        guarded=guarded,
         first_head=first_head,
         head=head,
     )

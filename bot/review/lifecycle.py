@@ -1,6 +1,6 @@
 """What a new head does to the findings that are known, and which findings are new. Nothing is asked of anybody.
 
-open ── gone ─▶ fixed ── back ─▶ open        open ── elsewhere ─▶ moved (still open)
+open ── gone, or a model sees it dealt with ─▶ fixed ── back ─▶ open        open ── elsewhere ─▶ moved (still open)
  └─ dismissed ── worse, once ─▶ superseded    open ── not part of the change ─▶ outdated
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.review.diff import Diff, FileDiff, Side, Status
+from bot.review.doubt import Weighed
 from bot.review.finding import Finding, fingerprint
 from bot.review.known import Known, State, first
 from bot.review.match import Spot, follow, pair, spots
@@ -20,7 +21,8 @@ class View:
     """The head as this round saw it.
 
     `checked` names for each file the checks that read it to its end, `read` the files of which the model saw every
-    hunk that is new. What nobody looked at cannot have been fixed.
+    hunk that is new, `weighed` what it says of findings around whose lines the code changed. What nobody looked at cannot
+    have been fixed.
     """
 
     head: str
@@ -28,6 +30,7 @@ class View:
     heads: Mapping[str, str] = field(default_factory=dict)
     checked: Mapping[str, Collection[str]] = field(default_factory=dict)
     read: Collection[str] = ()
+    weighed: Mapping[str, Weighed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def _found_again(one: Known, finding: Finding, head: str) -> Known:
     """The same finding where it is now: still open, open again, or still dismissed."""
     now = first(finding, head)
     there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size)
-    there = replace(there, words=now.words, weight=now.weight)
+    there = replace(there, words=now.words, weight=now.weight, guarded=False)
     return there if one.state is State.DISMISSED else _open(there, one, head)
 
 
@@ -100,15 +103,30 @@ def _by_check(one: Known, file: FileDiff | None, spot: Spot | None, view: View) 
 
 
 def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
-    """A model is not asked again about code that did not change: while it stands, so does the finding."""
+    """A model finds nothing new in code that did not change: while it stands, so does the finding, unless it was weighed."""
     if spot is None:
+        one = replace(one, guarded=False)
         if one.line is None or file is None or file.path not in view.heads:
             return one
         return _gone(one, State.FIXED if file.path in view.read else State.OUTDATED, view)
-    there = replace(one, path=spot.path, line=spot.line)
+    there = replace(one, path=spot.path, line=one.line and spot.line)
     if one.state is State.DISMISSED:
         return there
-    return _open(there, one, view.head) if _in_change(spot, one.side, view.diff) else _gone(there, State.OUTDATED, view)
+    if one.line and not _in_change(spot, one.side, view.diff):
+        return _gone(there, State.OUTDATED, view)
+    return _weighed(there, one, view)
+
+
+def _weighed(there: Known, before: Known, view: View) -> Known:
+    """A finding whose lines stand: open, unless something else has dealt with it and nothing says that this is over."""
+    look = view.weighed.get(before.identity)
+    now = replace(there, weighed=view.head) if look else there
+    fixed = before.guarded if look is None or look.fixed is None else look.fixed
+    if not fixed:
+        return _open(replace(now, guarded=False), before, view.head)
+    if before.guarded:
+        return now
+    return replace(now, state=State.FIXED, head=view.head, by="", reason=look.reason if look else "", guarded=True)
 
 
 def _in_change(spot: Spot, side: Side, diff: Diff) -> bool:
