@@ -4,7 +4,7 @@ The model is the scripted server of the tests, without a network and without lat
 measured is the looking. The changes are cut out of Python's standard library. "sent" is all the text of all requests
 of the passes that look for problems, as a multiple of the change's own characters, with and without our instructions.
 
-    python benchmarks/model_overhead.py [--lines 20 200 500 2000 20000]
+    python benchmarks/model_overhead.py [--lines 20 200 500 700 1000 2000 5000 20000]
 """
 
 import argparse
@@ -39,8 +39,9 @@ from bot.wiring import bundled
 from bot.words import Words
 
 BLOCK = 18  # lines added together; as many stay as they are
+SIZES = [20, 200, 500, 700, 1_000, 2_000, 5_000, 20_000]
 NOTHING = {"walkthrough": "Reads well.", "findings": []}
-FENCED = re.compile(r'"kind": "diff", "source": ("(?:[^"\\]|\\.)*"), "lines": (\[\n.*?\n\])\}\n</untrusted-', re.DOTALL)
+FENCED = re.compile(r'"kind": "diff", "source": ("(?:[^"\\]|\\.)*")\}\n(.*?)\n</untrusted-', re.DOTALL)
 
 
 def change(lines: int) -> tuple[Diff, dict[str, str]]:
@@ -64,8 +65,8 @@ def change(lines: int) -> tuple[Diff, dict[str, str]]:
 def arrived(server: ModelServer) -> set[tuple[str, str]]:
     """Each (path, numbered line) of a diff that stood in some request."""
     texts = [part["text"] for one in server.asked for item in one.body["input"] for part in item["content"]]
-    blocks = [(json.loads(path), json.loads(rows)) for text in texts for path, rows in FENCED.findall(text)]
-    return {(path, row) for path, rows in blocks for row in rows}
+    blocks = [(json.loads(path), rows.split("\n")) for text in texts for path, rows in FENCED.findall(text)]
+    return {(path, json.loads(row)) for path, rows in blocks for row in rows}
 
 
 def sent(server: ModelServer) -> tuple[int, int]:
@@ -108,7 +109,7 @@ def measure(lines: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, nargs="+", default=[20, 200, 500, 2_000, 20_000])
+    parser.add_argument("--lines", type=int, nargs="+", default=SIZES)
     print("  lines  files  calls  diff chars  sent, x  material, x   arrived       CPU       RSS")
     for lines in parser.parse_args().lines:
         print(measure(lines), flush=True)

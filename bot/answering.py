@@ -151,8 +151,8 @@ def _change(brief: Brief, path: str = "") -> list[Datum]:
     """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
     whole = brief.batches[0] if len(brief.batches) == 1 else None
     batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
-    found = shown(batch, brief.facts, budget(batch, 0))
-    return [*found.data, *_lines("not_shown", "material", found.omitted)]
+    found = shown(batch, brief.facts, budget(batch))
+    return list(found.whole)
 
 
 def _said_before(said: Said, job: Job) -> bool:

@@ -21,7 +21,7 @@ from bot.review.anchor import anchor
 from bot.review.coverage import Covered, State
 from bot.review.doubt import Weighed
 from bot.review.finding import Draft
-from bot.review.material import LARGE, Datum, Facts, budget, characters, fenced, material
+from bot.review.material import Datum, Facts, Material, budget, fenced, is_large, material, materials
 from bot.review.merge import merge
 from bot.review.plan import Batch
 from bot.review.policy import Policy
@@ -125,11 +125,12 @@ class Passes:
 
         The first conversation goes alone: it fills the server's cache for the others, or learns that we are not served.
         """
-        change = sum(map(characters, brief.batches))
-        lenses = [brief.passes] if change > LARGE else [(name,) for name in brief.passes]
-        turns = [(lens, n) for n in range(len(brief.batches)) for lens in lenses if lens]
-        heard = [await self._find(lens, n, change, brief) for lens, n in turns[:1]]
-        heard += await asyncio.gather(*(self._find(lens, n, change, brief) for lens, n in turns[1:]))
+        lenses = [brief.passes] if is_large(brief.batches) else [(name,) for name in brief.passes]
+        ours = len(self._policy) + len(self.words.say("find", lenses=brief.passes))
+        shown = enumerate(zip(brief.batches, materials(brief.batches, brief.facts, ours), strict=True), 1)
+        turns = [(lens, n, *what, brief) for n, what in shown for lens in lenses if lens]
+        heard = [await self._find(*turn) for turn in turns[:1]]
+        heard += await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
         return Opinion(
             drafts=merge(one.drafts for one in heard),
@@ -185,7 +186,7 @@ class Passes:
         rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
         numbered = Datum("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
         whole = brief.batches[0] if len(brief.batches) == 1 else Batch(())
-        shown = material(whole, brief.facts, budget(whole, 0))
+        shown = material(whole, brief.facts, budget(whole))
         answer = await self.ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
         return replace(
             opinion,
@@ -194,20 +195,16 @@ class Passes:
             usage=opinion.usage + answer.usage,
         )
 
-    async def _find(self, lens: tuple[str, ...], number: int, change: int, brief: Brief) -> _Heard:
-        batch, name = brief.batches[number], "+".join(lens)
-        shown = material(batch, brief.facts, budget(batch, change))
-        left_out = [Datum("not_shown", "material", "\n".join(shown.omitted))] if shown.omitted else []
-        answer = await self.ask(
-            f"find/{name}/{number + 1}", "find", (*shown.data, *left_out), Findings, brief, lenses=lens
-        )
+    async def _find(self, lens: tuple[str, ...], number: int, batch: Batch, shown: Material, brief: Brief) -> _Heard:
+        name = "+".join(lens)
+        answer = await self.ask(f"find/{name}/{number}", "find", shown.whole, Findings, brief, lenses=lens)
         found = _value(answer, Findings)
         drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
         return _Heard(name, batch, answer, tuple(drafts), shown.omitted)
 
     async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
         batch = scene(group, brief.facts.diff)
-        shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch, 0))
+        shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch))
         return await self.ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
 
     async def ask(
@@ -220,7 +217,7 @@ class Passes:
         pull = brief.facts.pull
         prompt = Prompt(
             name=name,
-            instructions=self.words.say("policy", claims=CLAIMS),
+            instructions=self._policy,
             rules=self._rules(brief),
             material="\n\n".join(fenced(datum, brief.job) for datum in data),
             ask=self.words.say(ask, **values),
@@ -247,6 +244,11 @@ class Passes:
             return answer
         text = await self.step(f"{name}/traced", lambda: trace(passages), str)
         return replace(answer, looked_up=(*answer.looked_up, LookedUp("search_standards", {}, text)))
+
+    @property
+    def _policy(self) -> str:
+        """What we want. It is the same for all jobs, so that a cache can keep it."""
+        return self.words.say("policy", claims=CLAIMS)
 
     def _rules(self, brief: Brief) -> str:
         """What the maintainers want. It is the same for all passes, so that a cache can keep it."""

@@ -40,6 +40,6 @@ async def reverified(passes: Passes, brief: Brief, opinion: Opinion, doubts: Seq
 async def _ask(passes: Passes, brief: Brief, number: int, group: Sequence[Doubt]) -> Answer:
     batch = setting(group, brief.facts.diff)
     facts = replace(brief.facts, issues=(), said=(), problems=())
-    shown = material(batch, facts, budget(batch, 0))
+    shown = material(batch, facts, budget(batch))
     data = (*shown.data, claims([doubt.draft for doubt in group]))
     return await passes.ask(f"verify/again/{number}", "reverify", data, Verdicts, brief)

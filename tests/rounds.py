@@ -93,7 +93,8 @@ def _holds(n):
 
 def _blocks(prompt):
     for part in prompt.material.split("<untrusted-")[1:]:
-        yield json.loads(part.partition(">\n")[2].rpartition("\n</untrusted-")[0])
+        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
+        yield {**head, "lines": lines}
 
 
 class Rounds:

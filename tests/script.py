@@ -79,8 +79,8 @@ def blocks(prompt):
     """What is fenced in a prompt's material: kind -> the texts of its blocks."""
     found = {}
     for part in prompt.material.split("<untrusted-")[1:]:
-        body = json.loads(part.partition(">\n")[2].rpartition("\n</untrusted-")[0])
-        found.setdefault(body["kind"], []).append("\n".join(body["lines"]))
+        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
+        found.setdefault(head["kind"], []).append("\n".join(lines))
     return found
 
 

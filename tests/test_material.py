@@ -8,7 +8,7 @@ from repository import issue, pull_request
 from bot.review.acceptance import linked, points
 from bot.review.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.review.finding import Category, Draft, Severity
-from bot.review.material import INSTRUCTIONS, LARGE, Facts, budget, changed, characters, material
+from bot.review.material import FACTOR, Facts, budget, changed, characters, fenced, is_large, material, materials
 from bot.review.plan import Batch, Part
 from bot.review.pull_request import Said
 
@@ -119,23 +119,40 @@ def test_every_hunk_is_shown_whatever_the_budget(sizes, limit, body):
     assert all(f"{line.new}+{line.text}" in text for hunk in hunks for line in hunk.lines)
 
 
-def test_a_large_change_stays_in_proportion_to_its_own_size():
+def test_a_large_change_stays_in_proportion_to_its_own_size_and_no_batch_goes_without_context():
     function = [f"    value_{n} = compute_something(value_{n - 1}, options)" for n in range(1, 71)]
     text = "\n".join(["def compute(options):", "    value_0 = 1", *function] * 20)
     lines = text.split("\n")
     hunk = Hunk(tuple(Line(line, None, n) for n, line in enumerate(lines, 1) if n % 2))
     files = [f"module_{n}.py" for n in range(4)]
-    batch = Batch(tuple(Part(path, (hunk,)) for path in files))
-    change = characters(batch)
-    shown = material(batch, facts(heads=dict.fromkeys(files, text), diff=Diff()), budget(batch, change))
+    small = Batch((PART,), security=True)
+    batches = (small, Batch(tuple(Part(path, (hunk,)) for path in files)))
+    shown = materials(batches, facts(heads={"cart.py": CART} | dict.fromkeys(files, text)), ours=4000)
+    sent = sum(len(fenced(datum, "")) + 2 for one in shown for datum in one.whole) + 2 * 4000
 
-    assert change > LARGE
-    assert sum(len(datum.text) for datum in shown.data) <= 1.6 * change - INSTRUCTIONS
-    assert shown.omitted
+    assert sent <= FACTOR * sum(map(characters, batches))
+    assert [kinds(one)[-1] for one in shown] == ["context", "context"]
+    assert shown[1].omitted == ("the code around module_1.py, module_2.py, module_3.py",)
+    assert [datum.text for datum in shown[1].whole if datum.kind == "not_shown"] == [*shown[1].omitted]
+
+
+def test_where_our_own_words_leave_no_room_the_hunks_are_shown_all_the_same():
+    lines = tuple(Line("    step(1)", None, n) for n in range(4000))
+    shown = materials((BATCH, Batch((Part("a.py", (Hunk(lines),)),))), facts(), ours=100_000)
+
+    assert [kinds(one) for one in shown] == [["pull_request", "diff"]] * 2
+    assert shown[0].omitted == ("the code around cart.py",)
+
+
+def test_many_short_lines_are_a_large_change_too():
+    lines = tuple(Line("x", None, n) for n in range(501))
+
+    assert is_large([Batch((Part("a.py", (Hunk(lines),)),))])
+    assert not is_large([Batch((Part("a.py", (Hunk(lines[1:]),)),))])
 
 
 def test_a_small_change_is_shown_generously():
-    assert budget(BATCH, characters(BATCH)) > 10_000
+    assert budget(BATCH) > 10_000
 
 
 def test_acceptance_points_are_tasks_and_items_below_a_heading_that_announces_them():

@@ -212,7 +212,8 @@ def test_a_setting_that_makes_no_sense_is_said_before_anything_runs(changes, rea
 
 
 def test_a_change_that_the_model_cannot_hold_is_said_to_be_unread(review):
-    server, check = review(assistant_input_tokens=4000)
+    advice = f"path_instructions:\n  - paths: ['*.py']\n    instructions: {'Names are nouns. ' * 200}\n"
+    server, check = review(advice, assistant_input_tokens=4000)
 
     assert not server.calls_to("/v1/responses")
     assert "over the limit of 4000" in check.text

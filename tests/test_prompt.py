@@ -15,23 +15,26 @@ HOSTILE = [
 
 
 def inside(block, name):
-    """What stands between the marks; fails unless each stands exactly once."""
+    """What stands between the marks, and the lines; fails unless each mark stands exactly once."""
     assert block.count(f"<untrusted-{name}>") == block.count(f"</untrusted-{name}>") == 1
-    return json.loads(block.removeprefix(f"<untrusted-{name}>\n").removesuffix(f"\n</untrusted-{name}>"))
+    rows = block.removeprefix(f"<untrusted-{name}>\n").removesuffix(f"\n</untrusted-{name}>").split("\n")
+    head, *lines = map(json.loads, rows)
+    return head, lines
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_cannot_leave_its_fence(text):
     name = nonce("job-1", "issue", text, text)
-    block = inside(fence("issue", text, text, name), name)
-    assert block == {"kind": "issue", "source": text, "lines": text.split("\n")}
+    head, lines = inside(fence("issue", text, text, name), name)
+    assert head == {"kind": "issue", "source": text}
+    assert lines == text.split("\n")
 
 
 @given(st.text(), st.text())
 def test_what_goes_in_is_what_is_read(source, text):
-    block = inside(fence("diff", source, text, "n0"), "n0")
-    assert "\n".join(block["lines"]) == text
-    assert block["source"] == source
+    head, lines = inside(fence("diff", source, text, "n0"), "n0")
+    assert "\n".join(lines) == text
+    assert head["source"] == source
 
 
 def test_even_the_nonce_itself_does_not_end_the_block():

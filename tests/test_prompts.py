@@ -1,12 +1,18 @@
 """Every word said to the model: complete, strict, and steady."""
 
+import json
+
 import pytest
 from jinja2 import UndefinedError
+from repository import pull_request
 from script import WORDS
 
 from bot.passes import PASSES
+from bot.review.diff import Diff
 from bot.review.refute import CLAIMS
+from bot.review.standard import Shelf
 from bot.review.wire import ANSWERS, FindingOnWire, TypedClaim
+from bot.tools import Desk, offered
 from bot.words import Words
 
 VALUES = {
@@ -31,15 +37,22 @@ def test_a_missing_variable_is_an_error(name):
         WORDS.say(name)
 
 
-def test_the_policy_is_long_enough_for_a_cache_to_keep():
-    assert len(WORDS.say("policy", claims=CLAIMS)) > 4.5 * 1024
+def test_the_policy_with_the_tools_before_it_is_long_enough_for_a_cache_to_keep():
+    tools = offered(Desk(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
+    said = [WORDS.say("policy", claims=CLAIMS), *(f"{tool.description}{json.dumps(tool.parameters)}" for tool in tools)]
+
+    assert sum(map(len, said)) > 4.5 * 1024
+
+
+def test_what_goes_with_every_batch_is_short():
+    assert len(WORDS.say("policy", claims=CLAIMS)) + len(WORDS.say("find", lenses=PASSES)) < 4_000
 
 
 def test_the_policy_names_every_typed_claim_and_the_fields_it_speaks_of():
     said = WORDS.say("policy", claims=CLAIMS)
 
     assert set(CLAIMS) == set(TypedClaim.model_json_schema()["properties"]["kind"]["enum"])
-    assert all(f"- `{kind}`:" in said for kind in CLAIMS)
+    assert all(f"`{kind}` ({subject})" in said for kind, subject in CLAIMS.items())
     assert {"claim", "near"} <= set(FindingOnWire.model_fields)
 
 

@@ -15,10 +15,9 @@ from bot.review.plan import Batch, Part
 from bot.review.prompt import fence, nonce
 from bot.review.pull_request import Issue, PullRequest, Said
 
-LARGE = 20_000  # characters of a change; above it what is sent must stay in proportion
+LARGE, LINES = 20_000, 500  # characters or changed lines; above either what is sent must stay in proportion
+FACTOR = 1.6  # of a large change's own characters: all that is sent of it and with it
 ROOM = 12_000  # characters beside the hunks of a small change
-FACTOR, INSTRUCTIONS = 1.6, 8_800  # of a large change's own characters, less what our instructions take
-FENCE, QUOTED = 150, 3  # characters that fencing adds to a datum, and to each of its lines
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
 
@@ -51,16 +50,45 @@ class Material:
     data: tuple[Datum, ...]
     omitted: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> tuple[Datum, ...]:
+        """What is shown, and in a word what is not."""
+        return (*self.data, *([_not_shown(self.omitted)] if self.omitted else []))
+
 
 def characters(batch: Batch) -> int:
     """The size of a batch as a plain diff."""
     return sum(len(line.text) + 2 for part in batch.parts for hunk in part.hunks for line in hunk.lines)
 
 
-def budget(batch: Batch, change: int) -> int:
-    """Characters for the material of a batch in a change of so many: generous while it is small, else in proportion."""
-    own = characters(batch)
-    return int(own * FACTOR) - INSTRUCTIONS if change > LARGE else own * 2 + ROOM
+def is_large(batches: Sequence[Batch]) -> bool:
+    """Whether a change is so large that what is sent must stay in proportion to it."""
+    lines = (line for batch in batches for part in batch.parts for hunk in part.hunks for line in hunk.lines)
+    return sum(map(characters, batches)) > LARGE or sum(line.added or line.removed for line in lines) > LINES
+
+
+def budget(batch: Batch) -> int:
+    """Characters for the material of what is looked at alone: generous."""
+    return characters(batch) * 2 + ROOM
+
+
+def materials(batches: Sequence[Batch], facts: Facts, ours: int) -> tuple[Material, ...]:
+    """The material of each batch of a change; `ours` is how many characters we say with each.
+
+    All that is sent of a large change stays within FACTOR of its own characters as far as the hunks allow. What there is
+    room for beside them is shared alike, so that a small batch of delicate lines has the most for each; what one leaves
+    is for those after it.
+    """
+    if not is_large(batches):
+        return tuple(material(batch, facts, budget(batch)) for batch in batches)
+    least = [_least(batch, facts) for batch in batches]
+    room = int(FACTOR * sum(map(characters, batches))) - sum(least) - ours * len(batches)
+    shown: list[Material] = []
+    for batch, needs in zip(batches, least, strict=True):
+        share = max(room, 0) // (len(batches) - len(shown))
+        shown.append(material(batch, facts, needs + share))
+        room -= sum(map(_cost, shown[-1].whole)) - needs
+    return tuple(shown)
 
 
 def material(batch: Batch, facts: Facts, limit: int) -> Material:
@@ -68,20 +96,31 @@ def material(batch: Batch, facts: Facts, limit: int) -> Material:
 
     Hunks and the title are never left out.
     """
-    hunks = [Datum("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
-    title = _title(facts.pull)
-    room = limit - sum(map(_cost, (title, *hunks)))
+    title, *hunks = _always(batch, facts)
+    room = limit - _least(batch, facts)
     shown: list[Datum] = []
-    omitted = list(_cut_already(facts))
+    missing: dict[str, list[str]] = {}
     for choices in (*_known(batch, facts), *(_contexts(part, facts) for part in batch.parts)):
         fitting = next((datum for datum in choices if _cost(datum) <= room), None)
         if fitting:
             shown.append(fitting)
             room -= _cost(fitting)
         if choices and fitting is not choices[0]:
-            omitted.append(_phrase(choices[0], partly=fitting is not None))
+            missing.setdefault(_phrase(choices[0], partly=fitting is not None), []).append(choices[0].source)
     early = [datum for datum in shown if datum.kind in ("files", "issue")]
-    return Material((title, *early, *hunks, *(datum for datum in shown if datum not in early)), tuple(omitted))
+    omitted = (*_cut_already(facts), *(f"{what}{', '.join(sources)}" for what, sources in missing.items()))
+    return Material((title, *early, *hunks, *(datum for datum in shown if datum not in early)), omitted)
+
+
+def _always(batch: Batch, facts: Facts) -> list[Datum]:
+    """The title, then the hunks."""
+    hunks = [Datum("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
+    return [_title(facts.pull), *hunks]
+
+
+def _least(batch: Batch, facts: Facts) -> int:
+    """Characters of what is always shown, and of saying that the rest is not."""
+    return sum(map(_cost, (*_always(batch, facts), _not_shown(["the code around", *batch.paths]))))
 
 
 def fenced(datum: Datum, salt: str) -> str:
@@ -91,7 +130,12 @@ def fenced(datum: Datum, salt: str) -> str:
 
 
 def _cost(datum: Datum) -> int:
-    return len(datum.text) + FENCE + QUOTED * (datum.text.count("\n") + 1)
+    """Characters that it takes when it is fenced, with the blank line after it."""
+    return len(fenced(datum, "")) + 2
+
+
+def _not_shown(phrases: Iterable[str]) -> Datum:
+    return Datum("not_shown", "material", "\n".join(phrases))
 
 
 def _title(pull: PullRequest) -> Datum:
@@ -193,6 +237,7 @@ def _lines(text: str, numbers: Iterable[int]) -> str:
 
 
 def _phrase(datum: Datum, *, partly: bool) -> str:
+    """What is missing, but for its source."""
     if datum.kind == "context":
-        return f"the {'rest of the ' if partly else ''}code around {datum.source}"
-    return f"{datum.kind}: {datum.source}"
+        return f"the {'rest of the ' if partly else ''}code around "
+    return f"{datum.kind}: "

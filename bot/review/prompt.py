@@ -59,10 +59,10 @@ def nonce(salt: str, kind: str, source: str, text: str) -> str:
 
 
 def fence(kind: str, source: str, text: str, name: str) -> str:
-    """A stranger's text as JSON between two marks that bear `name`, its nonce.
+    """A stranger's text as JSON Lines between two marks that bear `name`, its nonce: what it is, then a string a line.
 
-    The text is a list of lines: it can end neither the string it stands in nor the block.
+    No line can end the string it stands in, and so none ends the block.
     """
-    lines = ",\n".join(json.dumps(line, ensure_ascii=False) for line in text.split("\n"))
-    head = f'{{"kind": {json.dumps(kind)}, "source": {json.dumps(source, ensure_ascii=False)}, "lines": ['
-    return f"<untrusted-{name}>\n{head}\n{lines}\n]}}\n</untrusted-{name}>"
+    said = ({"kind": kind, "source": source}, *text.split("\n"))
+    lines = "\n".join(json.dumps(one, ensure_ascii=False) for one in said)
+    return f"<untrusted-{name}>\n{lines}\n</untrusted-{name}>"

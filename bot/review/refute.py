@@ -62,15 +62,15 @@ class _About:
 
 
 CLAIMS: Mapping[str, str] = {
-    "unused": "the name that nothing uses",
-    "undefined": "the name that is nowhere defined",
-    "unreachable": "the first statement that can never run",
-    "missing_await": "the function whose result is not awaited",
-    "never_closed": "the variable that holds what is never closed",
-    "duplicate": "the path of the file that has the same already",
-    "signature_mismatch": "the function that is called with wrong arguments",
-    "missing_file": "the path that does not exist",
-    "missing_test": "the function or class that no test mentions",
+    "unused": "the name used nowhere",
+    "undefined": "the name",
+    "unreachable": "the first dead statement",
+    "missing_await": "the function",
+    "never_closed": "the variable",
+    "duplicate": "the path that has it already",
+    "signature_mismatch": "the function called",
+    "missing_file": "the path",
+    "missing_test": "the name that no test mentions",
 }
 """The kinds of typed claims, and what stands behind the colon of each."""
 
