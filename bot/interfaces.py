@@ -75,10 +75,7 @@ class CodeHost(Protocol):
         """Whether the account `login`, or a bot that acts for the App of that id, is this App itself."""
 
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
-        """A file of the repository that the operator named for the organisation's defaults, as it is now.
-
-        Raises NotFound if none was named, or none for the owner of this pull request's repository.
-        """
+        """A file of the organisation's defaults, as it is now. Raises NotFound if none were named for this owner."""
 
     async def library(self, ref: PullRef) -> Library | None:
         """The repository that the operator named for the organisation's standards, if it is that of `ref`'s owner.
@@ -91,6 +88,9 @@ class CodeHost(Protocol):
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
         """The people who gave an inline comment a thumbs down."""
+
+    async def resolved(self, ref: PullRef) -> Mapping[int, str]:
+        """The threads that people resolved: who, by the id of the comment that opened it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.errors import Forbidden, NotFound, Superseded
+from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
@@ -21,6 +21,7 @@ from bot.review.pull_request import Permission, PullRef, PullRequest, Said
 
 KEPT = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
 """What happens to threads and pull requests without a word being said."""
+UNCHANGED = "resolved without a change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,11 @@ class Keeper:
         for comment in said:
             for one in self._marked(pull.ref, comment):
                 kept[one.identity] = _placed(kept.get(one.identity, one), one.comment, comment)
-        known = [await self._judged(pull.ref, one, said, policy) for one in kept.values()]
+        resolved = await self._resolved(pull.ref, kept.values(), policy)
+        known = [
+            await self._judged(pull.ref, _resolved(one, resolved.get(one.comment, "")), said, policy)
+            for one in kept.values()
+        ]
         since, seen = await self._read(pull.ref)
         tallies = await self.ledger.tallies(pull.ref.repo_id)
         return Recalled(tuple(known), remarks(said), muted(tallies, policy.unmute), since, seen)
@@ -76,13 +81,7 @@ class Keeper:
         self, ref: PullRef, comment: int, by: str, reason: str, *, resolved: bool = False
     ) -> Known | None:
         """Dismiss the finding whose thread has `comment`; None if that is no thread of ours."""
-
-        def change(one: Known) -> Known:
-            if one.state is State.FIXED:
-                return replace(one, resolved=by if resolved else one.resolved)
-            return replace(one, state=State.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
-
-        return await self._change(ref, comment, change)
+        return await self._change(ref, comment, lambda one: _dismissed(one, by, reason, resolved=resolved))
 
     async def reopen(self, ref: PullRef, comment: int) -> Known | None:
         """Take a dismissal back; None if `comment` is in no thread of ours."""
@@ -100,9 +99,8 @@ class Keeper:
             case Trigger.RESOLVED | Trigger.UNRESOLVED if not await step("heeded", lambda: self._heeded(job), bool):
                 return f"{job.actor} may not command here"
             case Trigger.RESOLVED:
-                words = "resolved without a change"
                 await step(
-                    "kept", lambda: _name(self.dismiss(job.pull, job.comment, job.actor, words, resolved=True)), str
+                    "kept", lambda: _name(self.dismiss(job.pull, job.comment, job.actor, UNCHANGED, resolved=True)), str
                 )
             case Trigger.UNRESOLVED:
                 await step("kept", lambda: _name(self.reopen(job.pull, job.comment)), str)
@@ -135,6 +133,18 @@ class Keeper:
             if await self._may(ref, login, policy):
                 return replace(one, state=State.DISMISSED, by=login, reason="thumbs down")
         return one
+
+    async def _resolved(self, ref: PullRef, known: Collection[Known], policy: Policy) -> dict[int, str]:
+        """Who resolved our threads, of those who may command: GitHub does not send a webhook twice, so we look."""
+        if not any(one.comment and not one.resolved for one in known):
+            return {}
+        try:
+            resolved = await self.host.resolved(ref)
+        except Refused:
+            return {}
+        new = {one.comment for one in known if not one.resolved} & resolved.keys()
+        heeded = {by for by in {resolved[comment] for comment in new} if await self._may(ref, by, policy)}
+        return {comment: resolved[comment] for comment in new if resolved[comment] in heeded}
 
     async def _heeded(self, job: Job) -> bool:
         """Whether whoever resolved a thread is somebody who may command."""
@@ -187,6 +197,19 @@ class Keeper:
     async def _answer(self, ref: PullRef, one: Known, words: str) -> None:
         key = self.signer.mark(ref, "reply", self.signer.name("fate", one.identity, one.state.value, one.head))
         await self.publisher.answer(ref, one.comment, f"{words}\n\n{key}", key)
+
+
+def _dismissed(one: Known, by: str, reason: str, *, resolved: bool) -> Known:
+    """The finding on a person's word. What is fixed stays so, with its witness."""
+    if one.state is State.FIXED:
+        return replace(one, resolved=by if resolved else one.resolved)
+    return replace(one, state=State.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
+
+
+def _resolved(one: Known, by: str) -> Known:
+    """The finding whose thread `by` resolved, if anybody did and nothing was said of it before."""
+    over = one.state in {State.DISMISSED, State.SUPERSEDED}
+    return one if over or not by else _dismissed(one, by, UNCHANGED, resolved=True)
 
 
 def _placed(one: Known, thread: int, comment: Said) -> Known:

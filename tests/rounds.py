@@ -129,6 +129,10 @@ class Rounds:
         self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
         self.keeper = self.reviewer.keeper
 
+    def lose(self):
+        """Nothing that is pending arrives: GitHub sends a webhook once."""
+        list(self._pending())
+
     async def settle(self):
         """Work on every delivery that is pending, the newest head only."""
         await self.work(self.jobs())

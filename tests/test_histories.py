@@ -159,15 +159,19 @@ class History(RuleBasedStateMachine):
             self._settle()
 
     @precondition(lambda self: self.open)
-    @rule(which=st.integers(0, MOST), how=st.sampled_from(["dismissed", "resolved"]))
+    @rule(which=st.integers(0, MOST), how=st.sampled_from(["dismissed", "resolved", "resolved, unheard"]))
     def judges_a_finding(self, which, how):
         self._settle()
         if self.open:
             flaw = self.open[which % len(self.open)]
-            self.judged[flaw] = how
+            self.judged[flaw] = how.partition(",")[0]
             if how == "resolved":
                 self.pull.resolve(self._thread(flaw), "alice")
                 self._settle()
+            elif how == "resolved, unheard":
+                self.pull.resolve(self._thread(flaw), "alice")
+                self.here.lose()
+                self.asks_for_everything_again()
             else:
                 self.run(self.here.keeper.dismiss(self.here.ref, self._thread(flaw).id, "alice", "No"))
 

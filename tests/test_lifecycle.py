@@ -289,13 +289,34 @@ def test_a_thread_that_a_person_resolves_without_a_change_is_dismissed_until_it_
     tell(story, FLAWED)
 
 
-def test_a_resolved_thread_whose_code_then_changes_is_fixed(tell):
+@pytest.mark.parametrize(("who", "heeded"), [("alice", True), ("mallory", False), ("review-assistant[bot]", False)])
+def test_a_resolved_thread_is_seen_at_the_next_review_if_its_webhook_was_lost(tell, who, heeded):
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        pull.resolve(thread, who)
+        here.lose()
+        await push(here, pull, {"other.py": "x = 2\n"})
+        (known,) = await here.ledger.findings(here.ref)
+
+        assert ("**Dismissed** by `alice`: resolved without a change" in thread.body) is heeded
+        assert known.resolved == (who if heeded else "")
+        assert ours(pull) == [thread]
+
+    tell(story, FLAWED)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_resolved_thread_whose_code_then_changes_is_fixed(tell, lost):
     async def story(here, pull):
         (thread,) = ours(pull)
         pull.resolve(thread, "alice")
+        if lost:
+            here.lose()
         await push(here, pull, {"shop.py": code("items.charge(total)")})
+        (known,) = await here.ledger.findings(here.ref)
 
         assert "**Fixed** in" in thread.body
+        assert known.resolved == "alice"
 
     tell(story, FLAWED)
 

@@ -6,6 +6,7 @@ the family; githubkit, their transport, is imported in github_client.py alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -32,6 +33,7 @@ from bot.hosts.github_models import (
     ReviewAnswer,
     Tree,
 )
+from bot.hosts.github_threads import threads
 from bot.interfaces import Entry, Library, Remote
 from bot.review.diff import Diff
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
@@ -179,6 +181,14 @@ class GitHubHost:
         address = repository(ref.repo, "pulls", "comments", comment, "reactions")
         given = await self._client.every(_grant(ref), address, list[Reaction], {"content": "-1"})
         return tuple(one.user.login for one in given if one.content == "-1" and one.user and not one.user.is_bot)
+
+    async def resolved(self, ref: PullRef) -> Mapping[int, str]:
+        """The threads that people resolved: who, by the id of the comment that opened it."""
+        return {
+            thread.comments.nodes[0].id: thread.by.login
+            async for thread in threads(self._client, _grant(ref), ref)
+            if thread.resolved and thread.by and thread.by.kind == "User" and thread.comments.nodes
+        }
 
     async def _base(self, pull: PullRequest) -> dict[str, Entry]:
         """The files at the merge base by path; none if GitHub cannot list them."""

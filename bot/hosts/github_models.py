@@ -258,11 +258,19 @@ class Comments(_Answer):
     nodes: tuple[Commented, ...]
 
 
+class Resolver(_Answer):
+    """Who resolved a thread: a User, or what else acts."""
+
+    kind: str = Field(alias="__typename")
+    login: str
+
+
 class Thread(_Answer):
     """A review thread. Its id is GraphQL's own."""
 
     id: str
     resolved: bool = Field(alias="isResolved")
+    by: Resolver | None = Field(None, alias="resolvedBy")
     comments: Comments
 
 

@@ -1,7 +1,8 @@
-"""Review threads, which only GraphQL knows (part of hosts/github.py): find the one that a comment opened, resolve it."""
+"""Review threads, which only GraphQL knows (part of hosts/github.py): who resolved which, and resolving one."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bot.hosts.github_auth import RESOLVE, Grant
@@ -9,12 +10,12 @@ from bot.hosts.github_client import GitHubClient
 from bot.hosts.github_models import Thread, Threads
 from bot.review.pull_request import PullRef
 
-_FIND = """
+_LIST = """
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
-        nodes { id isResolved comments(first: 1) { nodes { databaseId } } }
+        nodes { id isResolved resolvedBy { __typename login } comments(first: 1) { nodes { databaseId } } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -31,22 +32,24 @@ mutation($thread: ID!) {
 async def resolve(client: GitHubClient, ref: PullRef, comment: int) -> bool:
     """Resolve the thread that `comment` opened; False if there is none. Raises Forbidden."""
     grant = Grant.of(ref, RESOLVE)
-    thread = await _find(client, grant, ref, comment)
-    if thread is not None and not thread.resolved:
-        await client.graphql(grant, _RESOLVE, {"thread": thread.id})
-    return thread is not None
+    async for thread in threads(client, grant, ref):
+        if any(one.id == comment for one in thread.comments.nodes):
+            if not thread.resolved:
+                await client.graphql(grant, _RESOLVE, {"thread": thread.id})
+            return True
+    return False
 
 
-async def _find(client: GitHubClient, grant: Grant, ref: PullRef, comment: int) -> Thread | None:
+async def threads(client: GitHubClient, grant: Grant, ref: PullRef) -> AsyncIterator[Thread]:
+    """Every review thread of the pull request, with the comment that opened it. Raises Forbidden and NotFound."""
     owner, _, name = ref.repo.partition("/")
     after: str | None = None
     while True:
         where: dict[str, Any] = {"owner": owner, "name": name, "number": ref.number, "after": after}
-        data = await client.graphql(grant, _FIND, where)
+        data = await client.graphql(grant, _LIST, where)
         page = Threads.model_validate(data["repository"]["pullRequest"]["reviewThreads"])
         for thread in page.nodes:
-            if any(one.id == comment for one in thread.comments.nodes):
-                return thread
+            yield thread
         if not page.page.more:
-            return None
+            return
         after = page.page.end

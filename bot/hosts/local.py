@@ -154,6 +154,10 @@ class LocalHost:
         self.replied.append(body)
         return self.pull.url
 
+    async def resolved(self, ref: PullRef) -> Mapping[int, str]:
+        """There are no threads."""
+        return {}
+
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
         """Nobody reacted."""
         return ()
