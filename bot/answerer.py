@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from bot.answering import Answered, Answering, Question
 from bot.citing import consult
@@ -29,13 +30,14 @@ _THREAD = 8_000  # characters of a thread
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: the command, and all that it is about."""
+    """One request: the command, and all that it is about. `thread` is known where a finding was named."""
 
     job: Job
     pull: PullRequest
     file: PolicyFile
     command: Command
     step: Step
+    thread: Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,14 @@ class Answerer:
             return "not understood"
         await self._say(job, body, "rocket", step)
         return command.verb.value
+
+    async def about(self, job: Job, known: Known, step: Step) -> str:
+        """What a command answers about a finding that is named, in a thread or not. Nothing is posted. Raises UserError."""
+        pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        file = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
+        thread = await step("thread", lambda: self._thread_about(job, known), Thread)
+        command = parse(job.text) or Command(Verb.EXPLAIN)
+        return await self._verbs[command.verb](Asked(job, pull, file, command, step, thread))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Somebody said stop: no words, and nothing more is asked of anybody."""
@@ -144,7 +154,7 @@ class Answerer:
     async def _concede(self, asked: Asked, thread: Thread, answered: Answered) -> None:
         """What somebody who may command has talked us out of is dismissed on their word."""
         job, reason = asked.job, f"conceded: {answered.text}"
-        await asked.step("conceded", lambda: self._changed(job, thread.root, reason, resolved=False), str)
+        await asked.step("conceded", lambda: self._changed(job, thread, reason, resolved=False), str)
 
     async def _summary(self, asked: Asked) -> str:
         if asked.file.policy.summary == "off":
@@ -160,16 +170,19 @@ class Answerer:
     async def _dismiss(self, asked: Asked) -> str:
         thread = await self._finding_thread(asked)
         reason = asked.command.text or "no reason given"
-        await asked.step("dismissed", lambda: self._changed(asked.job, thread.root, reason, resolved=False), str)
+        await asked.step("dismissed", lambda: self._changed(asked.job, thread, reason, resolved=False), str)
         return ""
 
     async def _resolve(self, asked: Asked) -> str:
         thread = await self._finding_thread(asked)
-        await asked.step("resolved", lambda: self._changed(asked.job, thread.root, "dealt with", resolved=True), str)
+        await asked.step("resolved", lambda: self._changed(asked.job, thread, "dealt with", resolved=True), str)
         return ""
 
-    async def _changed(self, job: Job, root: int, reason: str, *, resolved: bool) -> str:
-        known = await self.keeper.dismiss(job.pull, root, job.actor, reason, resolved=resolved)
+    async def _changed(self, job: Job, thread: Thread, reason: str, *, resolved: bool) -> str:
+        if thread.root:
+            known = await self.keeper.dismiss(job.pull, thread.root, job.actor, reason, resolved=resolved)
+        else:
+            known = await self.keeper.dismiss_unthreaded(job.pull, thread.finding, job.actor, reason, resolved=resolved)
         return known.identity if known else ""
 
     async def _pause(self, asked: Asked) -> str:
@@ -199,20 +212,30 @@ class Answerer:
         return await asked.step("thread", lambda: self._read_thread(asked.job), Thread)
 
     async def _finding_thread(self, asked: Asked) -> Thread:
-        thread = await self._thread(asked)
+        thread = asked.thread or await self._thread(asked)
         if not thread.finding:
             raise UserError(reply.NO_THREAD)
         return thread
 
     async def _read_thread(self, job: Job) -> Thread:
+        return self._thread_of(job, job.in_reply_to or job.comment, await self.host.said(job.pull))
+
+    async def _thread_about(self, job: Job, known: Known) -> Thread:
+        """The thread of a finding; its own words if it hangs on no line."""
+        said = await self.host.said(job.pull)
+        ours = (one for one in said if one.kind == "inline" and one.by_us)
+        root = next((one.id for one in ours if known.identity in self.signer.read(job.pull, "finding", one.body)), 0)
+        words = "\n\n".join(filter(None, (known.title, known.why)))
+        return self._thread_of(job, root, said) if root else Thread(0, known.path, words, finding=known.identity)
+
+    def _thread_of(self, job: Job, root: int, everything: Sequence[Said]) -> Thread:
         """What stood in the thread when the request was made: later words are nobody's question."""
-        root = job.in_reply_to or job.comment
-        said = [one for one in await self.host.said(job.pull) if root in {one.id, one.in_reply_to}]
+        said = [one for one in everything if root in {one.id, one.in_reply_to}]
         first = next((one for one in said if one.id == root), None)
         if first is None:
             return Thread(root)
         names = self.signer.read(job.pull, "finding", first.body) if first.by_us else ()
-        before = [one for one in said if root < one.id < job.comment]
+        before = [one for one in said if root < one.id < (job.comment or inf)]
         words = "\n".join(f"{one.author}: {_words(one)}" for one in before)[-_THREAD:]
         return Thread(root, first.path or "", _words(first), words, next(iter(names), ""))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
+from bot.answerer import Answerer
 from bot.engines.durable import DurableEngine, Pace
 from bot.hosts.github import GitHubHost
 from bot.hosts.github_auth import App as GitHubApp
@@ -31,6 +32,7 @@ class App:
     engine: DurableEngine
     ledger: Ledger
     client: GitHubClient
+    answerer: Answerer
 
     def start(self, *, work: bool) -> None:
         """Bring the schema up to date and start taking jobs, and working on them."""
@@ -82,7 +84,7 @@ def build(
         fail=lambda job, reason, step: (answerer if job.is_question else reviewer).fail(job, reason, step),
     )
     pace = pace or Pace(debounce=settings.assistant_debounce)
-    return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client)
+    return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
 
 
 def searching_of(settings: Settings, host: GitHubHost) -> Searching:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli_standards import AsJson, Repository, standards
 from bot.errors import AssistantError, ConfigurationError, UserError
 
 cli = typer.Typer(
@@ -20,6 +21,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(standards, name="standards")
 cli.add_typer(config, name="config", help="Check, show and describe .github/assistant.yml.")
 FOUND, USAGE, FAILED = 1, 2, 3
 
@@ -33,9 +35,7 @@ class FailOn(StrEnum):
     ERROR = "error"
 
 
-Repository = Annotated[Path, typer.Option("--repo", help="A git repository.", metavar="PATH")]
 Range = Annotated[str, typer.Option("--range", help="A..B or REV; else what is not committed.", metavar="RANGE")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
 @cli.command()
@@ -88,12 +88,33 @@ def summary(repo: Repository = Path(), what: Range = "") -> None:
 
 
 PullRequest = Annotated[str, typer.Argument(metavar="OWNER/REPO#NUMBER", help="On the server's own database.")]
+Finding = Annotated[str, typer.Argument(metavar="FINDING", help="Its name, or how that begins: see `status`.")]
+Question = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION]", help="Else: say more about it.")]
+Reason = Annotated[list[str] | None, typer.Argument(metavar="[REASON]", help="Said in its comment.")]
 
 
 @cli.command()
 def status(pull: PullRequest) -> None:
     """Print what was reviewed on a pull request, what is open, what it cost, and who paused it."""
     _steer("status", pull)
+
+
+@cli.command()
+def explain(pull: PullRequest, finding: Finding, question: Question = None) -> None:
+    """Say more about a finding; nothing is posted."""
+    _steer("explain", pull, finding, question)
+
+
+@cli.command()
+def dismiss(pull: PullRequest, finding: Finding, reason: Reason = None) -> None:
+    """Drop a finding for good, and say so in its comment."""
+    _steer("dismiss", pull, finding, reason)
+
+
+@cli.command()
+def resolve(pull: PullRequest, finding: Finding) -> None:
+    """Mark a finding as dealt with, and say so in its comment."""
+    _steer("resolve", pull, finding)
 
 
 @cli.command()
@@ -114,11 +135,21 @@ def stop(pull: PullRequest) -> None:
     _steer("stop", pull)
 
 
-def _steer(verb: str, pull: str) -> None:
+def _steer(verb: str, pull: str, finding: str = "", words: list[str] | None = None) -> None:
     from bot.review.command import Verb
     from bot.steering import steer
 
-    typer.echo(steer(Verb(verb), pull))
+    typer.echo(steer(Verb(verb), pull, finding, " ".join(words or ())))
+
+
+@cli.command("help")
+def show_help() -> None:
+    """Print what can be said in a comment on a pull request."""
+    from bot.review.command import Verb
+    from bot.review.policy import Policy
+    from bot.review.reply import usage
+
+    typer.echo(usage(list(Verb), Policy().label))
 
 
 @config.command()
@@ -198,62 +229,6 @@ def replay(
 
     settings = Settings.read()
     typer.echo(run(settings, file, url or f"http://{settings.host}:{settings.port}", event))
-
-
-standards = typer.Typer(help="The team's own documents: what a review cites.", no_args_is_help=True)
-cli.add_typer(standards, name="standards")
-Name = Annotated[str, typer.Option("--name", help="The repository's name on GitHub: owner/name.", metavar="NAME")]
-
-
-@standards.command("test")
-def standards_test(
-    query: Annotated[str, typer.Argument(help="Code, a linter's words, or a question.")],
-    language: Annotated[str, typer.Option(help="The language of the code: python, typescript, …")] = "",
-    path: Annotated[str, typer.Option(help="Only rules that hold for this file.")] = "",
-    repo: Repository = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Show the sections that govern something, or say that the documents do not cover it."""
-    from bot.bookshelf import search
-
-    search(repo, query, language, path, as_json=as_json)
-
-
-@standards.command("ls")
-def standards_ls(repo: Repository = Path(), as_json: AsJson = False) -> None:
-    """List the documents of the last commit, what they hold, and what is left out."""
-    from bot.bookshelf import listing
-
-    listing(repo, as_json=as_json)
-
-
-@standards.command("sync")
-def standards_sync(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
-    """Bring the server's index, local or hosted, up to date with the last commit."""
-    from bot.bookshelf import sync
-
-    sync(repo, name, as_json=as_json)
-
-
-@standards.command("prune")
-def standards_prune(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
-    """Remove from the server's index what is not among the documents of the last commit."""
-    from bot.bookshelf import prune
-
-    prune(repo, name, as_json=as_json)
-
-
-@standards.command("report")
-def standards_report(
-    repo: Annotated[
-        Path | None, typer.Option("--repo", help="Only conflicts, in a git repository.", metavar="PATH")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show rules that never fire, rules that are mostly dismissed, and possible conflicts."""
-    from bot.bookshelf import report
-
-    report(repo, as_json=as_json)
 
 
 @cli.command()

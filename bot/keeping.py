@@ -83,6 +83,12 @@ class Keeper:
         """Dismiss the finding whose thread has `comment`; None if that is no thread of ours."""
         return await self._change(ref, comment, lambda one: _dismissed(one, by, reason, resolved=resolved))
 
+    async def dismiss_unthreaded(
+        self, ref: PullRef, identity: str, by: str, reason: str, *, resolved: bool = False
+    ) -> Known | None:
+        """The same for a finding that hangs on no line: no comment tells of it."""
+        return await self.ledger.change(ref, identity, lambda one: _dismissed(one, by, reason, resolved=resolved))
+
     async def reopen(self, ref: PullRef, comment: int) -> Known | None:
         """Take a dismissal back; None if `comment` is in no thread of ours."""
 

@@ -62,6 +62,7 @@ class Ledger(Findings):
         """Write a finished review and the state of its findings, in one transaction."""
         row = {
             "job": review.job,
+            "installation": review.pull.installation,
             "repo_id": review.pull.repo_id,
             "repo": review.pull.repo,
             "number": review.pull.number,
@@ -87,11 +88,13 @@ class Ledger(Findings):
         rows = await self.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
 
-    async def repository(self, name: str) -> int:
-        """The number of the repository that was last reviewed as `name`, owner/name in any case; 0 for none."""
+    async def address(self, name: str, number: int) -> PullRef | None:
+        """A pull request of the repository that was last reviewed as `name`, owner/name in any case; None for none."""
         named = sa.func.lower(REVIEWS.c.repo) == name.lower()
-        query = sa.select(REVIEWS.c.repo_id).where(named).order_by(REVIEWS.c.finished.desc()).limit(1)
-        return await self.run(lambda connection: connection.execute(query).scalar()) or 0
+        columns = (REVIEWS.c.repo, REVIEWS.c.repo_id, REVIEWS.c.installation)
+        query = sa.select(*columns).where(named).order_by(REVIEWS.c.finished.desc()).limit(1)
+        row = await self.run(lambda connection: connection.execute(query).one_or_none())
+        return row and PullRef(row.repo, number, row.repo_id, row.installation)
 
     async def reserve(self, name: str, pull: PullRef, job: str, cost: Spent, bounds: Sequence[Bound]) -> str:
         """Book an expected cost under `name` before a call is made, unless it would exceed one of `bounds`.

@@ -9,6 +9,7 @@ REVIEWS = sa.Table(
     "reviews",
     TABLES,
     sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("installation", sa.BigInteger, nullable=False),
     sa.Column("repo_id", sa.BigInteger, nullable=False),
     sa.Column("repo", sa.String(200), nullable=False),
     sa.Column("number", sa.Integer, nullable=False),

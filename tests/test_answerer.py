@@ -8,9 +8,11 @@ from script import Script, blocks, finding
 
 from bot.correspondence import Correspondence
 from bot.job import Job, Trigger
+from bot.review.command import Verb
 from bot.review.conversation import Exchange
 from bot.review.pull_request import PullRef
 from bot.review.tokens import estimate
+from bot.steering import act
 from tests.theatre import Theatre
 
 RULE = "docs/standards/python.md#bare-except"
@@ -197,6 +199,22 @@ def test_a_reply_that_convinces_withdraws_the_finding_in_one_answer(theatre, mod
     assert said.startswith("You are right")
     assert "**Dismissed** by `alice`" in thread(pull).body
     assert "1 dismissed" in say(theatre, pull, "/assistant status")[0]
+
+
+def test_an_operator_is_answered_on_the_terminal_alone(theatre, model, pull):
+    model.answers["explain"] = reply("It hides failures.", stance="uphold")
+    known = next(
+        one
+        for one in theatre.play(theatre.app.ledger.findings(PullRef(pull.repo.full_name, pull.number, pull.repo.id)))
+        if one.title == "Failures vanish"
+    )
+    before = len(pull.comments)
+    asked = act(theatre.app, Verb.EXPLAIN, pull.repo.full_name, pull.number, known.identity[:8], "why is that bad?")
+
+    assert theatre.play(asked).startswith("It hides failures.")
+    assert blocks(model.prompts[-1])["question"] == ["why is that bad?"]
+    assert "Failures vanish" in blocks(model.prompts[-1])["finding"][0]
+    assert len(pull.comments) == before
 
 
 def test_a_conversation_of_forty_turns_still_answers_from_the_third(theatre, model):

@@ -1,11 +1,15 @@
 """Every command, the label, the buttons and the replies, on the sandbox: our real server, over HTTP, without a model."""
 
+from dataclasses import replace
+
 import pytest
 
+from bot.errors import UserError
 from bot.review.command import Verb
 from bot.sandbox import faults
 from bot.sandbox.hooks import emit
 from bot.sandbox.world import User
+from bot.steering import act
 from tests.theatre import BASE, FLAWED, Theatre
 
 
@@ -145,6 +149,67 @@ def test_resolve_marks_a_finding_as_dealt_with(theatre):
 
     assert reacted == ["eyes", "rocket"]
     assert "1 dismissed" in say(theatre, pull, "/assistant status")[0][0]
+
+
+def steer(theatre, pull, verb, *words):
+    return theatre.play(act(theatre.app, Verb(verb), pull.repo.full_name, pull.number, *words))
+
+
+def short(theatre, pull, words):
+    """The name that `assistant status` gives to an open finding."""
+    (line,) = [line for line in steer(theatre, pull, "status").splitlines() if line.startswith("- ") and words in line]
+    return line.split("`")[1]
+
+
+def test_an_operator_dismisses_a_finding_by_its_name_as_a_comment_would(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    before = len(pull.comments), len(pull.state.comments)
+    name = short(theatre, pull, "except")
+
+    said = steer(theatre, pull, "dismiss", name, "we log it upstream")
+    say(theatre, pull, "/assistant review full")
+
+    assert said.startswith(f"dismissed: `{name}` `app.py:4`")
+    assert "**Dismissed** by `the operator`: we log it upstream" in finding(pull).body
+    assert before[0] == len(pull.comments)
+    assert name not in steer(theatre, pull, "status")
+
+
+def test_an_operator_resolves_a_finding_and_hears_of_it_what_its_thread_would(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    before = len(pull.comments), len(pull.state.comments)
+    name = short(theatre, pull, "except")
+
+    told = steer(theatre, pull, "explain", name)
+    done = steer(theatre, pull, "resolve", name)
+
+    assert "Never catch with a bare" in told
+    assert done.startswith("dismissed: ")
+    assert "dealt with" in finding(pull).body
+    assert before == (len(pull.comments), len(pull.state.comments))
+
+
+def test_a_finding_without_a_thread_is_dismissed_in_the_ledger(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    ledger = theatre.app.ledger
+    ref = theatre.play(ledger.address(pull.repo.full_name, pull.number))
+    (one, *_) = theatre.play(ledger.findings(ref))
+    theatre.play(ledger.keep(ref, [replace(one, identity="f" * 32)]))
+
+    assert "`app.py:4`" in steer(theatre, pull, "explain", "ffff")
+    assert steer(theatre, pull, "dismiss", "ffff").startswith("dismissed: `ffffffff`")
+    assert "Dismissed" not in finding(pull).body
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "names"), ("zz", "is no finding"), ("0123456789", "is no finding")])
+def test_a_name_that_is_nobodys_is_a_clear_sentence(theatre, reviewed, name, reason):
+    with pytest.raises(UserError, match=reason) as refused:
+        steer(theatre, reviewed, "dismiss", name)
+
+    assert f"`assistant status {reviewed.repo.full_name}#{reviewed.number}` shows their names" in str(refused.value)
 
 
 def test_a_paused_pull_request_is_left_alone_until_it_is_resumed_or_asked_for(theatre):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from bot.review.command import Verb
@@ -18,16 +18,9 @@ from bot.review.standard import Hit, Standard
 from bot.review.walkthrough import Tour
 from bot.review.wire import Point, Walkthrough
 
-
-class FindingState(Protocol):
-    """A finding as the ledger knows it."""
-
-    @property
-    def state(self) -> str:
-        """open, fixed, dismissed, …"""
-
-
-LONGEST, POINTS, NAMED = 4_000, 7, 5
+LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
+SHORT = 8
+"""Characters of a finding's name that are shown."""
 NO_MODEL = "No model is configured here, so nobody can answer about the code itself."
 PAUSED = "Paused: no automatic reviews on this pull request until `/assistant resume`."
 RESUMED = "Automatic reviews are on again, from the next push."
@@ -184,7 +177,7 @@ def _diagram(edges: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["```mermaid", "graph LR", *names, *arrows, "```"])
 
 
-def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[FindingState], paused: str = "") -> str:
+def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[Known], paused: str = "") -> str:
     """What was reviewed here of late, what is open, and who paused it."""
     quiet = f"\n\nPaused by {code(paused)}; `/assistant resume` ends that." if paused else ""
     if not reviews:
@@ -197,4 +190,18 @@ def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[FindingState
         posted = row["detail"]["posted"]
         lines.append(f"| {code(row['head'][:10])} | {row['trigger']} | {row['outcome']} | {posted} | {cost} |")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
-    return "\n".join([*lines, "", f"Findings: {counts}."]) + quiet
+    return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings)]) + quiet
+
+
+def _standing(findings: Iterable[Known]) -> list[str]:
+    """A line for each finding that is open, with its short name."""
+    found = sorted((one for one in findings if one.standing), key=lambda one: (one.path, one.line or 0, one.identity))
+    rows = [f"- {named(one)}" for one in found[:LISTED]]
+    more = [f"- … and {len(found) - LISTED} more"] if len(found) > LISTED else []
+    return ["", *rows, *more] if rows else []
+
+
+def named(one: Known) -> str:
+    """A finding in one line: its short name, where it is and what it says."""
+    where = code(f"{one.path}:{one.line}" if one.line else one.path)
+    return f"{code(one.identity[:SHORT])} {where} {plain(one.title or one.topic, 160)}"

@@ -14,6 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "reviews",
         sa.Column("job", sa.String(200), primary_key=True),
+        sa.Column("installation", sa.BigInteger, nullable=False),
         sa.Column("repo_id", sa.BigInteger, nullable=False),
         sa.Column("repo", sa.String(200), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
