@@ -13,15 +13,16 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bot.errors import Forbidden, NotFound, Refused, Retryable
+from bot.errors import Forbidden, NotFound, Refused, Retryable, TooLarge
+from bot.heard import Heard, left_out, missed, ran, row
 from bot.interfaces import Account, Answer, LookedUp, Model, Step, Tool
 from bot.lookups import standards_in, unanswered
 from bot.review.acceptance import Judged, asked, judge
 from bot.review.anchor import anchor
-from bot.review.coverage import Covered, State
+from bot.review.coverage import Covered
 from bot.review.doubt import Weighed
 from bot.review.finding import Draft
-from bot.review.material import Datum, Facts, Material, budget, fenced, is_large, material, materials
+from bot.review.material import Datum, Facts, Material, budget, fenced, is_large, material, materials, smaller
 from bot.review.merge import merge
 from bot.review.plan import Batch
 from bot.review.policy import Policy
@@ -82,17 +83,6 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """One reading of one batch: what was answered, or why nothing was."""
-
-    lens: str
-    batch: Batch
-    answer: Answer
-    drafts: tuple[Draft, ...] = ()
-    omitted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Passes:
     """One job's conversations with the model: its tools, its money and its journal are bound here.
 
@@ -128,15 +118,16 @@ class Passes:
         lenses = [brief.passes] if is_large(brief.batches) else [(name,) for name in brief.passes]
         ours = len(self._policy) + len(self.words.say("find", lenses=brief.passes))
         shown = enumerate(zip(brief.batches, materials(brief.batches, brief.facts, ours), strict=True), 1)
-        turns = [(lens, n, *what, brief) for n, what in shown for lens in lenses if lens]
-        heard = [await self._find(*turn) for turn in turns[:1]]
-        heard += await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
+        turns = [(lens, str(n), *what, brief) for n, what in shown for lens in lenses if lens]
+        first = [await self._find(*turn) for turn in turns[:1]]
+        others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
+        heard = [one for many in (*first, *others) for one in many]
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
         return Opinion(
             drafts=merge(one.drafts for one in heard),
             standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
-            rows=(*_ran(heard), *_left_out(heard), *unanswered(lookups)),
-            missed=_missed(heard),
+            rows=(*ran(heard), *left_out(heard), *unanswered(lookups)),
+            missed=missed(heard),
             usage=sum((one.answer.usage for one in heard), Usage()),
         )
 
@@ -174,7 +165,7 @@ class Passes:
             opinion,
             drafts=tuple(kept),
             dropped=tuple(dropped),
-            rows=(*opinion.rows, _row("verify", heard)),
+            rows=(*opinion.rows, row("verify", heard)),
             usage=sum((answer.usage for answer in heard), opinion.usage),
         )
 
@@ -191,16 +182,26 @@ class Passes:
         return replace(
             opinion,
             requirements=judge(wanted, _value(answer, Requirements), brief.facts.heads),
-            rows=(*opinion.rows, _row("requirements", [answer])),
+            rows=(*opinion.rows, row("requirements", [answer])),
             usage=opinion.usage + answer.usage,
         )
 
-    async def _find(self, lens: tuple[str, ...], number: int, batch: Batch, shown: Material, brief: Brief) -> _Heard:
+    async def _find(
+        self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, brief: Brief
+    ) -> tuple[Heard, ...]:
+        """A reading of a batch; of one that the model cannot hold a reading of each half, and so on down to a hunk."""
         name = "+".join(lens)
-        answer = await self.ask(f"find/{name}/{number}", "find", shown.whole, Findings, brief, lenses=lens)
+        try:
+            answer = await self._ask(f"find/{name}/{number}", "find", shown.whole, Findings, brief, lenses=lens)
+        except TooLarge as error:
+            turns = enumerate(smaller(batch, shown, brief.facts), 1)
+            heard = [await self._find(lens, f"{number}.{n}", *what, brief) for n, what in turns]
+            if heard:
+                return tuple(one for many in heard for one in many)
+            answer = Answer(None, str(error))
         found = _value(answer, Findings)
         drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
-        return _Heard(name, batch, answer, tuple(drafts), shown.omitted)
+        return (Heard(name, batch, answer, tuple(drafts), shown.omitted),)
 
     async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
         batch = scene(group, brief.facts.diff)
@@ -214,6 +215,15 @@ class Passes:
 
         Without a key, a quota or such a model, or after a stop by policy, nobody asks again.
         """
+        try:
+            return await self._ask(name, ask, data, answer, brief, **values)
+        except TooLarge as error:
+            return Answer(None, str(error))
+
+    async def _ask(
+        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
+    ) -> Answer:
+        """The same. Raises TooLarge if the model cannot hold all that it has to read."""
         pull = brief.facts.pull
         prompt = Prompt(
             name=name,
@@ -234,6 +244,8 @@ class Passes:
             except (Forbidden, NotFound) as error:
                 self._refusals.append(str(error))
                 return Answer(None, str(error))
+            except TooLarge:
+                raise
             except (Refused, Retryable) as error:
                 return Answer(None, str(error))
 
@@ -282,28 +294,3 @@ async def _known(draft: Draft, brief: Brief) -> Known:
     if name and brief.mentions:
         texts |= await brief.mentions(name)
     return Known(brief.facts.diff, texts, brief.paths)
-
-
-def _row(name: str, answers: Sequence[Answer]) -> Covered:
-    reasons = dict.fromkeys(answer.reason or "no answer" for answer in answers if answer.value is None)
-    if not reasons:
-        return Covered(name, State.REVIEWED, by=(f"{len(answers)} of {len(answers)} readings",))
-    failed = sum(answer.value is None for answer in answers)
-    return Covered(name, State.FAILED, f"{failed} of {len(answers)} readings failed: {'; '.join(reasons)}")
-
-
-def _ran(heard: Sequence[_Heard]) -> Iterable[Covered]:
-    for name in dict.fromkeys(one.lens for one in heard):
-        yield _row(name, [one.answer for one in heard if one.lens == name])
-
-
-def _left_out(heard: Iterable[_Heard]) -> Iterable[Covered]:
-    phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
-    return [Covered("material", State.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
-
-
-def _missed(heard: Sequence[_Heard]) -> tuple[tuple[str, str], ...]:
-    """Files with a hunk that no pass could read."""
-    read = [one.batch for one in heard if one.answer.value is not None]
-    failed = [one for one in heard if one.batch not in read]
-    return tuple({path: one.answer.reason for one in failed for path in one.batch.paths}.items())

@@ -29,6 +29,7 @@ LAYERS = (
         "bot.citing",
         "bot.collecting",
         "bot.heard",
+        "bot.heard",
         "bot.lookups",
         "bot.passes",
         "bot.words",

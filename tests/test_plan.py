@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from patches import changes, unified
 
 from bot.review.coverage import State
-from bot.review.diff import Diff, FileDiff, Status, parse_patch
-from bot.review.plan import Limits, plan
+from bot.review.diff import Diff, FileDiff, Hunk, Line, Status, parse_patch
+from bot.review.plan import Batch, Limits, Part, halved, plan
 from bot.review.policy import Policy
 
 
@@ -232,3 +232,14 @@ def test_the_plan_is_the_same_every_time():
     diff = Diff(tuple(file(f"f{n}.py", *(f"token_{i} = {n}" for i in range(n * 40))) for n in range(1, 30)))
 
     assert plan(diff, Policy()) == plan(diff, Policy())
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 1], [5, 1, 1, 1], [1, 1, 1, 1, 5], [3, 3, 3]])
+def test_a_halved_batch_is_the_same_hunks_in_the_same_order(sizes):
+    hunks = [Hunk(tuple(Line("x" * 20, None, n) for n in range(size))) for size in sizes]
+    parts = (Part("a.py", tuple(hunks[:2])), Part("b.py", tuple(hunks[2:])))
+    batch = Batch(tuple(part for part in parts if part.hunks), security=True)
+    halves = halved(batch)
+
+    assert [hunk for half in halves for part in half.parts for hunk in part.hunks] == (hunks if sizes[1:] else [])
+    assert all(half.security and half.parts for half in halves)

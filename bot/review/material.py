@@ -11,7 +11,7 @@ from bot.review.context import Context, context
 from bot.review.diff import Diff, Hunk, Side
 from bot.review.finding import Draft
 from bot.review.hidden import visible
-from bot.review.plan import Batch, Part
+from bot.review.plan import Batch, Part, halved
 from bot.review.prompt import fence, nonce
 from bot.review.pull_request import Issue, PullRequest, Said
 
@@ -89,6 +89,19 @@ def materials(batches: Sequence[Batch], facts: Facts, ours: int) -> tuple[Materi
         shown.append(material(batch, facts, needs + share))
         room -= sum(map(_cost, shown[-1].whole)) - needs
     return tuple(shown)
+
+
+def smaller(batch: Batch, shown: Material, facts: Facts) -> tuple[tuple[Batch, Material], ...]:
+    """What to show in place of what a model could not hold: two halves, each with half of what stood beside the hunks.
+
+    A single hunk is shown alone; nothing is left of one that was.
+    """
+    halves = halved(batch)
+    if not halves:
+        alone = material(batch, facts, 0)
+        return ((batch, alone),) if len(alone.data) < len(shown.data) else ()
+    beside = sum(map(_cost, shown.data)) - _least(batch, facts)
+    return tuple((half, material(half, facts, _least(half, facts) + beside // 2)) for half in halves)
 
 
 def material(batch: Batch, facts: Facts, limit: int) -> Material:

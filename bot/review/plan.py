@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import accumulate, compress
 from typing import NamedTuple
 
 from bot.review.coverage import Covered, State
@@ -143,6 +143,16 @@ def batches(files: Iterable[FileDiff], limits: Limits | None = None) -> tuple[Ba
         *(Batch(packed, security=True) for packed in _packed(apart, limits)),
         *(Batch(packed) for packed in _packed(together, limits)),
     )
+
+
+def halved(batch: Batch) -> tuple[Batch, ...]:
+    """A batch as two of about the same size, cut between hunks; nothing where there is only one."""
+    hunks = [Part(part.path, (hunk,)) for part in batch.parts for hunk in part.hunks]
+    if len(hunks) == 1:
+        return ()
+    sums = list(accumulate(_cost(part, Limits()) for part in hunks))
+    middle = min(range(1, len(hunks)), key=lambda at: abs(2 * sums[at - 1] - sums[-1]))
+    return tuple(replace(batch, parts=_merged(half)) for half in (hunks[:middle], hunks[middle:]))
 
 
 def _pieces(hunk: Hunk, limits: Limits) -> Iterator[Hunk]:
