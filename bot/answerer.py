@@ -200,7 +200,8 @@ class Answerer:
 
     async def _config(self, asked: Asked) -> str:
         file = asked.file
-        return reply.config(described(file.policy, dict(file.sources)), file.problems)
+        problems = (*file.problems, *self.answering.asking.unknown(file.policy))
+        return reply.config(described(file.policy, dict(file.sources)), problems)
 
     async def _help(self, asked: Asked) -> str:
         return reply.usage(list(Verb), asked.file.policy.label)

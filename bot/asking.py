@@ -21,7 +21,7 @@ from bot.review.doubt import Doubt
 from bot.review.finding import Draft
 from bot.review.material import Facts
 from bot.review.plan import Batch
-from bot.review.policy import Policy
+from bot.review.policy import Policy, not_offered
 from bot.review.prompt import HostedSearch
 from bot.review.pull_request import Issue, PullRequest, Said
 from bot.review.standard import Shelf, Standard
@@ -84,6 +84,10 @@ class Asking:
     def offered(self) -> tuple[str, ...]:
         """The passes that there are and the operator offers."""
         return tuple(name for name in self.words.passes if self.passes is None or name in self.passes)
+
+    def unknown(self, policy: Policy) -> tuple[str, ...]:
+        """What the policy wants that the operator does not offer."""
+        return not_offered(policy, [check.name for check in self.checks], self.offered)
 
     async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
         """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""

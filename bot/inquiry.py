@@ -16,11 +16,11 @@ from bot.logs import configure
 from bot.review.command import parse_words
 from bot.review.layers import Layer, described, layered
 from bot.review.marker import Signer
-from bot.review.policy import PATH, parse
+from bot.review.policy import PATH, Policy, not_offered, parse
 from bot.settings import Settings
 from bot.streaming import watched
 from bot.terminal import searching
-from bot.wiring import Wiring, answerer_of, model_of, standards_of
+from bot.wiring import Wiring, answerer_of, checks_of, model_of, standards_of, words_of
 
 
 def answer_locally(words: str, what: str, repo: Path) -> str:
@@ -49,9 +49,9 @@ async def _answer(words: str, what: str, repo: Path) -> str:
 
 
 def check_config(file: Path) -> tuple[str, ...]:
-    """What is wrong in a repository's file, with line and column."""
-    _, problems = parse(_text(file), str(file))
-    return tuple(map(str, problems))
+    """What is wrong in a repository's file, with line and column, and which checks and passes there are not."""
+    policy, problems = parse(_text(file), str(file))
+    return (*map(str, problems), *(f"{file}: {sentence}" for sentence in _unknown(policy)))
 
 
 def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
@@ -60,7 +60,14 @@ def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
     layers = [Layer(str(path), _text(path)) for path in (defaults, own) if path is not None]
     found = layered(layers)
     rows = [f"{one.name} = {one.value}  ({one.source})" for one in described(found.policy, dict(found.sources))]
-    return (*rows, *map(str, found.problems))
+    return (*rows, *map(str, found.problems), *_unknown(found.policy))
+
+
+def _unknown(policy: Policy) -> tuple[str, ...]:
+    """What a policy names that this installation does not offer."""
+    settings = Settings.read(_env_file=None)
+    passes = [name for name in words_of().passes if settings.passes is None or name in settings.passes]
+    return not_offered(policy, [check.name for check in checks_of(settings)], passes)
 
 
 def _text(file: Path) -> str:

@@ -28,7 +28,7 @@ from bot.review.known import Known, first, packed
 from bot.review.lifecycle import View
 from bot.review.marker import Signer
 from bot.review.plan import batches
-from bot.review.policy import Policy, not_offered
+from bot.review.policy import Policy
 from bot.review.post import ReviewPost
 from bot.review.pull_request import PullRequest
 from bot.review.remarks import remarks
@@ -129,7 +129,7 @@ class Reviewer:
             coverage=_coverage(change, checked, (*shelved.rows, *cited.rows), opinion),
             remarks=(*remarks(pull, change.diff), *map(requirement, opinion.requirements)),
             notices=(
-                *(plain(problem, _PROBLEM) for problem in (*policy.problems, *self._unknown(policy.policy))),
+                *(plain(problem, _PROBLEM) for problem in (*policy.problems, *self.asking.unknown(policy.policy))),
                 *shelved.tampered,
                 *change.plan.notes,
                 *review.notices,
@@ -171,11 +171,6 @@ class Reviewer:
 
     def _checks(self, policy: Policy) -> list[Check]:
         return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
-
-    def _unknown(self, policy: Policy) -> tuple[str, ...]:
-        """What the policy wants that the operator does not offer."""
-        checks = not_offered("checks", policy.checks, [check.name for check in self.checks])
-        return (*checks, *not_offered("passes", policy.passes, self.asking.offered))
 
     def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
         """Which files must be read whole: a model wants their context, some checks cannot do with the hunks."""

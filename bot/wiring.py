@@ -106,7 +106,7 @@ def asking_of(wired: Wiring) -> Asking:
         model=wired.model or model_of(settings, wired.signer.secret),
         standards=wired.standards,
         checks=checks_of(settings),
-        words=Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))}),
+        words=words_of(),
         account=lambda job, allowed: LedgerAccount(wired.ledger, job, bounds_of(settings, allowed)),
         allowed=allowed_of(settings),
         passes=settings.passes,
@@ -132,6 +132,11 @@ def keeper_of(wired: Wiring) -> Keeper:
     """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
     resolves = wired.settings.assistant_resolve_threads
     return Keeper(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
+
+
+def words_of() -> Words:
+    """Every prompt that ships with the product."""
+    return Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))})
 
 
 def allowed_of(settings: Settings) -> Allowed:

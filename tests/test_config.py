@@ -24,7 +24,7 @@ from bot.review.policy import Budgets, Policy
 from bot.review.shelf import select
 from bot.settings import Settings
 from bot.standards.folder import FolderStandards
-from bot.wiring import Wiring, answering_of, asking_of, checks_of, reviewer_of, router_of
+from bot.wiring import Wiring, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
 from bot.words import Words
 
 PATH = ".github/assistant.yml"
@@ -291,18 +291,18 @@ def test_an_invalid_file_stops_nothing_and_is_named_in_the_check_run(tmp_path):
     assert f"{PATH}:1:1: severity: Input should be" in pull.check_runs()[-1].summary
 
 
-def test_a_check_or_a_pass_that_there_is_not_is_named_in_the_check_run(tmp_path):
+def test_a_check_or_a_pass_that_there_is_not_is_named_in_the_check_run_and_by_config(tmp_path):
     async def story():
         lab = await Lab(tmp_path, "checks: [secret, hygiene]\npasses: [securty, correctness]\n").start()
         await reviewer_of(lab.wired)(lab.job(), _step)
+        await answerer_of(lab.wired)(lab.job(trigger=Trigger.COMMAND, text="/assistant config"), _step)
         lab.ledger.close()
-        return lab.pull.check_runs()[-1].summary
+        return lab.pull.check_runs()[-1].summary, lab.pull.state.comments[-1].body
 
-    summary = asyncio.run(story())
-
-    assert "checks: secret is not offered here; did you mean secrets?" in summary
-    assert "passes: securty is not offered here; did you mean security?" in summary
-    assert "hygiene is not" not in summary
+    for said in asyncio.run(story()):
+        assert "checks: secret is not offered here; did you mean secrets?" in said
+        assert "passes: securty is not offered here; did you mean security?" in said
+        assert "hygiene is not" not in said
 
 
 def test_the_published_schema_is_that_of_the_code(request):
@@ -324,7 +324,7 @@ def test_the_page_names_every_key_and_its_example_is_valid(request):
 
 def test_a_terminal_checks_shows_and_describes(tmp_path):
     own, org = tmp_path / "own.yml", tmp_path / "org.yml"
-    own.write_text("label: ours\ncoments: 3\n")
+    own.write_text("label: ours\ncoments: 3\npasses: [securty]\n")
     org.write_text("tone: calm\n")
 
     def run(*arguments):
@@ -332,10 +332,13 @@ def test_a_terminal_checks_shows_and_describes(tmp_path):
         return result.exit_code, result.output
 
     assert run("check", org) == (0, "")
-    assert run("check", own) == (1, f"{own}:2:1: coments is not a setting; did you mean comments?\n")
+    unknown = "passes: securty is not offered here; did you mean security?"
+    wrong = f"{own}:2:1: coments is not a setting; did you mean comments?\n{own}: {unknown}\n"
+    assert run("check", own) == (1, wrong)
     code, shown = run("show", own, "--defaults", org)
     assert code == 0
     assert f'label = "ours"  ({own})' in shown
+    assert unknown in shown
     assert f'tone = "calm"  ({org})' in shown
     assert 'severity = "note"  (default)' in shown
     assert json.loads(run("schema")[1]) == schema()

@@ -119,10 +119,12 @@ def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[Problem, ...]]:
     return policy, tuple(replace(problem, file=file) for problem in problems)
 
 
-def not_offered(key: str, wanted: Collection[str] | None, offered: Collection[str]) -> tuple[str, ...]:
-    """A sentence for each name under `key` that is none of those `offered`; it is ignored."""
+def not_offered(policy: Policy, checks: Collection[str], passes: Collection[str]) -> tuple[str, ...]:
+    """A sentence for each check and each pass that the policy names and nobody offers; it is ignored."""
+    named = (("checks", policy.checks, checks), ("passes", policy.passes, passes))
     return tuple(
         f"{key}: {name} is not offered here{_hint(name, offered)}"
+        for key, wanted, offered in named
         for name in dict.fromkeys(wanted or ())
         if name not in offered
     )
