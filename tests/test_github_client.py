@@ -279,8 +279,9 @@ def test_a_key_that_github_does_not_know_is_forbidden_after_one_try():
     assert len(script.asked) == 1
 
 
-def test_a_key_that_is_no_key_is_the_operators_to_mend():
-    client = GitHubClient(App("1", "-----BEGIN NONSENSE-----"), API, transport=Script())
+@pytest.mark.parametrize("key", ["-----BEGIN NONSENSE-----", key_pair().public])
+def test_a_key_that_cannot_sign_is_the_operators_to_mend(key):
+    client = GitHubClient(App("1", key), API, transport=Script())
     with pytest.raises(errors.ConfigurationError, match="private key"):
         asyncio.run(client.get(GRANT, PULL))
 

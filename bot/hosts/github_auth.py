@@ -16,7 +16,8 @@ from weakref import WeakValueDictionary
 
 import jwt
 from cachetools import LRUCache
-from jwt.algorithms import AllowedRSAKeys, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import RSAAlgorithm
 
 from bot.errors import ConfigurationError, NotFound
 from bot.hosts.github_refusal import Unauthorized
@@ -146,6 +147,9 @@ class Tokens:
 
 
 @lru_cache(maxsize=8)
-def _signing_key(pem: str) -> AllowedRSAKeys:
+def _signing_key(pem: str) -> RSAPrivateKey:
     """The key in `pem`. To read one and see that it is sound costs some 30 ms, far more than to sign with it."""
-    return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("a public key")
+    return key
