@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -18,14 +19,7 @@ class Words:
 
     def say(self, name: str, **values: object) -> str:
         """The text of a prompt. Values are ours or the maintainers'; strangers' text is never one of them."""
-        environment = Environment(
-            loader=DictLoader({f"{known}.md": text for known, text in self.texts.items()}),
-            undefined=StrictUndefined,
-            autoescape=False,  # noqa: S701 - Markdown for a model, no HTML; values are filtered through tojson
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        said = environment.get_template(f"{name}.md").render(values)
+        said = _environment(tuple(self.texts.items())).get_template(f"{name}.md").render(values)
         return re.sub(r"\n{3,}", "\n\n", said).strip()
 
     @property
@@ -40,3 +34,15 @@ class Words:
         return tuple(
             (name, hashlib.sha256(text.encode()).hexdigest()[:12]) for name, text in sorted(self.texts.items())
         )
+
+
+@lru_cache(maxsize=4)
+def _environment(texts: tuple[tuple[str, str], ...]) -> Environment:
+    """Keeps what it compiled, which takes longer than rendering."""
+    return Environment(
+        loader=DictLoader({f"{name}.md": text for name, text in texts}),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown for a model, no HTML; values are filtered through tojson
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -5,8 +5,11 @@ The critic is a model that finds a flaw wherever a changed line says so, and nev
 
 import json
 import re
+import tempfile
 from dataclasses import replace
+from functools import cache
 from itertools import count
+from pathlib import Path
 
 import httpx
 from script import Purse
@@ -111,7 +114,6 @@ class Rounds:
         if forgetful:
             self.ledger.close()
             (self.folder / "ledger.db").rename(self.folder / f"lost-{len(self.ended)}.db")
-        settings = Settings.read(_env_file=None, assistant_model_api="offline")
         world = self.sandbox.world
         client = GitHubClient(
             App(str(world.app.id), world.app.private_key),
@@ -120,10 +122,11 @@ class Rounds:
             spacing=0,
         )
         self.host, self.publisher = GitHubHost(client), GitHubPublisher(client)
+        if not (self.folder / "ledger.db").exists():
+            (self.folder / "ledger.db").write_bytes(_empty_ledger())
         self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
-        self.ledger.migrate()
         standards = FolderStandards(self.folder / "standards.db")
-        wired = Wiring(settings, self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        wired = Wiring(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
         reviewer = reviewer_of(wired)
         asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse())
         self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
@@ -168,6 +171,21 @@ class Rounds:
     async def _abandon(self, _job, reason, _step):
         self.ended.append(reason)
         return "abandoned"
+
+
+@cache
+def _settings():
+    return Settings.read(_env_file=None, assistant_model_api="offline")
+
+
+@cache
+def _empty_ledger():
+    """The database after its migrations, made once: it is the same for every story."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        ledger.migrate()
+        ledger.close()
+        return (Path(folder) / "ledger.db").read_bytes()
 
 
 async def _route(job, _step):

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +25,8 @@ _KEYWORDS = {
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 
 
-def strict_schema(answer: type[BaseModel]) -> dict[str, Any]:
+@cache
+def strict_schema(answer: type[BaseModel]) -> Mapping[str, Any]:
     """The schema of `answer`: every property required, nothing else allowed, keys in the order of the fields."""
     return {"title": answer.__name__, **_bare(answer.model_json_schema())}
 

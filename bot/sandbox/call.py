@@ -81,11 +81,12 @@ class Call:
     async def commit(self, ref: str) -> str:
         """The commit that a branch name or a full id names; nothing else ever reaches git."""
         name = ref.removeprefix("refs/").removeprefix("heads/")
-        known = self.repo.branches.get(name) or (ref if SHA.fullmatch(ref) else None)
-        if known is None:
+        if tip := self.repo.branches.get(name):
+            return tip
+        if not SHA.fullmatch(ref):
             raise Rejected(422, f"No commit found for SHA: {ref[:100]}")
         try:
-            return await self.repo.git.resolve(known)
+            return await self.repo.git.resolve(ref)
         except Refused as error:
             raise Rejected(422, f"No commit found for SHA: {ref[:100]}") from error
 

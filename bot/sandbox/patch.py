@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,8 +122,9 @@ class Compared:
 
 async def compare(git: Git, base: str, head: str) -> Compared:
     """Read the change from `base` to `head` (two commits) out of git."""
-    changes = await git.changes(base, head)
-    raw = await git.diff(base, head)
+    if base == head:
+        return Compared((), "")
+    changes, raw = await asyncio.gather(git.changes(base, head), git.diff(base, head))
     sections = iter(_sections(raw))
     files = []
     for change in changes:

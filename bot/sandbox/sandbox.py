@@ -31,6 +31,7 @@ from bot.sandbox import (
     writer,
 )
 from bot.sandbox.faults import PREFIX, Fault, Faults
+from bot.sandbox.kept_git import KeptGit
 from bot.sandbox.people import PullRequest
 from bot.sandbox.repo import Repo
 from bot.sandbox.traffic import Delivery, Recorded
@@ -114,7 +115,7 @@ class Sandbox:
             id=number,
             owner=self.world.user(owner),
             name=name,
-            git=Git(self.world.directory / f"{number}.git"),
+            git=KeptGit(self.world.directory / f"{number}.git"),
             private=private,
         )
         await writer.init(repo.git)

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from bot.git import Git
 
+QUICK = ("-c", "core.fsync=none", "-c", "fastimport.unpackLimit=1")
+"""Nothing here has to survive a power cut, and one pack for each commit is a file, not a directory for each object."""
+
 
 async def init(git: Git) -> None:
     """Make an empty bare repository at `git.directory`."""
@@ -35,7 +38,9 @@ async def commit(
     git: Git, ref: str, files: Mapping[str, bytes | None], message: str, *, parent: str | None = None, time: int = 0
 ) -> str:
     """Commit `files` (None deletes) on top of `parent` and let `ref` name it; the new commit's id."""
-    out = await git.run(("fast-import", "--quiet", "--force", "--done"), _stream(ref, files, message, parent, time))
+    out = await git.run(
+        (*QUICK, "fast-import", "--quiet", "--force", "--done"), _stream(ref, files, message, parent, time)
+    )
     return out.decode().strip()
 
 
