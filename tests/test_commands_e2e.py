@@ -12,10 +12,13 @@ from bot.sandbox.world import User
 from bot.steering import act
 from tests.theatre import BASE, FLAWED, Theatre
 
+LISTED, UNLISTED = User(99_002, "deploy[bot]", "Bot"), User(99_001, "renovate[bot]", "Bot")
+
 
 @pytest.fixture(scope="module")
 def theatre():
-    theatre = Theatre(assistant_requests_per_person_hour=10_000)
+    theatre = Theatre(assistant_requests_per_person_hour=10_000, assistant_bots=str(LISTED.id))
+    theatre.sandbox.world.users |= {bot.login: bot for bot in (LISTED, UNLISTED)}
     yield theatre
     theatre.close()
 
@@ -402,11 +405,34 @@ def test_a_merge_queue_is_never_kept_waiting(theatre):
 
 
 def test_bots_are_heard_only_when_they_are_listed(theatre, reviewed):
-    theatre.sandbox.world.users["renovate[bot]"] = User(99_001, "renovate[bot]", "Bot")
+    assert say(theatre, reviewed, "/assistant help", UNLISTED.login) == ([], [])
+    assert answer(theatre, reviewed, "/assistant explain", UNLISTED.login) == ([], [])
+    assert answer(theatre, reviewed, "What is this?", UNLISTED.login) == ([], [])
 
-    assert say(theatre, reviewed, "/assistant help", "renovate[bot]") == ([], [])
-    assert answer(theatre, reviewed, "/assistant explain", "renovate[bot]") == ([], [])
-    assert answer(theatre, reviewed, "What is this?", "renovate[bot]") == ([], [])
+
+def test_a_listed_bot_dismisses_with_a_command_and_in_no_other_way(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    pull.resolve(finding(pull), LISTED.login)
+    pull.react(finding(pull), LISTED.login, "-1")
+
+    assert answer(theatre, pull, "This is wrong.", LISTED.login) == ([], [])
+    say(theatre, pull, "/assistant review full")
+    assert "Dismissed" not in finding(pull).body
+    assert answer(theatre, pull, "/assistant dismiss it is logged", LISTED.login) == ([], ["eyes", "rocket"])
+    assert "**Dismissed** by `deploy[bot]`: it is logged" in finding(pull).body
+
+
+@pytest.mark.parametrize("bot", [UNLISTED, LISTED], ids=["unlisted", "listed"])
+def test_a_bots_pull_request_from_a_fork_waits_for_a_maintainers_word(theatre, bot):
+    pull = theatre.open(repo=theatre.repository(private=False), fork=True, author=bot.login)
+    theatre.settle()
+    (run,) = pull.check_runs()
+    before = run.conclusion, "assistant:review" in run.summary, len(pull.reviews)
+    say(theatre, pull, "/assistant review")
+
+    assert before == ("neutral", True, 0)
+    assert len(pull.reviews) == 1
 
 
 def test_a_question_to_github_that_fails_once_is_asked_again_before_anybody_is_refused(theatre, reviewed):

@@ -16,7 +16,7 @@ Files = Mapping[str, bytes | str | None]
 async def commit(world: World, repo: Repository, branch: str, files: Files, message: str, parent: str | None) -> str:
     """A commit by nobody in particular at a time of its own, so that ids are the same on every run."""
     content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
-    ref = f"refs/{f'forks/{repo.owner.login}' if repo.parent else 'heads'}/{branch}"
+    ref = f"refs/{f'forks/{repo.owner.id}' if repo.parent else 'heads'}/{branch}"
     sha = await writer.commit(repo.git, ref, content, message, parent=parent, time=next(world.commits))
     repo.branches[branch] = sha
     return sha
