@@ -28,7 +28,7 @@ from bot.review.standard import Shelf, Standard
 from bot.review.turn import Passage
 from bot.spending import Metered
 from bot.tools import Desk, Files, Searching, offered
-from bot.tools.bounds import Limits, bounded
+from bot.tools.bounds import bounded
 from bot.tools.scan import Scan, mentions
 from bot.tools.search_standards import told
 from bot.words import Words
@@ -137,9 +137,9 @@ class Asking:
         return Passes(
             self.model,
             self.words,
-            bounded(offered(desk, self.tools), Limits(allowed.tool_calls, total=allowed.tool_characters)),
+            bounded(offered(desk, self.tools)),
             self.account(job, allowed),
-            Metered(step, allowed.calls, allowed.seconds),
+            Metered(step, allowed),
             self.salt,
             asyncio.Semaphore(self.at_once),
         )

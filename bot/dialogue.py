@@ -22,7 +22,7 @@ from bot.review.usage import Usage
 
 Item = Mapping[str, Any]
 
-DENIED = "denied: no more tool calls in this conversation; answer with what you have"
+DENIED = "denied: no more tool calls; answer with what you have"
 PATIENCE = 60.0
 """Seconds that even the last call of a conversation gets."""
 UNSURE = (0.85, 2.0)
@@ -84,12 +84,23 @@ class Wire(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is journaled of one call: the server's words as they came, what they cost, and whether money runs out."""
+    """What is journaled of one call: the server's words as they came, what they cost, and whether money runs out.
+
+    `lookups` is how many of the tool calls in it may be run.
+    """
 
     raw: str
     usage: Usage
     seconds: float
     low: bool
+    lookups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is journaled of one tool call: the tool's answer."""
+
+    text: str
 
 
 @dataclass(slots=True)
@@ -109,6 +120,7 @@ class Dialogue:
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    lookups: int = 0
     longer: bool = False
     closing: bool = False
     repaired: bool = False
@@ -161,7 +173,7 @@ class Dialogue:
         self.passages += turn.passages
         if turn.calls:
             self.items += turn.items
-            await self._use(turn.calls, limit=self.wire.limits.tool_calls if ask.callable else 0)
+            await self._use(turn.calls)
             return None if ask.callable else self._once_more("it went on calling tools")
         if not ask.schema:  # it has looked around: the same question again, now with the schema and without tools
             self.items += [*turn.items, self.wire.remark(self.prompt.ask)]
@@ -192,20 +204,21 @@ class Dialogue:
         name, limits = f"{self.prompt.name}/call-{self.calls}", self.wire.limits
         request = self.wire.request(self.prompt, self.items, ask)
         left = max(limits.seconds - self.seconds, PATIENCE)
-        reply = await self.step(name, lambda: self._paid(name, request, ask.ceiling, left), Reply)
+        reply = await self.step(name, lambda: self._paid(name, request, ask, left), Reply)
         self.usage += reply.usage
         self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
+        self.lookups = reply.lookups
         late = self.seconds >= NEARLY * limits.seconds
         long = reply.usage.tokens >= NEARLY * limits.input
         self.closing = self.closing or reply.low or late or long
         return self.wire.read(reply.raw)
 
-    async def _paid(self, name: str, request: Mapping[str, Any], ceiling: int, seconds: float) -> Reply:
+    async def _paid(self, name: str, request: Mapping[str, Any], ask: Ask, seconds: float) -> Reply:
         """Measure, reserve, send, settle. What was refused costs nothing; what was lost stays reserved."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
-        worst = Usage(calls=1, input=size, output=ceiling)
+        worst = Usage(calls=1, input=size, output=ask.ceiling)
         dearest = max(self._priced(worst), self._priced(replace(worst, written=size)), key=lambda one: one.dollars or 0)
         await self.account.reserve(name, dearest)
         started = time.monotonic()
@@ -218,10 +231,13 @@ class Dialogue:
             if isinstance(error, Refused | RateLimited) or error.undone:
                 await self.account.settle(name, Usage())
             raise
-        told = self.wire.read(raw).usage
+        turn = self.wire.read(raw)
+        told = turn.usage
         self.wire.calibration = self.wire.calibration.learned(rough, told.input - self.held)
         usage = self._priced(told if told.input else replace(worst, output=estimate(raw)))
-        return Reply(raw, usage, time.monotonic() - started, await self.account.settle(name, usage))
+        low, seconds = await self.account.settle(name, usage), time.monotonic() - started
+        room = self.wire.limits.tool_calls - len(self.looked_up) if ask.callable else 0
+        return Reply(raw, usage, seconds, low, min(len(turn.calls), room))
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
         """Tokens of the input: estimated, and counted by the server where the estimate is near the limit."""
@@ -235,9 +251,10 @@ class Dialogue:
     def _priced(self, usage: Usage) -> Usage:
         return priced(usage, self.wire.model, self.wire.prices)
 
-    async def _use(self, calls: Sequence[ToolCall], limit: int) -> None:
+    async def _use(self, calls: Sequence[ToolCall]) -> None:
         """Run what may be run, all at once, and give every call its result, in the order of the calls."""
-        run = calls[: max(limit - len(self.looked_up), 0)]
+        run = calls[: self.lookups]
+        self.closing = self.closing or len(run) < len(calls)
         names = [f"{self.prompt.name}/tool-{self.calls}-{place}" for place, _ in enumerate(run, 1)]
         told = await asyncio.gather(*map(self._look_up, names, run), return_exceptions=True)
         for call, looked in zip(run, told, strict=True):
@@ -255,15 +272,15 @@ class Dialogue:
             wrong = "there is no such tool" if tool is None else "the arguments are not a JSON object"
             return LookedUp(call.name[:64], arguments or {}, f"error: {wrong}")
 
-        async def work() -> str:
+        async def work() -> Told:
             try:
-                return await tool(arguments)
+                return Told(await tool(arguments))
             except UserError as error:
-                return f"error: {error}"
+                return Told(f"error: {error}")
             except Refused as error:
-                return f"not available: {error}"
+                return Told(f"not available: {error}")
 
-        return LookedUp(tool.name, arguments, await self.step(name, work, str))
+        return LookedUp(tool.name, arguments, (await self.step(name, work, Told)).text)
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from bot.dialogue import Reply
+from bot.dialogue import DENIED, Reply, Told
 from bot.errors import BudgetExhausted
 from bot.interfaces import Step
 from bot.job import Job
 from bot.ledger import Bound, Ledger, Spent
-from bot.review.budget import NEARLY
+from bot.review.budget import NEARLY, Allowed
 from bot.review.usage import Usage
+from bot.tools.bounds import cut
 
 T = TypeVar("T")
 
@@ -49,28 +50,55 @@ class LedgerAccount:
 
 @dataclass(slots=True)
 class Metered:
-    """A Step through which only so many model `calls` go, and none after so many `seconds` of waiting for answers.
+    """A Step through which only as many calls of the model and of tools go as are `allowed`, and so many characters.
 
-    Replayed calls count too, so that a crash neither widens nor narrows what a review may do.
+    Replayed ones count too, so that a crash neither widens nor narrows what a review may do. How many tools a reply may
+    call is decided when it comes, and journaled with it: by then every reply before it was counted.
     """
 
     step: Step
-    calls: int
-    seconds: float
+    allowed: Allowed
     _made: int = 0
     _waited: float = 0.0
+    _lookups: dict[str, int] = field(default_factory=dict)
+    _characters: dict[str, int] = field(default_factory=dict)
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
-        if kind is not Reply:
-            return await self.step(name, work, kind)
-        if self._made >= self.calls:
-            raise BudgetExhausted(f"this review may make {self.calls} model calls")
-        if self._waited >= self.seconds:
-            raise BudgetExhausted(f"this review may wait {self.seconds:.0f} seconds for the model")
+        async def bounded() -> T:
+            result = self._bounded(await work())
+            self._count(name, result)
+            return result
+
+        if kind is Reply:
+            self._admit()
+        result = await self.step(name, bounded, kind)
+        self._count(name, result)
+        self._waited += result.seconds if isinstance(result, Reply) else 0.0
+        return result
+
+    def _admit(self) -> None:
+        if self._made >= self.allowed.calls:
+            raise BudgetExhausted(f"this review may make {self.allowed.calls} model calls")
+        if self._waited >= self.allowed.seconds:
+            raise BudgetExhausted(f"this review may wait {self.allowed.seconds:.0f} seconds for the model")
         self._made += 1
-        reply = await self.step(name, work, kind)
-        self._waited += reply.seconds if isinstance(reply, Reply) else 0.0
-        return reply
+
+    def _bounded(self, result: T) -> T:
+        """As much of what came as is left."""
+        room = max(self.allowed.tool_characters - sum(self._characters.values()), 0)
+        if isinstance(result, Reply):
+            left = self.allowed.tool_calls - sum(self._lookups.values()) if room else 0
+            return replace(result, lookups=min(result.lookups, left))
+        if isinstance(result, Told):
+            return replace(result, text=cut(result.text, room) if room else DENIED)
+        return result
+
+    def _count(self, name: str, result: object) -> None:
+        """By name: what was counted when it came is not counted again when the journal has it."""
+        if isinstance(result, Reply):
+            self._lookups[name] = result.lookups
+        if isinstance(result, Told):
+            self._characters[name] = len(result.text)
 
 
 def _cost(usage: Usage) -> Spent:

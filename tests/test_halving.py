@@ -14,7 +14,7 @@ from bot.account import Purse
 from bot.engines.durable_serializer import pack, unpack
 from bot.errors import AssistantError
 from bot.passes import Passes
-from bot.review.budget import Limits
+from bot.review.budget import Allowed, Limits
 from bot.review.coverage import State
 from bot.spending import Metered
 
@@ -110,7 +110,7 @@ def test_a_crash_while_halving_asks_nothing_twice():
 
 def test_halving_stays_within_the_calls_of_a_review():
     server = Narrow()
-    opinion = read(server, HUGE, Metered(Journal(), 3, 1200.0))
+    opinion = read(server, HUGE, Metered(Journal(), Allowed(calls=3)))
 
     assert len(server.asked) == 3
     assert {reason for _, reason in opinion.missed} == {"this review may make 3 model calls"}

@@ -9,7 +9,9 @@ import pytest
 from model_server import ModelServer
 from model_theatre import Request
 from model_turns import calls, says
-from script import findings
+from script import WORDS, Purse, findings
+from talking import Crash, Journal, Lookup, responses
+from test_passes import brief
 
 from bot.engines.inline import _Steps
 from bot.errors import ConfigurationError, UserError
@@ -18,11 +20,14 @@ from bot.hosts.local_tree import blob_id
 from bot.interfaces import Entry
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
+from bot.passes import Passes
+from bot.review.budget import Allowed
 from bot.review.command import parse
 from bot.review.marker import Signer
 from bot.review.policy import PATH
 from bot.review.pull_request import PullRef
 from bot.settings import Settings
+from bot.spending import Metered
 from bot.standards.folder import FolderStandards
 from bot.wiring import Wiring, model_of, reviewer_of
 
@@ -124,7 +129,7 @@ def test_tools_answer_so_often(review, policy, changes):
     server, _ = review(policy, **changes)
     told = Request(server.asked[1].body).told
 
-    assert [text.startswith("denied: this review has used up") for text in told] == [False, True, True]
+    assert [text.startswith("denied") for text in told] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +143,33 @@ def test_tools_answer_so_much(review, policy, changes):
 
     assert first.startswith("2 files a\n… (")
     assert all(text.startswith("denied") for text in others)
+
+
+THREE = [("look_up", {"q": letter}) for letter in "abc"]
+
+
+def looked_up(entries, tool, dies_after=None):
+    """One life of a review whose every conversation wants three look-ups, where five are allowed."""
+    server = ModelServer(lambda body: says(findings()) if Request(body).told else calls(*THREE))
+    step = Metered(Journal(dies_after, entries), Allowed(tool_calls=5))
+    passes = Passes(responses(server), WORDS, [tool], Purse(), step)
+    asyncio.run(passes(brief()))
+
+
+def test_a_crash_gives_no_more_look_ups_than_are_allowed():
+    undisturbed = {}
+    looked_up(undisturbed, Lookup())
+    expected = {name for name in undisturbed if "/tool-" in name}
+    assert len(expected) == 5
+    for place in range(1, len(undisturbed) + 1):
+        entries, tool = {}, Lookup()
+        with pytest.raises(Crash):
+            looked_up(entries, tool, place)
+        lost = len(tool.asked) - sum("/tool-" in name for name in entries)
+        looked_up(entries, tool)
+
+        assert {name for name in entries if "/tool-" in name} == expected, f"after {place} entries"
+        assert len(tool.asked) == 5 + lost
 
 
 @pytest.mark.parametrize(
