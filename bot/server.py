@@ -53,13 +53,14 @@ def serve(
 
     http = FastAPI(title="review-assistant", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
-    @http.post("/webhooks/github")
     async def webhook(request: Request) -> JSONResponse:
         begun = perf_counter()
         status, content = await _receive(request, engine, secrets)
         metrics.deliveries.labels(content["status"]).inc()
         metrics.acknowledged.observe(perf_counter() - begun)
         return JSONResponse(content, status)
+
+    http.add_route("/webhooks/github", webhook, methods=["POST"])  # nothing for FastAPI to read
 
     @http.get("/livez")
     async def livez() -> dict[str, str]:

@@ -97,9 +97,9 @@ class DurableEngine:
 
     async def submit(self, job: Job) -> bool:
         """Take the job on; False if it is already known. On return it survives a power cut. Raises NotDurable."""
-        answer = self._open.intake.put(Order("ingest", job.id, job))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), _SUBMIT_WITHIN)
+            async with asyncio.timeout(_SUBMIT_WITHIN):
+                return await self._open.intake.put(Order("ingest", job.id, job))
         except TimeoutError:
             raise NotDurable(f"the database did not answer within {_SUBMIT_WITHIN:.0f} s") from None
 

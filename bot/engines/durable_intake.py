@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -14,7 +17,8 @@ from bot.errors import NotDurable
 
 _TOGETHER = 64
 
-_Waiting = tuple[Order, "Future[bool]"]
+_Waiting = tuple[Order, Future[bool]]
+_Outcome = bool | NotDurable
 
 
 class Intake:
@@ -34,8 +38,8 @@ class Intake:
         self._thread.join()
 
     def put(self, order: Order) -> Future[bool]:
-        """Whether the order is new, once it is on disk; or NotDurable."""
-        answer: Future[bool] = Future()
+        """Whether the order is new, once it is on disk; or NotDurable. To be awaited on the loop that calls."""
+        answer: Future[bool] = get_running_loop().create_future()
         self._queue.put((order, answer))
         return answer
 
@@ -43,7 +47,7 @@ class Intake:
         while (first := self._queue.get()) is not None:
             batch, more = self._gather(first)
             # Those who stopped waiting were told that nothing was stored; their deliveries will come again.
-            self._write([(order, answer) for order, answer in batch if answer.set_running_or_notify_cancel()])
+            self._write([waiting for waiting in batch if not waiting[1].cancelled()])
             if not more:
                 return
 
@@ -59,13 +63,31 @@ class Intake:
             batch.append(waiting)
         return batch, True
 
-    def _write(self, batch: list[_Waiting]) -> None:
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        outcomes: Sequence[_Outcome]
         try:
             with self._engine.begin() as transaction:
-                new = [self._runs.add_in(transaction, order) for order, _ in batch]
+                outcomes = [self._runs.add_in(transaction, order) for order, _ in batch]
         except SQLAlchemyError as error:
-            for _, answer in batch:
-                answer.set_exception(NotDurable(f"the database did not take the job: {type(error).__name__}"))
+            outcomes = [NotDurable(f"the database did not take the job: {type(error).__name__}") for _ in batch]
+        _tell([answer for _, answer in batch], outcomes)
+
+
+def _tell(answers: Sequence[Future[bool]], outcomes: Sequence[_Outcome]) -> None:
+    """Wake each loop once for all its answers: a wake-up for each would make this thread and the loop fight."""
+    told: dict[AbstractEventLoop, list[tuple[Future[bool], _Outcome]]] = defaultdict(list)
+    for answer, outcome in zip(answers, outcomes, strict=True):
+        told[answer.get_loop()].append((answer, outcome))
+    for loop, settled in told.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: Sequence[tuple[Future[bool], _Outcome]]) -> None:
+    for answer, outcome in settled:
+        if answer.done():  # given up while it was written
+            continue
+        if isinstance(outcome, NotDurable):
+            answer.set_exception(outcome)
         else:
-            for (_, answer), is_new in zip(batch, new, strict=True):
-                answer.set_result(is_new)
+            answer.set_result(outcome)
