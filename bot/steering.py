@@ -64,7 +64,7 @@ async def _about(app: App, verb: Verb, pull: PullRef, finding: str, words: str) 
     """What a comment in the thread of `finding` would do; its answer is shown here, and not posted."""
     known = await _named(app, pull, finding)
     job = Job(f"operator/{uuid.uuid4()}", pull, Trigger.COMMAND, actor=OPERATOR, text=f"/assistant {verb} {words}")
-    with watched(Console(stderr=True), wanted=False) as (step, _):
+    with watched(Console(stderr=True)) as (step, _):
         said = await app.answerer.about(job, known, step)
     after = await _named(app, pull, known.identity)
     return said or f"{after.state.value}: {reply.named(after)}"

@@ -251,6 +251,25 @@ def test_a_crash_after_any_step_ends_in_one_answer_and_one_conversation(book):
         assert "and?" in thread.kept()
 
 
+class Stutter(Journal):
+    """A journal that was cut off after the conversation was made, and before that was written down."""
+
+    async def __call__(self, name, work, kind, /):
+        if name == "talk/new":
+            await work()
+        return await super().__call__(name, work, kind)
+
+
+def test_a_conversation_that_was_made_twice_leaves_an_empty_one_behind(thread):
+    assert thread.ask("why?", step=Stutter()).value == YES
+    thread.ask("and now?")
+
+    empty, kept = thread.server.conversations.values()
+    assert empty == []
+    assert "why?" in json.dumps(kept)
+    assert thread.shown()[-1] == {"question": ["and now?"]}
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -84,6 +84,12 @@ def test_an_unknown_repository_is_a_clear_sentence(app):
         say(app, Verb.STATUS, repo="octo/other")
 
 
+def test_help_names_every_verb():
+    said = CliRunner().invoke(cli, ["help"]).output
+
+    assert all(f"| `/assistant {verb}" in said for verb in Verb)
+
+
 def test_what_is_no_address_is_a_clear_sentence():
     result = CliRunner().invoke(cli, ["stop", "octo/repo/7"])
 
