@@ -117,7 +117,7 @@ async def spending(lab):
     policy = (await read_policy(lab.github.host, pull)).policy
     answering = answering_of(lab.wired)
     passes, _ = await answering.asking.prepare(lab.job(), await answering.subject(pull, policy, _step), _step)
-    return passes.account.bounds, passes.step.calls, passes.step.seconds, passes.tools[0].limits
+    return passes.account.bounds, passes.step.allowed
 
 
 async def talking(lab):
