@@ -20,7 +20,7 @@ from bot.job import Job
 from bot.journal import from_json
 from bot.settings import Settings
 
-PACE = Pace(debounce=0, poll=0.03)
+PACE = Pace(debounce=0, poll=0.03, retry=0.1)
 
 
 def mortal(entries):

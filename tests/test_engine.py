@@ -12,6 +12,7 @@ from bot.interfaces import Handlers
 from bot.job import Route, Routed, Trigger
 
 pytest_plugins = ["stage"]
+PACE = Pace(debounce=1.5, poll=0.02, patience=1.0, retry=0.001)
 
 
 class Stage:
@@ -34,7 +35,7 @@ class Stage:
 def shared(tmp_path_factory):
     """One engine for the tests that leave nothing behind, and its stage."""
     stage, file = Stage(), tmp_path_factory.mktemp("shared") / "jobs.db"
-    with started(f"sqlite:///{file}", stage.handlers(), Pace(debounce=1.5, poll=0.02, patience=1.0)) as engine:
+    with started(f"sqlite:///{file}", stage.handlers(), PACE) as engine:
         yield engine, stage
 
 
@@ -161,8 +162,7 @@ def test_a_question_is_answered_and_nothing_is_done_about_nothing(play, world, j
     assert world.told == [("answered", job("question").id)]
 
 
-def test_steps_under_way_end_before_a_run_is_laid_aside(play, world, job, monkeypatch):
-    monkeypatch.setattr("bot.engines.durable_steps.delay", lambda _, error: error.after)
+def test_steps_under_way_end_before_a_run_is_laid_aside(play, world, job):
     did = []
 
     async def review(_job, step):
@@ -196,8 +196,7 @@ def test_steps_under_way_end_before_a_run_is_laid_aside(play, world, job, monkey
     assert sorted(did) == ["later", "limited", "limited", "slow"]
 
 
-def test_what_goes_on_failing_is_given_up_after_eight_tries(play, world, job, monkeypatch):
-    monkeypatch.setattr("bot.engines.durable_steps.delay", lambda *_: 0.0)
+def test_what_goes_on_failing_is_given_up_after_eight_tries(play, world, job):
     tries = []
 
     async def review(this, step):

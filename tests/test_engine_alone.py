@@ -17,9 +17,8 @@ from bot.errors import NotDurable, RateLimited, Unprocessable
 pytest_plugins = ["stage", "postgres"]
 
 
-def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, world, job, monkeypatch):
+def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, world, job):
     """One worker, two jobs: the first is told to come back later, the second runs meanwhile."""
-    monkeypatch.setattr("bot.engines.durable_steps.delay", lambda _, error: error.after)
     did = []
 
     async def review(this, step):
@@ -53,7 +52,7 @@ def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, wo
         await done(engine)
         return await reviews(engine, job("limited"))
 
-    second, first = run(story, Pace(workers=1, debounce=0.0, poll=0.02, patience=0.4))
+    second, first = run(story, Pace(workers=1, debounce=0.0, poll=0.02, patience=0.4, retry=0.01))
 
     assert did == ["paid", "asked for what is refused", "tried", "other", "tried"]
     assert (first.status, second.status) == ("waiting", "done")

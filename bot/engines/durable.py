@@ -29,6 +29,7 @@ from bot.engines.durable_workflows import Workflows
 from bot.errors import NotDurable
 from bot.interfaces import Handlers
 from bot.job import Job
+from bot.retry import FIRST
 from bot.review.pull_request import PullRef
 
 _SUBMIT_WITHIN = 8.0  # GitHub hangs up after ten
@@ -43,6 +44,7 @@ class Pace:
     debounce: float = 15.0  # from a push to the start of its review
     poll: float = 0.2  # between two looks at a queue
     patience: float = 60.0  # a step that must wait for longer gives its worker back
+    retry: float = FIRST  # from a step that failed to its next attempt; then twice as long each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class DurableEngine:
         )
         life.take()
         runs = Runs(client(engine, patient=True))
-        workflows = Workflows(self._handlers, runs, self._pace.debounce, self._pace.patience)
+        workflows = Workflows(self._handlers, runs, self._pace.debounce, self._pace.patience, self._pace.retry)
         with ThreadPoolExecutor(1) as outside:  # DBOS would run the jobs on an event loop that it finds here
             outside.submit(self._launch, name, workflows).result()
         reaper = Reaper(workflows, runs, life, name, self._database)
@@ -170,6 +172,7 @@ class DurableEngine:
                 "serializer": JsonSerializer(),
                 "enable_otlp": False,
                 "console_log_level": "ERROR",
+                "notification_listener_polling_interval_sec": self._pace.poll,  # it stops at its next look only
                 **self._database.options(),
             }
         )

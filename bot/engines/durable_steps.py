@@ -36,17 +36,17 @@ class Steps:
 
     DBOS numbers steps in the order they are called and refuses another order; we look results up by name, and take
     numbers that were never used for what is left to do. Where a step must wait for longer than `patience` seconds, the
-    others that are under way end first, then `drive` raises LaidAside.
+    others that are under way end first, then `drive` raises LaidAside. `first` is the shortest wait.
     """
 
-    def __init__(self, journal: dict[str, dict[str, Any]], patience: float) -> None:
-        self._journal, self._patience = journal, patience
+    def __init__(self, journal: dict[str, dict[str, Any]], patience: float, first: float) -> None:
+        self._journal, self._patience, self._first = journal, patience, first
         self._under_way = 0
         self._pause = max((entry["pause"] for entry in journal.values() if "pause" in entry), default=None)
         self._clock = asyncio.timeout(None)
 
     @classmethod
-    async def open(cls, runs: Runs, turns: Sequence[str], patience: float) -> Steps:
+    async def open(cls, runs: Runs, turns: Sequence[str], patience: float, first: float) -> Steps:
         """What the earlier turns of a run and this one, the last of `turns`, have journaled so far."""
         *earlier, this = [await asyncio.to_thread(runs.journal, turn) for turn in turns]
         journal: dict[str, dict[str, Any]] = {}
@@ -55,7 +55,7 @@ class Steps:
         entries, used = this
         for _ in range(used):
             DBOS.reserve_step()
-        return cls(journal | entries, patience)
+        return cls(journal | entries, patience, first)
 
     async def drive(self, work: Coroutine[Any, Any, T], limit: float) -> T:
         """Run `work` to its end. Raises LaidAside, or TooSlow after `limit` seconds."""
@@ -84,7 +84,7 @@ class Steps:
         self._under_way += 1
         try:
             entry = await DBOS.run_step_async(
-                {"name": name, "preemptible": True}, _attempt, work, kind, tries, self._patience
+                {"name": name, "preemptible": True}, _attempt, work, kind, tries, self._patience, self._first
             )
         finally:
             self._under_way -= 1
@@ -101,7 +101,9 @@ class Steps:
             self._clock.reschedule(asyncio.get_running_loop().time())
 
 
-async def _attempt(work: Callable[[], Awaitable[T]], kind: type[T], tries: int, patience: float) -> dict[str, Any]:
+async def _attempt(
+    work: Callable[[], Awaitable[T]], kind: type[T], tries: int, patience: float, first: float
+) -> dict[str, Any]:
     """Do the work until it succeeds, is refused, or needs a long wait: the entry for the journal."""
     while True:
         try:
@@ -111,7 +113,7 @@ async def _attempt(work: Callable[[], Awaitable[T]], kind: type[T], tries: int, 
             later = error if isinstance(error, Retryable) else Retryable("the database is out of reach")
             if tries >= ATTEMPTS:
                 return {"error": pack(later)}
-            seconds = delay(tries, later)
+            seconds = delay(tries, later, first)
             if seconds > patience:
                 return {"pause": seconds, "tries": tries}
             await asyncio.sleep(seconds)

@@ -47,6 +47,7 @@ class Workflows:
     runs: Runs
     debounce: float
     patience: float
+    first: float
     here: set[str] = field(default_factory=set)
 
     def register(self) -> None:
@@ -71,7 +72,7 @@ class Workflows:
                 self.here.discard(this)
 
     async def _run(self, order: Order, body: Body) -> dict[str, str]:
-        steps = await Steps.open(self.runs, order.turns, self.patience)
+        steps = await Steps.open(self.runs, order.turns, self.patience, self.first)
         try:
             try:
                 return await steps.drive(self._end(order, body, steps), _LIMIT)
