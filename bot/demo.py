@@ -38,16 +38,16 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A sandbox GitHub and a server of ours that is connected to it."""
+    """A sandbox GitHub and a server of ours that is connected to it. `client` brings deliveries."""
 
     sandbox: Sandbox
     app: App
     webhook: str
+    client: httpx.AsyncClient
 
     async def deliver(self) -> None:
         """Send what happened on the sandbox to our server, signed."""
-        async with httpx.AsyncClient() as client:
-            await self.sandbox.deliver(client, self.webhook)
+        await self.sandbox.deliver(self.client, self.webhook)
 
     async def settle(self, patience: float = PATIENCE) -> None:
         """Deliver, and wait until our server has nothing left to do. Raises Refused if it takes too long."""
@@ -73,7 +73,8 @@ async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings
     serving = [asyncio.create_task(server.run_here()) for server in servers]
     try:
         await _until(lambda: all(server.started for server in servers))
-        yield Stage(sandbox, app, f"{ours_url}/webhooks/github")
+        async with httpx.AsyncClient() as client:
+            yield Stage(sandbox, app, f"{ours_url}/webhooks/github", client)
     finally:
         for server in servers:
             server.should_exit = True
