@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bot.review.diff import Diff, FileDiff, Hunk, Line, Status
-from bot.review.interdiff import blocks, fresh, read
+from bot.review.interdiff import blocks, fresh, read, touched
 
 
 def hunk(text, start=1, context="x"):
@@ -78,3 +78,20 @@ def test_what_could_not_be_read_is_not_remembered():
     whole = file(ONE, TWO)
 
     assert read([whole], Diff((replace(whole, hunks=(TWO,)),))) == blocks([file(ONE)])
+
+
+@pytest.mark.parametrize(
+    ("later", "changed"),
+    [
+        ([file(ONE, TWO)], set()),
+        ([file(hunk("+a -b +c", 90, context="rebased"), TWO)], set()),
+        ([file(ONE, TWO, path="b.py", previous_path="a.py")], set()),
+        ([file(ONE)], {"a.py"}),
+        ([file(ONE, TWO, hunk("+e", 90))], {"a.py"}),
+        ([file(ONE, TWO), file(ONE, path="b.py")], {"b.py"}),
+        ([], {"a.py"}),
+    ],
+    ids=["same", "rebased", "renamed", "a block went", "a block came", "a file came", "a file went"],
+)
+def test_a_file_is_touched_when_a_block_comes_or_goes(later, changed):
+    assert touched(later, SEEN) == changed

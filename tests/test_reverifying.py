@@ -7,6 +7,7 @@ import pytest
 from rounds import Critic, Rounds, ours, over, replies
 
 from bot.errors import Forbidden
+from bot.review.finding import Severity
 from bot.review.known import State
 
 BASE = {"shop.py": "def pay(items):\n    return 0\n", "till.py": "def count(items):\n    return items\n"}
@@ -96,9 +97,10 @@ def test_a_guard_elsewhere_fixes_a_finding_until_it_is_gone_again(tell):
         ("holds", SEEN),
         ("refuted", []),
         ("refuted", ["till.py:1 def count(items):"]),
+        ("refuted", ["lib/shop.py:1 def pay(items):", "workshop.py:2 x"]),
         (Forbidden("the quota is used up"), SEEN),
     ],
-    ids=["unsure", "holds", "no evidence", "evidence of what did not change", "failed"],
+    ids=["unsure", "holds", "no evidence", "evidence of what did not change", "evidence from elsewhere", "failed"],
 )
 def test_what_is_not_shown_to_be_dealt_with_stays_open_in_silence(tell, verdict, evidence):
     model = Skeptic()
@@ -137,6 +139,22 @@ def test_a_finding_is_weighed_once_for_each_head_and_only_where_something_change
         assert row["detail"]["usage"]["calls"] == 2  # one reads what is new, one weighs what is known
 
     tell(story, model)
+
+
+def test_a_dozen_findings_are_weighed_at_most_and_the_worst_are_among_them(tell):
+    model = Skeptic()
+    flaws = "".join(f"    items.total('flaw_{n}')\n" for n in range(13)) + "    items.total('flawed_indeed')\n"
+
+    async def story(here, pull):
+        assert len(ours(pull)) == 10
+        await push(here, pull, {"shop.py": f"def pay(items):\n{GUARD}{LONG}{flaws}"})
+        known = await here.ledger.findings(here.ref)
+
+        assert [prompt.name for prompt in model.again] == ["verify/again/1", "verify/again/2", "verify/again/3"]
+        assert sum(one.state is State.FIXED for one in known) == 12
+        assert {one.severity for one in known if one.standing} == {Severity.WARNING}
+
+    tell(story, model, {"shop.py": f"def pay(items):\n{LONG}{flaws}"})
 
 
 def test_a_file_that_the_evidence_names_counts_as_around(tell):

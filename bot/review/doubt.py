@@ -6,6 +6,7 @@ once for each head, and believed only where it points to what changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -135,5 +136,6 @@ def _weighed(doubt: Doubt, verdict: Verdict | None) -> Weighed:
         return Weighed(doubt.identity, None)
     if verdict.verdict == "holds":
         return Weighed(doubt.identity, fixed=False)
-    shown = any(path in piece for path in doubt.changed for piece in verdict.evidence)
+    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, doubt.changed))})(?![\w/-])")
+    shown = any(map(changed.search, verdict.evidence))
     return Weighed(doubt.identity, True if shown else None, verdict.reason if shown else "")

@@ -58,7 +58,8 @@ def touched(files: Iterable[FileDiff], seen: Blocks) -> frozenset[str]:
         for file in files
         if Counter(now[file.path]) != Counter(seen.get(file.path) or seen.get(file.base_path, ()))
     }
-    return frozenset(changed | {path for path, names in seen.items() if names and path not in now})
+    known = now.keys() | {file.base_path for file in files}
+    return frozenset(changed | {path for path, names in seen.items() if names and path not in known})
 
 
 def _news(hunk: Hunk, known: Counter[str]) -> bool:
