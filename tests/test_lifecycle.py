@@ -289,10 +289,11 @@ def test_a_thread_that_a_person_resolves_without_a_change_is_dismissed_until_it_
     tell(story, FLAWED)
 
 
-@pytest.mark.parametrize(("who", "heeded"), [("alice", True), ("mallory", False), ("review-assistant[bot]", False)])
+@pytest.mark.parametrize(("who", "heeded"), [("alice", True), ("mallory", False), ("alice[bot]", False)])
 def test_a_resolved_thread_is_seen_at_the_next_review_if_its_webhook_was_lost(tell, who, heeded):
     async def story(here, pull):
         (thread,) = ours(pull)
+        here.sandbox.world.users["alice[bot]"] = User(98, "alice[bot]", "Bot")
         pull.resolve(thread, who)
         here.lose()
         await push(here, pull, {"other.py": "x = 2\n"})

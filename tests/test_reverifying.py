@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rounds import Critic, Rounds, ours, over, replies
 
-from bot.errors import Forbidden
+from bot.errors import Forbidden, Refused
 from bot.review.finding import Severity
 from bot.review.known import State
 
@@ -25,8 +25,11 @@ class Skeptic(Critic):
     def __init__(self):
         super().__init__()
         self.verdict, self.evidence, self.again = "refuted", SEEN, []
+        self.reads = True
 
     async def ask(self, prompt, tools, step, account):
+        if prompt.name.startswith("find") and not self.reads:
+            raise Refused("the model refused")
         if prompt.name.startswith("verify/again"):
             self.again.append(prompt)
             if isinstance(self.verdict, Exception):
@@ -137,6 +140,23 @@ def test_a_finding_is_weighed_once_for_each_head_and_only_where_something_change
 
         assert len(model.again) == 1
         assert row["detail"]["usage"]["calls"] == 2  # one reads what is new, one weighs what is known
+
+    tell(story, model)
+
+
+def test_a_head_that_could_not_be_read_whole_is_not_paid_for_twice(tell):
+    model = Skeptic()
+    model.verdict = "unsure"
+
+    async def story(here, pull):
+        model.reads = False
+        await push(here, pull, GUARDED)
+        assert len(model.again) == 1
+        model.reads = True
+        pull.comment("alice", "/assistant review")
+        await here.settle()
+
+        assert len(model.again) == 1
 
     tell(story, model)
 
