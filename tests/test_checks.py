@@ -146,7 +146,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.tuples(st.sampled_from("+- "), PIECES), min_size=1, max_size=15))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_is_reported_on_lines_that_were_not_added(marks: list[tuple[str, str]]) -> None:
     before = "".join(f"{text}\n" for mark, text in marks if mark != "+")
     after = "".join(f"{text}\n" for mark, text in marks if mark != "-")

@@ -198,7 +198,6 @@ def histories(number, steps):
     chosen = settings(
         max_examples=number,
         stateful_step_count=steps,
-        deadline=None,
         database=None,
         derandomize=number < 100,
         suppress_health_check=list(HealthCheck),

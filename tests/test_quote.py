@@ -63,7 +63,7 @@ DOCUMENTS = st.lists(
 ).map("\n".join)  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(DOCUMENTS, st.data())
 def test_no_posted_quote_can_fail(text, data):
     content = text.encode(errors="replace")
@@ -82,7 +82,7 @@ def test_no_posted_quote_can_fail(text, data):
         assert quotation.standard.start <= quotation.start <= quotation.end <= quotation.standard.end
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.sampled_from(["Never", "use", "`eval(x)`", "a+b", "[link](to)", "**bold**.", "naïve", "日本"]),

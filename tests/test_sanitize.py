@@ -142,7 +142,7 @@ PIECES = st.sampled_from([one["text"] for one in CORPUS])
 HOSTILE = st.lists(MARKS | PIECES | st.text(max_size=8), max_size=12).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(HOSTILE)
 @example("*a\n*b `@x``@y` ")
 def test_cleaning_twice_is_cleaning_once_and_leaves_nothing_live(text):
@@ -154,7 +154,7 @@ def test_cleaning_twice_is_cleaning_once_and_leaves_nothing_live(text):
 
 
 @pytest.mark.long
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=20_000)
 @given(HOSTILE)
 def test_cleaning_twice_is_cleaning_once_for_a_long_time(text):
     once = cleaned(text)
@@ -283,7 +283,7 @@ def test_a_cut_never_leaves_a_fence_open():
 TITLES = st.text(max_size=60) | HOSTILE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TITLES)
 @example("__init__ *a* [b](c) `d` <e> @f #1 &#64; /g")
 @example("1. 1. - # /merge")

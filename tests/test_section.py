@@ -364,7 +364,7 @@ LINES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(LINES, max_size=40), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["md", "rst", "html", "mdc", "txt"])
 )
