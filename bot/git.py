@@ -84,8 +84,6 @@ class Change:
     previous_path: str | None
     old_blob: str
     new_blob: str
-    old_mode: str
-    new_mode: str
     additions: int | None
     deletions: int | None
 
@@ -132,9 +130,9 @@ class Git:
             raise NotFound(f"{one} and {other} have no common ancestor")
         return out.decode().strip()
 
-    async def diff(self, base: str, head: str, *, paths: Sequence[str] = ()) -> bytes:
+    async def diff(self, base: str, head: str) -> bytes:
         """The patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
-        return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--", *paths))
+        return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--"))
 
     async def changes(self, base: str, head: str) -> list[Change]:
         """The changed files between two commits, in the order of the patch that `diff` prints."""
@@ -290,8 +288,7 @@ def _changes(out: bytes) -> list[Change]:
                 path = next(tokens)
             counts[_text(path)] = (_count(added), _count(deleted))
     return [
-        Change(meta[4][0], path, previous, meta[2], meta[3], meta[0], meta[1], *counts.get(path, (0, 0)))
-        for meta, previous, path in raw
+        Change(meta[4][0], path, previous, meta[2], meta[3], *counts.get(path, (0, 0))) for meta, previous, path in raw
     ]
 
 

@@ -216,11 +216,11 @@ class Settings(BaseSettings):
         return self
 
 
-def unknown_variables(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+def unknown_variables() -> tuple[str, ...]:
     """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant."""
     known = [name.upper() for name in Settings.model_fields]
     found = []
-    for name in sorted(environment):
+    for name in sorted(os.environ):
         if name.startswith("ASSISTANT_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))

@@ -256,7 +256,6 @@ program = b"".join(struct.pack("=HBBI", *code) for code in (
 code = ctypes.create_string_buffer(program, len(program))
 cell._prctl(22, ctypes.c_ulong(2), ctypes.create_string_buffer(struct.pack("HP", 4, ctypes.addressof(code))))
 jail = Jail(allow_unconfined=sys.argv[1] == "allowed")
-print(jail.confinement())
 code = "import os; print('ran'); os.fork()"
 print(asyncio.run(jail.run([sys.executable, "-I", "-S", "-c", code], readable=[sys.base_prefix])))
 """
@@ -271,7 +270,6 @@ def without_landlock(word: str) -> str:
 def test_nothing_runs_where_it_cannot_be_confined() -> None:
     said = without_landlock("refused")
 
-    assert "unconfined: this kernel offers no Landlock" in said
     assert "was not run, because it cannot be confined here: this kernel offers no Landlock" in said
     assert "ran\\n" not in said
 

@@ -79,7 +79,7 @@ def test_a_range_needs_only_touch_an_added_line() -> None:
 def test_a_replacement_is_offered_for_exactly_the_quoted_lines() -> None:
     (draft,) = drafts([], [replace(problem(3), replacement="d = a")], FILE, BEFORE, AFTER)
 
-    assert (draft.quoted, draft.replacement, draft.replacement_is_safe) == ("d = eval(a)", "d = a", True)
+    assert (draft.quoted, draft.replacement) == ("d = eval(a)", "d = a")
 
 
 def test_what_is_outside_of_the_hunk_is_not_quoted_and_not_replaced() -> None:
@@ -89,7 +89,7 @@ def test_what_is_outside_of_the_hunk_is_not_quoted_and_not_replaced() -> None:
     (draft,) = drafts([], [replace(problem(1, 59), replacement="x")], file, "", "\n".join(lines))
 
     assert (draft.quoted, draft.near) == ("line 39\nline 40\nline 41", 39)
-    assert (draft.replacement, draft.replacement_is_safe) == (None, False)
+    assert draft.replacement is None
 
 
 def test_a_long_range_is_quoted_in_part_and_the_part_holds_an_added_line() -> None:

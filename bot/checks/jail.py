@@ -52,11 +52,6 @@ class Jail:
     seconds: int = 10
     output: int = 8 * _MEGABYTE
 
-    def confinement(self) -> str:
-        """One word, "confined", or "unconfined: " and the reason."""
-        reason = obstacle()
-        return f"unconfined: {reason}" if reason else "confined"
-
     async def run(
         self, argv: Sequence[str], files: Sequence[tuple[str, bytes]] = (), readable: Sequence[str] = ()
     ) -> Ran:

@@ -94,7 +94,6 @@ class Record:
     queue: str
     worker: str
     attempts: int
-    queued_at: float
     started_at: float | None
     ended_at: float | None
     word: str
@@ -176,16 +175,10 @@ class Runs:
         row = next(iter(self.client.list_workflows(workflow_ids=[id_], load_input=False, load_output=False)))
         self.client.resume_workflow(id_, queue_name=row.queue_name)
 
-    def records(
-        self, *, limit: int | None = None, ids: Sequence[str] | None = None, prefix: str = ""
-    ) -> tuple[Record, ...]:
+    def records(self, *, limit: int | None = None, ids: Sequence[str] | None = None) -> tuple[Record, ...]:
         """Runs, newest first."""
         rows = self.client.list_workflows(
-            limit=limit,
-            workflow_ids=None if ids is None else list(ids),
-            workflow_id_prefix=prefix or None,
-            sort_desc=True,
-            load_input=False,
+            limit=limit, workflow_ids=None if ids is None else list(ids), sort_desc=True, load_input=False
         )
         return tuple(_record(row) for row in rows)
 
@@ -259,7 +252,6 @@ def _record(row: WorkflowStatus) -> Record:
         queue=row.queue_name or "",
         worker=row.executor_id or "",
         attempts=row.recovery_attempts or 0,
-        queued_at=(row.created_at or 0) / 1000,
         started_at=row.dequeued_at / 1000 if row.dequeued_at else None,
         ended_at=row.completed_at / 1000 if row.completed_at else None,
         word=output.get("word") or (str(row.error) if row.error else ""),

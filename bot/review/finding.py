@@ -60,7 +60,6 @@ class Draft:
     standard_refs: tuple[str, ...] = ()
     standard_quote: str = ""
     replacement: str | None = None
-    replacement_is_safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ class Conclusion(StrEnum):
 
     SUCCESS = "success"
     NEUTRAL = "neutral"
-    FAILURE = "failure"
 
 
 @dataclass(frozen=True, slots=True)

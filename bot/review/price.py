@@ -1,4 +1,4 @@
-"""What tokens cost: a dated table, as data. A model that is not in it costs an unknown amount, not nothing."""
+"""What tokens cost: a table of 20 November 2026, as data. A model that is not in it costs an unknown amount, not nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from bot.review.usage import Usage
 
-AS_OF = "2026-11-20"
 LONG_INPUT = 272_000
 """Input tokens beyond which the whole request costs twice the input and one and a half times the output."""
 

@@ -100,5 +100,4 @@ def _draft(problem: Problem, hunk: Hunk) -> Draft | None:
         rule_url=problem.url,
         near=quoted[0].new,
         replacement=problem.replacement if whole else None,
-        replacement_is_safe=whole and problem.replacement is not None,
     )

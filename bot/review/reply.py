@@ -112,11 +112,6 @@ def _place(cited: Cited, address: Address, head: str) -> str:
     return f"[{where}]({address.repo_url}/blob/{head}/{quote(cited.path)}#L{cited.line})"
 
 
-def without_model(question: str, hits: Sequence[Hit], address: Address) -> str:
-    """For a question about the code where nobody can read code."""
-    return f"{NO_MODEL} {sections(question, hits, address)}"
-
-
 def explained(known: Known, standards: Sequence[Standard], address: Address) -> str:
     """A finding's own data in words: what it is, where it stands, and the text of the rules it rests on."""
     rows = [

@@ -90,9 +90,9 @@ class Call:
         except Refused as error:
             raise Rejected(422, f"No commit found for SHA: {ref[:100]}") from error
 
-    def page(self, items: Sequence[Any], *, wrap: str = "", most: int = 100) -> Response:
+    def page(self, items: Sequence[Any], *, wrap: str = "") -> Response:
         """One page of a list, with the others in `Link`; `wrap` puts it into an object with its total."""
-        size = min(max(_int(self.request.query_params.get("per_page"), 30), 1), most)
+        size = min(max(_int(self.request.query_params.get("per_page"), 30), 1), 100)
         page = max(_int(self.request.query_params.get("page"), 1), 1)
         last = max(1, -(-len(items) // size))
         shown = list(items[(page - 1) * size : page * size])

@@ -46,9 +46,9 @@ def server_error(method: str, path: str, *, status: int = 500, nth: int = 1, tim
     return Fault(method, path, status, nth=nth, times=times)
 
 
-def lost_answer(method: str, path: str, *, status: int = 502, nth: int = 1) -> Fault:
+def lost_answer(method: str, path: str, *, nth: int = 1) -> Fault:
     """The work is done, but the answer is a 502."""
-    return Fault(method, path, status, nth=nth, after=True)
+    return Fault(method, path, 502, nth=nth, after=True)
 
 
 def dropped(method: str, path: str, *, nth: int = 1, after: bool = True) -> Fault:
@@ -56,14 +56,14 @@ def dropped(method: str, path: str, *, nth: int = 1, after: bool = True) -> Faul
     return Fault(method, path, 0, nth=nth, after=after)
 
 
-def hang(method: str, path: str, *, nth: int = 1, after: bool = False) -> Fault:
+def hang(method: str, path: str) -> Fault:
     """No answer until the client goes away."""
-    return Fault(method, path, -1, nth=nth, after=after)
+    return Fault(method, path, -1)
 
 
-def bad_credentials(method: str, path: str, *, nth: int = 1) -> Fault:
+def bad_credentials(method: str, path: str) -> Fault:
     """A 401 although the token is good, as right after it was minted."""
-    return Fault(method, path, 401, "Bad credentials", nth=nth)
+    return Fault(method, path, 401, "Bad credentials")
 
 
 def not_found(method: str, path: str, *, nth: int = 1) -> Fault:
@@ -71,13 +71,11 @@ def not_found(method: str, path: str, *, nth: int = 1) -> Fault:
     return Fault(method, path, 404, "Not Found", nth=nth)
 
 
-def secondary_limit(
-    method: str, path: str, *, retry_after: int | None = None, status: int = 403, nth: int = 1, times: int = 1
-) -> Fault:
+def secondary_limit(method: str, path: str, *, retry_after: int | None = None, status: int = 403) -> Fault:
     """The secondary rate limit, with or without `retry-after`; `status` 403 or 429."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
-    return Fault(method, path, status, message, headers, nth, times)
+    return Fault(method, path, status, message, headers)
 
 
 class Faults:

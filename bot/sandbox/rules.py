@@ -58,14 +58,14 @@ class Placed:
     diff_hunk: str
 
 
-def check_keys(item: Mapping[str, Any], allowed: Mapping[str, type], required: Iterable[str], at: str = "") -> None:
+def check_keys(item: Mapping[str, Any], allowed: Mapping[str, type], required: Iterable[str]) -> None:
     """Refuse keys and types that the endpoint's schema does not have."""
     for key in required:
         if item.get(key) is None:
-            raise Rejected(422, f'Invalid request.\n\n{at}"{key}" wasn\'t supplied.')
+            raise Rejected(422, f'Invalid request.\n\n"{key}" wasn\'t supplied.')
     for key, value in item.items():
         if key not in allowed:
-            raise Rejected(422, f'Invalid request.\n\n{at}"{key}" is not a permitted key.')
+            raise Rejected(422, f'Invalid request.\n\n"{key}" is not a permitted key.')
         if value is not None and (not isinstance(value, allowed[key]) or isinstance(value, bool)):
             kind = {str: "string", int: "integer"}[allowed[key]]
             raise Rejected(
