@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from model_server import ModelServer
 from model_turns import says
 from repository import pull_request
+from script import Purse
 from talking import Journal
 
-from bot.account import Purse
 from bot.endpoint import Endpoint
 from bot.models.responses import ResponsesModel
 from bot.passes import Brief, Passes

@@ -4,7 +4,7 @@
 CodeHost     hosts/local.py          hosts/github.py
 Publisher    hosts/local.py          hosts/github.py
 Model        models/offline.py       models/responses.py, models/chat.py
-Account      account.py              ledger.py
+Account                              spending.py
 Standards    standards/folder.py     standards/vector_store.py
 Engine       engines/inline.py       engines/durable.py
 Check        checks/*.py

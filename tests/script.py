@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+from bot.errors import BudgetExhausted
 from bot.interfaces import Answer, LookedUp
 from bot.journal import from_json, to_json
+from bot.review.budget import NEARLY
 from bot.review.usage import Usage
 from bot.words import Words
 
@@ -50,17 +52,21 @@ class Script:
 
 
 class Purse:
-    """An account without limits that remembers what was asked."""
+    """An account of so many tokens, of which some are used. What an answer that was lost could have cost is used."""
 
-    def __init__(self):
-        self.reserved, self.settled = [], []
+    def __init__(self, tokens=10**9, used=0):
+        self.tokens, self.used, self.held = tokens, used, {}
 
     async def reserve(self, name, worst):
-        self.reserved.append(name)
+        self.used += self.held.pop(name, 0)
+        if self.used + sum(self.held.values()) + worst.tokens > self.tokens:
+            raise BudgetExhausted(f"this review may use {self.tokens} tokens")
+        self.held[name] = worst.tokens
 
     async def settle(self, name, actual):
-        self.settled.append(name)
-        return False
+        del self.held[name]
+        self.used += actual.tokens
+        return self.used >= NEARLY * self.tokens
 
 
 class Journal:

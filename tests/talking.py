@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from model_server import ModelServer
 from pydantic import SecretStr
+from script import Purse
 
-from bot.account import Purse
 from bot.dialogue import Capabilities
 from bot.endpoint import Endpoint
 from bot.journal import from_json, to_json

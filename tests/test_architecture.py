@@ -32,7 +32,6 @@ LAYERS = (
         "bot.lookups",
         "bot.passes",
         "bot.words",
-        "bot.account",
         "bot.dialogue",
         "bot.endpoint",
     },

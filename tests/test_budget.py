@@ -1,76 +1,53 @@
 """Money and tokens: bounded before a call, settled after it."""
 
+import asyncio
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bot.errors import BudgetExhausted
-from bot.review.budget import Allowance, Budget
+from bot.job import Job, Trigger
+from bot.ledger import Bound, Ledger
 from bot.review.price import CODE_RUN, FILE_SEARCH, PRICES, Price, priced
+from bot.review.pull_request import PullRef
 from bot.review.usage import Usage
+from bot.spending import LedgerAccount
+
+PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 
 
-def used(tokens=0, dollars=0.0):
-    return Usage(calls=1, input=tokens, dollars=dollars)
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    yield ledger
+    ledger.close()
 
 
-def budget(**limits):
-    return Budget((Allowance("this review", **limits),))
+def test_a_lost_answer_is_spent_when_the_call_is_made_again(ledger):
+    async def lose():
+        account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (Bound("job", tokens=100),))
+        await account.reserve("call-1", Usage(input=40))
+        await account.reserve("call-1", Usage(input=40))
+        with pytest.raises(BudgetExhausted, match="this review may use 100 tokens; 80 are used or reserved"):
+            await account.reserve("call-1", Usage(input=40))
+
+    asyncio.run(lose())
 
 
-def test_a_call_that_could_exceed_an_allowance_is_refused_before_it_is_made():
-    with pytest.raises(BudgetExhausted, match=r"this review may cost \$1\.00"):
-        budget(dollars=1.0).reserve("call-1", used(dollars=1.01))
-    with pytest.raises(BudgetExhausted, match="this review may use 100 tokens"):
-        budget(tokens=100).reserve("call-1", used(101))
-    assert budget(tokens=100).reserve("call-1", used(100)).held
+def test_without_a_price_tokens_still_bound_and_most_of_them_is_nearly_all(ledger):
+    async def spend():
+        account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (Bound("job", tokens=100, dollars=0.01),))
+        for name, tokens in (("call-1", 60), ("call-2", 30)):
+            unknown = Usage(input=tokens, dollars=None)
+            await account.reserve(name, unknown)
+            yield await account.settle(name, unknown)
+        with pytest.raises(BudgetExhausted, match="tokens"):
+            await account.reserve("call-3", Usage(input=20, dollars=None))
 
+    async def told():
+        return [nearly async for nearly in spend()]
 
-def test_the_scope_that_refuses_is_named():
-    both = Budget((Allowance("this review", dollars=9.0), Allowance("this repository today", dollars=0.5)))
-    with pytest.raises(BudgetExhausted, match="this repository today"):
-        both.reserve("call-1", used(dollars=0.6))
-
-
-def test_reservations_of_calls_in_flight_count():
-    first = budget(tokens=100).reserve("call-1", used(60))
-    with pytest.raises(BudgetExhausted):
-        first.reserve("call-2", used(60))
-    assert first.settle("call-1", used(10)).reserve("call-2", used(60)).held
-
-
-def test_a_lost_answer_is_spent_when_the_call_is_made_again():
-    again = budget(tokens=100).reserve("call-1", used(40)).reserve("call-1", used(40))
-    assert again.allowances[0].used_tokens == 40
-    with pytest.raises(BudgetExhausted):
-        again.reserve("call-1", used(40))
-
-
-def test_without_a_price_tokens_still_bound():
-    unknown = Usage(input=60, dollars=None)
-    spent = budget(tokens=100, dollars=0.01).reserve("call-1", unknown).settle("call-1", unknown)
-    with pytest.raises(BudgetExhausted, match="tokens"):
-        spent.reserve("call-2", unknown)
-
-
-def test_a_conversation_ends_while_its_last_call_can_still_be_paid():
-    plenty = budget(dollars=1.0)
-    assert plenty.lasts(used(dollars=0.4))
-    assert not plenty.lasts(used(dollars=0.6))
-    assert not plenty.settle("call-1", used(dollars=0.8)).lasts(used(dollars=0.01))
-
-
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=30))
-def test_what_is_spent_never_exceeds_the_allowance(calls):
-    now = budget(tokens=200)
-    for number, (worst, actual) in enumerate(calls):
-        try:
-            now = now.reserve(str(number), used(worst))
-        except BudgetExhausted:
-            continue
-        now = now.settle(str(number), used(min(worst, actual)))
-    assert now.allowances[0].used_tokens <= 200
-    assert not now.held
+    assert asyncio.run(told()) == [False, True]
 
 
 def test_a_call_costs_what_the_table_says():

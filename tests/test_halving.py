@@ -6,11 +6,10 @@ import pytest
 from model_server import ModelServer
 from model_theatre import Request
 from model_turns import fails, says
-from script import WORDS, findings
+from script import WORDS, Purse, findings
 from talking import Crash, Journal, responses
 from test_passes import brief
 
-from bot.account import Purse
 from bot.engines.durable_serializer import pack, unpack
 from bot.errors import AssistantError
 from bot.passes import Passes

@@ -7,13 +7,13 @@ import httpx2
 import pytest
 from model_server import ModelServer
 from model_turns import Turn, fails, garbles, raises, says
+from script import Purse
 from talking import YES, ask, chat, endpoint, responses
 
 from bot import dialogue
-from bot.account import Purse
 from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.models.responses import ResponsesModel
-from bot.review.budget import Allowance, Budget, Limits
+from bot.review.budget import Limits
 
 WAIT, AGAIN, STOP, LONG, POLICY = RateLimited, Retryable, Refused, TooLarge, Forbidden
 
@@ -92,21 +92,21 @@ def test_a_fault_ends_as_stated(make, fault):
 @pytest.mark.parametrize("make", [responses, chat])
 def test_a_lost_answer_is_counted_as_billed(make):
     server = ModelServer([raises(httpx2.ReadError("reset")), says(YES)])
-    account = Purse(Budget((Allowance("this review", tokens=1_000_000),)))
+    account = Purse()
     with pytest.raises(Retryable):
         ask(make(server), account=account)
     answer = ask(make(server), account=account)
-    assert account.budget.allowances[0].used_tokens > answer.usage.tokens + 25_000
-    assert not account.budget.held
+    assert account.used > answer.usage.tokens + 25_000
+    assert not account.held
 
 
 @pytest.mark.parametrize("make", [responses, chat])
 def test_a_refused_request_costs_nothing(make):
-    account = Purse(Budget((Allowance("this review", tokens=1_000_000),)))
+    account = Purse()
     with pytest.raises(RateLimited):
         ask(make(ModelServer([fails(429)])), account=account)
-    assert account.budget.allowances[0].used_tokens == 0
-    assert not account.budget.held
+    assert account.used == 0
+    assert not account.held
 
 
 @pytest.mark.parametrize("make", [responses, chat])

@@ -10,9 +10,9 @@ from model_requests import problems
 from model_server import ModelServer, prefixes_of
 from model_turns import calls, says
 from pydantic import SecretStr
+from script import Purse
 from talking import YES, Journal, Lookup, ask, core, prompt, responses
 
-from bot.account import Purse
 from bot.dialogue import Ask
 from bot.endpoint import Endpoint
 from bot.models.responses import code_interpreter, file_search
