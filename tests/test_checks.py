@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.checks import every, jail_cell
-from bot.checks.bounds import excess
+from bot.checks.bounds import Bounded, excess
 from bot.interfaces import Check, Checked, Source
 from bot.review.diff import Status, parse_patch
 from bot.review.problem import drafts
@@ -103,7 +103,7 @@ class Recorder:
     ],
 )
 def test_no_check_sees_a_file_over_the_bounds(text: str, reason: str) -> None:
-    check = every(analysers=[Recorder()])[-1]
+    check = Bounded(Recorder())
 
     checked = asyncio.run(check.run([Source("good.x", "a"), Source("other.x", text)]))
 

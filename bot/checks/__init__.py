@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -11,15 +11,12 @@ from bot.checks.jail import Jail
 from bot.interfaces import Check
 
 
-def every(
-    *, allow_unconfined: bool = False, analysers: Sequence[Check] = (), names: Collection[str] | None = None
-) -> tuple[Check, ...]:
-    """All checks or those in `names`, and the operator's own `analysers`. None of them sees a file over the bounds.
+def every(*, allow_unconfined: bool = False, names: Collection[str] | None = None) -> tuple[Check, ...]:
+    """All checks or those in `names`. None of them sees a file over the bounds.
 
     `allow_unconfined` lets external programs run where the kernel cannot lock them in.
     """
     jail = Jail(allow_unconfined)
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
     ours = [module.offer(jail) for module in modules if hasattr(module, "offer")]
-    wanted = [check for check in ours if names is None or check.name in names]
-    return tuple(map(Bounded, (*wanted, *analysers)))
+    return tuple(Bounded(check) for check in ours if names is None or check.name in names)

@@ -24,7 +24,6 @@ class Analyser:
     argv: Sequence[str]
     jail: Jail
     parse: Parse
-    readable: Sequence[str] = ()
 
     async def run(self, files: Sequence[Source]) -> Checked:
         """Analyse all files at once; in halves, at most 16 runs in all, as long as a file among them breaks the tool."""
@@ -49,7 +48,7 @@ class Analyser:
         if not batch:
             return (), "", False
         staged = [(file.path, file.text.encode(errors="replace")) for file in batch]
-        ran = await self.jail.run(self.argv, staged, self.readable)
+        ran = await self.jail.run(self.argv, staged)
         if ran.trouble:
             return (), ran.trouble, ran.exit_code is not None
         try:
