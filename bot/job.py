@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.review.command import LONGEST, Command, Scope, Verb, asked_for, first_line
@@ -68,6 +68,20 @@ class Job:
             return asked_for(self.text) or Command(Verb.REVIEW)
         everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == Scope.FULL)
         return Command(Verb.REVIEW, scope=Scope.FULL if everything else Scope.CHANGES)
+
+    @property
+    def is_wish(self) -> bool:
+        """Whether a person asked for this review: that does not end with the head they saw."""
+        return self.trigger in {Trigger.LABEL, Trigger.COMMAND, Trigger.RERUN}
+
+    def covers(self, other: Job) -> bool:
+        """Whether a review for this job looks at all that one for `other` would."""
+        return self.scope.scope is Scope.FULL or self.scope == other.scope
+
+    @property
+    def widened(self) -> Job:
+        """The same wish, for everything."""
+        return replace(self, text=Scope.FULL if self.trigger is Trigger.RERUN else f"/assistant review {Scope.FULL}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,9 @@ class Reviewer:
         known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[Known, ...])
         await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
-        await self._acknowledge(job, pull, step)
+        await self._unlabel(job, step)
+        await self._signal(job, "rocket", step)
+        await self._summarise(job, pull, step)
         return conclusion(review).value
 
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
@@ -86,23 +88,29 @@ class Reviewer:
         return replace(gathered, opinion=await self.asking(job, gathered.subject, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
-        """Say on the check run of a head that its review was superseded or stopped."""
+        """Say on the check run of a head, and to whoever asked, that its review was superseded or stopped."""
+        await self._signal(job, "confused", step)
         pull = await self._seen(job, step)
         await step("abandoned", lambda: self.publisher.check(pull, stopped(check_key(pull), reason)), int)
         return "abandoned"
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Say on the check run that the review failed, and why: never silent, never green."""
-        if job.comment:
-            await step("reacted", lambda: self.publisher.react(job, "confused"), type(None))
+        await self._unlabel(job, step)
         return await self.abandon(job, f"The review failed: {reason}", step)
 
-    async def _acknowledge(self, job: Job, pull: PullRequest, step: Step) -> None:
-        """Where the review was asked for: a label comes off, a comment gets a rocket; the walkthrough is brought up to date."""
-        if job.trigger is Trigger.LABEL:
-            await step("unlabel", lambda: self.publisher.unlabel(pull.ref, job.text), type(None))
+    async def _signal(self, job: Job, reaction: str, step: Step) -> None:
+        """Tell whoever asked in a comment."""
         if job.comment:
-            await step("reacted", lambda: self.publisher.react(job, "rocket"), type(None))
+            await step("reacted", lambda: self.publisher.react(job, reaction), type(None))
+
+    async def _unlabel(self, job: Job, step: Step) -> None:
+        """Where a label asked for the review, it is done with."""
+        if job.trigger is Trigger.LABEL:
+            await step("unlabel", lambda: self.publisher.unlabel(job.pull, job.text), type(None))
+
+    async def _summarise(self, job: Job, pull: PullRequest, step: Step) -> None:
+        """Bring the walkthrough up to date where the policy wants one after each review."""
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         if policy.summary == "always":
             await self.summarising(job, pull, policy, step)

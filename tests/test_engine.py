@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 from stage import A, B, World, done, ingested, reviews, started, until
@@ -120,6 +121,67 @@ def test_a_head_is_reviewed_again_only_by_force(play, world, job):
 
     assert play(story).word == "aaaaaaa was reviewed already"
     assert world.words("reviewed") == [job("opened").id, job("asked").id]
+
+
+def test_a_look_at_a_part_of_a_head_is_no_review_of_it(play, world, job):
+    async def story(engine):
+        part = replace(job("part", Trigger.COMMAND), text="/assistant review docs")
+        for one, forced in ((part, True), (job("ready", Trigger.READY), False)):
+            world.routed = Routed(Route.REVIEW, A, forced=forced)
+            await engine.submit(one)
+            await done(engine)
+
+    play(story)
+
+    assert world.words("reviewed") == [job("part").id, job("ready").id]
+
+
+@pytest.mark.parametrize(
+    ("asked", "then", "heir"),
+    [
+        ("/assistant review full", (Trigger.READY, ""), ("full", 7)),
+        ("/assistant review", (Trigger.READY, ""), ("changes", 7)),
+        ("/assistant review docs", (Trigger.READY, ""), ("full", 7)),
+        ("/assistant review full", (Trigger.COMMAND, "/assistant review security"), ("full", 8)),
+        ("/assistant review full", (Trigger.RERUN, "rerun"), ("full", 8)),
+    ],
+)
+def test_what_replaces_a_review_that_was_asked_for_does_its_work_too(play, world, job, asked, then, heir):
+    heirs = []
+
+    async def review(this, step):
+        heirs.append(this)
+        await step("work", lambda: asyncio.sleep(60 if len(heirs) == 1 else 0), type(None))
+        return "posted"
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(replace(job("asked", Trigger.COMMAND), text=asked, comment=7))
+        await until(lambda: heirs)
+        world.head = B
+        trigger, text = then
+        await engine.submit(replace(job("then", trigger), text=text, comment=0 if trigger is Trigger.READY else 8))
+        await done(engine)
+
+    play(story)
+
+    assert [(one.scope.scope, one.comment) for one in heirs[1:]] == [heir]
+
+
+def test_what_was_asked_for_is_routed_once_more_where_the_head_moved_on(play, world, job):
+    async def review(this, _step):
+        if this.id == job("asked").id:
+            raise Superseded("the head moved")
+        return "posted"
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("asked", Trigger.LABEL))
+        await done(engine)
+
+    play(story)
+
+    assert world.words("reviewed") == [job("asked").id, f"{job('asked').id}/again"]
 
 
 def test_a_closed_pull_request_stops_its_reviews(play, world, job):

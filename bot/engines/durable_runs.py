@@ -128,12 +128,10 @@ class Runs:
         )
         return tuple(Run(row.workflow_id, _job(row)) for row in rows)
 
-    def reviewed(self, pull: PullRef, head: str) -> bool:
-        """Whether a review of `head` came to its end."""
-        rows = self.client.list_workflows(
-            workflow_id_prefix=f"review/{key(pull)}/{head}/", status="SUCCESS", load_input=False
-        )
-        return any(row.output["end"] == "done" for row in rows if row.output)
+    def reviewed(self, job: Job, head: str) -> bool:
+        """Whether a review of `head` that looked at all that `job` wants came to its end."""
+        rows = self.client.list_workflows(workflow_id_prefix=f"review/{key(job.pull)}/{head}/", status="SUCCESS")
+        return any(_job(row).covers(job) for row in rows if row.output and row.output["end"] == "done")
 
     def cancel(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Stop these runs; which of them are stopped now, as opposed to ended before."""

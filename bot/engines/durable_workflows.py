@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,12 +87,22 @@ class Workflows:
         try:
             return _ended("done", await body(order.job, steps, order.reason))
         except Superseded as moved:
-            await self.handlers.abandon(order.job, str(moved), under("abandon/", steps))
+            await self._overtaken(order, str(moved), steps)
             return _ended("superseded", str(moved))
         except OperationalError:
             raise
         except Exception as error:  # noqa: BLE001 - the worker's loop: whatever went wrong must be seen on the pull request
             return await self._fail(order.job, error, steps)
+
+    async def _overtaken(self, order: Order, reason: str, steps: Steps) -> None:
+        """Nothing was posted. What a person asked for is routed once more, as the pull request is now."""
+        job, abandon = order.job, under("abandon/", steps)
+        if order.workflow != "review" or not job.is_wish:
+            await self.handlers.abandon(job, reason, abandon)
+            return
+        await self.handlers.abandon(replace(job, comment=0), reason, abandon)
+        again = replace(job, id=f"{job.id}/again", seen=None)
+        await self._start(Order("ingest", again.id, again), steps)
 
     async def _fail(self, job: Job, error: Exception, steps: Steps) -> dict[str, str]:
         expected = isinstance(error, AssistantError)
@@ -125,33 +135,46 @@ class Workflows:
         return (*reviews, *(run for run in self.runs.active(job.pull, "answer") if run.job.is_question))
 
     async def _review(self, job: Job, routed: Routed, step: Step) -> str:
-        """The newest head wins: what runs for the pull request gives way, unless it is this very head."""
+        """The newest head wins: what runs for the pull request gives way, unless it is this very head.
+
+        Nothing that was wanted is lost with it: a push takes a person's wish along, and what replaces an unfinished
+        review looks at no less.
+        """
         place, head = f"review/{key(job.pull)}/{routed.head}/", routed.head[:7]
         there = await step("engine/standing", lambda: asyncio.to_thread(self._standing, job, routed.head), Standing)
         if not routed.forced and there.reviewed:
             return f"{head} was reviewed already"
-        if not routed.forced and any(run.id.startswith(place) for run in there.active):
+        if not routed.forced and any(run.id.startswith(place) and run.job.covers(job) for run in there.active):
             return f"{head} is being reviewed already"
-        await self._replace(there.active, f"replaced by a review of {head}", step)
+        heir = _heir(job, [run.job for run in there.active])
+        await self._replace(there.active, f"replaced by a review of {head}", step, goes_on=heir.comment)
         delay = self.debounce if job.trigger is Trigger.PUSHED else 0.0
-        return await self._start(Order("review", place + job.id, job, delay=delay), step)
+        return await self._start(Order("review", place + job.id, heir, delay=delay), step)
 
     def _standing(self, job: Job, head: str) -> Standing:
-        return Standing(self.runs.active(job.pull), self.runs.reviewed(job.pull, head))
+        return Standing(self.runs.active(job.pull), self.runs.reviewed(job, head))
 
     async def _start(self, order: Order, step: Step) -> str:
         await step("engine/start", lambda: asyncio.to_thread(self.runs.add, order), bool)
         return f"handed on to {order.id}"
 
-    async def _replace(self, active: tuple[Run, ...], reason: str, step: Step) -> None:
-        """Stop runs, and say so where they were seen."""
+    async def _replace(self, active: tuple[Run, ...], reason: str, step: Step, goes_on: int = 0) -> None:
+        """Stop runs, and say so where they were seen; not at the comment whose wish goes on."""
         ids = [run.id for run in active]
         stopped = await step("engine/cancel", lambda: asyncio.to_thread(self.runs.cancel, ids), tuple[str, ...])
         for run in (run for run in active if run.id in stopped):
             try:
-                await self.handlers.abandon(run.job, reason, under(f"{run.id}/", step))
+                comment = 0 if run.job.comment == goes_on else run.job.comment
+                await self.handlers.abandon(replace(run.job, comment=comment), reason, under(f"{run.id}/", step))
             except AssistantError as error:  # the newer run must not wait for the older one's last word
                 log.warning("replaced without a word", run=run.id, reason=str(error))
+
+
+def _heir(job: Job, unfinished: Sequence[Job]) -> Job:
+    """The job that takes the place of unfinished reviews: as wide as any of them, and a person's wish if one of them is."""
+    wish = None if job.is_wish else next((one for one in unfinished if one.is_wish), None)
+    heir = replace(wish, id=job.id, head_sha=job.head_sha, seen=job.seen) if wish else job
+    return heir if all(map(heir.covers, (job, *unfinished))) else heir.widened
 
 
 def _ended(end: str, word: str) -> dict[str, str]:
