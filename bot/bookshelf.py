@@ -181,12 +181,8 @@ def report(repo: Path | None, *, as_json: bool) -> None:
 
 
 async def _tallied() -> tuple[Rules, ...]:
-    ledger = Ledger(Settings.read().database)
-    try:
-        await asyncio.to_thread(ledger.migrate)
+    with Ledger(Settings.read().database) as ledger:
         return tallied(await ledger.reviews(limit=REVIEWS), await ledger.dismissed())
-    finally:
-        ledger.close()
 
 
 async def _conflicting(repo: Path) -> tuple[Rules, ...]:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -20,10 +20,17 @@ _MIGRATION_LOCK = 7_305_001
 
 
 class Database:
-    """Connections to the database at a URL."""
+    """Connections to the database at a URL. In a `with` block its schema is up to date, and after it they are given back."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+
+    def __enter__(self) -> Self:
+        self.migrate()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def migrate(self) -> None:
         """Bring the schema up to date; several processes may do so at once."""

@@ -33,18 +33,13 @@ def answer_locally(words: str, what: str, repo: Path) -> str:
 async def _answer(words: str, what: str, repo: Path) -> str:
     host = await LocalHost.from_range(repo, what)
     settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        ledger.migrate()
+    with tempfile.TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         standards = standards_of(settings, Path(folder) / "standards.db")
         job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
-        try:
-            with watched(Console(stderr=True)) as (step, hear):
-                model = model_of(settings, signer.secret, hear)
-                wired = Wiring(settings, host, host, standards, ledger, signer, model, searching(host))
-                await answerer_of(wired)(job, step)
-        finally:
-            ledger.close()
+        with watched(Console(stderr=True)) as (step, hear):
+            model = model_of(settings, signer.secret, hear)
+            wired = Wiring(settings, host, host, standards, ledger, signer, model, searching(host))
+            await answerer_of(wired)(job, step)
     return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
 
 

@@ -32,12 +32,8 @@ def stats(*, as_json: bool) -> None:
 
 
 async def _counted() -> tuple[Rate, ...]:
-    ledger = Ledger(Settings.read().database)
-    try:
-        await asyncio.to_thread(ledger.migrate)
+    with Ledger(Settings.read().database) as ledger:
         return rates(await ledger.outcomes())
-    finally:
-        ledger.close()
 
 
 def _table(found: tuple[Rate, ...]) -> Table:

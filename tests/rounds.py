@@ -182,9 +182,8 @@ def _settings():
 def _empty_ledger():
     """The database after its migrations, made once: it is the same for every story."""
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        ledger.migrate()
-        ledger.close()
+        with Ledger(f"sqlite:///{folder}/ledger.db"):
+            pass
         return (Path(folder) / "ledger.db").read_bytes()
 
 

@@ -17,10 +17,8 @@ PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 
 @pytest.fixture
 def ledger(tmp_path):
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    ledger.migrate()
-    yield ledger
-    ledger.close()
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        yield ledger
 
 
 def test_a_lost_answer_is_spent_when_the_call_is_made_again(ledger):

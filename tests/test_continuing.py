@@ -85,10 +85,8 @@ class Thread:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('continuing')}/ledger.db")
-    ledger.migrate()
-    yield Correspondence(ledger)
-    ledger.close()
+    with Ledger(f"sqlite:///{tmp_path_factory.mktemp('continuing')}/ledger.db") as ledger:
+        yield Correspondence(ledger)
 
 
 @pytest.fixture

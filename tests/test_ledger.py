@@ -25,10 +25,8 @@ def url(tmp_path):
 
 @pytest.fixture
 def ledger(url):
-    ledger = Ledger(url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
+    with Ledger(url) as ledger:
+        yield ledger
 
 
 @pytest.mark.usefixtures("ledger")
