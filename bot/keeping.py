@@ -22,6 +22,7 @@ from bot.review.pull_request import Permission, PullRef, PullRequest, Said
 KEPT = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
 """What happens to threads and pull requests without a word being said."""
 UNCHANGED = "resolved without a change"
+THUMBS_DOWN = "thumbs down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Keeper:
                 kept[one.identity] = _placed(kept.get(one.identity, one), one.comment, comment)
         resolved = await self._resolved(pull.ref, kept.values(), policy)
         known = [
-            await self._judged(pull.ref, _resolved(one, resolved.get(one.comment, "")), said, policy)
+            _resolved(await self._judged(pull.ref, one, said, policy), resolved.get(one.comment, ""))
             for one in kept.values()
         ]
         since, seen = await self._read(pull.ref)
@@ -91,13 +92,7 @@ class Keeper:
 
     async def reopen(self, ref: PullRef, comment: int) -> Known | None:
         """Take a dismissal back; None if `comment` is in no thread of ours."""
-
-        def change(one: Known) -> Known:
-            if one.state is not State.DISMISSED:
-                return replace(one, resolved="")
-            return replace(one, state=State.OPEN, by="", reason="", resolved="")
-
-        return await self._change(ref, comment, change)
+        return await self._change(ref, comment, _reopened)
 
     async def __call__(self, job: Job, step: Step) -> str:
         """A thread was resolved or reopened by a person, or the pull request was merged."""
@@ -131,14 +126,18 @@ class Keeper:
         return [replace(one, comment=comment) for one in found if one]
 
     async def _judged(self, ref: PullRef, one: Known, said: Sequence[Said], policy: Policy) -> Known:
-        """Dismissed, if somebody who may command gave our comment a thumbs down."""
-        comment = next((each for each in said if each.id == one.comment and each.thumbs_down), None)
-        if comment is None or not one.standing:
+        """Dismissed as long as somebody who may command gives our comment a thumbs down."""
+        comment = next((each for each in said if each.id == one.comment), None)
+        down = one.state is State.DISMISSED and one.reason == THUMBS_DOWN
+        if comment is None or not (one.standing or down):
             return one
-        for login in await self.host.thumbs_down(ref, comment.id):
+        for login in await self.host.thumbs_down(ref, comment.id) if comment.thumbs_down else ():
             if await self._may(ref, login, policy):
-                return replace(one, state=State.DISMISSED, by=login, reason="thumbs down")
-        return one
+                return one if down else replace(one, state=State.DISMISSED, by=login, reason=THUMBS_DOWN)
+        if not down:
+            return one
+        await self.reopen(ref, comment.id)
+        return replace(_reopened(one), shown=State.OPEN)
 
     async def _resolved(self, ref: PullRef, known: Collection[Known], policy: Policy) -> dict[int, str]:
         """Who resolved our threads, of those who may command: GitHub does not send a webhook twice, so we look."""
@@ -179,7 +178,7 @@ class Keeper:
         before = next((one for one in await self.ledger.findings(ref) if one.identity == ours[0].identity), ours[0])
         await self.ledger.keep(ref, [replace(before, comment=root)])
         after = await self.ledger.change(ref, before.identity, change)
-        if after is not None and after.state is not after.shown:
+        if after is not None:
             await self._edit(ref, after, said)
             after = await self.ledger.change(ref, before.identity, lambda one: replace(one, shown=one.state))
         return after
@@ -206,16 +205,26 @@ class Keeper:
 
 
 def _dismissed(one: Known, by: str, reason: str, *, resolved: bool) -> Known:
-    """The finding on a person's word. What is fixed stays so, with its witness."""
+    """The finding on a person's word. What is fixed stays so, with its witness.
+
+    Whoever only tidies up adds nothing: a thread is resolved after its finding was dismissed, or was said again elsewhere.
+    """
+    if one.state is State.SUPERSEDED or (resolved and one.state is State.DISMISSED):
+        return one
     if one.state is State.FIXED:
         return replace(one, resolved=by if resolved else one.resolved)
     return replace(one, state=State.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
 
 
+def _reopened(one: Known) -> Known:
+    if one.state is not State.DISMISSED:
+        return replace(one, resolved="")
+    return replace(one, state=State.OPEN, by="", reason="", resolved="")
+
+
 def _resolved(one: Known, by: str) -> Known:
-    """The finding whose thread `by` resolved, if anybody did and nothing was said of it before."""
-    over = one.state in {State.DISMISSED, State.SUPERSEDED}
-    return one if over or not by else _dismissed(one, by, UNCHANGED, resolved=True)
+    """The finding whose thread `by` resolved, if anybody did."""
+    return _dismissed(one, by, UNCHANGED, resolved=True) if by else one
 
 
 def _placed(one: Known, thread: int, comment: Said) -> Known:

@@ -241,12 +241,15 @@ def test_what_was_dismissed_stays_dismissed_when_its_code_is_touched(tell):
     async def story(here, pull):
         (thread,) = ours(pull)
         await here.keeper.dismiss(here.ref, thread.id, "alice", "We charge twice on purpose")
+        pull.resolve(thread, "alice")
+        await here.settle()
         assert "**Dismissed** by `alice`: We charge twice on purpose" in thread.body
         await push(here, pull, {"shop.py": code('items.charge("flaw_one", total, twice=None)')})
         await read_again(here, pull)
 
         assert ours(pull) == [thread]
         assert title(pull) == "No new findings"
+        assert [one.reason for one in await here.ledger.findings(here.ref)] == ["We charge twice on purpose"]
 
     tell(story, FLAWED)
 
@@ -261,6 +264,9 @@ def test_what_was_dismissed_and_got_worse_is_said_once_more_and_never_again(tell
         assert "**Said again** in a newer comment" in old.body
         assert "Dismissed by alice before" in new.body
         assert "warning then, error now" in new.body
+        pull.resolve(old, "alice")
+        await here.settle()
+        assert "**Said again**" in old.body
         await here.keeper.dismiss(here.ref, new.id, "alice", "Really on purpose")
         await push(here, pull, {"shop.py": code('items.charge("flaw_one", total, twice=None)')})
         await push(here, pull, {"shop.py": code('items.charge("flawed_one", total, twice=None)')})
@@ -323,7 +329,7 @@ def test_a_resolved_thread_whose_code_then_changes_is_fixed(tell, lost):
 
 
 @pytest.mark.parametrize(("who", "heeded"), [("alice", True), ("mallory", False)])
-def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal(tell, who, heeded):
+def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal_until_it_is_taken_back(tell, who, heeded):
     async def story(here, pull):
         (thread,) = ours(pull)
         pull.react(thread, who, "-1")
@@ -331,6 +337,11 @@ def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal(tell, who, hee
 
         assert bool(over(pull)) is heeded
         assert ("still open" in title(pull)) is not heeded
+        thread.reactions.clear()
+        await push(here, pull, {"other.py": "x = 3\n"})
+
+        assert over(pull) == replies(pull) == []
+        assert "1 still open" in title(pull)
 
     tell(story, FLAWED)
 
