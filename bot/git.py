@@ -165,7 +165,7 @@ class Git:
         code, out, _ = await self._git(("rev-parse", "--show-toplevel"))
         if code:
             out = await self.run(("rev-parse", "--absolute-git-dir"))
-        return Path(out.decode().rstrip("\n"))
+        return Path(_text(out).removesuffix("\n"))
 
     async def run(
         self, arguments: Sequence[str], stdin: bytes = b"", *, more: Pairs = (), fine: Collection[int] = (0,)

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.ledger import Ledger
 from bot.logs import configure
-from bot.review.comment import CHECKS_ONLY
+from bot.review.comment import CHECKS_ONLY, code
 from bot.review.coverage import State
 from bot.review.export import as_json, as_sarif
 from bot.review.finding import Finding, Severity
@@ -63,17 +64,22 @@ def _reaches(review: Review, fail_on: str) -> bool:
 async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
     settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
     host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+    with tempfile.TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         standards = FolderStandards(Path(folder) / "standards.db")
-        ledger.migrate()
         signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
             model = model_of(settings, signer.secret, hear)
             reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, signer, model, searching(host)))
             if hear:  # one voice at a time
                 reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
-            return await reviewer.review(job, host.pull, step)
+            review = await reviewer.review(job, host.pull, step)
+            return replace(review, remarks=(*review.remarks, *_unfollowed(host.unfollowed)))
+
+
+def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
+    if paths:
+        named = ", ".join(map(code, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")  # noqa: PLR2004 - as named
+        yield f"Not looked at, since git does not follow it (`git add -N` changes that): {named}."
 
 
 def searching(host: LocalHost) -> Searching:
@@ -105,7 +111,7 @@ def show(review: Review, console: Console) -> None:
         console.print(f"- {escape(_line(notice))}")
     rows = review.coverage.files
     seen = sum(row.state is State.REVIEWED for row in rows)
-    console.print(f"{seen} of {len(rows)} files reviewed.")
+    console.print(f"{seen} of {len(rows)} files reviewed." if rows else "Nothing to review: no file changed.")
     for row in (*rows, *review.coverage.passes):
         if row.state is not State.REVIEWED:
             console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")

@@ -215,7 +215,7 @@ def test_a_patch_is_reviewed_inside_and_outside_of_a_repository(assistant, repo,
     assert [(one["path"], one["line"]) for one in json.loads(inside[1])["findings"]] == [("app.py", 2)]
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(("HEAD..HEAD",), "0 of 0 files"), (("HEAD~1..HEAD",), "HEAD~1")])
+@pytest.mark.parametrize(("arguments", "words"), [(("HEAD..HEAD",), "no file changed"), (("HEAD~1..HEAD",), "HEAD~1")])
 def test_an_empty_range_and_a_first_commit_are_answered(assistant, repo, arguments, words):
     _, out, error = assistant("review", *arguments, cwd=repo.directory)
     assert words in out + error
@@ -261,6 +261,7 @@ def test_a_stranger_cannot_configure_a_review_of_his_repository(assistant, repo)
 
     assert code == 0
     assert "Checks only: no model was configured" in out
+    assert "git does not follow it (`git add -N` changes that): `.env`." in out
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ def test_what_is_not_committed_is_compared_with_the_head(repo):
         "docs/standards/style.md": ("removed", ""),
         "staged.py": ("added", ""),
     }
+    assert host.unfollowed == ("untracked.py",)
     assert host.changes.file("a.py").added_lines == {2}
     assert content(host, "a.py") == b"one\n2\n"
     assert host.pull.head_sha == NO_OBJECT
@@ -156,6 +157,24 @@ def test_before_the_first_commit_every_tracked_file_is_new(tmp_path):
     repo = Repository(tmp_path / "new")
     repo.git("update-ref", "-d", "HEAD")
     assert summary(repo.range()) == {"a.py": ("added", ""), "docs/standards/style.md": ("added", "")}
+
+
+def test_a_submodule_and_a_sparse_checkout_change_nothing(repo):
+    repo.git("update-index", "--add", "--cacheinfo", f"160000,{repo.git('rev-parse', 'HEAD')},library")
+    repo.git("commit", "-q", "-m", "Library")
+    (repo.directory / "library").mkdir()
+    repo.git("update-index", "--skip-worktree", "docs/standards/style.md")
+    (repo.directory / "docs/standards/style.md").unlink()
+    repo.write("a.py", "one\n2\n")
+    host = repo.range()
+    assert summary(host) == {"a.py": ("modified", "")}
+    assert "docs/standards/style.md" in {entry.path for entry in asyncio.run(host.tree(host.pull.ref, NO_OBJECT))}
+
+
+def test_a_bare_repository_has_nothing_that_is_not_committed(repo, tmp_path):
+    repo.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    with pytest.raises(UserError, match="name a range"):
+        asyncio.run(LocalHost.from_range(tmp_path / "bare.git"))
 
 
 def test_a_link_is_read_as_a_link_and_never_followed(repo, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import NotFound, UserError
 from bot.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
 from bot.hosts import local_tree
-from bot.hosts.local_tree import blob_id, readable
+from bot.hosts.local_tree import SUBMODULE_MODE, blob_id, readable
 from bot.interfaces import Entry, Library
 from bot.job import Job
 from bot.review.diff import Diff, FileDiff, Side, Status, parse_diff
@@ -17,15 +17,14 @@ from bot.review.post import CheckRun, ReviewPost
 from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
 
 LINK_MODE = "120000"
-SUBMODULE_MODE = "160000"
 
 
 @dataclass(slots=True)
 class LocalHost:
     """CodeHost and Publisher at once. What would be posted is kept: `posted`, `concluded`, `replied`.
 
-    `contents` are files by git object id that no commit has. Without `git`, as for a patch outside of a repository,
-    there is nothing else to read.
+    `contents` are files by git object id that no commit has; `unfollowed` lie there and are not part of the change.
+    Without `git`, as for a patch outside of a repository, there is nothing else to read.
     """
 
     pull: PullRequest
@@ -33,6 +32,7 @@ class LocalHost:
     git: Git | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
+    unfollowed: tuple[str, ...] = ()
     posted: ReviewPost | None = None
     concluded: CheckRun | None = None
     replied: list[str] = field(default_factory=list)
@@ -79,13 +79,15 @@ class LocalHost:
 
     @classmethod
     async def _from_working_tree(cls, git: Git) -> LocalHost:
+        if await git.run(("rev-parse", "--is-inside-work-tree")) != b"true\n":
+            raise UserError("This repository has no working tree; name a range, such as HEAD~1..HEAD.")
         try:
             base = await git.resolve("HEAD")
         except NotFound:  # no commit yet
             base = EMPTY_TREE
         tree = await local_tree.read(git, base)
         pull = _pull(git.directory.name, "uncommitted changes", base, NO_OBJECT)
-        return cls(pull, Diff(tree.files), git, tree.changed, tree.entries)
+        return cls(pull, Diff(tree.files), git, tree.changed, tree.entries, tree.unfollowed)
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
         """The change; there is only one."""
@@ -189,7 +191,7 @@ async def _resolve(git: Git, revision: str) -> str:
     try:
         return await git.resolve(revision)
     except NotFound as error:
-        raise UserError(f"There is no revision {revision!r} in this repository.") from error
+        raise UserError(f"There is no revision {revision!r} in this repository, nor a file of that name.") from error
 
 
 async def _merge_base(git: Git, base: str, head: str) -> str:

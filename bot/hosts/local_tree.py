@@ -19,27 +19,39 @@ from bot.interfaces import Entry
 from bot.review.comparison import binary, patch
 from bot.review.diff import FileDiff, Status, after, before, parse_patch
 
+SUBMODULE_MODE = "160000"
+
 
 @dataclass(frozen=True, slots=True)
 class WorkingTree:
-    """Every tracked file that is there, and the content of those that differ from the commit, by git object id."""
+    """Every tracked file that is there, and the content of those that differ from the commit, by git object id.
+
+    `unfollowed` are files, and folders of them, that git neither follows nor ignores.
+    """
 
     entries: tuple[Entry, ...]
     changed: Mapping[str, bytes]
     files: tuple[FileDiff, ...]
+    unfollowed: tuple[str, ...]
 
 
 async def read(git: Git, base: str) -> WorkingTree:
-    """The tracked files below `git.directory` against the commit or tree `base`. Modes and renames are not looked at."""
-    committed = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in await git.tree(base)}
-    paths = sorted({*committed, *await _followed(git)})
+    """The tracked files below `git.directory` against the commit or tree `base`.
+
+    Modes, renames and submodules are not looked at; what a sparse checkout leaves out is as it was.
+    """
+    old_files = [entry for entry in await git.tree(base) if entry.mode != SUBMODULE_MODE]
+    committed = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in old_files}
+    followed = await _followed(git)
+    paths = sorted({*committed, *followed})
     found = await asyncio.to_thread(_scan, git.directory, paths, committed)
-    present = {entry.path: entry for entry, _ in found}
+    present = {path: entry for path, entry in committed.items() if not followed.get(path, True)}
+    present |= {entry.path: entry for entry, _ in found}
     changed = {entry.blob: content for entry, content in found if content is not None}
     pairs = ((path, committed.get(path), present.get(path)) for path in paths)
     files = [await _compare(git, readable(path), old, new, changed) for path, old, new in pairs if old != new]
     entries = (replace(entry, path=readable(path)) for path, entry in present.items())
-    return WorkingTree(tuple(entries), changed, tuple(files))
+    return WorkingTree(tuple(entries), changed, tuple(files), await _unfollowed(git))
 
 
 async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str, bytes]:
@@ -59,9 +71,20 @@ async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str,
     return found
 
 
-async def _followed(git: Git) -> list[str]:
-    """The paths of the files that git follows."""
-    return [path for path in (await git.run(("ls-files", "-z"))).decode(errors="surrogateescape").split("\0") if path]
+async def _followed(git: Git) -> dict[str, bool]:
+    """The paths of the files that git follows, and whether each is checked out: a sparse checkout leaves some out."""
+    return {line[2:]: not line.startswith("S") for line in await _listed(git, "-t")}
+
+
+async def _unfollowed(git: Git) -> tuple[str, ...]:
+    """Files, and whole folders of them, that git neither follows nor ignores."""
+    found = await _listed(git, "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+    return tuple(map(readable, found))
+
+
+async def _listed(git: Git, *options: str) -> list[str]:
+    out = await git.run(("ls-files", "-z", *options))
+    return [line for line in out.decode(errors="surrogateescape").split("\0") if line]
 
 
 async def _blob(git: Git, sha: str) -> bytes | None:
