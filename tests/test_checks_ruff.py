@@ -165,6 +165,11 @@ def test_a_repository_cannot_configure_ruff() -> None:
     assert [problem.rule for problem in found.problems if problem.path == "app.py"] == ["F401"]
 
 
+def test_a_package_alone_knows_its_own_path() -> None:
+    assert rules("print(__path__)\n", "pkg/__init__.py") == []
+    assert rules("print(__path__)\n", "pkg/shop.py") == [(1, "F821")]
+
+
 def test_reexports_are_not_called_unused() -> None:
     assert rules("from os import path\n", "pkg/__init__.py") == []
     assert rules("from fixtures import client\n", "tests/conftest.py") == []

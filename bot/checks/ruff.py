@@ -161,9 +161,14 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
         file = files[int(PurePosixPath(diagnostic.filename).stem)]
         problem = _problem(diagnostic, file)
         is_syntax = problem.rule == _SYNTAX.codes  # one mistake makes many of these: the first will do
-        if not (problem.rule in {"F401", "F403", "F811"} and PurePosixPath(file.path).name in _REEXPORTING):
+        if not (_usual_there(problem) and PurePosixPath(file.path).name in _REEXPORTING):
             found.setdefault((file.path, problem.rule if is_syntax else str(number)), problem)
     return tuple(found.values())
+
+
+def _usual_there(problem: Problem) -> bool:
+    """Whether it is no mistake in a package's `__init__.py`, which ruff cannot tell under the name it is staged with."""
+    return problem.rule in {"F401", "F403", "F811"} or (problem.rule == "F821" and "`__path__`" in problem.title)
 
 
 def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
