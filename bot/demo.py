@@ -142,13 +142,18 @@ async def _pull(sandbox: Sandbox, repo: Path | None, base: str, head: str) -> Pu
 def _show(pull: PullRequest, console: Console) -> None:
     for comment in pull.comments:
         console.rule(f"{comment.path}:{comment.line or ''}", align="left")
-        console.print(Markdown(comment.body.partition("<!--")[0]))
+        _print(comment.body, console)
     for review in pull.reviews:
         console.rule("The review", align="left")
-        console.print(Markdown(review.body.partition("<!--")[0]))
+        _print(review.body, console)
     for check in pull.check_runs():
         console.rule(f"Check run: {check.conclusion}", align="left")
-        console.print(Markdown(check.summary or ""))
+        _print(check.summary or "", console)
+
+
+def _print(body: str, console: Console) -> None:
+    """Markdown without our marker, wrapped: on a narrow terminal too a citation is read to its end."""
+    console.print(Markdown(body.partition("<!--")[0]), soft_wrap=False)
 
 
 async def _until(holds: Callable[[], bool], patience: float = 30.0) -> None:

@@ -77,7 +77,7 @@ def test_the_demo_prints_what_was_posted_and_leaves_nothing_behind(tmp_path):
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(places) == len(severities) >= 3
-    assert "📖 docs/standards/python.md > " in ran.stdout
+    assert "📖 docs/standards/python.md > Python > Functions > No mutable default       \n▌ arguments" in ran.stdout
     assert "Checks only: no model was configured" in ran.stdout
     assert "Check run: neutral" in ran.stdout
     assert list(tmp_path.iterdir()) == []
