@@ -11,6 +11,7 @@ from patches import changes, unified
 from bot.review.anchor import Anchor, Place, anchor
 from bot.review.diff import Diff, Side, Status, parse_patch
 from bot.review.suggestion import Suggestion, fence, parses_by_itself, prove
+from bot.review.syntax import parses
 
 HEAD = "import os\n\n\ndef load(path):\n    file = open(path)\n    return file.read()\n"
 
@@ -66,9 +67,9 @@ def test_what_is_not_offered_has_a_reason(replacement, place, path, reason):
     assert reason in refused
 
 
-def test_the_caller_may_know_the_language_better():
+def test_the_caller_may_be_stricter_and_never_laxer():
     assert isinstance(prove("    pass", OPEN, "a.py", HEAD, lambda *_: False), str)
-    assert isinstance(prove("    file = open(", OPEN, "a.py", HEAD, lambda *_: True), Suggestion)
+    assert prove("file = open(path)", OPEN, "a.py", HEAD, parses) == "the file would not parse"
 
 
 def test_the_caller_sees_the_file_as_it_would_be():
@@ -91,6 +92,7 @@ def test_line_endings_stay_as_they_are():
     [
         ("a.py", "x = 1", True),
         ("a.py", "x = '\\d'", True),
+        ("a.py", "\ufeffx = 1", True),
         ("a.py", "x = (", False),
         ("a.py", "x = \0", False),
         ("a.py", "(" * 100_000, False),

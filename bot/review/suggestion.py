@@ -36,8 +36,8 @@ def prove(
 ) -> Suggestion | str:
     """The suggestion, or why it is not offered.
 
-    It is offered if it replaces exactly the anchored lines of the head, changes them, leaves a file that `parses`
-    (path, text), hides nothing, and is not about a file that decides who may do what.
+    It is offered if it replaces exactly the anchored lines of the head, changes them, leaves a file that is valid for
+    the standard library and for `parses` (path, text), hides nothing, and is not about a file that decides who may do what.
     """
     if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
         return "a suggestion needs lines of the head"
@@ -51,7 +51,7 @@ def prove(
         return "the head does not have the lines it would replace"
     if changed == head_text:
         return "it changes nothing"
-    return _forbidden(suggestion, anchor.text) or _broken(parses or parses_by_itself, path, changed) or suggestion
+    return _forbidden(suggestion, anchor.text) or _broken(parses, path, changed) or suggestion
 
 
 def committed(code: str, anchor: Anchor, head_text: str) -> str | None:
@@ -76,7 +76,7 @@ def parses_by_itself(path: str, text: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            read(text)
+            read(text.removeprefix("\ufeff"))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
     return True
@@ -121,5 +121,7 @@ def _forbidden(suggestion: Suggestion, anchored: str) -> str:
     return ""
 
 
-def _broken(parses: Callable[[str, str], bool], path: str, changed: str) -> str:
-    return "" if parses(path, changed) else "the file would not parse"
+def _broken(parses: Callable[[str, str], bool] | None, path: str, changed: str) -> str:
+    """A grammar forgives what a language does not: tree-sitter's of Python, for one, a body that is not indented."""
+    valid = parses_by_itself(path, changed) and (parses is None or parses(path, changed))
+    return "" if valid else "the file would not parse"
