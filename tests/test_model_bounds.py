@@ -13,7 +13,7 @@ from script import WORDS, Purse, findings
 from talking import Crash, Journal, Lookup, responses
 from test_passes import brief
 
-from bot.engines.inline import _Steps
+from bot.engines.inline import Steps
 from bot.errors import ConfigurationError, UserError
 from bot.hosts.local import LocalHost
 from bot.hosts.local_tree import blob_id
@@ -57,7 +57,7 @@ async def _review(folder, policy, script, changes):
     model = model_of(settings(**changes), b"pepper")
     model.endpoint.transport = server.transport()
     wired = Wiring(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-    await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), _Steps(60.0))
+    await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), Steps())
     await model.close()
     ledger.close()
     assert not server.rejected

@@ -94,7 +94,7 @@ async def reviewed(folder, server, names):
         host = await LocalHost.from_patch(PATCH, folder)
         host.pull = replace(host.pull, ref=PullRef("octo/shop", number, number, 1), title=name)
         wired = Wiring(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-        await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), inline._Steps(60.0))
+        await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), inline.Steps())
         checks[name] = host.concluded
     await model.close()
     ledger.close()

@@ -1,4 +1,4 @@
-"""Runs jobs now, in this process: for the command line, where the person waiting is the retry."""
+"""Runs jobs now, in this process, and forgets them with it: the least that an engine can be."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from bot.journal import from_json, to_json
 from bot.retry import ATTEMPTS, delay
 
 T = TypeVar("T")
+PATIENCE = 60.0
+"""Seconds at most that a step waits before it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class InlineEngine:
-    """An Engine without a database. Errors of the handlers reach the caller; waits over `patience` seconds do too."""
+    """An Engine without a database. Errors of the handlers reach the caller; so do those that ask for a long wait."""
 
     handlers: Handlers
-    patience: float = 60.0
     _known: set[str] = field(default_factory=set)
 
     async def submit(self, job: Job) -> bool:
@@ -29,7 +30,7 @@ class InlineEngine:
         if job.id in self._known:
             return False
         self._known.add(job.id)
-        routed = await self.handlers.route(job, self._steps())
+        routed = await self.handlers.route(job, Steps())
         job = replace(job, seen=routed.seen)
         if routed.route is Route.REVIEW:
             await self._work(self.handlers.review, job)
@@ -38,21 +39,17 @@ class InlineEngine:
         return True
 
     async def _work(self, handler: Callable[[Job, Step], Awaitable[str]], job: Job) -> None:
-        step = self._steps()
+        step = Steps()
         try:
             await handler(job, step)
         except Superseded as moved:
             await self.handlers.abandon(job, str(moved), step)
 
-    def _steps(self) -> _Steps:
-        return _Steps(self.patience)
-
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
+class Steps:
     """A Step that forgets when the process ends; results pass through JSON, exactly as on the durable engine."""
 
-    patience: float
     _journal: dict[str, Any] = field(default_factory=dict)
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
@@ -66,7 +63,7 @@ class _Steps:
                 return await work()
             except Retryable as error:
                 seconds = delay(attempt, error)
-                if seconds > self.patience:
+                if seconds > PATIENCE:
                     raise
                 await asyncio.sleep(seconds)
         return await work()
