@@ -171,16 +171,6 @@ async def test_a_commit_is_told_with_its_files(octo):
 
 
 @scenario
-async def test_code_is_searched_where_the_token_reaches(octo):
-    await octo.sandbox.repository("octo/other", {"docs/x.md": "Be kind.\n"})
-    octo.token = await octo.mint(repositories=["shop"])
-    found = (await octo("GET", "/search/code?q=kind+repo:octo/shop", status=200)).json()
-    assert [one["path"] for one in found["items"]] == ["docs/rules.md"]
-    assert (await octo("GET", "/search/code?q=kind+repo:octo/other")).json()["total_count"] == 0
-    await octo("GET", "/search/code?q=", status=422)
-
-
-@scenario
 async def test_roles_are_told_coarse_and_fine(octo):
     roles = {"ann": "admin", "max": "maintain", "wim": "write", "tri": "triage", "rea": "read"}
     for login, role in roles.items():
@@ -196,10 +186,6 @@ async def test_roles_are_told_coarse_and_fine(octo):
 
 
 @scenario
-async def test_pull_requests_are_listed_by_state(octo):
-    second = await octo.shop.open_pull("Second", files={"c.py": "x\n"})
-    await second.close()
-    assert [one["number"] for one in (await octo("GET", f"{REPO}/pulls")).json()] == [1]
-    assert [one["number"] for one in (await octo("GET", f"{REPO}/pulls?state=all")).json()] == [2, 1]
+async def test_a_pull_request_knows_its_size(octo):
     whole = (await octo("GET", PULL)).json()
     assert (whole["changed_files"], whole["additions"], whole["commits"], whole["merged"]) == (2, 5, 1, False)

@@ -1,4 +1,4 @@
-"""The App's own endpoints: its installations, its tokens and its webhook deliveries."""
+"""The App's own endpoints: its tokens, what they reach and its webhook deliveries."""
 
 from __future__ import annotations
 
@@ -10,25 +10,12 @@ from bot.sandbox import auth, hooks, shape
 from bot.sandbox.call import Call, Endpoint, ok
 from bot.sandbox.rules import Rejected
 from bot.sandbox.traffic import Delivery
-from bot.sandbox.world import Installation, World, stamp
+from bot.sandbox.world import World, stamp
 
 
 async def get_app(call: Call) -> Response:
     """GET /app"""
     return ok(shape.app(call.world))
-
-
-async def list_installations(call: Call) -> Response:
-    """GET /app/installations"""
-    return call.page([installation(call.world, one) for one in call.world.installations.values()])
-
-
-async def get_installation(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/installation"""
-    found = call.world.installation_of(call.repo)
-    if found is None:
-        raise Rejected(404, "Not Found")
-    return ok(installation(call.world, found))
 
 
 async def create_token(call: Call) -> Response:
@@ -107,23 +94,6 @@ def _find(call: Call) -> Delivery:
     return found
 
 
-def installation(world: World, one: Installation) -> shape.Json:
-    """The App on an account."""
-    return {
-        "id": one.id,
-        "account": shape.user(world, one.account),
-        "app_id": world.app.id,
-        "app_slug": world.app.slug,
-        "target_type": "Organization",
-        "repository_selection": "selected",
-        "permissions": one.permissions,
-        "events": list(world.app.events),
-        "suspended_at": world.now() if one.suspended else None,
-        "access_tokens_url": f"{world.api}/app/installations/{one.id}/access_tokens",
-        "html_url": f"{world.url}/settings/installations/{one.id}",
-    }
-
-
 def delivery(one: Delivery) -> shape.Json:
     """A delivery in the list."""
     return {
@@ -144,11 +114,9 @@ def delivery(one: Delivery) -> shape.Json:
 
 ENDPOINTS = (
     Endpoint("GET", "/app", get_app, app=True),
-    Endpoint("GET", "/app/installations", list_installations, app=True),
     Endpoint("POST", "/app/installations/{number:int}/access_tokens", create_token, app=True),
     Endpoint("GET", "/app/hook/deliveries", list_deliveries, app=True),
     Endpoint("GET", "/app/hook/deliveries/{number:int}", get_delivery, app=True),
     Endpoint("POST", "/app/hook/deliveries/{number:int}/attempts", redeliver, app=True),
-    Endpoint("GET", "/repos/{owner}/{repo}/installation", get_installation, app=True),
     Endpoint("GET", "/installation/repositories", list_repositories),
 )

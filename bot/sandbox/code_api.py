@@ -148,30 +148,6 @@ async def compare(call: Call) -> Response:
     )
 
 
-async def search_code(call: Call) -> Response:
-    """GET /search/code?q=words repo:octo/shop, over the default branch of what the token sees"""
-    terms = call.request.query_params.get("q", "").split()
-    names = [term.removeprefix("repo:").lower() for term in terms if term.startswith("repo:")]
-    words = [term.strip('"').lower() for term in terms if ":" not in term]
-    if not words:
-        raise Rejected(422, "Validation Failed", [{"resource": "Search", "field": "q", "code": "missing"}])
-    seen = call.token.repositories if call.token else frozenset()
-    repos = [repo for name, repo in call.world.repositories.items() if repo.id in seen and name in (names or [name])]
-    found = [item for repo in repos for item in await _search(call, repo, words)]
-    return call.page(found, wrap="items")
-
-
-async def _search(call: Call, repo: Repository, words: list[str]) -> list[shape.Json]:
-    tip = repo.branches.get(repo.default_branch)
-    found = []
-    for entry in await repo.git.tree(tip) if tip else []:
-        content = (await repo.git.blob(entry.blob)).decode(errors="replace").lower()
-        if all(word in content for word in words):
-            about = {"html_url": f"{shape.page(call.world, repo)}/blob/{tip}/{quote(entry.path)}", "score": 1.0}
-            found.append(_file(call.world, repo, entry) | about | {"repository": shape.repository(call.world, repo)})
-    return found
-
-
 def diff(text: str, files: int) -> Response:
     """A diff as text, unless GitHub would find it too large."""
     lines = text.count("\n")
@@ -226,6 +202,5 @@ ENDPOINTS = (
     Endpoint("GET", REPO + "/git/blobs/{sha}", get_blob, ("contents:read",)),
     Endpoint("GET", REPO + "/contents/{path:path}", get_content, ("contents:read",)),
     Endpoint("GET", REPO + "/compare/{basehead:path}", compare, ("contents:read",)),
-    Endpoint("GET", "/search/code", search_code),
 )
 LAST = (Endpoint("GET", REPO + "/commits/{ref:path}", get_commit, ("contents:read",)),)

@@ -12,15 +12,6 @@ from bot.sandbox.rules import Rejected
 COMMITS = 250
 
 
-async def list_pulls(call: Call) -> Response:
-    """GET …/pulls?state=, newest first"""
-    state = call.request.query_params.get("state", "open")
-    head = call.request.query_params.get("head", "")
-    found = [one for one in reversed(call.repo.pulls) if state in ("all", one.state)]
-    shown = [shape.pull(call.world, call.repo, one) for one in found]
-    return call.page([one for one in shown if head in ("", one["head"]["label"])])
-
-
 async def get_pull(call: Call) -> Response:
     """GET …/pulls/{number}, as JSON or as a diff"""
     compared = await history.changed(call.repo, call.pull)
@@ -57,7 +48,6 @@ REPO = "/repos/{owner}/{repo}"
 PULL = REPO + "/pulls/{number:int}"
 READ = ("pull_requests:read",)
 ENDPOINTS = (
-    Endpoint("GET", REPO + "/pulls", list_pulls, READ),
     Endpoint("GET", PULL, get_pull, READ),
     Endpoint("GET", PULL + "/files", list_files, READ),
     Endpoint("GET", PULL + "/commits", list_commits, READ),

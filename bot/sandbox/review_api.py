@@ -98,14 +98,6 @@ async def _hang(call: Call, review: Review, placed: Placed, body: str, subject: 
     return said
 
 
-async def update_review(call: Call) -> Response:
-    """PUT …/reviews/{review}: new words for its summary"""
-    review = _review(call)
-    check_body(call.body.get("body") or "", "PullRequestReview")
-    review.body, review.updated_at = call.body["body"], call.world.now()
-    return ok(shape.review(call.world, call.repo, call.pull, review))
-
-
 async def submit_review(call: Call) -> Response:
     """POST …/reviews/{review}/events"""
     review = _review(call)
@@ -251,7 +243,6 @@ ENDPOINTS = (
     Endpoint("GET", PULL + "/reviews", list_reviews, READ),
     Endpoint("POST", PULL + "/reviews", create_review, WRITE),
     Endpoint("GET", REVIEW, get_review, READ),
-    Endpoint("PUT", REVIEW, update_review, WRITE),
     Endpoint("DELETE", REVIEW, delete_review, WRITE),
     Endpoint("POST", REVIEW + "/events", submit_review, WRITE),
     Endpoint("GET", REVIEW + "/comments", list_review_comments, READ),
