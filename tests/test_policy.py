@@ -43,6 +43,14 @@ def test_what_is_wrong_is_said_with_its_place_and_the_rest_still_counts():
     assert (policy.label, policy.comments) == ("mine", Policy().comments)
 
 
+@pytest.mark.parametrize(("text", "said"), [("comments: yes", "valid integer"), ("ignore: x", "valid list")])
+def test_a_value_of_another_kind_is_named_in_the_words_of_yaml(text, said):
+    policy, (problem,) = parse(text)
+
+    assert policy == Policy()
+    assert said in problem.text
+
+
 @pytest.mark.parametrize(
     "text",
     [

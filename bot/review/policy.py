@@ -82,7 +82,7 @@ class Policy(_Section):
     )
     severity: Literal["note", "warning", "error"] = Field("note", description="Say nothing below this severity.")
     unmute: tuple[str, ...] = Field((), description="Rules to hear of although the team kept dismissing them.")
-    comments: int = Field(10, ge=0, le=30, description="At most this many inline comments per review.")
+    comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")
     suggestions: bool = Field(default=True, description="Offer committable suggestions where they are proven to apply.")
     tone: str = Field("", max_length=200, description="Tone of voice for the model, for example: friendly.")
@@ -181,7 +181,7 @@ def _take_out(value: Any, where: Sequence[Any]) -> None:  # noqa: ANN401 - what 
 def _words(where: Sequence[Any], kind: str, message: str) -> str:
     name = ".".join(str(part) for part in where)
     if kind != "extra_forbidden":
-        return f"{name}: {message}; the default holds"
+        return f"{name}: {message.replace('tuple', 'list')}; the default holds"
     return f"{name} is not a setting{_hint(str(where[-1]), _keys(where[:-1]))}"
 
 
