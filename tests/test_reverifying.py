@@ -100,7 +100,7 @@ def test_a_guard_elsewhere_fixes_a_finding_until_it_is_gone_again(tell):
         ("holds", SEEN),
         ("refuted", []),
         ("refuted", ["till.py:1 def count(items):"]),
-        ("refuted", ["lib/shop.py:1 def pay(items):", "workshop.py:2 x"]),
+        ("refuted", ["lib/shop.py:1 def pay(items):", "workshop.py:2 x", "shop.py.orig:2 x"]),
         (Forbidden("the quota is used up"), SEEN),
     ],
     ids=["unsure", "holds", "no evidence", "evidence of what did not change", "evidence from elsewhere", "failed"],

@@ -126,8 +126,9 @@ def _news(changed: Iterable[str], news: Diff) -> Iterable[Part]:
     for path in sorted(changed):
         file = news.file(path)
         for hunk in file.hunks if file else ():
-            room -= sum(len(line.text) for line in hunk.lines)
-            if room >= 0:
+            size = sum(len(line.text) for line in hunk.lines)
+            if size <= room:
+                room -= size
                 yield Part(path, (hunk,))
 
 
@@ -136,6 +137,6 @@ def _weighed(doubt: Doubt, verdict: Verdict | None) -> Weighed:
         return Weighed(doubt.identity, None)
     if verdict.verdict == "holds":
         return Weighed(doubt.identity, fixed=False)
-    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, doubt.changed))})(?![\w/-])")
+    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, doubt.changed))})(?![\w/-]|\.\w)")
     shown = any(map(changed.search, verdict.evidence))
     return Weighed(doubt.identity, True if shown else None, verdict.reason if shown else "")
