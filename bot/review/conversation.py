@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
+from typing import TypeVar
 
 from bot.review.tokens import estimate
 
 _WORD = re.compile(r"[^\W_][\w.\-/]*[^\W_]|[^\W_]")
-_LINE = 160  # characters of a question or an answer in the summary
-_SHORTEST = 20
+_LENGTHS = (160, 80, 40, 20)  # characters of a question or an answer in the summary
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ def recall(exchanges: Sequence[Exchange], question: str, room: Room | None = Non
     return Memory(_summary(rest, room.summary), tuple(older[n] for n in sorted(chosen)), tuple(recent))
 
 
-def _newest(exchanges: Sequence[Exchange], room: int) -> Sequence[Exchange]:
-    for count, exchange in enumerate(reversed(exchanges)):
-        room -= estimate(str(exchange))
+def _newest(said: Sequence[T], room: int) -> Sequence[T]:
+    for count, one in enumerate(reversed(said)):
+        room -= estimate(str(one))
         if room < 0:
-            return exchanges[len(exchanges) - count :]
-    return exchanges
+            return said[len(said) - count :]
+    return said
 
 
 def _about(exchanges: Sequence[Exchange], question: str, room: int) -> frozenset[int]:
@@ -89,17 +90,14 @@ def _about(exchanges: Sequence[Exchange], question: str, room: int) -> frozenset
     return frozenset(chosen)
 
 
-def _summary(numbered: Iterable[tuple[int, Exchange]], room: int) -> tuple[str, ...]:
+def _summary(numbered: Sequence[tuple[int, Exchange]], room: int) -> tuple[str, ...]:
     """A line an exchange: how each question and each answer begins. The more there are, the shorter the lines."""
-    rows = list(numbered)
-    length = _LINE
-    while True:
-        lines = tuple(f"{n}. {_begin(one.question, length)} -> {_begin(one.answer, length)}" for n, one in rows)
+    lines: list[str] = []
+    for length in _LENGTHS:
+        lines = [f"{n}. {_begin(one.question, length)} -> {_begin(one.answer, length)}" for n, one in numbered]
         if sum(map(estimate, lines)) <= room:
-            return lines
-        if length <= _SHORTEST:
-            rows = rows[1:]  # the oldest of more than a hundred
-        length = max(length // 2, _SHORTEST)
+            break
+    return tuple(_newest(lines, room))  # without the oldest of more than a hundred
 
 
 def _begin(text: str, length: int) -> str:
