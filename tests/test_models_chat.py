@@ -1,6 +1,7 @@
 """What is sent to servers of the Chat Completions API, and what is read from them."""
 
 import json
+import time
 
 import pytest
 from model_requests import problems
@@ -61,6 +62,27 @@ def test_without_a_schema_its_text_is_shown_and_a_fence_around_the_answer_is_tak
     server = ModelServer([says(f"```json\n{json.dumps(YES)}\n```")])
     assert ask(schemaless(server)).value == YES
     assert '"additionalProperties": false' in server.asked[0].body["messages"][1]["content"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Here is my answer:\n\n```json\n{}\n```\nI hope it helps.",
+        "```\n{}```",
+        "<think>\nIs it `{`, or ```[]```?\n</think>\n\n```json\n{}\n```",
+        "<think></think>{}",
+    ],
+)
+def test_an_answer_is_found_among_words_and_thoughts(said):
+    value = YES | {"answer": "use ```</think>```"}
+    assert ask(schemaless(ModelServer([says(said.replace("{}", json.dumps(value)))]))).value == value
+
+
+@pytest.mark.parametrize("said", ["```" + "\n" * 100_000, "```\n" * 50_000, "<think>" * 50_000])
+def test_nothing_a_model_writes_takes_long_to_read(said):
+    started = time.process_time()
+    assert ask(schemaless(ModelServer([says(said), says(YES)]))).value == YES
+    assert time.process_time() - started < 2
 
 
 def test_the_operators_options_pass_through_and_rule_nothing_else():

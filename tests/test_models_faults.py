@@ -11,7 +11,7 @@ from script import Purse
 from talking import YES, ask, chat, endpoint, responses
 
 from bot import dialogue
-from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.models.responses import ResponsesModel
 from bot.review.budget import Limits
 
@@ -87,6 +87,59 @@ def test_a_fault_ends_as_stated(make, fault):
         assert detail in str(raised.value)
     assert "sk-" not in str(raised.value)
     assert len(server.asked) == 1, "the engine retries, not the client"
+
+
+def spoilt(value):
+    """`value` with each part of it, one at a time, of another shape."""
+    yield from (None, -7, 1.5, True, "x", [], {}, [1], {"code": [1]})
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        for other in spoilt(part):
+            copy = value.copy()
+            copy[key] = other
+            yield copy
+
+
+HIT = {"file_id": "f", "filename": "n", "text": "t", "attributes": {"a": 1}, "score": 0.5}
+RESPONSE = {
+    "status": "incomplete",
+    "incomplete_details": {"reason": "steered"},
+    "error": {"code": "server_error", "message": "m"},
+    "output": [
+        {"type": "message", "phase": None, "content": [{"type": "output_text", "text": "{}"}]},
+        {"type": "function_call", "call_id": "c", "name": "n", "arguments": "{}"},
+        {"type": "file_search_call", "queries": ["q"], "results": [HIT]},
+    ],
+    "usage": {"input_tokens": 5, "output_tokens": 4, "input_tokens_details": {"cached_tokens": 1}},
+}
+CALL = {"id": "c", "type": "function", "function": {"name": "n", "arguments": "{}"}}
+COMPLETION = {
+    "error": None,
+    "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "x", "tool_calls": [CALL]}}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "reply"),
+    [
+        (responses(), RESPONSE),
+        (responses(), RESPONSE | {"status": "failed"}),
+        (responses(), RESPONSE | {"status": "completed"}),
+        (chat(), COMPLETION),
+    ],
+)
+def test_a_reply_of_any_shape_is_a_turn_or_a_fault_and_costs_no_less_than_nothing(model, reply):
+    read = 0
+    for other in spoilt(reply):
+        try:
+            usage = model.read(json.dumps(other)).usage
+        except AssistantError:
+            continue
+        read += 1
+        counted = (usage.input, usage.output, usage.cached, usage.written)
+        assert all(isinstance(one, int) and one >= 0 for one in counted), other
+    assert read
 
 
 @pytest.mark.parametrize("make", [responses, chat])

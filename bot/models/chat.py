@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,14 +19,13 @@ from bot.endpoint import Endpoint, spoken
 from bot.errors import Retryable
 from bot.interfaces import Account, Answer, Step, Tool
 from bot.review.budget import Limits
+from bot.review.foreign import count, mapping, mappings, text
 from bot.review.model_fault import Fault, error
 from bot.review.price import PRICES, Price
 from bot.review.prompt import Prompt
 from bot.review.tokens import Calibration
 from bot.review.turn import ToolCall, Turn
 from bot.review.usage import Usage
-
-_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -124,18 +122,18 @@ class ChatModel:
     def read(self, raw: str) -> Turn:
         """What a completion says. Raises Retryable for what is none, and the fault's error for one that failed."""
         completion = _completion(raw)
-        choice = completion["choices"][0]
+        choice = mappings(completion["choices"])[0]
         message, ending = choice["message"], choice.get("finish_reason")
         refusal = "the model refused to answer" if message.get("refusal") else ""
         if ending == "content_filter":
             refusal = "the answer is incomplete: content_filter"
         return Turn(
             items=({"role": "assistant", "content": "", **{key: value for key, value in message.items() if value}},),
-            text=_unfenced(message.get("content") or ""),
-            calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
+            text=_unfenced(text(message.get("content"))),
+            calls=tuple(map(_call, mappings(message.get("tool_calls")))),
             cut=ending == "length",
             refusal=refusal,
-            usage=_usage(completion.get("usage") or {}),
+            usage=_usage(mapping(completion.get("usage"))),
         )
 
     def result(self, call: ToolCall, text: str) -> Item:
@@ -164,30 +162,34 @@ def _completion(raw: str) -> Mapping[str, Any]:
         code = failed.get("code")
         status = code if isinstance(code, int) else 0
         raise error(Fault(status, str(code or ""), str(failed.get("type") or ""), str(failed.get("message") or "")))
-    choices = completion.get("choices") if isinstance(completion, dict) else None
+    choices = mappings(completion.get("choices")) if isinstance(completion, dict) else ()
     if not choices or not isinstance(choices[0].get("message"), dict):
         raise Retryable("the model server sent something that is no completion")
     return cast("Mapping[str, Any]", completion)
 
 
 def _call(call: Mapping[str, Any]) -> ToolCall:
-    function = call.get("function") or {}
+    function = mapping(call.get("function"))
     return ToolCall(str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments", "")))
 
 
-def _unfenced(text: str) -> str:
-    """JSON from inside a code fence: models without a grammar like to wrap it."""
-    fenced = _FENCED.fullmatch(text)
-    return fenced[1] if fenced else text
+def _unfenced(said: str) -> str:
+    """The JSON in what a model without a grammar likes to wrap: thoughts before it, words and a code fence around it."""
+    thought = said.lstrip().startswith("<think>")
+    answer = (said.partition("</think>")[2] if thought else said).strip()
+    if answer.startswith("{"):
+        return answer
+    _, opened, inner = answer.partition("```")
+    return inner.rpartition("```")[0].removeprefix("json").strip() if opened else answer
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
-    details = usage.get("prompt_tokens_details") or {}
+    details = mapping(usage.get("prompt_tokens_details"))
     return Usage(
         calls=1,
-        input=usage.get("prompt_tokens", 0),
-        cached=details.get("cached_tokens") or 0,
-        output=usage.get("completion_tokens", 0),
+        input=count(usage.get("prompt_tokens")),
+        cached=count(details.get("cached_tokens")),
+        output=count(usage.get("completion_tokens")),
     )
 
 

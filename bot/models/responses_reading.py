@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from bot.errors import Retryable
+from bot.review.foreign import count, mapping, mappings, number, text
 from bot.review.model_fault import Fault, error
 from bot.review.turn import Passage, ToolCall, Turn
 from bot.review.usage import Usage
@@ -31,7 +32,7 @@ def turn_of(raw: str) -> Turn:
         ),
         cut=cut,
         refusal=refusal,
-        usage=_usage(response.get("usage") or {}, output),
+        usage=_usage(mapping(response.get("usage")), output),
         retrieved=tuple(dict.fromkeys(_retrieved(output))),
         passages=tuple(_passages(output)),
     )
@@ -52,36 +53,35 @@ def _ending(response: Mapping[str, Any]) -> tuple[str, bool]:
     """Why there will be no answer, and whether the limit of output was the reason."""
     status = response.get("status")
     if status == "failed":
-        failed = response.get("error") or {}
-        raise error(Fault(code=str(failed.get("code", "")), message=str(failed.get("message", ""))))
+        failed = mapping(response.get("error"))
+        raise error(Fault(code=text(failed.get("code")), message=text(failed.get("message"))))
     if status == "incomplete":
-        why = (response.get("incomplete_details") or {}).get("reason", "unknown")
+        why = text(mapping(response.get("incomplete_details")).get("reason")) or "unknown"
         return ("", True) if why == "max_output_tokens" else (f"the answer is incomplete: {why}", False)
     return ("" if status == "completed" else f"the response is {status}", False)
 
 
 def _parts(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    content = item.get("content") if item.get("type") == "message" else None
-    return content if isinstance(content, list) else ()
+    return mappings(item.get("content")) if item.get("type") == "message" else ()
 
 
 def _text(output: Output) -> str:
     """The last message that is meant as the answer: what a model says while it works is not."""
-    answers = [item for item in output if _parts(item) and item.get("phase") in {None, "final_answer"}]
+    answers = [item for item in output if _parts(item) and item.get("phase") in (None, "final_answer")]
     parts = _parts(answers[-1]) if answers else ()
-    return "".join(str(part.get("text", "")) for part in parts if part.get("type") == "output_text")
+    return "".join(text(part.get("text")) for part in parts if part.get("type") == "output_text")
 
 
 def _usage(usage: Mapping[str, Any], output: Output) -> Usage:
-    details = usage.get("input_tokens_details") or {}
+    details = mapping(usage.get("input_tokens_details"))
     kinds = [item.get("type") for item in output]
     searches, runs = kinds.count("file_search_call"), kinds.count("code_interpreter_call")
     return Usage(
         calls=1,
-        input=usage.get("input_tokens", 0),
-        cached=details.get("cached_tokens", 0),
-        written=details.get("cache_write_tokens", 0),
-        output=usage.get("output_tokens", 0),
+        input=count(usage.get("input_tokens")),
+        cached=count(details.get("cached_tokens")),
+        written=count(details.get("cache_write_tokens")),
+        output=count(usage.get("output_tokens")),
         tool_calls=searches + runs,
         file_searches=searches,
         code_runs=runs,
@@ -89,12 +89,17 @@ def _usage(usage: Mapping[str, Any], output: Output) -> Usage:
 
 
 def _retrieved(output: Output) -> list[str]:
-    found = [hit for item in output if item.get("type") == "file_search_call" for hit in item.get("results") or ()]
-    return [str(hit[key]) for hit in found for key in ("file_id", "filename") if hit.get(key)]
+    found = [hit for item in output for hit in _results(item)]
+    return [text(hit[key]) for hit in found for key in ("file_id", "filename") if text(hit.get(key))]
 
 
 def _passages(output: Output) -> Iterator[Passage]:
     for item in output:
-        for hit in (item.get("results") or ()) if item.get("type") == "file_search_call" else ():
-            query = " ".join(map(str, item.get("queries") or ()))
-            yield Passage(query, str(hit.get("text") or ""), hit.get("attributes") or {}, hit.get("score") or 0.0)
+        asked = item.get("queries")
+        query = " ".join(map(str, asked)) if isinstance(asked, list) else ""
+        for hit in _results(item):
+            yield Passage(query, text(hit.get("text")), mapping(hit.get("attributes")), number(hit.get("score")))
+
+
+def _results(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return mappings(item.get("results")) if item.get("type") == "file_search_call" else ()
