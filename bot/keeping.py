@@ -95,10 +95,8 @@ class Keeper:
         return await self._change(ref, comment, _reopened)
 
     async def __call__(self, job: Job, step: Step) -> str:
-        """A thread was resolved or reopened by a person, or the pull request was merged."""
+        """A thread was resolved or reopened by somebody who may command, or the pull request was merged."""
         match job.trigger:
-            case Trigger.RESOLVED | Trigger.UNRESOLVED if not await step("heeded", lambda: self._heeded(job), bool):
-                return f"{job.actor} may not command here"
             case Trigger.RESOLVED:
                 await step(
                     "kept", lambda: _name(self.dismiss(job.pull, job.comment, job.actor, UNCHANGED, resolved=True)), str
@@ -150,11 +148,6 @@ class Keeper:
         new = {one.comment for one in known if not one.resolved} & resolved.keys()
         heeded = {by for by in {resolved[comment] for comment in new} if await self._may(ref, by, policy)}
         return {comment: resolved[comment] for comment in new if resolved[comment] in heeded}
-
-    async def _heeded(self, job: Job) -> bool:
-        """Whether whoever resolved a thread is somebody who may command."""
-        pull = await self.host.pull_request(job.pull)
-        return await self._may(job.pull, job.actor, (await read_policy(self.host, pull)).policy)
 
     async def _may(self, ref: PullRef, login: str, policy: Policy) -> bool:
         try:
