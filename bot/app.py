@@ -55,11 +55,14 @@ def build(
     pace: Pace | None = None,
     model: Model | None = None,
 ) -> App:
-    """The app for a server. `transport` replaces the network to GitHub, `model` the one that the settings name."""
+    """The app for a server. `transport` replaces the network to GitHub, `model` the one that the settings name.
+
+    Raises ConfigurationError for settings that cannot work.
+    """
     settings.require_app()
     key = settings.private_key
     client = GitHubClient(
-        GitHubApp(settings.github_app_id, key),
+        GitHubApp(settings.github_app_id, key).checked(),
         settings.github_api_url,
         transport=transport,
         spacing=settings.assistant_write_spacing,

@@ -268,3 +268,6 @@ def main() -> None:
     except AssistantError as error:
         typer.echo(f"assistant: {error}", err=True)
         sys.exit(FAILED)
+    except OSError as error:  # a full disk, a file that may not be read
+        typer.echo(f"assistant: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        sys.exit(FAILED)

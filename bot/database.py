@@ -14,6 +14,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.errors import ConfigurationError, Retryable
+
 T = TypeVar("T")
 
 _MIGRATION_LOCK = 7_305_001
@@ -33,7 +35,7 @@ class Database:
         self.close()
 
     def migrate(self) -> None:
-        """Bring the schema up to date; several processes may do so at once."""
+        """Bring the schema up to date; several processes may do so at once. Raises Retryable without a connection."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._locked() as connection:
@@ -42,11 +44,17 @@ class Database:
 
     @contextmanager
     def _locked(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
+        with self._opened() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             yield connection
             connection.commit()
+
+    def _opened(self) -> sa.Connection:
+        try:
+            return self._engine.connect()
+        except sa.exc.DBAPIError as error:
+            raise Retryable(f"the database cannot be opened, see DATABASE_URL: {error.orig}") from error
 
     def close(self) -> None:
         """Give the connections back."""
@@ -87,7 +95,7 @@ def _engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make(Path(parsed.database).parent)
     engine = sa.create_engine(parsed, connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
@@ -96,3 +104,12 @@ def _engine(url: str) -> sa.Engine:
         connection.execute("PRAGMA synchronous=FULL")
 
     return engine
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be made a folder ({error.strerror}); see ASSISTANT_DATA and DATABASE_URL"
+        ) from error

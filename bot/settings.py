@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict, SettingsError
 
 from bot.errors import ConfigurationError
 
@@ -21,13 +21,17 @@ from bot.errors import ConfigurationError
 class Settings(BaseSettings):
     """One field a variable; the name of the variable is the field's, in capitals."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     github_app_id: str = Field("", description="The App's id, or its client id.")
     github_private_key: SecretStr = Field(SecretStr(""), description="PEM, with real or escaped newlines, or base64.")
     github_private_key_file: Path | None = Field(None, description="A file that holds the private key.")
     github_webhook_secret: SecretStr = Field(SecretStr(""), description="Comma-separated while rotating.")
-    github_api_url: str = Field("https://api.github.com", description="GHES: https://HOST/api/v3")
+    github_api_url: str = Field(
+        "https://api.github.com", pattern=r"^https?://\S+$", description="GHES: https://HOST/api/v3"
+    )
 
     assistant_model_api: Literal["auto", "responses", "chat", "offline"] = Field(
         "auto", description="auto: responses if there is a key, else offline (checks only)."
@@ -60,7 +64,7 @@ class Settings(BaseSettings):
         "journal", description="Who remembers a thread: our own database, or OpenAI's Conversations as well."
     )
     openai_api_key: SecretStr = Field(SecretStr(""), description="Without one, reviews are checks only.")
-    openai_base_url: str = Field("", description="Another server than OpenAI's.")
+    openai_base_url: str = Field("", pattern=r"^(https?://\S+)?$", description="Another server than OpenAI's.")
     assistant_standards: Literal["folder", "vector_store"] = Field(
         "folder", description="Where standards are searched: a local index, or OpenAI's file search."
     )
@@ -81,7 +85,9 @@ class Settings(BaseSettings):
     )
 
     assistant_bots: str = Field(
-        "", description="Ids of bots that may command, comma-separated: of their Apps, or of their accounts."
+        "",
+        pattern=r"^[\d,\s]*$",
+        description="Ids of bots that may command, comma-separated: of their Apps, or of their accounts.",
     )
     assistant_requests_per_person_hour: int = Field(30, ge=0, description="Commands and replies of one person.")
     assistant_requests_per_repository_hour: int = Field(200, ge=0, description="Commands and replies in a repository.")
@@ -104,7 +110,11 @@ class Settings(BaseSettings):
         default=False, description="Run external checks even where the kernel cannot confine them."
     )
     assistant_data: Path = Field(Path("data"), description="Folder of the database, caches and indexes.")
-    database_url: str = Field("", description="Default: sqlite:///DATA/assistant.db; postgresql://… to scale out.")
+    database_url: str = Field(
+        "",
+        pattern=r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)?$",
+        description="Default: sqlite:///DATA/assistant.db; postgresql://… to scale out.",
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -118,6 +128,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()]
             raise ConfigurationError("; ".join(lines)) from error
+        except SettingsError as error:
+            raise ConfigurationError(f"ASSISTANT_MODEL_OPTIONS is not JSON: {error.__cause__}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f".env is not text in UTF-8: {error}") from error
         return settings
 
     @property
@@ -138,6 +152,8 @@ class Settings(BaseSettings):
                 return _pem(self.github_private_key_file.read_text())
             except OSError as error:
                 raise ConfigurationError(f"GITHUB_PRIVATE_KEY_FILE cannot be read: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise ConfigurationError("GITHUB_PRIVATE_KEY_FILE is not text; PEM or base64 is expected") from error
         return _pem(self.github_private_key.get_secret_value())
 
     @property
@@ -220,7 +236,7 @@ def unknown_variables() -> tuple[str, ...]:
     """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant."""
     known = [name.upper() for name in Settings.model_fields]
     found = []
-    for name in sorted(os.environ):
+    for name in sorted({*os.environ, *map(str.upper, DotEnvSettingsSource(Settings).env_vars)}):
         if name.startswith("ASSISTANT_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))

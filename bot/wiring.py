@@ -15,6 +15,7 @@ from bot.asking import Asking
 from bot.checks import every
 from bot.continuing import Continuing, Conversations
 from bot.correspondence import Correspondence, Limits
+from bot.errors import ConfigurationError
 from bot.gate import Gate
 from bot.interfaces import Check, CodeHost, Model, Publisher, Standards
 from bot.keeping import Keeper
@@ -30,6 +31,7 @@ from bot.spending import LedgerAccount
 from bot.standards.folder import FolderStandards
 from bot.summarising import Summarising
 from bot.tools import Searching
+from bot.tools import known as known_tools
 from bot.tools.scan import Scan
 from bot.words import Words
 
@@ -56,7 +58,8 @@ class Wiring:
 
 
 def reviewer_of(wired: Wiring) -> Reviewer:
-    """The reviewer with the checks and the model these settings ask for."""
+    """The reviewer with the checks and the model these settings ask for. Raises ConfigurationError."""
+    _require_known(wired.settings)
     checks = checks_of(wired.settings)
     return Reviewer(
         wired.host,
@@ -160,6 +163,18 @@ def bounds_of(settings: Settings, allowed: Allowed) -> tuple[Bound, ...]:
         Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
         Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )
+
+
+def _require_known(settings: Settings) -> None:
+    """Raise ConfigurationError for a check, pass or tool that there is not: it would be missed without a word."""
+    checks = tuple(check.name for check in every())
+    for variable, wanted, known in (
+        ("ASSISTANT_CHECKS", settings.checks, checks),
+        ("ASSISTANT_PASSES", settings.passes, words_of().passes),
+        ("ASSISTANT_TOOLS", settings.tools, known_tools()),
+    ):
+        if unknown := sorted(set(wanted or ()) - set(known)):
+            raise ConfigurationError(f"{variable}: {', '.join(unknown)}: there are only {', '.join(known)}")
 
 
 def checks_of(settings: Settings) -> tuple[Check, ...]:

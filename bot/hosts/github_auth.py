@@ -33,6 +33,10 @@ JWT_SECONDS = 9 * 60
 JWT_BACKDATED = 60
 EARLY = 60.0  # seconds before its expiry at which a credential counts as expired
 REMEMBERED = 4096
+_NO_KEY = (
+    "the private key of the GitHub App is not an RSA key in PEM form without a passphrase; GitHub makes one under "
+    "App settings > Private keys"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class App:
 
     id: str
     private_key: str = field(repr=False)
+
+    def checked(self) -> App:
+        """This App. Raises ConfigurationError if its private key cannot sign."""
+        _signing_key(self.private_key)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +127,7 @@ class Tokens:
             return token
         expires = int(now) + JWT_SECONDS
         claims = {"iat": int(now) - JWT_BACKDATED, "exp": expires, "iss": self._app.id}
-        try:
-            token = jwt.encode(claims, _signing_key(self._app.private_key), algorithm="RS256")
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise ConfigurationError("the private key of the GitHub App is not an RSA key in PEM form") from error
+        token = jwt.encode(claims, _signing_key(self._app.private_key), algorithm="RS256")
         self._jwt = (token, float(expires))
         return token
 
@@ -148,8 +154,14 @@ class Tokens:
 
 @lru_cache(maxsize=8)
 def _signing_key(pem: str) -> RSAPrivateKey:
-    """The key in `pem`. To read one and see that it is sound costs some 30 ms, far more than to sign with it."""
-    key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    """The key in `pem`. Raises ConfigurationError if it is none.
+
+    To read one and see that it is sound costs some 30 ms, far more than to sign with it.
+    """
+    try:
+        key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:  # among them a key with a passphrase
+        raise ConfigurationError(_NO_KEY) from error
     if not isinstance(key, RSAPrivateKey):
-        raise TypeError("a public key")
+        raise ConfigurationError(_NO_KEY)
     return key

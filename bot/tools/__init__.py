@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePosixPath
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -117,11 +118,21 @@ class Desk:
 
 def offered(desk: Desk, names: Collection[str] | None = None) -> tuple[Tool, ...]:
     """The tools for a job, by name in a fixed order; of all of them, or of those in `names`."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    tools = [module.offer(desk) for module in modules if hasattr(module, "offer")]
+    tools = [module.offer(desk) for module in _modules().values()]
     return tuple(
         sorted((tool for tool in tools if tool and (names is None or tool.name in names)), key=lambda tool: tool.name)
     )
+
+
+def known() -> tuple[str, ...]:
+    """The names of all the tools there are, for whatever job."""
+    return tuple(_modules())
+
+
+def _modules() -> Mapping[str, ModuleType]:
+    """Each tool's module by the tool's name."""
+    found = {one.name: import_module(f"{__name__}.{one.name}") for one in iter_modules(__path__)}
+    return {name: module for name, module in found.items() if hasattr(module, "offer")}
 
 
 def normal(path: str) -> str:
