@@ -5,6 +5,7 @@ AssistantError
 ├── UserError               its text is shown, word for word, to the person who asked
 ├── BadDelivery             the front door refuses a request
 │   ├── SignatureMismatch       401: missing, malformed or wrong signature
+│   ├── IncompleteDelivery      408: the body did not arrive
 │   ├── DeliveryTooLarge        413: over 25 MB
 │   ├── UnsupportedDelivery     415: signed, but not sent as JSON
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
@@ -45,6 +46,12 @@ class SignatureMismatch(BadDelivery):
     """The HMAC-SHA256 of the body is missing, malformed or not ours."""
 
     status = 401
+
+
+class IncompleteDelivery(BadDelivery):
+    """The body did not arrive in time, or the sender hung up."""
+
+    status = 408
 
 
 class DeliveryTooLarge(BadDelivery):

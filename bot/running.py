@@ -22,11 +22,21 @@ from bot.settings import Settings, unknown_variables
 
 log = structlog.get_logger()
 
+_GRACE = 5
+"""Seconds that open requests have to end after SIGTERM."""
+
 
 def serve(settings: Settings, *, work: bool) -> None:
     """Receive deliveries until SIGTERM; with `work`, do the jobs too. The engine starts before the web server."""
     with _started(settings, work=work) as app:
-        uvicorn.run(http(app), host=settings.host, port=settings.port, log_config=None, access_log=False)
+        uvicorn.run(
+            http(app),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
 
 
 def work(settings: Settings) -> None:

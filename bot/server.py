@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
@@ -11,13 +12,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 
-from bot.errors import BadDelivery, DeliveryTooLarge, NotDurable
+from bot.errors import BadDelivery, DeliveryTooLarge, IncompleteDelivery, NotDurable
 from bot.interfaces import Engine
 from bot.job import Job, Skip, decide
 from bot.webhook import LIMIT, parse, verify
 
 log = structlog.get_logger()
+
+PATIENCE = 30.0
+"""Seconds that a body may take to arrive. GitHub itself waits 10 for the answer."""
 
 
 class Metrics:
@@ -110,10 +115,16 @@ async def _body(request: Request) -> bytes:
     if announced.isdecimal() and len(announced) < 20 and int(announced) > LIMIT:  # noqa: PLR2004 - digits of a 64-bit number
         raise DeliveryTooLarge("the body is over 25 MB")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LIMIT:
-            raise DeliveryTooLarge("the body is over 25 MB")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LIMIT:
+                    raise DeliveryTooLarge("the body is over 25 MB")
+    except TimeoutError:
+        raise IncompleteDelivery(f"the body did not arrive within {PATIENCE:g} s") from None
+    except ClientDisconnect:
+        raise IncompleteDelivery("the sender hung up before the body was complete") from None
     return bytes(body)
 
 

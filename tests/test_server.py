@@ -181,6 +181,36 @@ def test_a_body_over_25_mb_is_refused_while_it_is_read(engine):
     assert read <= LIMIT + (2 << 20)
 
 
+def test_a_body_that_stays_away_is_refused_in_time(engine, monkeypatch):
+    monkeypatch.setattr("bot.server.PATIENCE", 0.01)
+
+    async def slow():
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async def request():
+        transport = httpx.ASGITransport(app=serve(engine, (SECRET,), well))
+        async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
+            return await client.post("/webhooks/github", content=slow())
+
+    assert asyncio.run(request()).status_code == 408
+
+
+def test_a_sender_that_hangs_up_is_no_error_of_ours(engine):
+    scope = {"type": "http", "method": "POST", "path": "/webhooks/github", "headers": [], "query_string": b""}
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(serve(engine, (SECRET,), well)(scope, receive, send))
+
+    assert (sent[0]["status"], engine.jobs) == (408, {})
+
+
 def test_an_announced_length_over_25_mb_is_refused_before_it_is_read(post):
     headers, body = signed(payload())
 
