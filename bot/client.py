@@ -16,7 +16,7 @@ from bot.settings import Settings
 
 
 def replay(settings: Settings, file: Path, url: str, event: str) -> str:
-    """Send a stored delivery, signed with our own secret; what the server answered."""
+    """Send a stored delivery, signed with our own secret; what the server answered. Raises Refused if that is a no."""
     headers, body = _stored(file, event)
     secrets = settings.webhook_secrets
     if not secrets:
@@ -24,16 +24,19 @@ def replay(settings: Settings, file: Path, url: str, event: str) -> str:
     headers["x-hub-signature-256"] = "sha256=" + hmac.new(secrets[0], body, hashlib.sha256).hexdigest()
     try:
         answer = httpx.post(f"{url.rstrip('/')}/webhooks/github", content=body, headers=headers, timeout=30)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Refused(f"{url} does not answer: {error}") from error
-    return f"{answer.status_code} {answer.text}"
+    said = f"{answer.status_code} {answer.text}"
+    if not answer.is_success:
+        raise Refused(f"{url} answered {said}")
+    return said
 
 
 def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
     """A delivery as GitHub shows it ({"request": {"headers", "payload"}}), as {"headers", "payload"}, or a bare payload."""
     try:
         stored = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} is not a stored delivery: {error}") from error
     if not isinstance(stored, dict):
         raise UserError(f"{file} is not a stored delivery: it holds no JSON object")
@@ -48,6 +51,8 @@ def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
     if isinstance(known, Mapping):
         wanted = ("x-github-event", "x-github-delivery", "x-github-hook-installation-target-id")
         headers |= {name.lower(): str(value) for name, value in known.items() if name.lower() in wanted}
+    if not "".join(headers.values()).isascii():
+        raise UserError(f"{file} is not a stored delivery: a header of it is not ASCII")
     return headers, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
 
 

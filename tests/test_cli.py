@@ -245,9 +245,12 @@ def test_before_the_first_commit_everything_is_a_change(assistant, tmp_path):
         (("work",), "`assistant demo` needs none"),
         (("replay", "missing.json"), "missing.json"),
         (("replay", "app.py"), "app.py is not a stored delivery"),
+        (("replay", "accent.json"), "accent.json is not a stored delivery: a header of it is not ASCII"),
     ],
 )
 def test_a_mistake_is_named_and_exits_with_2(assistant, repo, arguments, words):
+    repo.write({"accent.json": '{"headers": {"X-GitHub-Event": "é"}, "payload": {}}'})
+
     code, out, error = assistant(*arguments, cwd=repo.directory, stdin=b"no patch at all\n")
 
     assert (code, out) == (2, "")
@@ -303,6 +306,7 @@ def test_a_server_takes_a_replayed_delivery_says_that_it_is_well_and_leaves_when
     (tmp_path / "delivery.json").write_text(json.dumps({"request": {**stored, "payload": payload()}}))
 
     replays = [assistant("replay", "delivery.json", cwd=tmp_path, **settings) for _ in range(2)]
+    forged = assistant("replay", "delivery.json", cwd=tmp_path, **{**settings, "GITHUB_WEBHOOK_SECRET": "other"})
     well = assistant("healthcheck", cwd=tmp_path, **settings)
     process.terminate()
     left = process.wait(timeout=30)
@@ -310,7 +314,8 @@ def test_a_server_takes_a_replayed_delivery_says_that_it_is_well_and_leaves_when
     nobody = assistant("replay", "delivery.json", cwd=tmp_path, **settings)
 
     assert [json.loads(out.partition(" ")[2])["status"] for _, out, _ in replays] == ["accepted", "duplicate"]
-    assert (well[0], left, gone[0], nobody[0]) == (0, 0, 3, 3)
+    assert (forged[0], well[0], left, gone[0], nobody[0]) == (3, 0, 0, 3, 3)
+    assert "answered 401" in forged[2]
     assert "does not answer" in nobody[2]
     assert "ASSISTANT_EFORT is not a setting; did you mean ASSISTANT_EFFORT?" in lines[0]["event"]
     assert {"started", "stopped"} <= {line["event"] for line in [*lines, *map(json.loads, process.stderr)]}
