@@ -13,7 +13,7 @@ from bot.job import Job
 from bot.review.conversation import Exchange
 from bot.review.pull_request import PullRef
 from bot.review.talk import Talk
-from bot.tables import ASKED, EXCHANGES, PAUSES, TALKS
+from bot.tables import ASKED, EXCHANGES, PAUSES, TALKS, of_pull
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -73,7 +73,7 @@ class Correspondence:
         """What was asked and answered in a thread, oldest first; thread 0 is the pull request's conversation."""
         query = (
             sa.select(EXCHANGES.c.asker, EXCHANGES.c.question, EXCHANGES.c.answer)
-            .where(_of(EXCHANGES, pull), EXCHANGES.c.thread == thread)
+            .where(of_pull(EXCHANGES, pull), EXCHANGES.c.thread == thread)
             .order_by(EXCHANGES.c.at.desc(), EXCHANGES.c.job.desc())
             .limit(limit)
         )
@@ -83,7 +83,7 @@ class Correspondence:
     async def talk(self, pull: PullRef, thread: int) -> Talk:
         """The conversation that the model's server keeps for a thread; one without an id where there is none."""
         columns = (TALKS.c.id, TALKS.c.opening, TALKS.c.tokens, TALKS.c.told, TALKS.c.broken)
-        query = sa.select(*columns).where(_of(TALKS, pull), TALKS.c.thread == thread)
+        query = sa.select(*columns).where(of_pull(TALKS, pull), TALKS.c.thread == thread)
         row = await self.database.run(lambda connection: connection.execute(query).one_or_none())
         return Talk() if row is None else replace(Talk(*row), told=tuple(row.told))
 
@@ -99,11 +99,11 @@ class Correspondence:
 
     async def resume(self, pull: PullRef) -> None:
         """Automatic reviews again."""
-        await self.database.run(lambda connection: connection.execute(sa.delete(PAUSES).where(_of(PAUSES, pull))))
+        await self.database.run(lambda connection: connection.execute(sa.delete(PAUSES).where(of_pull(PAUSES, pull))))
 
     async def paused(self, pull: PullRef) -> str:
         """Who paused the pull request; empty if nobody did."""
-        query = sa.select(PAUSES.c.by).where(_of(PAUSES, pull))
+        query = sa.select(PAUSES.c.by).where(of_pull(PAUSES, pull))
         return await self.database.run(lambda connection: connection.execute(query).scalar()) or ""
 
 
@@ -128,7 +128,3 @@ def _row(job: Job, *, admit: bool, tell: bool) -> dict[str, Any]:
 
 def _key(pull: PullRef) -> dict[str, int]:
     return {"repo_id": pull.repo_id, "number": pull.number}
-
-
-def _of(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)

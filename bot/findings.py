@@ -15,7 +15,7 @@ from bot.review.finding import Category
 from bot.review.known import Known, Outcome, State
 from bot.review.learning import Tally
 from bot.review.pull_request import PullRef
-from bot.tables import FINDINGS
+from bot.tables import FINDINGS, of_pull
 
 
 class Counted(NamedTuple):
@@ -32,7 +32,7 @@ class Findings(Database):
 
     async def findings(self, pull: PullRef) -> tuple[Known, ...]:
         """Every finding ever said on the pull request, as it stands now."""
-        query = sa.select(FINDINGS.c.known).where(_of(pull)).order_by(FINDINGS.c.identity)
+        query = sa.select(FINDINGS.c.known).where(of_pull(FINDINGS, pull)).order_by(FINDINGS.c.identity)
         rows = await self.run(lambda connection: connection.execute(query).scalars().all())
         return tuple(from_json(row, Known) for row in rows)
 
@@ -42,14 +42,18 @@ class Findings(Database):
 
     def write(self, connection: sa.Connection, pull: PullRef, known: Iterable[Known]) -> None:
         """`keep`, within a transaction."""
-        query = sa.select(FINDINGS.c.identity).where(_of(pull), FINDINGS.c.state == State.DISMISSED)
+        query = sa.select(FINDINGS.c.identity).where(of_pull(FINDINGS, pull), FINDINGS.c.state == State.DISMISSED)
         dismissed = set(connection.execute(query).scalars())
         kept = [one for one in known if not (one.standing and one.identity in dismissed)]
         self.upsert(connection, FINDINGS, [_row(pull, one) for one in kept], keep=())
 
     async def change(self, pull: PullRef, identity: str, change: Callable[[Known], Known]) -> Known | None:
         """Change one finding on a person's word, whatever it was; None if it is not known."""
-        query = sa.select(FINDINGS.c.known).where(_of(pull), FINDINGS.c.identity == identity).with_for_update()
+        query = (
+            sa.select(FINDINGS.c.known)
+            .where(of_pull(FINDINGS, pull), FINDINGS.c.identity == identity)
+            .with_for_update()
+        )
 
         def work(connection: sa.Connection) -> Known | None:
             row = connection.execute(query).scalar_one_or_none()
@@ -61,16 +65,17 @@ class Findings(Database):
 
         return await self.run(work)
 
-    async def tallies(self, repo_id: int) -> tuple[Tally, ...]:
-        """What this repository's people did about each topic."""
-        columns = (FINDINGS.c.topic, FINDINGS.c.category, FINDINGS.c.rule, FINDINGS.c.state)
-        query = sa.select(*columns, sa.func.count()).where(FINDINGS.c.repo_id == repo_id).group_by(*columns)
-        rows = await self.run(lambda connection: connection.execute(query).all())
-        tallies: dict[tuple[str, str], Tally] = {}
-        for topic, category, rule, state, count in rows:
-            one = tallies.get((topic, category), Tally(topic, category, mutable=rule))
+    async def tallies(self, repo_id: int | None = None) -> tuple[Tally, ...]:
+        """What people did about each topic, in one repository or in each of them."""
+        columns = (FINDINGS.c.repo_id, FINDINGS.c.topic, FINDINGS.c.category, FINDINGS.c.rule, FINDINGS.c.state)
+        query = sa.select(sa.func.max(FINDINGS.c.repo), sa.func.count(), *columns).group_by(*columns)
+        query = query if repo_id is None else query.where(FINDINGS.c.repo_id == repo_id)
+        rows = await self.run(lambda connection: connection.execute(query.order_by(*columns)).all())
+        tallies: dict[tuple[int, str, str], Tally] = {}
+        for repo, count, there, topic, category, rule, state in rows:
+            one = tallies.get((there, topic, category), Tally(topic, category, mutable=rule, repo=repo))
             fixed, dismissed = count * (state == State.FIXED), count * (state == State.DISMISSED)
-            tallies[topic, category] = replace(one, fixed=one.fixed + fixed, dismissed=one.dismissed + dismissed)
+            tallies[there, topic, category] = replace(one, fixed=one.fixed + fixed, dismissed=one.dismissed + dismissed)
         return tuple(tallies.values())
 
     async def dismissed(self) -> frozenset[tuple[int, int, str]]:
@@ -87,10 +92,6 @@ class Findings(Database):
         query = sa.select(*columns, sa.func.count()).where(merged).group_by(*columns).order_by(*columns)
         rows = await self.run(lambda connection: connection.execute(query).all())
         return tuple(Counted(*row) for row in rows)
-
-
-def _of(pull: PullRef) -> sa.ColumnElement[bool]:
-    return sa.and_(FINDINGS.c.repo_id == pull.repo_id, FINDINGS.c.number == pull.number)
 
 
 def _row(pull: PullRef, one: Known) -> dict[str, Any]:

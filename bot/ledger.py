@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bot.findings import Findings
 from bot.review.known import Known
 from bot.review.pull_request import PullRef
-from bot.tables import REVIEWS, SPENDING
+from bot.tables import REVIEWS, SPENDING, of_pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Ledger(Findings):
         """The newest reviews first, as plain mappings of their columns."""
         query = sa.select(REVIEWS).order_by(REVIEWS.c.finished.desc()).limit(limit)
         if pull is not None:
-            query = query.where(_of(REVIEWS, pull))
+            query = query.where(of_pull(REVIEWS, pull))
         rows = await self.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
 
@@ -133,10 +133,6 @@ class Ledger(Findings):
     async def spent(self, pull: PullRef, bound: Bound, job: str = "") -> Spent:
         """What was spent or reserved in the scope and time of `bound`."""
         return await self.run(lambda connection: _spent(connection, pull, job, bound))
-
-
-def _of(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)
 
 
 def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: Bound) -> Spent:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from bot.review.pull_request import PullRef
+
 TABLES = sa.MetaData()
 REVIEWS = sa.Table(
     "reviews",
@@ -95,3 +97,8 @@ PAUSES = sa.Table(
     sa.Column("by", sa.String(100), nullable=False),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
 )
+
+
+def of_pull(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
+    """Which rows of `table` are about a pull request."""
+    return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)

@@ -12,11 +12,10 @@ from bot.errors import NotFound, TooLarge
 from bot.hosts.github_models import ChangedFile
 from bot.interfaces import Entry
 from bot.review.comparison import binary, patch
-from bot.review.diff import Diff, FileDiff, Status, parse_patch
+from bot.review.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
 
 LISTED = 3000  # GitHub names no more
 COMPARED = 20  # files of one pull request that are compared by content
-EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 BINARY = "binary"
 
 Read = Callable[[str], Awaitable[bytes]]

@@ -223,7 +223,7 @@ def _start(hunk: Hunk, ahead: int) -> int:
     return (hunk.lines[0].old or 1) - 1 + ahead
 
 
-_EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
 def _nothing(file: FileDiff) -> str:
@@ -231,7 +231,7 @@ def _nothing(file: FileDiff) -> str:
     if file.additions or file.deletions:
         return "its patch was left out: too large"
     moved = file.status in {Status.RENAMED, Status.COPIED, Status.UNCHANGED}
-    return "" if moved or file.blob == _EMPTY_BLOB else f"{BINARY}, or only its mode changed"
+    return "" if moved or file.blob == EMPTY_BLOB else f"{BINARY}, or only its mode changed"
 
 
 _BODY = re.compile(r"[ +\-\\]|\r?$|@@ -[0-9]{1,9}(,[0-9]{1,9})? \+[0-9]{1,9}(,[0-9]{1,9})? @@")

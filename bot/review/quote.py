@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.review.layout import LINE
 from bot.review.standard import Standard
 
 LONGEST = 2_000
@@ -14,7 +15,6 @@ FEWEST = 2
 """Words of a quote: a single one stands in every document and proves nothing."""
 
 _MARKS = "\"'“”‘’„«»"  # noqa: RUF001 - these are the marks themselves
-_LINE = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +50,5 @@ def _pattern(quote: str) -> re.Pattern[str] | None:
 
 
 def _quotation(standard: Standard, match: re.Match[str]) -> Quotation:
-    start = standard.start + len(_LINE.findall(standard.text[: match.start()]))
-    return Quotation(standard, match[0], start, start + len(_LINE.findall(match[0])))
+    start = standard.start + len(LINE.findall(standard.text[: match.start()]))
+    return Quotation(standard, match[0], start, start + len(LINE.findall(match[0])))
