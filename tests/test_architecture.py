@@ -21,7 +21,7 @@ LAYERS = (
     {"bot.interfaces", "bot.journal", "bot.retry"},
     {"bot.tables"},
     {"bot.database"},
-    {"bot.git", "bot.findings", "bot.ledger", "bot.correspondence", "bot.retry", "bot.checks.jail"},
+    {"bot.git", "bot.findings", "bot.ledger", "bot.correspondence", "bot.checks.jail"},
     {
         "bot.reading",
         "bot.keeping",
