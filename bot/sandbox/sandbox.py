@@ -37,7 +37,14 @@ from bot.sandbox.repo import Repo
 from bot.sandbox.traffic import Delivery, Recorded
 from bot.sandbox.world import App, Installation, Repository, User, World
 
-PERMISSIONS = {"metadata": "read", "contents": "read", "issues": "read", "pull_requests": "write", "checks": "write"}
+PERMISSIONS = {
+    "metadata": "read",
+    "contents": "read",
+    "issues": "read",
+    "pull_requests": "write",
+    "checks": "write",
+    "merge_queues": "read",
+}
 EVENTS = (
     "pull_request",
     "issue_comment",
