@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 
 from bot.app import App, build
 from bot.engines.durable import Pace
-from bot.errors import Refused
+from bot.errors import NotFound, Refused, UserError
 from bot.git import Git
 from bot.interfaces import Model
 from bot.logs import configure
@@ -136,7 +136,10 @@ async def _pull(sandbox: Sandbox, repo: Path | None, base: str, head: str) -> Pu
     if repo is None:
         return await example.load(sandbox, bundled("examples") / "shop")
     git = Git(await Git(repo).root())
-    return await sandbox.borrow(f"you/{git.directory.name}", git, base, head)
+    try:
+        return await sandbox.borrow(f"you/{git.directory.name}", git, base, head)
+    except NotFound as error:
+        raise UserError(f"{error}; see --base and --head") from error
 
 
 def _show(pull: PullRequest, console: Console) -> None:
