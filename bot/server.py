@@ -21,8 +21,8 @@ from bot.webhook import LIMIT, parse, verify
 
 log = structlog.get_logger()
 
-PATIENCE = 30.0
-"""Seconds that a body may take to arrive. GitHub itself waits 10 for the answer."""
+PATIENCE = 10.0
+"""Seconds that a body may take to arrive. GitHub itself waits no longer for the answer."""
 
 
 class Metrics:
