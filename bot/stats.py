@@ -1,9 +1,10 @@
-"""`assistant stats`: what became of the findings of merged pull requests, with the definitions beside the numbers."""
+"""`assistant stats`: what became of findings, by category and by rule, with the definitions beside the numbers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,37 +12,55 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.ledger import Ledger
-from bot.review.learning import DEFINITIONS, Rate, rates
+from bot.review.learning import DEFINITIONS, Rate, Tally, rates
 from bot.settings import Settings
 
 
 def stats(*, as_json: bool) -> None:
-    """Print the rates of every repository and category, from the ledger."""
-    found = asyncio.run(_counted())
+    """Print the rates of every repository and category, and of every rule, from the ledger."""
+    found, tallies = asyncio.run(_counted())
+    rules = [one for one in tallies if one.decided]
     if as_json:
-        rows = [asdict(one) | {"strict": one.strict, "judged": one.judged} for one in found]
-        print(json.dumps({"definitions": DEFINITIONS, "rates": rows}, indent=2))  # noqa: T201 - this is the output
+        print(json.dumps(_rows(found, rules), indent=2))  # noqa: T201 - this is the output
         return
     console = Console(highlight=False, soft_wrap=True)
-    if not found:
-        console.print("No pull request with findings was merged yet.")
-        return
-    console.print(_table(found))
-    for name, meaning in DEFINITIONS.items():
-        console.print(f"[dim]{name}: {meaning}[/dim]")
+    console.print(_table(found) if found else "No pull request with findings was merged yet.")
+    if rules:
+        console.print(_rules(rules))
+    if found or rules:
+        for name, meaning in DEFINITIONS.items():
+            console.print(f"[dim]{name}: {meaning}[/dim]")
 
 
-async def _counted() -> tuple[Rate, ...]:
-    with Ledger(Settings.read().database) as ledger:
-        return rates(await ledger.outcomes())
+async def _counted() -> tuple[tuple[Rate, ...], tuple[Tally, ...]]:
+    ledger = Ledger(Settings.read().database)
+    try:
+        await asyncio.to_thread(ledger.migrate)
+        return rates(await ledger.outcomes()), await ledger.tallies()
+    finally:
+        ledger.close()
 
 
-def _table(found: tuple[Rate, ...]) -> Table:
+def _rows(found: Iterable[Rate], rules: Iterable[Tally]) -> dict[str, object]:
+    categories = [asdict(one) | {"strict": one.strict, "judged": one.judged} for one in found]
+    topics = [asdict(one) | {"accepted": one.accepted, "muted": one.unwanted} for one in rules]
+    return {"definitions": DEFINITIONS, "rates": categories, "rules": topics}
+
+
+def _table(found: Iterable[Rate]) -> Table:
     columns = ("repository", "category", "findings", "addressed", "fixed", "dismissed", "ignored", "strict", "judged")
     table = Table(*columns, box=None)
     for one in found:
         counts = map(str, (one.total, one.addressed, one.fixed, one.dismissed, one.ignored))
         table.add_row(escape(one.repo), one.category, *counts, _share(*one.strict), _share(*one.judged))
+    return table
+
+
+def _rules(rules: Iterable[Tally]) -> Table:
+    table = Table("repository", "rule", "category", "fixed", "dismissed", "accepted", "", box=None)
+    for one in rules:
+        counts, fate = map(str, (one.fixed, one.dismissed)), "muted" if one.unwanted else ""
+        table.add_row(escape(one.repo), escape(one.topic), one.category, *counts, _share(*one.accepted), fate)
     return table
 
 

@@ -25,6 +25,7 @@ class Tally:
     fixed: int = 0
     dismissed: int = 0
     mutable: bool = True
+    repo: str = ""
 
     @property
     def decided(self) -> int:
@@ -35,6 +36,18 @@ class Tally:
     def interval(self) -> tuple[float, float]:
         """Between which shares acceptance lies."""
         return wilson(self.fixed, self.decided)
+
+    @property
+    def accepted(self) -> tuple[float, float, float]:
+        """The share that was fixed, of those decided, and its interval. Nobody knows where nothing was."""
+        return self.fixed / (self.decided or 1), *self.interval
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether people dismiss it so often that it is muted. Security never is."""
+        return (
+            self.mutable and self.category != "security" and self.decided >= FEWEST and self.interval[1] < MUTED_BELOW
+        )
 
 
 def wilson(good: int, all_of_them: int) -> tuple[float, float]:
@@ -48,16 +61,12 @@ def wilson(good: int, all_of_them: int) -> tuple[float, float]:
 
 
 def muted(tallies: Iterable[Tally], unmute: Collection[str]) -> dict[str, str]:
-    """The topics that are not said any more, with the sentence that says so and how to undo it. Security never is."""
+    """The topics that are not said any more, with the sentence that says so and how to undo it."""
     return {
         one.topic: f"`{one.topic}` is muted: dismissed {one.dismissed} of {one.decided} times in this repository. "
         f"Add it to `unmute` in `.github/assistant.yml` to hear it again."
         for one in tallies
-        if one.mutable
-        and one.category != "security"
-        and one.topic not in unmute
-        and one.decided >= FEWEST
-        and one.interval[1] < MUTED_BELOW
+        if one.unwanted and one.topic not in unmute
     }
 
 
@@ -68,6 +77,8 @@ DEFINITIONS = {
     "ignored": "none of these when the pull request was merged",
     "strict": "addressed / all findings of merged pull requests, with Wilson's 95 % interval",
     "judged": "(addressed + fixed) / all findings of merged pull requests, likewise",
+    "accepted": "of a rule: fixed / (fixed + dismissed) on all pull requests, merged or not, likewise",
+    "muted": "not said any more in that repository, unless its policy has the rule under `unmute`",
 }
 """Printed beside every number: rates of others, whose denominators and judges differ, cannot be compared with these."""
 
