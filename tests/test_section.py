@@ -301,7 +301,14 @@ def test_instructions_to_the_reader_are_text_like_any_other():
         "<" * 50_000,
         "`" * 30_000,
         "\n\n" * 50_000,
+        "<a name=" + "a" * 200_000,
+        "# " + "*a _b {#a " * 20_000,
+        "[a]: b\n" * 5_000,
+        "---\nglobs: " + "," * 200_000,
+        "<!--" * 50_000,
+        "<h1>" + "<b" * 100_000,
     ],
+    ids=lambda hostile: hostile[:12].strip(),
 )
 @pytest.mark.parametrize("path", ["a.md", "a.rst", "a.html"])
 def test_hostile_text_is_cut_in_bounded_time(path, hostile):
@@ -311,6 +318,10 @@ def test_hostile_text_is_cut_in_bounded_time(path, hostile):
         cut(path, hostile)
 
     assert time.perf_counter() - begun < 5
+
+
+def test_headings_before_an_html_comment_that_does_not_end_are_read():
+    assert ids("a.html", "<h1 id=one>One</h1><p>Say it once.</p><!-- <h1 id=two>Two</h1> never seen") == ["one"]
 
 
 def test_a_section_of_another_repository_names_it():

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 LONGEST = 200
 """Lines looked at for the closing `---`."""
+WIDEST = 2_000
+"""Characters of a line that are read."""
 
 _KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*))?$")
 
@@ -26,10 +28,10 @@ def read(text: str) -> tuple[Mapping[str, tuple[str, ...]], int]:
     key, offset = "", len(lines[0]) + 1
     for line in lines[1:LONGEST]:
         offset += len(line) + 1
-        bare = line.strip()
+        bare = line[:WIDEST].strip()
         if bare == "---":
             return found, min(offset, len(text))
-        if match := _KEY.match(line.rstrip()):
+        if match := _KEY.match(line[:WIDEST].rstrip()):
             key = match[1]
             found[key] = _values(match[2] or "")
         elif bare.startswith("- ") and key:

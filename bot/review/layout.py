@@ -100,9 +100,15 @@ def editorconfig(text: str) -> Layout:
 def html(text: str) -> Layout:
     """HTML: sections begin at h1 to h6, with the id of the heading or of the nearest element before it."""
     parser = _Headings(text)
-    parser.feed(text)
+    parser.feed(text[: _closed(text)])
     parser.close()
     return Layout(text, tuple(parser.heads), tuple(parser.fences))
+
+
+def _closed(text: str) -> int:
+    """Where the last tag or comment ends: the parser looks for the end of each, and for one without an end everywhere."""
+    comment = text.find("<!--", text.rfind("-->") + 1)
+    return text.rfind(">", 0, comment if comment >= 0 else len(text)) + 1
 
 
 @dataclass

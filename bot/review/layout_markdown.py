@@ -12,15 +12,17 @@ from markdown_it.token import Token
 
 from bot.review.layout import LINE, Fence, Head, Layout, lines, tagless
 
-_MARKDOWN = MarkdownIt("commonmark")
+_BLOCKS = MarkdownIt("commonmark").disable(["inline", "reference"])  # of the words only headings' are looked at
+_INLINE = MarkdownIt("commonmark")
+_TITLE = 400  # characters of a heading, or of a rule's first line, that are read: what is longer is no title
 _RULE = 7  # below all headings
-_NAMED = re.compile(r"<a\s+(?:id|name)\s*=\s*[\"']?([^\"'>\s]+)[\"']?[^>]*>", re.IGNORECASE)
+_NAMED = re.compile(r"<a\s+(?:id|name)\s*=\s*[\"']?([^\"'>\s]{1,200})[\"']?[^>]{0,200}>", re.IGNORECASE)
 _BRACED = re.compile(r"\s*\{#([\w.:-]+)[^}]*\}\s*$")
 
 
 def markdown(text: str) -> Layout:
     """Headings, anchored rules and code fences of CommonMark, as offsets into `text`."""
-    tokens = _MARKDOWN.parse(text)
+    tokens = _BLOCKS.parse(text)
     starts = lines(text)
     fences = tuple(
         Fence(starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)], (token.info.split() or [""])[0])
@@ -37,9 +39,10 @@ def markdown(text: str) -> Layout:
 
 def _head(opening: Token, inline: Token, starts: list[int]) -> Head:
     first, behind = opening.map or (0, 0)
-    braced, named = _BRACED.search(inline.content), _NAMED.search(inline.content)
-    explicit = braced or named
-    words = "".join(_words(child) for child in inline.children or [])
+    content = inline.content[:_TITLE]
+    explicit = _BRACED.search(content) or _NAMED.search(content)
+    spoken = _INLINE.parseInline(content) if content else ()
+    words = "".join(_words(child) for token in spoken for child in token.children or [])
     title = " ".join(_BRACED.sub("", words).split())
     return Head(starts[first], starts[behind], int(opening.tag[1]), title, explicit[1] if explicit else "")
 
@@ -71,6 +74,7 @@ def _anchored(rows: list[str], starts: list[int], headings: dict[int, Head], fen
 
 def _first_words(row: str) -> str:
     """What a rule is called: the bold words of its first line, else the line's beginning."""
+    row = row[:_TITLE]
     bold = re.search(r"\*\*(.+?)\*\*", row)
     bare = bold[1] if bold else re.sub(r"^\s*(?:[-*+]|\d+[.)])\s+", "", row)
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", bare).strip().rstrip(":")[:80]
