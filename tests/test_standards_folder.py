@@ -333,6 +333,19 @@ def test_every_concept_of_the_lexicon_means_something():
     assert 50 <= len(CONCEPTS) <= 80
 
 
+def test_a_section_that_says_all_of_a_concept_governs_whatever_its_heading():
+    said = "# Errors\n\nNever write a bare except: catch the narrowest exception that you can handle.\n"
+
+    async def claim(standards):
+        held = {**TEXTS, "docs/standards/errors.md": said}
+        await standards.sync(shelf(held), Reading(held))
+        found = await standards.search(shelf(held), "except: pass", language="python")
+        assert found[0].standard.text == said.strip()
+        assert found[0].governs
+
+    run(claim)
+
+
 def test_an_empty_shelf_finds_nothing():
     index = Index.of([])
 

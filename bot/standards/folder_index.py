@@ -25,6 +25,8 @@ CANDIDATES, JUDGED = 400, 20
 """Matches that are boosted, and those of them that are judged."""
 MEANT = 0.5
 """How much of a concept a section holds if it governs it; words weigh by how rare they are on this shelf."""
+WHOLLY = 0.99
+"""How much is enough where no heading speaks of it: all of it."""
 SAID, PARTLY, FEWEST = 0.6, 0.4, 2
 """How much of what is said it holds, how much is enough if its heading makes up for the rest, and in how many words."""
 
@@ -102,8 +104,8 @@ class _Judge:
         return any(self._holds(concept, row) for concept in self.query.meant) or self._answers(row)
 
     def _holds(self, concept: tuple[str, ...], row: int) -> bool:
-        enough = self._share(concept, row, self.anywhere) >= MEANT
-        return enough and any(row in self.headings[word] for word in concept)
+        held = self._share(concept, row, self.anywhere)
+        return held >= WHOLLY or (held >= MEANT and any(row in self.headings[word] for word in concept))
 
     def _answers(self, row: int) -> bool:
         said = self.query.said
