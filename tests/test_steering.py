@@ -76,7 +76,7 @@ def test_stop_cancels_the_review_that_waits(app):
 
     assert say(app, Verb.STOP, number=8) == "Nothing is running on this pull request."
     assert say(app, Verb.STOP) == "Stopped: 1."
-    assert asyncio.run(app.engine.running(PULL)) == ()
+    assert say(app, Verb.STOP) == "Nothing is running on this pull request."
 
 
 def test_an_unknown_repository_is_a_clear_sentence(app):

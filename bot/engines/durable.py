@@ -121,12 +121,6 @@ class DurableEngine:
         """One run, by its id."""
         return next(iter(await asyncio.to_thread(self._open.runs.records, ids=[run])), None)
 
-    async def running(self, pull: PullRef) -> tuple[Record, ...]:
-        """The reviews of a pull request that are queued, waiting or running."""
-        runs = self._open.runs
-        ids = [run.id for run in await asyncio.to_thread(runs.active, pull)]
-        return await asyncio.to_thread(runs.records, ids=ids) if ids else ()
-
     async def cancel(self, pull: PullRef, reason: str) -> tuple[str, ...]:
         """Stop the reviews of a pull request; a worker says so on it. The ids of what was stopped."""
         return await asyncio.to_thread(_cancel, self._open.runs, pull, reason)

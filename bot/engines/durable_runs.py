@@ -86,15 +86,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run as an operator sees it. Times are seconds since 1970; `word` is what its handler or its error said."""
+    """One run as an operator sees it. `ended_at` is in seconds since 1970; `word` is what its handler or its error said."""
 
     id: str
     kind: str
     status: str
-    queue: str
-    worker: str
     attempts: int
-    started_at: float | None
     ended_at: float | None
     word: str
 
@@ -247,10 +244,7 @@ def _record(row: WorkflowStatus) -> Record:
         id=row.workflow_id,
         kind=row.name,
         status=output.get("end") or _STATES.get(row.status, row.status.lower()),
-        queue=row.queue_name or "",
-        worker=row.executor_id or "",
         attempts=row.recovery_attempts or 0,
-        started_at=row.dequeued_at / 1000 if row.dequeued_at else None,
         ended_at=row.completed_at / 1000 if row.completed_at else None,
         word=output.get("word") or (str(row.error) if row.error else ""),
     )
