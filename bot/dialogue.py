@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
 from bot.interfaces import Account, Answer, LookedUp, Step, Tool
 from bot.review.budget import NEARLY, Limits
-from bot.review.price import Price, priced
+from bot.review.price import Price, at_worst, priced
 from bot.review.prompt import Prompt
 from bot.review.tokens import Calibration, estimate
 from bot.review.turn import Passage, ToolCall, Turn
@@ -218,7 +218,7 @@ class Dialogue:
         """Measure, reserve, send, settle. What was refused costs nothing; what was lost stays reserved."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
-        worst = Usage(calls=1, input=size, output=ask.ceiling)
+        worst = at_worst(request, size, ask.ceiling)
         dearest = max(self._priced(worst), self._priced(replace(worst, written=size)), key=lambda one: one.dollars or 0)
         await self.account.reserve(name, dearest)
         started = time.monotonic()
@@ -234,7 +234,7 @@ class Dialogue:
         turn = self.wire.read(raw)
         told = turn.usage
         self.wire.calibration = self.wire.calibration.learned(rough, told.input - self.held)
-        usage = self._priced(told if told.input else replace(worst, output=estimate(raw)))
+        usage = self._priced(told if told.input else replace(told, input=size, output=estimate(raw)))
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
         room = self.wire.limits.tool_calls - len(self.looked_up) if ask.callable else 0
         return Reply(raw, usage, seconds, low, min(len(turn.calls), room))

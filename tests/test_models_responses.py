@@ -16,7 +16,8 @@ from talking import YES, Journal, Lookup, ask, core, prompt, responses
 from bot.dialogue import Ask
 from bot.endpoint import Endpoint
 from bot.models.responses import code_interpreter, file_search
-from bot.review.price import CODE_RUN, FILE_SEARCH
+from bot.review.price import CODE_RUN, FILE_SEARCH, priced
+from bot.review.usage import Usage
 
 LOOK = calls(("look_up", {"q": "x"}))
 
@@ -153,12 +154,29 @@ def test_hosted_tools_are_passed_on_counted_and_paid():
     assert not server.rejected
     body = server.asked[0].body
     assert body["tool_choice"] == "auto"
-    assert body["max_tool_calls"] == 30
+    assert body["max_tool_calls"] == 8
     assert set(body["include"]) >= {"file_search_call.results", "code_interpreter_call.outputs"}
     assert body["tools"][1]["container"]["network_policy"] == {"type": "disabled"}
     assert answer.retrieved == ("file-1", "style.md")
     assert (answer.usage.tool_calls, answer.usage.file_searches, answer.usage.code_runs) == (2, 1, 1)
     assert answer.usage.dollars > plain.dollars + FILE_SEARCH + CODE_RUN
+
+
+@pytest.mark.parametrize(
+    ("tool", "fee"), [(file_search(["vs_1"]), FILE_SEARCH), (code_interpreter(), CODE_RUN), ({}, 0)]
+)
+def test_the_fees_of_the_servers_own_tools_are_reserved_before_the_call(tool, fee):
+    reserved = []
+
+    class Strict(Purse):
+        async def reserve(self, name, worst):
+            reserved.append(worst)
+            await super().reserve(name, worst)
+
+    ask(responses(ModelServer([says(YES)]), hosted=(tool,) if tool else ()), account=Strict())
+    (worst,) = reserved
+    tokens_alone = priced(Usage(input=worst.input, written=worst.input, output=worst.output), "gpt-6.2-sol")
+    assert worst.dollars == pytest.approx(tokens_alone.dollars + 8 * fee)
 
 
 def test_a_person_sees_the_answer_come_and_the_answer_is_the_same():

@@ -115,7 +115,7 @@ class ResponsesModel:
             body |= {"tools": [*hosted, *tools], "tool_choice": "auto" if ask.callable else "none"}
             body["parallel_tool_calls"] = able.parallel_tools
         if hosted:
-            body["max_tool_calls"] = self.limits.tool_calls
+            body["max_tool_calls"] = self.limits.hosted
         include = [_INCLUDES[tool["type"]] for tool in hosted if tool["type"] in _INCLUDES]
         if able.encrypted_reasoning:
             include.append("reasoning.encrypted_content")

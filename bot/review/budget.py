@@ -14,12 +14,15 @@ NEARLY = 0.8
 class Limits:
     """Of one conversation: model `calls`, `tool_calls`, tokens in and out of one call, and `seconds` of waiting.
 
+    `hosted` is how often the server may use tools of its own in one call; the fees of all are reserved before it.
+
     An answer that is cut off at `output` tokens is asked for once more with `longest`. `input` stays under the size
     from which a request costs twice as much.
     """
 
     calls: int = 12
     tool_calls: int = 30
+    hosted: int = 8
     input: int = 260_000
     output: int = 25_000
     longest: int = 50_000

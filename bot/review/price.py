@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot.review.usage import Usage
 
@@ -39,6 +40,14 @@ CODE_RUN = 0.03
 """Dollars for one container of 1 GB, up to 20 minutes; each run is counted as if it had its own."""
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
+def at_worst(request: Mapping[str, Any], size: int, ceiling: int) -> Usage:
+    """What `request`, of `size` tokens, may come to: an answer up to `ceiling`, and the fees of the server's own tools."""
+    kinds, most = {tool["type"] for tool in request.get("tools", ())}, request.get("max_tool_calls", 0)
+    runs = most if "code_interpreter" in kinds else 0
+    searches = most if "file_search" in kinds and not runs else 0
+    return Usage(calls=1, input=size, output=ceiling, file_searches=searches, code_runs=runs)
 
 
 def priced(usage: Usage, model: str, prices: Mapping[str, Price] = PRICES) -> Usage:
