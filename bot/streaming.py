@@ -14,11 +14,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from bot.engines.inline import Steps
 from bot.interfaces import Step
 from bot.review.sanitize import visible
 
 T = TypeVar("T")
 
+PATIENCE = 10.0
+"""Seconds at most that a step waits before it is tried again: somebody is looking on."""
 _KEPT = 40  # pieces of what was said
 _SHOWN = 240  # characters
 _SPACE = re.compile(r"\\n|\s+")
@@ -26,18 +29,19 @@ _SPACE = re.compile(r"\\n|\s+")
 
 @dataclass(slots=True)
 class Ticker:
-    """A Step that draws what is being done and what was said last. `draw` puts it on the terminal."""
+    """A Step that draws what is being done and what was said last. `draw` puts it on the terminal, `step` does the work."""
 
+    step: Step = field(default_factory=lambda: Steps(PATIENCE))
     doing: str = "Reading the change"
     said: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
     draw: Callable[[], None] = lambda: None
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
-        """Do it, and keep nothing: the person waiting is the retry."""
+        """Say what is being done, and do it."""
         self.doing = name
         self.said.clear()
-        return await work()
+        return await self.step(name, work, kind)
 
     def hear(self, text: str) -> None:
         """Take a piece of what the model says."""

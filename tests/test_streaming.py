@@ -1,5 +1,6 @@
 """People who wait on a terminal see what the model says as it says it; nobody else is streamed to."""
 
+import asyncio
 import io
 import json
 import os
@@ -9,12 +10,14 @@ import sys
 import threading
 from contextlib import contextmanager
 
+import pytest
 from model_server import ModelServer
 from model_theatre import Request
 from model_turns import calls, says
 from rich.console import Console
 from script import findings
 
+from bot.errors import Retryable
 from bot.running import Server, listen
 from bot.streaming import Ticker, watched
 
@@ -115,3 +118,26 @@ def test_only_the_end_of_what_was_said_is_kept():
         ticker.hear(f"{number} ")
 
     assert len(ticker.said) == 40
+
+
+def test_what_fails_for_a_moment_is_tried_again_while_somebody_looks_on(monkeypatch):
+    monkeypatch.setattr("bot.engines.inline.delay", lambda *_: 0.0)
+    answers = [Retryable("502"), Retryable("502"), "done"]
+
+    async def work():
+        answer = answers.pop(0)
+        if isinstance(answer, Retryable):
+            raise answer
+        return answer
+
+    assert asyncio.run(Ticker()("asking", work, str)) == "done"
+
+
+def test_nobody_who_looks_on_waits_for_long(monkeypatch):
+    monkeypatch.setattr("bot.engines.inline.delay", lambda *_: 11.0)
+
+    async def work():
+        raise Retryable("502")
+
+    with pytest.raises(Retryable):
+        asyncio.run(Ticker()("asking", work, str))

@@ -48,8 +48,12 @@ class InlineEngine:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """A Step that forgets when the process ends; results pass through JSON, exactly as on the durable engine."""
+    """A Step that forgets when the process ends; results pass through JSON, exactly as on the durable engine.
 
+    What fails for a while is tried again, unless that takes a wait of over `patience` seconds.
+    """
+
+    patience: float = PATIENCE
     _journal: dict[str, Any] = field(default_factory=dict)
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
@@ -63,7 +67,7 @@ class Steps:
                 return await work()
             except Retryable as error:
                 seconds = delay(attempt, error)
-                if seconds > PATIENCE:
+                if seconds > self.patience:
                     raise
                 await asyncio.sleep(seconds)
         return await work()
