@@ -118,7 +118,6 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
-    public_url: str = Field("", description="Where people reach this server.")
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
