@@ -34,5 +34,5 @@ def configure(level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpx2", "httpcore", "openai", "alembic", "uvicorn.access"):
+    for noisy in ("httpx", "httpx2", "httpcore", "openai", "alembic", "dbos", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -137,7 +137,7 @@ def walkthrough(tour: Tour, head: str) -> str:
         "\n".join(["**Risk**", "", *(f"- {risk}" for risk in tour.risks)]) if tour.risks else "",
         f"Not read: {_names(tour.left_out)}." if tour.left_out else "",
         _diagram(tour.edges),
-        f"<sub>As of {code(head[:10])}. Edited in place by `/assistant summary`.</sub>",
+        f"<sub>As of {code(head[:10])}; `/assistant summary` brings it up to date.</sub>" if head.strip("0") else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
