@@ -43,6 +43,18 @@ def test_what_is_wrong_is_said_with_its_place_and_the_rest_still_counts():
     assert (policy.label, policy.comments) == ("mine", Policy().comments)
 
 
+def test_a_key_that_is_there_twice_is_said_once():
+    policy, problems = parse(
+        "comments: 5\ntriggers:\n  drafts: true\ncomments: 7\ntriggers:\n  drafts: false\n", "it.yml"
+    )
+
+    assert (policy.comments, policy.triggers.drafts) == (7, False)
+    assert [str(one) for one in problems] == [
+        "it.yml:4:1: comments is there twice; the last one holds",
+        "it.yml:5:1: triggers is there twice; the last one holds",
+    ]
+
+
 @pytest.mark.parametrize(("text", "said"), [("comments: yes", "valid integer"), ("ignore: x", "valid list")])
 def test_a_value_of_another_kind_is_named_in_the_words_of_yaml(text, said):
     policy, (problem,) = parse(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -147,7 +147,9 @@ def _parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
         return Policy(), ()
     if not isinstance(value, dict):
         return Policy(), (Problem(1, 1, "not a mapping of keys to values; the defaults hold"),)
-    return _validated(value, dict(_places(node, ())))
+    places = list(_places(node, ()))
+    policy, problems = _validated(value, dict(places))
+    return policy, tuple(sorted((*_repeated(places), *problems), key=lambda one: (one.line, one.column)))
 
 
 def _validated(value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]) -> tuple[Policy, tuple[Problem, ...]]:
@@ -155,7 +157,7 @@ def _validated(value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]) -
     problems: list[Problem] = []
     while True:
         try:
-            return Policy.model_validate(value), tuple(sorted(problems, key=lambda one: (one.line, one.column)))
+            return Policy.model_validate(value), tuple(problems)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
         for one in found:
@@ -198,6 +200,17 @@ def _keys(where: Sequence[Any]) -> list[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return list(model.model_fields)
+
+
+def _repeated(places: Iterable[tuple[tuple[Any, ...], Place]]) -> Iterator[Problem]:
+    """Keys that are there twice: YAML says nothing and takes the last. What is below such a key is not told too."""
+    seen: set[tuple[Any, ...]] = set()
+    twice: set[tuple[Any, ...]] = set()
+    for where, place in places:
+        if where in seen and not any(where[:n] in twice for n in range(1, len(where))):
+            twice.add(where)
+            yield Problem(*place, f"{'.'.join(map(str, where))} is there twice; the last one holds")
+        seen.add(where)
 
 
 def _places(node: yaml.Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Place]]:
