@@ -86,17 +86,13 @@ def search(repo: Path, query: str, language: str, path: str, *, as_json: bool) -
 
 
 async def _search(repo: Path, query: str, language: str, path: str) -> tuple[Hit, ...]:
-    books, index = await Bookshelf.of(repo), FolderStandards(":memory:")
-    try:
-        await books.sync(index)
-        return await index.search(books.shelf, query, path=path, language=language.lower())
-    finally:
-        await index.close()
+    async with _parsed(repo) as (shelf, index, _):
+        return await index.search(shelf, query, path=path, language=language.lower())
 
 
 def listing(repo: Path, *, as_json: bool) -> None:
     """Print the documents on the shelf, what they hold, and what was left out."""
-    shelf, sections, skipped = asyncio.run(_parsed(repo))
+    shelf, sections, skipped = asyncio.run(_sections(repo))
     rows = [_row(one, [section for section in sections if section.document == one.path]) for one in shelf.documents]
     if as_json:
         _print_json({"repo": shelf.repo, "commit": shelf.commit, "documents": rows, "skipped": skipped})
@@ -108,11 +104,17 @@ def listing(repo: Path, *, as_json: bool) -> None:
     console.print(f"{len(rows)} documents with {len(sections)} sections at {shelf.commit[:10]}.")
 
 
-async def _parsed(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
+async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
+    async with _parsed(repo) as (shelf, index, skipped):
+        return shelf, await index.sections(shelf), skipped
+
+
+@asynccontextmanager
+async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
+    """The shelf of a repository, an index of it in memory, and what is left out."""
     books, index = await Bookshelf.of(repo), FolderStandards(":memory:")
     try:
-        skipped = await books.sync(index)
-        return books.shelf, await index.sections(books.shelf), skipped
+        yield books.shelf, index, await books.sync(index)
     finally:
         await index.close()
 
@@ -186,7 +188,7 @@ async def _tallied() -> tuple[Rules, ...]:
 
 
 async def _conflicting(repo: Path) -> tuple[Rules, ...]:
-    shelf, sections, _ = await _parsed(repo)
+    shelf, sections, _ = await _sections(repo)
     return (Rules(shelf.repo, 0, (), conflicts(sections)),)
 
 

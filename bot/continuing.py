@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -23,17 +23,10 @@ from bot.review.pull_request import PullRef
 from bot.review.talk import Talk
 from bot.review.tokens import estimate
 
+if TYPE_CHECKING:
+    from bot.models.responses_conversations import ResponsesConversations  # it loads the vendor's SDK
+
 log = logging.getLogger(__name__)
-
-
-class Conversations(Protocol):
-    """Where a model's server keeps conversations. Both raise as Model.ask does."""
-
-    async def create(self) -> str:
-        """The id of a new, empty one."""
-
-    async def delete(self, conversation: str) -> None:
-        """Delete one. Raises NotFound if it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +48,7 @@ class Inquiry:
 class Continuing:
     """Asks within the one conversation of a thread. Each step is journaled; what a crash leaves behind is empty."""
 
-    conversations: Conversations
+    conversations: ResponsesConversations
     correspondence: Correspondence
 
     async def __call__(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answer:

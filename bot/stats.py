@@ -33,12 +33,8 @@ def stats(*, as_json: bool) -> None:
 
 
 async def _counted() -> tuple[tuple[Rate, ...], tuple[Tally, ...]]:
-    ledger = Ledger(Settings.read().database)
-    try:
-        await asyncio.to_thread(ledger.migrate)
+    with Ledger(Settings.read().database) as ledger:
         return rates(await ledger.outcomes()), await ledger.tallies()
-    finally:
-        ledger.close()
 
 
 def _rows(found: Iterable[Rate], rules: Iterable[Tally]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from bot.answerer import Answerer
 from bot.answering import Answering
 from bot.asking import Asking
 from bot.checks import every
-from bot.continuing import Continuing, Conversations
+from bot.continuing import Continuing
 from bot.correspondence import Correspondence, Limits
 from bot.errors import ConfigurationError
 from bot.gate import Gate
@@ -36,6 +36,7 @@ from bot.tools.scan import Scan
 from bot.words import Words
 
 if TYPE_CHECKING:
+    from bot.models.responses_conversations import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
 
 
@@ -54,7 +55,7 @@ class Wiring:
     signer: Signer
     model: Model | None = None
     search: Searching = Scan
-    conversations: Conversations | None = None
+    conversations: ResponsesConversations | None = None
 
 
 def reviewer_of(wired: Wiring) -> Reviewer:
@@ -194,7 +195,7 @@ def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] 
     return hosted_model(settings, secret, progress)
 
 
-def conversations_of(settings: Settings) -> Conversations | None:
+def conversations_of(settings: Settings) -> ResponsesConversations | None:
     """Where the model's server remembers threads; None if only we do. Raises ConfigurationError if it cannot."""
     if settings.assistant_memory == "journal":
         return None
