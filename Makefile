@@ -26,7 +26,7 @@ format: .venv/.ready  ## Let ruff format and fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 docs: .venv/.ready  ## Write the settings table into docs/operating.md
-	@$(BIN)/python -m tests.settings_table
+	@$(BIN)/python -m tests.support.settings_table
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -40,7 +40,7 @@ image: .venv/.ready  ## Do what the Dockerfile says, without Docker, and serve f
 unlocked:  ## Install with unlocked dependencies into an empty environment, and import
 	@rm -rf build/unlocked && $(PYTHON) -m venv build/unlocked
 	@build/unlocked/bin/python -m pip install -q .
-	@build/unlocked/bin/python -P -c "import bot.app, bot.cli, bot.server, githubkit, openai; print('imports with unlocked dependencies')"
+	@build/unlocked/bin/python -P -c "import bot.app, bot.cli.commands, bot.server, githubkit, openai; print('imports with unlocked dependencies')"
 
 clean:  ## Remove what the other targets made
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -26,9 +26,9 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 
-from bot.engines.durable import DurableEngine
+from bot.cli.logs import configure
+from bot.engine.durable import DurableEngine
 from bot.interfaces import Handlers
-from bot.logs import configure
 from bot.server import serve
 
 SECRET = b"benchmark"

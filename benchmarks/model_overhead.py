@@ -20,23 +20,22 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from model_server import ModelServer
-from model_turns import says
-from repository import pull_request
-from script import Purse
-from talking import Journal
-
-from bot.endpoint import Endpoint
-from bot.models.responses import ResponsesModel
-from bot.passes import Brief, Passes
-from bot.review.diff import Diff, parse_diff
-from bot.review.material import Facts, characters
-from bot.review.plan import plan
-from bot.review.policy import Policy
-from bot.wiring import bundled
-from bot.words import Words
+from bot.core.claims.material import Facts, characters
+from bot.core.code.diff import Diff, parse_diff
+from bot.core.code.plan import plan
+from bot.core.policy import Policy
+from bot.handlers.passes import Brief, Passes
+from bot.model.endpoint_part import Endpoint
+from bot.model.prompts import Words
+from bot.model.responses import ResponsesModel
+from bot.wiring_part import bundled
+from tests.support.conversation import Journal
+from tests.support.model_server import ModelServer
+from tests.support.model_turns import says
+from tests.support.repository import pull_request
+from tests.support.scripted_model import Purse
 
 BLOCK = 18  # lines added together; as many stay as they are
 SIZES = [20, 200, 500, 700, 1_000, 2_000, 5_000, 20_000]

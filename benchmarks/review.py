@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import build
-from bot.engines.durable import DurableEngine, Pace
+from bot.cli.logs import configure
+from bot.cli.serve import Server
+from bot.engine.durable import DurableEngine, Pace
 from bot.job import Job, decide
-from bot.logs import configure
-from bot.running import Server
-from bot.sandbox.repo import Repo
 from bot.sandbox.sandbox import Sandbox
+from bot.sandbox.world.repo import Repo
 from bot.settings import Settings
 from bot.webhook import parse
-from bot.wiring import bundled
+from bot.wiring_part import bundled
 
 SIZES = {"small": (2, 40), "medium": (30, 1_500), "large": (300, 20_000)}
 """Files, and lines that are added in all."""

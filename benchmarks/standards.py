@@ -21,10 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.review.language import language
-from bot.review.section import sections
-from bot.review.standard import Document, Hit, Standard
-from bot.standards.folder_index import Index
+from bot.core.code.language import language
+from bot.core.findings.standard import Document, Hit, Standard
+from bot.standards.local_index import Index
+from bot.standards.sections import sections
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("prose", "code", "finding")

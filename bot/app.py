@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from bot.answerer import Answerer
-from bot.engines.durable import DurableEngine, Pace
-from bot.hosts.github import GitHubHost
-from bot.hosts.github_auth import App as GitHubApp
-from bot.hosts.github_client import GitHubClient
-from bot.hosts.github_publisher import GitHubPublisher
+from bot.core.comments.marker import Signer
+from bot.engine.durable import DurableEngine, Pace
+from bot.handlers.answer import Answerer
+from bot.handlers.known_findings import KEPT
+from bot.hosts.github.auth import App as GitHubApp
+from bot.hosts.github.client import GitHubClient
+from bot.hosts.github.host import GitHubHost
+from bot.hosts.github.publisher import GitHubPublisher
 from bot.interfaces import Handlers, Model
-from bot.keeping import KEPT
-from bot.ledger import Ledger
-from bot.review.marker import Signer
+from bot.model.tools import Files, Searcher, Searching
+from bot.model.tools.grep import MEGABYTE, Fetched
+from bot.model.tools.scan_part import Scan
 from bot.settings import Settings
-from bot.tools import Files, Searcher, Searching
-from bot.tools.fetched import MEGABYTE, Fetched
-from bot.tools.scan import Scan
-from bot.wiring import Wiring, answerer_of, conversations_of, reviewer_of, router_of, standards_of
+from bot.storage.ledger import Ledger
+from bot.wiring_part import Wiring, answerer_of, conversations_of, reviewer_of, router_of, standards_of
 
 
 @dataclass(frozen=True, slots=True)

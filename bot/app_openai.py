@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bot.dialogue import Capabilities
-from bot.endpoint import Endpoint
+from bot.core.budget_part import Limits
+from bot.core.costs import PRICES, Price
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
-from bot.models.chat import ChatModel
-from bot.models.responses import FULL, ResponsesModel, code_interpreter, file_search
-from bot.models.responses_conversations import ResponsesConversations
-from bot.review.budget import Limits
-from bot.review.price import PRICES, Price
+from bot.model.chat import ChatModel
+from bot.model.conversation import Capabilities
+from bot.model.endpoint_part import Endpoint
+from bot.model.openai_threads import ResponsesConversations
+from bot.model.responses import FULL, ResponsesModel, code_interpreter, file_search
 from bot.settings import Settings
-from bot.standards.folder import FolderStandards
+from bot.standards.local import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards
-from bot.standards.vector_store_client import VectorStoreClient
+from bot.standards.vector_store_api import VectorStoreClient
 
 
 def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:

@@ -19,15 +19,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from bot.core.claims.prompt import HostedSearch, Prompt
+from bot.core.code.diff import Diff
+from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.core.comments.post import CheckRun, ReviewPost
+from bot.core.findings.problem import Problem
+from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.usage_part import Usage
 from bot.job import Job, Routed
-from bot.review.diff import Diff
-from bot.review.post import CheckRun, ReviewPost
-from bot.review.problem import Problem
-from bot.review.prompt import HostedSearch, Prompt
-from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
-from bot.review.standard import Document, Hit, Shelf, Standard
-from bot.review.turn import Passage
-from bot.review.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a search on the server's side returned for `query`: a piece of a file, and what is known about the file."""
+
+    query: str
+    text: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    score: float = 0.0
+
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.review.command import LONGEST, Command, Scope, Verb, asked_for, first_line
-from bot.review.pull_request import PullRef, PullRequest
+from bot.core.code.pull_request import PullRef, PullRequest
+from bot.core.command import LONGEST, Command, Scope, Verb, asked_for, first_line
 from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, MergeGroup, Payload, Pull, Thread
 
 

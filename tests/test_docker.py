@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.sandbox.auth import key_pair
-from tests.uv import ROOT, uv
+from bot.sandbox.api.auth import key_pair
+from tests.support.uv_program import ROOT, uv
 
 UID = 10001
 

@@ -10,14 +10,14 @@ import yaml
 from markdown_it import MarkdownIt
 from typer.main import get_command
 
-from bot.cli import cli
-from bot.hosts.github_auth import READ, WRITE
-from bot.review.command import Verb
-from bot.review.policy import Policy, parse
+from bot.cli.commands import cli
+from bot.core.command import Verb
+from bot.core.policy import Policy, parse
+from bot.hosts.github.auth import READ, WRITE
 from bot.sandbox.sandbox import PERMISSIONS
 from bot.settings import Settings
 from bot.webhook import EVENTS
-from tests.settings_table import PAGE, PLACE, table
+from tests.support.settings_table import PAGE, PLACE, table
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

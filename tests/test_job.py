@@ -4,7 +4,7 @@ import pytest
 
 from bot.job import Job, Skip, Trigger, decide
 from bot.webhook import parse
-from tests.deliveries import ADA, REPOSITORY, comment, payload, signed
+from tests.support.deliveries import ADA, REPOSITORY, comment, payload, signed
 
 
 def decided(content, event="pull_request"):

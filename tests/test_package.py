@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.uv import ROOT, uv
+from tests.support.uv_program import ROOT, uv
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from bot.errors import NotDurable
 from bot.server import serve
 from bot.webhook import LIMIT
-from tests.deliveries import SECRET, comment, payload, signed
+from tests.support.deliveries import SECRET, comment, payload, signed
 
 
 class Shelf:

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bot.app import build
 from bot.errors import ConfigurationError, Retryable
-from bot.sandbox.auth import key_pair
+from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings, unknown_variables
 
 CURVE = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from bot.checks.jail import Jail
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.problem import Problem
 from bot.interfaces import Check, Checked, Source
-from bot.review.finding import Category, Severity
-from bot.review.problem import Problem
 
 _PYTHON = frozenset({".py", ".pyi"})
 _SCRIPT = frozenset({".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte"})

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.checks.jail import Jail
+from bot.core.code.hidden import HIDDEN
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.problem import Problem
 from bot.interfaces import Check, Checked, Source
-from bot.review.finding import Category, Severity
-from bot.review.hidden import HIDDEN
-from bot.review.problem import Problem
 
 _FLAG = re.compile(
     "(?<=\U0001f3f4)[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"

@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from bot.checks.jail import FILES, Jail
-from bot.checks.jail_analyser import Analyser
+from bot.checks.jail_analyser_part import Analyser
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.problem import Problem
 from bot.interfaces import Check, Checked, Source
-from bot.review.finding import Category, Severity
-from bot.review.problem import Problem
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _CORRECTNESS, _SECURITY, _TIDINESS = Category.CORRECTNESS, Category.SECURITY, Category.MAINTAINABILITY

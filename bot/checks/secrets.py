@@ -11,9 +11,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from bot.checks.jail import Jail
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.problem import Problem
 from bot.interfaces import Check, Checked, Source
-from bot.review.finding import Category, Severity
-from bot.review.problem import Problem
 
 _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff
+from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.core.comments.post import CheckRun, ReviewPost
 from bot.errors import NotFound, UserError
-from bot.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
-from bot.hosts import local_tree
-from bot.hosts.local_tree import SUBMODULE_MODE, blob_id, readable
+from bot.hosts import working_tree as local_tree
+from bot.hosts.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
+from bot.hosts.working_tree import SUBMODULE_MODE, blob_id, readable
 from bot.interfaces import Entry, Library
 from bot.job import Job
-from bot.review.diff import Diff, FileDiff, Side, Status, parse_diff
-from bot.review.post import CheckRun, ReviewPost
-from bot.review.pull_request import Issue, Permission, PullRef, PullRequest, Said
 
 LINK_MODE = "120000"
 

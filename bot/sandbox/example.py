@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.sandbox.people import PullRequest
-from bot.sandbox.repo import Repo
 from bot.sandbox.sandbox import Sandbox
+from bot.sandbox.world.people import PullRequest
+from bot.sandbox.world.repo import Repo
 
 STANDARDS = "docs/standards"
 POLICY = ".github/assistant.yml"

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup, escape
 
-from bot.sandbox.world import ReviewComment
+from bot.sandbox.world.state import ReviewComment
 
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 PLAIN_TAG = re.compile(r"&lt;(/?(?:details|summary|sub|sup|kbd|b|i|em|strong|br)) ?/?&gt;")

@@ -16,11 +16,11 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from bot.errors import Refused
-from bot.sandbox import conversation, history
-from bot.sandbox.call import SHA
+from bot.sandbox.api.call import SHA
 from bot.sandbox.markdown import render, render_comment
-from bot.sandbox.patch import FilePatch, Hunk
-from bot.sandbox.world import CheckRun, Issue, Pull, Repository, ReviewComment, Said, World
+from bot.sandbox.world import conversation, history
+from bot.sandbox.world.patch import FilePatch, Hunk
+from bot.sandbox.world.state import CheckRun, Issue, Pull, Repository, ReviewComment, Said, World
 
 HERE = Path(__file__).parent
 SECURITY = {

@@ -14,28 +14,42 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 
-from bot.git import Git
-from bot.sandbox import (
-    app_api,
-    auth,
-    check_api,
-    code_api,
-    git_api,
-    graphql_api,
-    history,
-    hooks,
-    issue_api,
-    pages,
-    pull_api,
-    review_api,
-    writer,
+from bot.hosts.git import Git
+from bot.sandbox import pages
+from bot.sandbox.api import (
+    app as app_api,
 )
-from bot.sandbox.faults import PREFIX, Fault, Faults
-from bot.sandbox.kept_git import KeptGit
-from bot.sandbox.people import PullRequest
-from bot.sandbox.repo import Repo
-from bot.sandbox.traffic import Delivery, Recorded
-from bot.sandbox.world import App, Installation, Repository, User, World
+from bot.sandbox.api import (
+    auth,
+)
+from bot.sandbox.api import (
+    check as check_api,
+)
+from bot.sandbox.api import (
+    code as code_api,
+)
+from bot.sandbox.api import (
+    git as git_api,
+)
+from bot.sandbox.api import (
+    graphql as graphql_api,
+)
+from bot.sandbox.api import (
+    issue as issue_api,
+)
+from bot.sandbox.api import (
+    pull as pull_api,
+)
+from bot.sandbox.api import (
+    review as review_api,
+)
+from bot.sandbox.world import history, hooks, writer
+from bot.sandbox.world.faults import PREFIX, Fault, Faults
+from bot.sandbox.world.kept_git import KeptGit
+from bot.sandbox.world.people import PullRequest
+from bot.sandbox.world.repo import Repo
+from bot.sandbox.world.state import App, Installation, Repository, User, World
+from bot.sandbox.world.traffic import Delivery, Recorded
 
 PERMISSIONS = {
     "metadata": "read",

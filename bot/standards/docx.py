@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from bot.errors import Refused, TooLarge
-from bot.review.layout import Head, Layout
+from bot.standards.formats import Head, Layout
 
 PART = 20_000_000
 """Bytes of one unpacked part."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from bot.errors import Refused, TooLarge
-from bot.review.layout import Head, Layout
+from bot.standards.formats import Head, Layout
 
 try:
     from pypdf import PdfReader

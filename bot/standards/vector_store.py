@@ -11,14 +11,13 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.core.claims.prompt import HostedSearch
+from bot.core.code.globs import Globs
+from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.errors import NotFound
-from bot.interfaces import Standards
-from bot.review.globs import Globs
-from bot.review.prompt import HostedSearch
-from bot.review.standard import Document, Hit, Shelf, Standard
-from bot.review.turn import Passage
-from bot.standards.vector_store_client import Attributes, Chunk, Held, Loose, VectorStoreClient
-from bot.standards.vector_store_text import Text, sections_of, texts
+from bot.interfaces import Passage, Standards
+from bot.standards.vector_store_api import Attributes, Chunk, Held, Loose, VectorStoreClient
+from bot.standards.vector_store_text_part import Text, sections_of, texts
 
 NAME = "review-assistant"
 GRACE = 24 * 3600.0

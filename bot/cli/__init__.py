@@ -1,0 +1,1 @@
+"""The `assistant` command: one group of verbs a file, and the demo."""

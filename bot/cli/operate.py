@@ -1,0 +1,79 @@
+"""`assistant status | pause | resume | stop | explain | dismiss | resolve`: an operator's word, on the server's database."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+
+from rich.console import Console
+
+from bot.app import App, build
+from bot.cli.logs import configure
+from bot.cli.progress import watched
+from bot.core.code.pull_request import PullRef
+from bot.core.command import Verb
+from bot.core.comments import replies as reply
+from bot.core.findings.known import Known
+from bot.errors import UserError
+from bot.job import Job, Trigger
+from bot.settings import Settings
+from bot.storage.conversations import Correspondence
+
+OPERATOR = "the operator"
+_ADDRESS = re.compile(r"([\w.-]+/[\w.-]+)#([1-9][0-9]{0,8})", re.ASCII)
+
+
+def steer(verb: Verb, address: str, finding: str = "", words: str = "") -> str:
+    """Do what `verb` says to the pull request at `address`, owner/repo#number, or to a finding there. Raises UserError."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise UserError(f"{address} is no pull request; write OWNER/REPO#NUMBER")
+    settings = Settings.read().require_app()
+    configure("WARNING")
+    app = build(settings)
+    app.start(work=False)
+    try:
+        return asyncio.run(act(app, verb, found[1], int(found[2]), finding, words))
+    finally:
+        app.stop()
+
+
+async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", words: str = "") -> str:
+    """The answer to `verb`, in Markdown, once it is done. Raises UserError for a repository that we never reviewed."""
+    pull, correspondence = await app.ledger.address(repo, number), Correspondence(app.ledger)
+    if pull is None:
+        raise UserError(f"{repo} is not known here: nothing in it was reviewed with this database")
+    match verb:
+        case Verb.PAUSE:
+            await correspondence.pause(pull, OPERATOR)
+            return reply.PAUSED
+        case Verb.RESUME:
+            await correspondence.resume(pull)
+            return reply.RESUMED
+        case Verb.STOP:
+            stopped = await app.engine.cancel(pull, f"{OPERATOR} said stop")
+            return f"Stopped: {len(stopped)}." if stopped else "Nothing is running on this pull request."
+        case Verb.STATUS:
+            reviews = await app.ledger.reviews(pull, limit=10)
+            return reply.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull))
+    return await _about(app, verb, pull, finding, words)
+
+
+async def _about(app: App, verb: Verb, pull: PullRef, finding: str, words: str) -> str:
+    """What a comment in the thread of `finding` would do; its answer is shown here, and not posted."""
+    known = await _named(app, pull, finding)
+    job = Job(f"operator/{uuid.uuid4()}", pull, Trigger.COMMAND, actor=OPERATOR, text=f"/assistant {verb} {words}")
+    with watched(Console(stderr=True)) as (step, _):
+        said = await app.answerer.about(job, known, step)
+    after = await _named(app, pull, known.identity)
+    return said or f"{after.state.value}: {reply.named(after)}"
+
+
+async def _named(app: App, pull: PullRef, name: str) -> Known:
+    """The finding whose name begins like this. Raises UserError for none, and for more than one."""
+    found = [one for one in await app.ledger.findings(pull) if one.identity.startswith(name.lower())]
+    if len(found) != 1 or not name:
+        how = f"names {len(found)} findings" if found else "is no finding"
+        raise UserError(f"{name!r} {how} of {pull}; `assistant status {pull}` shows their names")
+    return found[0]

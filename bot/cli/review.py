@@ -1,0 +1,142 @@
+"""A review on a terminal: progress while it runs, then text, JSON or SARIF."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.cli.logs import configure
+from bot.cli.progress import watched
+from bot.core.code.coverage_part import State
+from bot.core.comments.check_run import title
+from bot.core.comments.comment import CHECKS_ONLY, code
+from bot.core.comments.export import as_json, as_sarif
+from bot.core.comments.marker import Signer
+from bot.core.comments.sanitize import visible
+from bot.core.findings.finding import Finding, Severity
+from bot.core.findings.triage import Review
+from bot.errors import UserError
+from bot.hosts.git import NO_OBJECT
+from bot.hosts.local import LocalHost
+from bot.job import Job, Trigger
+from bot.model.tools import Searching, Version
+from bot.model.tools.grep import Grep
+from bot.model.tools.scan_part import Scan
+from bot.settings import Settings
+from bot.standards.local import FolderStandards
+from bot.storage.ledger import Ledger
+from bot.wiring_part import Wiring, model_of, reviewer_of
+
+_COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+FOUND = 1
+
+
+def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
+    """Review a range, the working tree, a patch file or standard input; print it; the exit code."""
+    configure("WARNING")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot spell
+    review = asyncio.run(_review(what, _patch(what), repo, progress=form == "text"))
+    if form == "json":
+        print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
+    elif form == "sarif":
+        print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
+    else:
+        show(review, Console(highlight=False, soft_wrap=True))
+    return FOUND if _reaches(review, fail_on) else 0
+
+
+def _reaches(review: Review, fail_on: str) -> bool:
+    return fail_on != "never" and any(level >= Severity[fail_on.upper()] for level in review.by_severity)
+
+
+async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
+    settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
+    host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
+    with tempfile.TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+        standards = FolderStandards(Path(folder) / "standards.db")
+        signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
+        with watched(Console(stderr=True), wanted=progress) as (step, hear):
+            model = model_of(settings, signer.secret, hear)
+            reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, signer, model, searching(host)))
+            if hear:  # one voice at a time
+                reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
+            review = await reviewer.review(job, host.pull, step)
+            return replace(review, remarks=(*review.remarks, *_unfollowed(host.unfollowed)))
+
+
+def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
+    if paths:
+        named = ", ".join(map(code, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")  # noqa: PLR2004 - as named
+        yield f"Not looked at, since git does not follow it (`git add -N` changes that): {named}."
+
+
+def searching(host: LocalHost) -> Searching:
+    """Git, over what is committed."""
+    git, pull = host.git, host.pull
+    sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))
+    commits = {version: commit for version, commit in sides if commit not in {"", NO_OBJECT}}
+    return Scan if git is None else lambda files: Grep(git, commits, Scan(files))
+
+
+def _patch(what: str) -> str | None:
+    """The text of a patch, if `what` is a file or a dash. Raises UserError."""
+    if what == "-":
+        return sys.stdin.buffer.read().decode(errors="replace")
+    try:
+        return Path(what).read_bytes().decode(errors="replace") if what and Path(what).is_file() else None
+    except OSError as error:
+        raise UserError(f"{what} cannot be read: {error.strerror}") from error
+
+
+def show(review: Review, console: Console) -> None:
+    """Print a review: findings, what was not reviewed, what was not said."""
+    for finding in (*review.findings, *review.listed):
+        _show(finding, console)
+    console.print(f"[bold]{escape(title(review))}[/bold]")
+    if not review.model:
+        console.print(CHECKS_ONLY)
+    for notice in (*review.notices, *review.remarks):
+        console.print(f"- {escape(_line(notice))}")
+    rows = review.coverage.files
+    seen = sum(row.state is State.REVIEWED for row in rows)
+    console.print(f"{seen} of {len(rows)} files reviewed." if rows else "Nothing to review: no file changed.")
+    for row in (*rows, *review.coverage.passes):
+        if row.state is not State.REVIEWED:
+            console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")
+    for draft, reason in review.dropped:
+        console.print(f"  [dim]not said: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")
+
+
+def _show(finding: Finding, console: Console) -> None:
+    draft, place = finding.draft, finding.anchor
+    where = _line(place.path) + (f":{place.line}" if place.line else "")
+    colour = _COLOUR[draft.severity]
+    rule = f" ({draft.source} {draft.rule})" if draft.rule else f" ({draft.source})"
+    console.print(
+        f"{escape(where)}: [{colour}]{draft.severity.name.lower()}[/{colour}] {escape(_line(draft.title))}[dim]{escape(rule)}[/dim]"
+    )
+    console.print(f"    {escape(visible(draft.why))}")
+    for standard in finding.standards:
+        console.print(
+            f"    [cyan]{escape(_line(standard.document))}:{standard.start}[/cyan] {escape(_line(standard.title))}"
+        )
+    if finding.suggestion is not None:
+        for line in finding.suggestion.splitlines():
+            console.print(f"    [green]+ {escape(visible(line))}[/green]")
+
+
+def _line(text: str) -> str:
+    """Text on one line: a path may hold anything, and must not look like a line of ours."""
+    return visible(text).replace("\n", "⟦U+000A⟧")

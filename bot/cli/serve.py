@@ -1,0 +1,93 @@
+"""The long-running verbs: serve and work."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from socket import AF_INET, IPPROTO_TCP, SOCK_STREAM
+from socket import socket as Socket  # noqa: N812 - a class, in spite of its name
+from typing import Any
+
+import structlog
+import uvicorn
+
+from bot.app import App, build
+from bot.cli.logs import configure
+from bot.server import serve as application
+from bot.settings import Settings, unknown_variables
+
+log = structlog.get_logger()
+
+_GRACE = 5
+"""Seconds that open requests have to end after SIGTERM."""
+
+
+def serve(settings: Settings, *, work: bool) -> None:
+    """Receive deliveries until SIGTERM; with `work`, do the jobs too. The engine starts before the web server."""
+    with _started(settings, work=work) as app:
+        uvicorn.run(
+            http(app),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+
+
+def work(settings: Settings) -> None:
+    """Do jobs until SIGTERM."""
+    with _started(settings, work=True):
+        threading.Event().wait()
+
+
+def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belongs to the server
+    """The ASGI application of an app."""
+    return application(app.engine, app.settings.webhook_secrets, app.ready)
+
+
+@contextmanager
+def _started(settings: Settings, *, work: bool) -> Iterator[App]:
+    """The app of a server, which takes its leave whenever SIGTERM comes: uvicorn passes the signal on when it is done."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    configure()
+    for sentence in unknown_variables():
+        log.warning(sentence)
+    app = build(settings)
+    try:
+        app.start(work=work)
+        gc.collect()
+        gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
+        log.info("started", worker=work, model=settings.model_api, github=settings.github_api_url)
+        yield app
+    finally:
+        app.stop()
+        log.info("stopped")
+
+
+class Server(uvicorn.Server):
+    """A web server beside others in one event loop, on a socket that is bound already; signals are the caller's."""
+
+    def __init__(self, asgi: Any, socket: Socket) -> None:  # noqa: ANN401 - an ASGI application
+        super().__init__(uvicorn.Config(asgi, log_config=None, access_log=False, lifespan="off"))
+        self._socket = socket
+
+    async def run_here(self) -> None:
+        """Serve until `should_exit`."""
+        await self.serve(sockets=[self._socket])
+
+    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
+        """Leave signals alone."""
+        return nullcontext()
+
+
+def listen() -> tuple[Socket, str]:
+    """A socket on a free port of this machine, and its URL."""
+    bound = Socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)  # named: else asyncio leaves Nagle's delay on
+    bound.bind(("127.0.0.1", 0))
+    bound.listen(128)
+    return bound, f"http://127.0.0.1:{bound.getsockname()[1]}"

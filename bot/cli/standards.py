@@ -1,0 +1,281 @@
+"""The team's documents at a terminal: what is on the shelf, what a search finds, the server's index, a report on the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from bot.core.comments.sanitize import visible
+from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.handlers.collecting_part import documents
+from bot.handlers.read import read_policy
+from bot.hosts.local import LocalHost
+from bot.interfaces import Standards
+from bot.settings import Settings
+from bot.standards.conflicts import conflicts
+from bot.standards.local import FolderStandards
+from bot.standards.rule_usage import Rule, Rules, tallied
+from bot.storage.ledger import Ledger
+from bot.wiring_part import standards_of
+
+if TYPE_CHECKING:
+    from bot.standards.vector_store import VectorStoreStandards
+
+REVIEWS = 5_000
+"""Reviews that a report looks back on."""
+SHOWN = 12
+"""Lines of a section that are printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bookshelf:
+    """The documents of a repository's last commit; `skipped` says what was left out, and why."""
+
+    host: LocalHost
+    shelf: Shelf
+    skipped: tuple[str, ...]
+
+    @classmethod
+    async def of(cls, repo: Path, name: str = "") -> Bookshelf:
+        """The documents of the repository at `repo`, which GitHub knows as `name`. Raises UserError without one."""
+        host = await LocalHost.from_range(repo)
+        pull = host.pull
+        policy = (await read_policy(host, pull)).policy
+        everything = [entry.path for entry in await host.tree(pull.ref, pull.base_sha)]
+        found = await documents(host, pull, policy, everything)
+        skipped = tuple(f"{path}: {reason}" for path, reason in found.skipped)
+        return cls(host, Shelf(name or pull.ref.repo, pull.base_sha, found.documents), skipped)
+
+    async def sync(self, index: Standards) -> tuple[str, ...]:
+        """Make the shelf searchable, with a bar on a terminal; everything that is not on it or not in it, and why."""
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("Reading documents", total=len(self.shelf.documents))
+
+            async def read(document: Document) -> bytes:
+                progress.advance(bar)
+                return await self.host.blob(self.host.pull.ref, document.blob)
+
+            return (*self.skipped, *await index.sync(self.shelf, read))
+
+
+def search(repo: Path, query: str, language: str, path: str, *, as_json: bool) -> None:
+    """Print what the documents say about `query`, or that they do not cover it."""
+    hits = asyncio.run(_search(repo, query, language, path))
+    governing = [hit.standard for hit in hits if hit.governs]
+    if as_json:
+        _print_json({"query": query, "covered": bool(governing), "hits": [_hit(hit) for hit in hits]})
+        return
+    console = _console()
+    for standard in governing:
+        _show(standard, console)
+    if not governing:
+        console.print("The team's documents do not cover this.")
+        for hit in hits[:3]:
+            console.print(f"  [dim]near: {_safe(hit.standard.id)}[/dim]")
+
+
+async def _search(repo: Path, query: str, language: str, path: str) -> tuple[Hit, ...]:
+    async with _parsed(repo) as (shelf, index, _):
+        return await index.search(shelf, query, path=path, language=language.lower())
+
+
+def listing(repo: Path, *, as_json: bool) -> None:
+    """Print the documents on the shelf, what they hold, and what was left out."""
+    shelf, sections, skipped = asyncio.run(_sections(repo))
+    rows = [_row(one, [section for section in sections if section.document == one.path]) for one in shelf.documents]
+    if as_json:
+        _print_json({"repo": shelf.repo, "commit": shelf.commit, "documents": rows, "skipped": skipped})
+        return
+    console = _console()
+    columns = ("path", "sections", "languages", "scope")
+    console.print(_table(columns, [[_cell(row[column]) for column in columns] for row in rows]))
+    _tell(skipped, console)
+    console.print(f"{len(rows)} documents with {len(sections)} sections at {shelf.commit[:10]}.")
+
+
+async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
+    async with _parsed(repo) as (shelf, index, skipped):
+        return shelf, await index.sections(shelf), skipped
+
+
+@asynccontextmanager
+async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
+    """The shelf of a repository, an index of it in memory, and what is left out."""
+    books, index = await Bookshelf.of(repo), FolderStandards(":memory:")
+    try:
+        yield books.shelf, index, await books.sync(index)
+    finally:
+        await index.close()
+
+
+def sync(repo: Path, name: str, *, as_json: bool) -> None:
+    """Bring the server's index, local or hosted, up to date with the repository's last commit."""
+    count, skipped = asyncio.run(_synced(repo, name))
+    if as_json:
+        _print_json({"documents": count, "skipped": skipped})
+        return
+    console = _console()
+    _tell(skipped, console)
+    console.print(f"{count} documents are searchable.")
+
+
+def prune(repo: Path, name: str, *, as_json: bool) -> None:
+    """Remove from the server's index what is not among the repository's documents."""
+    count = asyncio.run(_pruned(repo, name))
+    if as_json:
+        _print_json({"removed": count})
+    else:
+        _console().print(f"{count} documents removed.")
+
+
+async def _synced(repo: Path, name: str) -> tuple[int, tuple[str, ...]]:
+    async with _servers_index() as index:
+        books = await Bookshelf.of(repo, name)
+        return len(books.shelf.documents), await books.sync(index)
+
+
+async def _pruned(repo: Path, name: str) -> int:
+    async with _servers_index() as index:
+        books = await Bookshelf.of(repo, name)
+        await books.sync(index)
+        return await index.prune([books.shelf])
+
+
+@asynccontextmanager
+async def _servers_index() -> AsyncIterator[FolderStandards | VectorStoreStandards]:
+    """The index of a server with these settings.
+
+    The environment alone is read: the folder we stand in may be a stranger's repository, with a .env of its own.
+    """
+    settings = Settings.read(_env_file=None)
+    index = standards_of(settings, settings.assistant_data / "standards.db")
+    try:
+        yield index
+    finally:
+        await index.close()
+
+
+def report(repo: Path | None, *, as_json: bool) -> None:
+    """Print from the ledger which rules never fire, which are mostly dismissed, and which may conflict.
+
+    With `repo`, the possible conflicts among the documents of that repository: that takes no reviews.
+    """
+    found = asyncio.run(_tallied() if repo is None else _conflicting(repo))
+    if as_json:
+        _print_json([_as_json(one) for one in found])
+        return
+    console = _console()
+    for one in found:
+        _report(one, console)
+    if not found:
+        console.print("No review with standards is in the ledger yet.")
+
+
+async def _tallied() -> tuple[Rules, ...]:
+    with Ledger(Settings.read().database) as ledger:
+        return tallied(await ledger.reviews(limit=REVIEWS), await ledger.dismissed())
+
+
+async def _conflicting(repo: Path) -> tuple[Rules, ...]:
+    shelf, sections, _ = await _sections(repo)
+    return (Rules(shelf.repo, 0, (), conflicts(sections)),)
+
+
+def _report(rules: Rules, console: Console) -> None:
+    console.print(f"[bold]{_safe(rules.repo)}[/bold], {rules.reviews} reviews with standards")
+    fired = sorted((one for one in rules.rules if one.violated), key=lambda one: -one.violated)
+    parts = {
+        "Never fires": [one for one in rules.rules if one.silent],
+        "Mostly dismissed": [one for one in rules.rules if one.rejected],
+        "Fired": fired,
+    }
+    columns = ("id", "in_scope", "checked", "violated", "dismissed")
+    for title, listed in parts.items():
+        if listed:
+            console.print(_table(columns, [[_cell(value) for value in asdict(one).values()] for one in listed], title))
+    if not rules.conflicts:
+        console.print("No two documents are seen to contradict each other.")
+    for conflict in rules.conflicts:
+        console.print(f"Possible conflict: {_safe(conflict.one)} and {_safe(conflict.other)}")
+        console.print(f"  “{_safe(conflict.says)}”\n  “{_safe(conflict.against)}”")
+
+
+def _as_json(rules: Rules) -> dict[str, Any]:
+    def ids(listed: Iterable[Rule]) -> list[str]:
+        return [one.id for one in listed]
+
+    return {
+        "repo": rules.repo,
+        "reviews": rules.reviews,
+        "never_fires": ids(one for one in rules.rules if one.silent),
+        "mostly_dismissed": ids(one for one in rules.rules if one.rejected),
+        "possible_conflicts": [asdict(one) for one in rules.conflicts],
+        "rules": [asdict(one) for one in rules.rules],
+    }
+
+
+def _row(document: Document, sections: Sequence[Standard]) -> dict[str, Any]:
+    scopes = dict.fromkeys(glob for section in sections for glob in section.scope)
+    return {
+        "path": document.path,
+        "bytes": document.size,
+        "sections": len(sections),
+        "languages": sorted({name for section in sections for name in section.languages}),
+        "scope": list(scopes),
+        "visibility": document.visibility,
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {"id": hit.standard.id, "governs": hit.governs, "score": round(hit.score, 4), **asdict(hit.standard)}
+
+
+def _show(standard: Standard, console: Console) -> None:
+    console.print(f"[cyan]{_safe(standard.document)}:{standard.start}[/cyan] {_safe(standard.title)}")
+    lines = standard.text.strip().splitlines()
+    for line in lines[:SHOWN]:
+        console.print(f"    {_safe(line)}")
+    if len(lines) > SHOWN:
+        console.print(f"    [dim]… {len(lines) - SHOWN} more lines[/dim]")
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _tell(skipped: Iterable[str], console: Console) -> None:
+    for reason in skipped:
+        console.print(f"[dim]skipped: {_safe(reason)}[/dim]")
+
+
+def _cell(value: object) -> str:
+    return _safe(" ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _safe(text: str) -> str:
+    """A document's words on one line, which can neither style nor fake a line of ours."""
+    return escape(" ".join(visible(text).split("\n")))
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - this is the output

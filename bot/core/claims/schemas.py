@@ -1,0 +1,175 @@
+"""What a model answers, on the wire: strict shapes, evidence before verdict, and how claims become drafts.
+
+Nothing here is trusted for being well-formed: places, quotes and citations are proven elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bot.core.code.diff import Side
+from bot.core.findings.finding import Category, Draft, Severity
+
+TITLE, PROSE, CODE = 200, 1_500, 6_000  # characters
+LISTED = 12  # entries of a list inside one finding
+
+Claim = Literal[
+    "unused",
+    "undefined",
+    "unreachable",
+    "missing_await",
+    "never_closed",
+    "duplicate",
+    "signature_mismatch",
+    "missing_file",
+    "missing_test",
+]
+
+
+class _Wire(BaseModel):
+    """Fields in the order in which a model has to think: what it saw, then what it concludes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TypedClaim(_Wire):
+    """A claim that code can check."""
+
+    kind: Claim
+    subject: str = Field(description="The name or the path it is about.")
+
+
+class FindingOnWire(_Wire):
+    """One thing that should be changed."""
+
+    path: str = Field(description="The file, as the change names it.")
+    side: Literal["RIGHT", "LEFT"] = Field(description="RIGHT: the code as it is now. LEFT: removed lines.")
+    quoted_code: str = Field(description="Whole lines, copied from the change letter for letter, without numbers.")
+    near: int | None = Field(description="The number in front of the first quoted line, or null.")
+    evidence: list[str] = Field(description="What you saw that shows it: path, line and the code there, one each.")
+    category: Literal["correctness", "security", "standards", "tests", "performance", "maintainability", "requirement"]
+    claim: TypedClaim | None = Field(description="Where one of these kinds fits exactly, else null.")
+    standard_refs: list[str] = Field(description="Ids of sections that a search returned and that are broken here.")
+    standard_quote: str | None = Field(description="The clause that is broken, copied letter for letter, or null.")
+    why: str = Field(description="What goes wrong, and when. One paragraph.")
+    suggestion: str | None = Field(description="Replaces exactly the quoted lines, or null.")
+    title: str = Field(description="The problem in one line.")
+    severity: Literal["error", "warning", "note"]
+    confidence: float = Field(description="0 to 1.")
+
+
+class Findings(_Wire):
+    """The answer of a pass that looks for problems."""
+
+    walkthrough: str = Field(description="What the change does, in a few sentences.")
+    findings: list[FindingOnWire]
+
+
+class Verdict(_Wire):
+    """One finding, looked at again."""
+
+    finding: int = Field(description="Its number.")
+    evidence: list[str] = Field(description="What you saw: path, line and the code there, one each.")
+    reason: str
+    verdict: Literal["holds", "refuted", "unsure"]
+
+
+class Verdicts(_Wire):
+    """The answer of the independent look: one verdict a finding."""
+
+    verdicts: list[Verdict]
+
+
+class Requirement(_Wire):
+    """One acceptance point of an issue. Met needs a place: a file of the head and a whole line of it."""
+
+    point: int = Field(description="Its number.")
+    path: str | None
+    quoted_line: str | None = Field(description="The line that shows it, copied letter for letter, or null.")
+    reason: str
+    status: Literal["met", "unmet", "unclear"]
+
+
+class Requirements(_Wire):
+    """The answer of the requirement check: one entry an acceptance point."""
+
+    points: list[Requirement]
+
+
+class Citation(_Wire):
+    """Where a reader can check what was said: a line of a file, or a section of a standard by its id."""
+
+    kind: Literal["file", "standard"]
+    ref: str = Field(description="The path, or the section's id.")
+    line: int | None = Field(description="Of a file; null for a section.")
+    quote: str = Field(description="Copied letter for letter.")
+
+
+class Reply(_Wire):
+    """The answer to a person. `known` is false when neither code nor documents tell."""
+
+    citations: list[Citation]
+    known: bool
+    answer: str = Field(description="Markdown, short.")
+
+
+class Explanation(_Wire):
+    """The answer to a reply in the thread of a finding."""
+
+    citations: list[Citation]
+    stance: Literal["concede", "uphold", "answer"]
+    known: bool
+    answer: str = Field(description="Markdown, short.")
+
+
+class Point(_Wire):
+    """One thing that a change does differently."""
+
+    path: str = Field(description="The file it lives in, as the change names it.")
+    text: str
+
+
+class Walkthrough(_Wire):
+    """What a change does, for somebody who is about to review it."""
+
+    points: list[Point] = Field(description="At most seven, the most consequential first.")
+    careful: list[Point] = Field(description="What deserves a careful look, and why.")
+    sentence: str = Field(description="What the change does for users or callers.")
+
+
+ANSWERS: tuple[type[BaseModel], ...] = (Findings, Verdicts, Requirements, Reply, Explanation, Walkthrough)
+
+
+def to_drafts(findings: Findings, source: str) -> tuple[Draft, ...]:
+    """The claims of one answer, in its order and cut to size. `source` names the pass that made them."""
+    return tuple(_draft(found, source) for found in findings.findings)
+
+
+def _draft(found: FindingOnWire, source: str) -> Draft:
+    category = Category(found.category)
+    refs = tuple(found.standard_refs[:LISTED])
+    return Draft(
+        path=found.path,
+        quoted=found.quoted_code[:CODE],
+        title=" ".join(found.title.split())[:TITLE],
+        why=found.why.strip()[:PROSE],
+        severity=Severity[found.severity.upper()],
+        category=category,
+        source=source,
+        rule=refs[0] if refs and category is Category.STANDARDS else "",
+        side=Side(found.side),
+        near=found.near,
+        claim=f"{found.claim.kind}: {found.claim.subject[:TITLE]}" if found.claim else "",
+        confidence=min(max(found.confidence, 0.0), 1.0),
+        evidence=tuple(seen[:PROSE] for seen in found.evidence[:LISTED]),
+        standard_refs=refs,
+        standard_quote=(found.standard_quote or "")[:PROSE],
+        replacement=_fitting(found.suggestion),
+    )
+
+
+def _fitting(suggestion: str | None) -> str | None:
+    """A replacement that was cut would be another replacement: an overlong one is none."""
+    return suggestion if suggestion is not None and len(suggestion) <= CODE else None

@@ -1,0 +1,120 @@
+"""Whether a Python call fits the definition it means: the question behind "wrong number of arguments"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.core.code.syntax import Node, nodes, tree, words
+
+_MARKS = {"positional_separator", "keyword_separator", "comment"}
+_NAMED = {"default_parameter", "typed_default_parameter", "typed_parameter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a function takes. `free` says that it takes any further positional, any further named arguments."""
+
+    line: int
+    positional: tuple[str, ...]
+    keywords: tuple[str, ...]
+    required: frozenset[str]
+    free: tuple[bool, bool]
+    only_positional: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call hands over: so many positional arguments, and these names."""
+
+    positional: int
+    names: tuple[str, ...]
+
+
+def signatures(path: str, text: str, name: str) -> tuple[Signature, ...] | None:
+    """Every function of that name in a Python file, without `self`; None if one of them is decorated: who knows then."""
+    found: list[Signature] = []
+    for node in _of_type(tree(path, text), "function_definition"):
+        if words(node.child_by_field_name("name")) != name:
+            continue
+        if node.parent and node.parent.type == "decorated_definition":
+            return None
+        found.append(_signature(node))
+    return tuple(found)
+
+
+def calls(path: str, text: str, name: str, line: int) -> tuple[Call, ...] | None:
+    """The calls of that name that begin on `line` (1-based); None if one of them unpacks its arguments."""
+    found: list[Call] = []
+    for node in _of_type(tree(path, text), "call"):
+        callee = words(node.child_by_field_name("function")).rpartition(".")[2]
+        arguments = node.child_by_field_name("arguments")
+        if callee != name or node.start_point.row + 1 != line or arguments is None:
+            continue
+        given = [child for child in arguments.named_children if child.type != "comment"]
+        if any(child.type in ("list_splat", "dictionary_splat") for child in given):
+            return None
+        names = [words(child.child_by_field_name("name")) for child in given if child.type == "keyword_argument"]
+        found.append(Call(len(given) - len(names), tuple(names)))
+    return tuple(found)
+
+
+def fits(call: Call, signature: Signature) -> bool:
+    """Whether Python would accept the call."""
+    more_positional, more_named = signature.free
+    if call.positional > len(signature.positional) and not more_positional:
+        return False
+    taken = signature.positional[: call.positional]
+    nameable = {*signature.positional[signature.only_positional :], *signature.keywords}
+    if not more_named and not nameable.issuperset(call.names):
+        return False
+    return not set(taken) & nameable & set(call.names) and signature.required <= {*taken, *call.names}
+
+
+def _of_type(root: Node | None, kind: str) -> Iterator[Node]:
+    return (node for _, _, node in nodes(root) if node.type == kind) if root else iter(())
+
+
+def _signature(node: Node) -> Signature:
+    parameters = node.child_by_field_name("parameters")
+    positional: list[str] = []
+    keywords: list[str] = []
+    required: set[str] = set()
+    more_positional = more_named = starred = False
+    only_positional = 0
+    for child in parameters.named_children if parameters else ():
+        kind = _kind(child)
+        if kind == "dictionary_splat_pattern":
+            more_named = True
+        elif kind in ("list_splat_pattern", "keyword_separator"):
+            starred = True
+            more_positional |= kind == "list_splat_pattern"
+        elif kind == "positional_separator":
+            only_positional = len(positional)
+        elif kind not in _MARKS:
+            (keywords if starred else positional).append(_name(child))
+            required |= set() if "default" in kind else {_name(child)}
+    bound = 1 if _is_method(node) and positional else 0
+    return Signature(
+        node.start_point.row + 1,
+        tuple(positional[bound:]),
+        tuple(keywords),
+        frozenset(required - set(positional[:bound])),
+        (more_positional, more_named),
+        max(0, only_positional - bound),
+    )
+
+
+def _kind(parameter: Node) -> str:
+    """A parameter's kind; `*args: int` is a typed parameter around the star."""
+    inner = parameter.named_children[0] if parameter.type == "typed_parameter" else parameter
+    return inner.type if inner.type.endswith("splat_pattern") else parameter.type
+
+
+def _name(parameter: Node) -> str:
+    return words(parameter.child_by_field_name("name") or parameter).partition(":")[0].strip()
+
+
+def _is_method(node: Node) -> bool:
+    block = node.parent
+    return bool(block and block.parent and block.parent.type == "class_definition")

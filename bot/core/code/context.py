@@ -1,0 +1,77 @@
+"""Changed lines -> the other lines a reader needs: what encloses them, and where the names they use come from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bot.core.code.outline import Outline, Scope
+from bot.core.code.syntax import LARGEST, outline
+
+WHOLE = 80  # a function of up to this many lines is shown whole
+AROUND = 12  # of a longer one: this many lines around the change
+UNKNOWN = 20  # where the language is not known
+TOP_LEVEL = 3  # outside any function or type
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`blocks` are the enclosing ranges of lines (1-based, inclusive, apart and in order); `bindings` lie outside."""
+
+    blocks: tuple[Range, ...] = ()
+    bindings: tuple[int, ...] = ()
+
+    @property
+    def enclosing(self) -> frozenset[int]:
+        """The lines of the blocks."""
+        return frozenset(line for first, last in self.blocks for line in range(first, last + 1))
+
+
+def context(path: str, text: str, lines: Collection[int]) -> Context:
+    """What to show of the file `text` beside its changed `lines` (1-based). Larger files than LARGEST show nothing."""
+    if len(text) > LARGEST:
+        return Context()
+    last = text.count("\n") + (not text.endswith("\n"))
+    wanted = sorted(line for line in lines if 1 <= line <= last)
+    seen = outline(path, text)
+    if seen is None:
+        return Context(_joined(((line - UNKNOWN, line + UNKNOWN) for line in wanted), last))
+    blocks = Context(_joined((block for line in wanted for block in _blocks(seen, line)), last))
+    return replace(blocks, bindings=tuple(sorted(_bindings(seen, frozenset(wanted)) - blocks.enclosing)))
+
+
+def _blocks(seen: Outline, line: int) -> Iterator[Range]:
+    scope = seen.named(line)
+    if scope is None:
+        yield line - TOP_LEVEL, line + TOP_LEVEL
+        return
+    if not scope.is_type and scope.end - scope.start < WHOLE:
+        yield scope.start, scope.end
+    else:
+        yield max(scope.start, line - AROUND), min(scope.end, line + AROUND)
+    yield from (_header(seen.scopes[i]) for i in seen.chain(line) if seen.scopes[i].name)
+
+
+def _header(scope: Scope) -> Range:
+    """The signature of a function, the first lines of a type."""
+    return scope.start, max(scope.start, min(scope.body - 1, scope.start + AROUND))
+
+
+def _bindings(seen: Outline, lines: frozenset[int]) -> frozenset[int]:
+    used = {(name.key, name.line) for name in seen.names if name.line in lines and not name.binds}
+    bare = {key.removeprefix(".") for key, _ in used}
+    known = replace(seen, names=tuple(n for n in seen.names if n.binds and n.key.removeprefix(".") in bare))
+    return frozenset(found.line for key, line in used if (found := known.binding(key, line)))
+
+
+def _joined(ranges: Iterable[Range], last: int) -> tuple[Range, ...]:
+    """The same lines as ranges that neither overlap nor touch, within 1..`last`."""
+    joined: list[Range] = []
+    for first, end in sorted((max(1, first), min(last, end)) for first, end in ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((first, end))
+    return tuple(joined)

@@ -1,0 +1,275 @@
+"""Diff > FileDiff > Hunk > Line: what changed, and where a comment may hang."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk as PatchedHunk
+from unidiff.patch import PatchSet
+
+from bot.core.code.patch import Section, sections
+from bot.errors import UserError
+
+MAX_CHARACTERS = 1_000_000
+MAX_LINES = 20_000
+"""Bounds of one file's patch, GitHub's own: https://docs.github.com/en/repositories/creating-and-managing-repositories/repository-limits"""
+
+BINARY = "binary"
+
+
+class Side(StrEnum):
+    """GitHub's words for the two columns of a diff: LEFT is the base, RIGHT is the head."""
+
+    LEFT = "LEFT"
+    RIGHT = "RIGHT"
+
+
+class Status(StrEnum):
+    """GitHub's `status` of a changed file."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+    RENAMED = "renamed"
+    COPIED = "copied"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a hunk. `old`/`new` are its 1-based numbers on each side, if it is there.
+
+    `text + ending` is exactly what the file holds; `ending` is empty for a last line without a newline.
+    """
+
+    text: str
+    old: int | None
+    new: int | None
+    ending: str = "\n"
+
+    @property
+    def added(self) -> bool:
+        """Only the head has it."""
+        return self.old is None
+
+    @property
+    def removed(self) -> bool:
+        """Only the base has it."""
+        return self.new is None
+
+    def number(self, side: Side) -> int | None:
+        """Its number on `side`."""
+        return self.new if side is Side.RIGHT else self.old
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """A contiguous change with its context. `section` is what git prints behind the second @@."""
+
+    lines: tuple[Line, ...]
+    section: str = ""
+
+    def on(self, side: Side) -> tuple[Line, ...]:
+        """The lines on which GitHub accepts a comment: RIGHT = added and context, LEFT = removed.
+
+        https://docs.github.com/en/rest/pulls/reviews#create-a-review-for-a-pull-request
+        """
+        if side is Side.RIGHT:
+            return tuple(line for line in self.lines if line.new is not None)
+        return tuple(line for line in self.lines if line.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """What changed in one file. `blob` is the git object id of the head's version.
+
+    `unread` says why there are no hunks although the content changed ("binary", "GitHub left out the patch: …").
+    """
+
+    path: str
+    status: Status
+    hunks: tuple[Hunk, ...] = ()
+    previous_path: str | None = None
+    blob: str = ""
+    additions: int = 0
+    deletions: int = 0
+    unread: str = ""
+
+    @property
+    def added_lines(self) -> frozenset[int]:
+        """The head's numbers of the lines this change added."""
+        return frozenset(line.new for hunk in self.hunks for line in hunk.lines if line.new and line.added)
+
+    @property
+    def base_path(self) -> str:
+        """Where the file was before the change."""
+        return self.previous_path or self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A whole change set. `truncated` says what GitHub did not list at all."""
+
+    files: tuple[FileDiff, ...] = ()
+    truncated: str = ""
+
+    def __iter__(self) -> Iterator[FileDiff]:
+        return iter(self.files)
+
+    def file(self, path: str) -> FileDiff | None:
+        """The change of `path`, if it changed."""
+        return next((file for file in self.files if file.path == path), None)
+
+    @property
+    def added(self) -> int:
+        """Lines added in all files."""
+        return sum(file.additions for file in self.files)
+
+
+def parse_patch(  # noqa: PLR0913 - one parameter for each field of the files API
+    path: str,
+    status: Status,
+    patch: str,
+    *,
+    previous_path: str | None = None,
+    blob: str = "",
+    additions: int = 0,
+    deletions: int = 0,
+) -> FileDiff:
+    """One file's hunks, beginning at the first @@, as the files API and git give them. Never raises.
+
+    What cannot be read in full is not read at all: `unread` says why. `additions` and `deletions`, where they are
+    known, must agree with the patch.
+    """
+    file = FileDiff(path, status, (), previous_path, blob, additions, deletions)
+    if not patch:
+        return replace(file, unread=_nothing(file))
+    if len(patch) > MAX_CHARACTERS or patch.count("\n") > MAX_LINES:
+        return replace(file, unread=f"its patch is over {MAX_CHARACTERS:,} characters or {MAX_LINES:,} lines")
+    try:
+        hunks = _hunks(patch)
+    except UnidiffParseError as error:
+        return replace(file, unread=f"its patch cannot be read: {str(error).partition(':')[0]}")
+    added, deleted = _count(hunks)
+    if (additions or deletions) and (added, deleted) != (additions, deletions):
+        return replace(file, unread="its patch is cut: it does not hold every line that changed")
+    return replace(file, hunks=hunks, additions=added, deletions=deleted)
+
+
+def parse_diff(text: str) -> Diff:
+    """Every file of a git diff or a patch file (`git format-patch`, `diff -u`); no text is an empty Diff.
+
+    Raises UserError if the text is something else. Paths are unquoted; bytes that are no UTF-8 become U+FFFD.
+    """
+    found = sections(text)
+    if not found and text.strip():
+        raise UserError("This is not a diff: there is no file header in it (`diff --git`, or `---` and `+++`).")
+    often = Counter(section.path for section in found)
+    once = {section.path: section for section in found}
+    return Diff(tuple(_file(section, often[path]) for path, section in once.items()))
+
+
+def _file(section: Section, times: int) -> FileDiff:
+    kind = "modified" if section.body and section.kind == "changed" else section.kind
+    file = FileDiff(section.path, Status(kind), (), section.previous_path, section.blob)
+    if times > 1:
+        return replace(file, unread="the patch speaks of it more than once")
+    if section.combined:
+        return replace(file, unread="a merge's combined diff")
+    if section.binary or not section.body:
+        return replace(file, unread=BINARY if section.binary else "")
+    patch = "\n".join(section.body)
+    return parse_patch(file.path, file.status, patch, previous_path=file.previous_path, blob=file.blob)
+
+
+def before(after: str, file: FileDiff) -> str | None:
+    """The base's text of the file: `after`, the head's text, with the hunks undone. None if they do not fit."""
+    if file.unread:
+        return None
+    lines = after.split("\n")
+    head = [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    base: list[str] = []
+    at = 0
+    for hunk in file.hunks:
+        start = _start(hunk, at - len(base))
+        new = [line.text + line.ending for line in hunk.lines if not line.removed]
+        base += head[at:start]
+        first = next((line.old for line in hunk.lines if line.old is not None), len(base) + 1)
+        if head[start : start + len(new)] != new or first != len(base) + 1:
+            return None
+        base += [line.text + line.ending for line in hunk.lines if not line.added]
+        at = start + len(new)
+    return "".join(base + head[at:])
+
+
+def after(before_text: str, file: FileDiff) -> str | None:
+    """The head's text of the file: the base's text with the hunks applied. None if they do not fit."""
+    hunks = (tuple(replace(line, old=line.new, new=line.old) for line in hunk.lines) for hunk in file.hunks)
+    return before(before_text, replace(file, hunks=tuple(map(Hunk, hunks))))
+
+
+def _start(hunk: Hunk, ahead: int) -> int:
+    """The index in the head at which the hunk begins; the head is `ahead` lines ahead of the base so far."""
+    first = next((line.new for line in hunk.lines if line.new is not None), None)
+    if first is not None:
+        return first - 1
+    return (hunk.lines[0].old or 1) - 1 + ahead
+
+
+EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+def _nothing(file: FileDiff) -> str:
+    """Why a file without a patch is unread; empty if there really is nothing to read."""
+    if file.additions or file.deletions:
+        return "its patch was left out: too large"
+    moved = file.status in {Status.RENAMED, Status.COPIED, Status.UNCHANGED}
+    return "" if moved or file.blob == EMPTY_BLOB else f"{BINARY}, or only its mode changed"
+
+
+_BODY = re.compile(r"[ +\-\\]|\r?$|@@ -[0-9]{1,9}(,[0-9]{1,9})? \+[0-9]{1,9}(,[0-9]{1,9})? @@")
+
+
+def _hunks(patch: str) -> tuple[Hunk, ...]:
+    """The hunks under a placeholder header: a real name could be anything. Raises UnidiffParseError."""
+    body = patch if patch.endswith("\n") else patch + "\n"
+    if not all(map(_BODY.match, body.split("\n"))):  # also keeps unidiff's slow patterns away from hostile lines
+        raise UnidiffParseError("a line that is no part of a hunk")
+    files = PatchSet(f"--- a/file\n+++ b/file\n{body}")
+    if len(files) != 1:
+        raise UnidiffParseError("more than one file")
+    if sum(len(hunk) + 1 for hunk in files[0]) != body.count("\n"):
+        raise UnidiffParseError("a line that is no part of a hunk")
+    hunks = tuple(_hunk(hunk) for hunk in files[0])
+    for side in Side:
+        numbers = [number for hunk in hunks for line in hunk.lines if (number := line.number(side)) is not None]
+        if any(one >= other for one, other in pairwise([0, *numbers])):
+            raise UnidiffParseError("its hunks are out of order")
+    return hunks
+
+
+def _hunk(hunk: PatchedHunk) -> Hunk:
+    lines: list[Line] = []
+    for line in hunk:
+        if line.line_type == "\\" and lines:
+            lines[-1] = _line(lines[-1].text + lines[-1].ending.removesuffix("\n"), lines[-1].old, lines[-1].new)
+        elif line.line_type in {" ", "+", "-"}:
+            lines.append(_line(line.value, line.source_line_no, line.target_line_no))
+    return Hunk(tuple(lines), hunk.section_header)
+
+
+def _line(raw: str, old: int | None, new: int | None) -> Line:
+    text = raw.removesuffix("\n").removesuffix("\r")
+    return Line(text, old, new, raw[len(text) :])
+
+
+def _count(hunks: Iterable[Hunk]) -> tuple[int, int]:
+    lines = [line for hunk in hunks for line in hunk.lines]
+    return sum(line.added for line in lines), sum(line.removed for line in lines)

@@ -1,0 +1,298 @@
+"""Source text -> Outline. The home of tree-sitter.
+
+One table of roles serves twelve languages, because their grammars share the words for fields: a `name`, a `left`, a
+`pattern` binds; a `value`, a `right`, a `type` uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import tree_sitter_bash
+import tree_sitter_c
+import tree_sitter_c_sharp
+import tree_sitter_cpp
+import tree_sitter_go
+import tree_sitter_java
+import tree_sitter_javascript
+import tree_sitter_php
+import tree_sitter_python
+import tree_sitter_ruby
+import tree_sitter_rust
+import tree_sitter_typescript
+from tree_sitter import Language, Parser
+from tree_sitter import Node as Node  # noqa: PLC0414 - for those who look deeper than an outline
+
+from bot.core.code.outline import Definition, Name, Outline, Scope
+
+LARGEST = 512 * 1024  # characters; above this a file has no outline
+
+GRAMMARS = {
+    ("bash", "sh", "zsh"): tree_sitter_bash.language,
+    ("c",): tree_sitter_c.language,
+    ("cc", "cpp", "cxx", "h", "hh", "hpp", "hxx"): tree_sitter_cpp.language,
+    ("cs",): tree_sitter_c_sharp.language,
+    ("go",): tree_sitter_go.language,
+    ("java",): tree_sitter_java.language,
+    ("cjs", "js", "jsx", "mjs"): tree_sitter_javascript.language,
+    ("php",): tree_sitter_php.language_php,
+    ("py", "pyi"): tree_sitter_python.language,
+    ("rake", "rb"): tree_sitter_ruby.language,
+    ("rs",): tree_sitter_rust.language,
+    ("tsx",): tree_sitter_typescript.language_tsx,
+    ("cts", "mts", "ts"): tree_sitter_typescript.language_typescript,
+}
+READERS = {suffix: grammar for suffixes, grammar in GRAMMARS.items() for suffix in suffixes}
+
+_function = re.compile(
+    r"(?:(?:generator_|arrow_|anonymous_|local_)?function|(?:singleton_)?method|(?:compact_)?constructor|lambda"
+    r"|func_literal)(?:_(?:declaration|definition|expression|item|statement))?"
+)
+_type = re.compile(
+    r"(?:(?:abstract_)?class|enum|impl|interface|mod|namespace|record|struct|trait|union)"
+    r"(?:_(?:declaration|definition|item|specifier))?|module|internal_module|type_spec"
+)
+_access = re.compile(
+    r"attribute|(?:field|member|selector)_(?:access|expression)|member_access_expression"  # object.member
+)
+_member = frozenset(("attribute", "property", "field", "name"))
+_used = frozenset(("type", "value", "right", "body", "source", "module_name", "default_value", "key"))
+_target = frozenset(("left", "declarator", "pattern", "alias", "variable", "property"))
+_import = re.compile(r"^import|import$|use_declaration|using_directive")
+_names_a_use = re.compile(
+    r"call|invocation|access|argument|scoped|qualified|command|generic|annotation|attribute|jsx|macro|type$"
+    r"|(?<!named)_expression$"
+)
+_compares = re.compile(r"binary|boolean|comparison|member_expression")
+_carries = re.compile(r"pattern|_list$|declarator|parameter|dotted_name|variable_name|tuple|array|target")
+_identifier = re.compile(r".*identifier.*|name|constant|instance_variable|variable_name")
+
+
+def readable(path: str) -> bool:
+    """Whether there is a grammar for a file, judged by its name."""
+    return _suffix(path) in READERS
+
+
+def symbol_at(path: str, text: str, line: int) -> str:
+    """The qualified name of the function or type around `line` ("Cart.total"); empty at the top level."""
+    seen = outline(path, text)
+    scope = seen.named(line) if seen else None
+    return scope.name if scope else ""
+
+
+def errors(path: str, text: str) -> int:
+    """How many places the parser had to step over; 0 for a language or size that cannot be parsed here."""
+    seen = outline(path, text)
+    return seen.errors if seen else 0
+
+
+def parses(path: str, text: str) -> bool:
+    """Whether `text` is well-formed, as far as can be told."""
+    return errors(path, text) == 0
+
+
+def definitions(path: str, text: str) -> tuple[Definition, ...]:
+    """Functions, types and the names bound outside functions, by line; imports are not definitions."""
+    seen = outline(path, text)
+    return seen.definitions() if seen else ()
+
+
+@lru_cache(maxsize=64)
+def outline(path: str, text: str) -> Outline | None:
+    """What there is in a file; None for an unknown language and for a file over LARGEST characters."""
+    root = tree(path, text)
+    return _Reading(root).outline() if root else None
+
+
+def tree(path: str, text: str) -> Node | None:
+    """The root of the syntax tree, under the same conditions."""
+    if not readable(path) or len(text) > LARGEST:
+        return None
+    return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
+
+
+def nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
+    """Every node below and with `root` in order: its depth, the field it fills, and itself. Without recursion."""
+    cursor, depth = root.walk(), 0
+    while cursor.node:
+        yield depth, cursor.field_name, cursor.node
+        if cursor.goto_first_child():
+            depth += 1
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return
+            depth -= 1
+
+
+def words(node: Node | None) -> str:
+    """The source text of a node."""
+    return (node.text or b"").decode(errors="replace") if node else ""
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower().removeprefix(".")
+
+
+@cache
+def _grammar(suffix: str) -> Language:
+    return Language(READERS[suffix]())
+
+
+class _Frame(NamedTuple):
+    """What a node passes down to its children."""
+
+    node: Node
+    kind: str
+    scope: int = 0
+    binds: bool = False
+    importing: bool = False
+
+
+class _Reading:
+    """One walk over one tree, without recursion: nesting is as deep as strangers like it."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.scopes = [Scope("", 1, root.end_point.row + 1, 1, 0)]
+        self.own_names: dict[int, int] = {}  # where a scope's own name starts -> the scope it belongs to
+        self.names: list[Name] = []
+        self.errors = 0
+
+    def outline(self) -> Outline:
+        path = [_Frame(self.root, "")]
+        for depth, field, node in nodes(self.root):
+            del path[depth + 1 :]
+            path.append(self._enter(node, field, path))
+        return Outline(tuple(self.scopes), tuple(self.names), self.errors)
+
+    def _enter(self, node: Node, field: str | None, path: list[_Frame]) -> _Frame:
+        parent, kind = path[-1], node.type
+        self.errors += node.is_error or node.is_missing
+        importing = parent.importing or _imports(kind)
+        scope = parent.scope
+        if node.is_named and len(path) > 1 and _opens_scope(node):
+            scope = self._open(node, field, path)
+        frame = _Frame(
+            node, kind, scope, _binds(field, kind, parent.kind, importing=importing, inherited=parent.binds), importing
+        )
+        if node.child_count == 0 and node.is_named and _is_name(kind, parent.kind):
+            self._name(node, field, frame, parent)
+        return frame
+
+    def _open(self, node: Node, field: str | None, path: list[_Frame]) -> int:
+        parent = path[-1]
+        own = _own_name(node) or _assigned_name(parent.node, field)
+        if own:
+            self.own_names[own.start_byte] = parent.scope
+        outer = next((s for s in _outwards(self.scopes, parent.scope) if s.name), self.scopes[0])
+        first = parent.node if parent.kind == "decorated_definition" else node
+        body = node.child_by_field_name("body")
+        self.scopes.append(
+            Scope(
+                _qualified(outer.name, _receiver(node) + _plain(own)) if own else "",
+                first.start_point.row + 1,
+                node.end_point.row + 1,
+                (body or node).start_point.row + 1,
+                parent.scope,
+                bool(_type.fullmatch(node.type)),
+            )
+        )
+        return len(self.scopes) - 1
+
+    def _name(self, node: Node, field: str | None, frame: _Frame, parent: _Frame) -> None:
+        text = words(node)
+        member = field in _member and bool(_access.fullmatch(parent.kind))
+        self.names.append(
+            Name(
+                f".{text}" if member else text,
+                node.start_point.row + 1,
+                self.own_names.get(node.start_byte, frame.scope),
+                parent.binds if member else frame.binds,
+                frame.importing,
+            )
+        )
+
+
+# What follows judges kinds of nodes, of which a grammar has some hundreds: each is judged once.
+
+
+@cache
+def _imports(kind: str) -> bool:
+    return bool(_import.search(kind))
+
+
+@cache
+def _binds(field: str | None, kind: str, parent: str, *, importing: bool, inherited: bool) -> bool:
+    """Whether names in this place come into being here."""
+    if field in _used:
+        return False
+    if importing or "parameter" in kind:
+        return True
+    if field in _target:
+        return not _compares.search(parent)
+    if field == "name":
+        return not _names_a_use.search(parent)
+    return inherited and bool(_carries.search(parent))
+
+
+@cache
+def _is_name(kind: str, parent: str) -> bool:
+    is_word = kind == "word" and parent in ("command_name", "function_definition")  # a shell's names
+    return is_word or bool(_identifier.fullmatch(kind))
+
+
+@cache
+def _is_scope(kind: str) -> bool:
+    return bool(_function.fullmatch(kind) or _type.fullmatch(kind))
+
+
+def _opens_scope(node: Node) -> bool:
+    mentions = node.type.endswith("_specifier")  # in C `struct point p` only mentions the type
+    return _is_scope(node.type) and not (mentions and node.child_by_field_name("body") is None)
+
+
+def _own_name(node: Node) -> Node | None:
+    """The node that names a scope: its name, an `impl`'s type, or what is left of C's nested declarators."""
+    if node.type == "impl_item":
+        return node.child_by_field_name("type")
+    name = node.child_by_field_name("name")
+    while name is None and (inner := node.child_by_field_name("declarator")):
+        node = inner
+        name = inner if inner.child_by_field_name("declarator") is None else None
+    return name
+
+
+def _assigned_name(parent: Node, field: str | None) -> Node | None:
+    """The name that an anonymous function is given by what holds it: `const total = () => …`."""
+    if field not in ("value", "right"):
+        return None
+    fields = ("name", "left", "property", "key")
+    return next((found for name in fields if (found := parent.child_by_field_name(name))), None)
+
+
+def _receiver(node: Node) -> str:
+    """In Go a method belongs to its receiver's type: "Cart."."""
+    receiver = node.child_by_field_name("receiver")
+    if receiver is None:
+        return ""
+    kind = next((n for _, _, n in nodes(receiver) if n.type == "type_identifier"), None)
+    return f"{_plain(kind)}." if kind else ""
+
+
+def _plain(node: Node | None) -> str:
+    return ".".join(re.findall(r"\w+", words(node)))[:200]
+
+
+def _qualified(outer: str, name: str) -> str:
+    return f"{outer}.{name}" if outer else name
+
+
+def _outwards(scopes: list[Scope], at: int) -> Iterator[Scope]:
+    while at:
+        yield scopes[at]
+        at = scopes[at].within

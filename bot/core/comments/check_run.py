@@ -1,0 +1,189 @@
+"""Review -> CheckRun: what was covered, what was found, what was dropped and why. Its conclusion follows from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.claims.requirements import Judged
+from bot.core.code.coverage_part import Covered, State
+from bot.core.code.pull_request import PullRequest
+from bot.core.comments.comment import CHECKS_ONLY, code
+from bot.core.comments.post import Annotation, CheckRun, Conclusion
+from bot.core.comments.sanitize import plain
+from bot.core.findings.anchor import Place
+from bot.core.findings.finding import Finding, Severity
+from bot.core.findings.triage import Review
+
+NOT_REVIEWED = "Not reviewed"
+"""The title of a check run whose review did not happen."""
+ACTIONS = (
+    ("Re-run", "Review what changed once more", "rerun"),
+    ("Full review", "Review the whole pull request again", "full"),
+)
+_LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+_MOST_ROWS = 300
+_MOST_DROPPED = 60
+_MOST_FOUND = 300
+
+
+def check_key(pull: PullRequest) -> str:
+    """The `external_id` of our check run at a head: it leads back to the pull request even from a fork."""
+    return f"review/{pull.ref.repo_id}/{pull.ref.number}/{pull.head_sha}"
+
+
+def waiting(key: str) -> CheckRun:
+    """The check run before a worker took the job."""
+    return CheckRun(key, "queued", "Waiting for a worker", "The review will start as soon as a worker is free.")
+
+
+def started(key: str) -> CheckRun:
+    """The check run while the review runs."""
+    return CheckRun(key, "in_progress", "Reading the change", "The review is running.")
+
+
+def stopped(key: str, reason: str) -> CheckRun:
+    """The check run of a review that did not happen: neutral, with the reason, never green."""
+    return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)
+
+
+def queued_to_merge(key: str) -> CheckRun:
+    """The check run of a merge queue's candidate: neutral at once, so that a required check never holds up the queue."""
+    words = "Reviews happen on the pull request; its own check run says what was found there."
+    return CheckRun(key, "completed", "Reviewed before the queue", words, "", Conclusion.NEUTRAL)
+
+
+def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
+    """The check run of a finished review. `posted` is the address of the review on the pull request, if there is one."""
+    return CheckRun(
+        key=key,
+        status="completed",
+        title=title(review),
+        summary=summary(review, posted),
+        text=text(review),
+        conclusion=conclusion(review),
+        annotations=tuple(_annotation(finding) for finding in review.listed[:_MOST_FOUND] if finding.anchor.line),
+        actions=ACTIONS,
+    )
+
+
+def since(commit: str, files: int) -> tuple[str, ...]:
+    """That a model read only what is new since an earlier head."""
+    if not commit:
+        return ()
+    what = "nothing" if not files else f"{files} file{'' if files == 1 else 's'} with changes"
+    return (f"Since {code(commit[:7])}, the model read {what}; `/assistant review full` reads everything again.",)
+
+
+def conclusion(review: Review) -> Conclusion:
+    """Green only if everything was reviewed, by a model too, and nothing is open. A bot's opinion never blocks."""
+    complete = review.coverage.complete and bool(review.model)
+    quiet = not (review.findings or review.listed or review.said)
+    return Conclusion.SUCCESS if complete and quiet else Conclusion.NEUTRAL
+
+
+def title(review: Review) -> str:
+    """One line for the list of checks."""
+    found, again = len(review.findings) + len(review.listed), len(review.said)
+    words = f"{found} new finding{'' if found == 1 else 's'}" if found else "No new findings"
+    if again:
+        words += f", {again} still open"
+    failed = sum(row.state is State.FAILED for row in (*review.coverage.files, *review.coverage.passes))
+    if failed:
+        words += f", {failed} not reviewed"
+    return words if review.model else f"{words} (checks only)"
+
+
+def summary(review: Review, posted: str = "") -> str:
+    """The part above the fold: what this review is worth."""
+    lines = [f"{title(review)}."]
+    if not review.model:
+        lines.append(CHECKS_ONLY)
+    lines += review.notices
+    lines += [f"- {remark}" for remark in review.remarks]
+    if posted:
+        lines.append(f"[The review on the pull request]({posted})")
+    return "\n\n".join(lines)
+
+
+def text(review: Review) -> str:
+    """The details, as Markdown."""
+    parts = [
+        _section("Findings", _findings((*review.findings, *review.listed))),
+        _section("Coverage", _coverage(review.coverage.files)),
+        _section("Checks and passes", _coverage(review.coverage.passes)),
+        _section("Considered and not posted", _dropped(review)),
+        _section("Cost", _cost(review)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def requirement(judged: Judged) -> str:
+    """What became of a point of a linked issue, with the line that does it where there is one."""
+    where = f" ({code(f'{judged.path}:{judged.line}')})" if judged.path else ""
+    reason = f": {plain(judged.reason, 300)}" if judged.reason else ""
+    return f"#{judged.point.issue} {plain(judged.point.text, 200)}: **{judged.status}**{where}{reason}"
+
+
+def _section(heading: str, lines: Iterable[str]) -> str:
+    rows = list(lines)
+    return "\n".join([f"### {heading}", "", *rows]) if rows else ""
+
+
+def _findings(found: tuple[Finding, ...]) -> list[str]:
+    lines = [_finding(finding) for finding in found[:_MOST_FOUND]]
+    more = len(found) - _MOST_FOUND
+    return [*lines, f"- … and {more} more"] if more > 0 else lines
+
+
+def _finding(finding: Finding) -> str:
+    place, draft = finding.anchor, finding.draft
+    where = code(f"{place.path}:{place.line}" if place.line else place.path)
+    note = f" ({plain(place.why)})" if place.place is not Place.INLINE and place.why else ""
+    link = f" ([said here]({finding.elsewhere}))" if finding.elsewhere.startswith("http") else ""
+    return f"- **{draft.severity.name.lower()}** {where} {plain(draft.title)}{note}{link}"
+
+
+def _coverage(rows: tuple[Covered, ...]) -> list[str]:
+    if not rows:
+        return []
+    order = {State.FAILED: 0, State.REVIEWED: 1, State.SKIPPED: 2}
+    ranked = sorted(rows, key=lambda row: order[row.state])
+    table = ["| | what | by or why |", "|---|---|---|"]
+    for row in ranked[:_MOST_ROWS]:
+        why = plain(row.reason, 200).replace("|", "\\|") or ", ".join(row.by)
+        table.append(f"| {row.state.value} | {code(row.path)} | {why} |")
+    if len(rows) > _MOST_ROWS:
+        counts = ", ".join(f"{sum(row.state is state for row in ranked[_MOST_ROWS:])} {state.value}" for state in State)
+        table.append(f"| … | {len(rows) - _MOST_ROWS} more | {counts} |")
+    return table
+
+
+def _dropped(review: Review) -> list[str]:
+    lines = [
+        f"- {code(draft.path)} {plain(draft.title)}: {plain(reason, 200)}"
+        for draft, reason in review.dropped[:_MOST_DROPPED]
+    ]
+    more = len(review.dropped) - _MOST_DROPPED
+    return [*lines, f"- … and {more} more"] if more > 0 else lines
+
+
+def _cost(review: Review) -> list[str]:
+    usage = review.usage
+    if not usage.calls:
+        return []
+    price = "cost unknown" if usage.dollars is None else f"${usage.dollars:.4f}"
+    versions = ", ".join(f"{name} {version}" for name, version in review.versions)
+    calls = f"{usage.calls} model calls, {usage.tool_calls} tool calls"
+    tokens = f"{usage.input} tokens in ({usage.cached} cached), {usage.output} out"
+    return [
+        f"{calls}; {tokens}; {price}; model {code(review.model)}.",
+        *([f"Prompts: {versions}."] if versions else []),
+    ]
+
+
+def _annotation(finding: Finding) -> Annotation:
+    place, draft = finding.anchor, finding.draft
+    line = place.line or 1
+    return Annotation(
+        place.path, place.start or line, line, _LEVEL[draft.severity], plain(draft.title, 255), plain(draft.why, 2000)
+    )

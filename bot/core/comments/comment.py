@@ -1,0 +1,145 @@
+"""Finding, Review -> Markdown: the words of a review. The check run's are in report.py, answers to people in reply.py."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from bot.core.code.coverage_part import State
+from bot.core.code.pull_request import PullRequest
+from bot.core.code.syntax import readable
+from bot.core.comments.post import Comment
+from bot.core.comments.sanitize import clean, plain, visible
+from bot.core.findings.anchor import Place
+from bot.core.findings.finding import Draft, Finding, Severity
+from bot.core.findings.quote_part import verified
+from bot.core.findings.standard import ARCHIVES, Standard
+from bot.core.findings.suggestion import fence
+from bot.core.findings.triage import Review
+
+_ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
+_WORD = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
+CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-file effects were not reviewed."
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where links lead: the repository's page and the commit at which its standards were read."""
+
+    repo_url: str = ""
+    standards_commit: str = ""
+
+    @classmethod
+    def of(cls, pull: PullRequest) -> Address:
+        """The addresses for a review of `pull`."""
+        return cls(pull.url.partition("/pull/")[0], pull.base_sha)
+
+    def standard(self, standard: Standard, words: str = "") -> str:
+        """A permalink to the lines of `words` in a section, or to the section; its path and line where there is no page.
+
+        A Word document has no lines to link to, a PDF has pages. Other repositories' documents are on the same server.
+        """
+        exact = verified(words, [standard]) if words else None
+        start, end = (exact.start, exact.end) if exact else (standard.start, standard.end)
+        suffix = PurePosixPath(standard.document).suffix.lower()
+        if not self.repo_url:
+            place = f"{standard.repo}:{standard.document}" if standard.repo else standard.document
+            return place if suffix in ARCHIVES else f"{place}:{start}"
+        home = f"{self.repo_url.rsplit('/', 2)[0]}/{standard.repo}" if standard.repo else self.repo_url
+        page = f"{home}/blob/{standard.commit or self.standards_commit}/{quote(standard.document)}"
+        if suffix in ARCHIVES:
+            return f"{page}#{standard.anchor}" if standard.anchor.startswith("page=") else page
+        return f"{page}?plain=1#L{start}-L{end}"
+
+
+def inline(finding: Finding, address: Address, mark: str) -> Comment:
+    """The comment for a finding whose anchor is inline or on a file."""
+    place = finding.anchor
+    many = place.start is not None and place.start != place.line
+    return Comment(
+        path=place.path,
+        body=body(finding, address, mark),
+        line=place.line,
+        side=place.side.value,
+        start_line=place.start if many else None,
+        start_side=place.side.value if many else None,
+    )
+
+
+def body(finding: Finding, address: Address, mark: str = "") -> str:
+    """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
+    draft = finding.draft
+    parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", plain(finding.again, 300)]
+    parts.append(clean(draft.why))
+    parts += [_cite(standard, address, draft.standard_quote) for standard in finding.standards[:2]]
+    if finding.suggestion is not None:
+        parts += [fence(finding.suggestion, "suggestion"), _proof(finding)]
+    parts.append(_source(draft))
+    return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
+
+
+def _cite(standard: Standard, address: Address, words: str) -> str:
+    link = address.standard(standard, words)
+    title = plain(f"{standard.document} > {standard.title}", 160)
+    where = f"[{title}]({link})" if link.startswith("http") else f"{title} ({code(link)})"
+    said = "\n".join(f"> {line}" for line in quoted(words).split("\n")) if words else ""
+    return f"> 📖 {where}" + (f"\n{said}" if said else "")
+
+
+def quoted(words: str) -> str:
+    """A document's own words, letter for letter, as a quotation: prose where that is harmless in a comment, else code."""
+    harmless = clean(words, limit=len(words) + 1) == words
+    return "\n".join(f"> {line}" for line in words.split("\n")) if harmless else fence(words, "text")
+
+
+def _proof(finding: Finding) -> str:
+    """What was tried before a suggestion was offered."""
+    parsed = ", the file still parses" if readable(finding.anchor.path) else ""
+    checked = f", {' and '.join(finding.verified)} found nothing new" if finding.verified else ""
+    return f"<sub>Tried on this head: it applies to exactly these lines{parsed}{checked}.</sub>"
+
+
+def _source(draft: Draft) -> str:
+    rule = f"[{code(draft.rule)}]({draft.rule_url})" if draft.rule and draft.rule_url else code(draft.rule)
+    return f"<sub>{plain(draft.source, 60)}{' · ' + rule if draft.rule else ''} · {draft.category.value}</sub>"
+
+
+def review_body(review: Review, address: Address, mark: str) -> str:
+    """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full."""
+    lines = [f"{_count(review)}. {_reach(review)}"]
+    if not review.model:
+        lines.append(CHECKS_ONLY)
+    loose = [finding for finding in review.findings if finding.anchor.place is Place.SUMMARY]
+    lines += [f"**{code(finding.anchor.path)}** {body(finding, address)}" for finding in loose]
+    return "\n\n".join([*lines, mark])
+
+
+def _count(review: Review) -> str:
+    counts = review.by_severity
+    words = [
+        f"{counts[level]} {_plural(_WORD[level].lower(), counts[level])}" for level in sorted(counts, reverse=True)
+    ]
+    more = f"; {len(review.listed)} of them only in the check run" if review.listed else ""
+    return f"**{', '.join(words)}**{more}" if words else "**Nothing to say**"
+
+
+def _reach(review: Review) -> str:
+    rows = review.coverage.files
+    seen = sum(row.state is State.REVIEWED for row in rows)
+    return f"{seen} of {len(rows)} {_plural('file', len(rows))} reviewed; what was not, and why, is in the check run."
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def code(text: str) -> str:
+    """A stranger's string as an inline code span that nothing can break out of."""
+    flat = " ".join(visible(text).split()).replace("|", "\\|")
+    if not flat:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
+    ticks = "`" * (longest + 1)
+    return f"{ticks} {flat} {ticks}" if longest else f"`{flat}`"

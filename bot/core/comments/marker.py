@@ -1,0 +1,54 @@
+"""Hidden markers in what we post: signed, so that a copied or invented one is worth nothing.
+
+A marker is honoured only on a comment of our own account; the signature binds it to one pull request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.core.code.pull_request import PullRef, Said
+
+_MARKER = re.compile(
+    r"<!-- assistant:v1 (review|finding|reply|summary) ([0-9a-f]{16,64}) (?:([A-Za-z0-9+/=]{1,4000}) )?([0-9a-f]{32}) -->"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs and recognises markers with a secret of this deployment."""
+
+    secret: bytes
+
+    def mark(self, ref: PullRef, kind: str, name: str, detail: str = "") -> str:
+        """The marker for `name` (hexadecimal) of `kind` on the pull request `ref`. `detail` is any short text."""
+        packed = base64.b64encode(detail.encode(errors="replace")).decode()
+        return f"<!-- assistant:v1 {' '.join(filter(None, (kind, name, packed, self._signature(ref, kind, name, packed))))} -->"
+
+    def name(self, *parts: str) -> str:
+        """A name (32 hexadecimal digits) that only this deployment can make for `parts`."""
+        return hmac.new(self.secret, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+    def read(self, ref: PullRef, kind: str, body: str) -> tuple[str, ...]:
+        """The names of `kind` that `body` carries with a valid signature for `ref`."""
+        return tuple(name for name, _ in self.details(ref, kind, body))
+
+    def details(self, ref: PullRef, kind: str, body: str) -> tuple[tuple[str, str], ...]:
+        """The same names, each with the detail that was signed with it."""
+        return tuple(
+            (match[2], base64.b64decode(match[3] or "").decode())
+            for match in _MARKER.finditer(body)
+            if match[1] == kind and hmac.compare_digest(match[4], self._signature(ref, kind, match[2], match[3] or ""))
+        )
+
+    def findings(self, ref: PullRef, said: Iterable[Said]) -> frozenset[str]:
+        """The identities of the findings that our own comments on `ref` already carry."""
+        return frozenset(name for one in said if one.by_us for name in self.read(ref, "finding", one.body))
+
+    def _signature(self, ref: PullRef, kind: str, name: str, packed: str) -> str:
+        return self.name("marker", str(ref.repo_id or ref.repo), str(ref.number), kind, name, packed)

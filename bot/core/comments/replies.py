@@ -1,0 +1,202 @@
+"""Answers to people -> Markdown: help, what went wrong, what stands in the documents."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.claims.evidence import Cited
+from bot.core.claims.schemas import Point, Walkthrough
+from bot.core.command import Verb
+from bot.core.comments.comment import Address, code, quoted
+from bot.core.comments.sanitize import clean, plain
+from bot.core.comments.walkthrough import Tour
+from bot.core.findings.known import Known
+from bot.core.findings.standard import Hit, Standard
+from bot.core.layers_part import Value
+
+LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
+SHORT = 8
+"""Characters of a finding's name that are shown."""
+NO_MODEL = "No model is configured here, so nobody can answer about the code itself."
+PAUSED = "Paused: no automatic reviews on this pull request until `/assistant resume`."
+RESUMED = "Automatic reviews are on again, from the next push."
+SUMMARY_IS_OFF = "This repository's policy has the walkthrough turned off (`summary: off`)."
+FORGOTTEN = "I do not remember this finding: it was said before this database was set up."
+NO_THREAD = "That works in the thread of a finding of mine: reply there."
+_WHAT = {
+    Verb.REVIEW: ("review [full | security | PATH …]", "review what changed, everything, or some files"),
+    Verb.ASK: ("ask QUESTION", "answer a question about this pull request"),
+    Verb.SUMMARY: ("summary", "write or refresh the walkthrough"),
+    Verb.STANDARDS: ("standards QUESTION", "answer from the team's documents, with citations"),
+    Verb.EXPLAIN: ("explain", "in a thread: say more about the finding"),
+    Verb.DISMISS: ("dismiss [REASON]", "in a thread: drop the finding for good"),
+    Verb.RESOLVE: ("resolve", "in a thread: mark the finding as dealt with"),
+    Verb.PAUSE: ("pause", "no automatic reviews on this pull request"),
+    Verb.RESUME: ("resume", "automatic reviews again"),
+    Verb.STOP: ("stop", "cancel what is running"),
+    Verb.STATUS: ("status", "what was reviewed, what is open, what it cost"),
+    Verb.CONFIG: ("config", "the settings that hold here, and where they come from"),
+    Verb.HELP: ("help", "this list"),
+}
+
+
+def usage(verbs: Sequence[Verb], label: str) -> str:
+    """The list of commands that are offered here."""
+    rows = [f"| `/assistant {_WHAT[verb][0].replace('|', chr(92) + '|')}` | {_WHAT[verb][1]} |" for verb in verbs]
+    return "\n".join(
+        [
+            "Say one of these on the first line of a comment:",
+            "",
+            "| command | what it does |",
+            "|---|---|",
+            *rows,
+            "",
+            f"The label {code(label)} asks for a full review too. Settings live in `.github/assistant.yml`.",
+        ]
+    )
+
+
+def sections(question: str, hits: Sequence[Hit], address: Address) -> str:
+    """What the documents say, or that they do not cover it."""
+    if not hits:
+        return f"The team's documents do not cover {code(plain(question, 200))}."
+    parts = [f"What the team's documents say about {code(plain(question, 200))}:"]
+    return "\n\n".join([*parts, *(_section(hit.standard, address) for hit in hits)])
+
+
+def _section(standard: Standard, address: Address) -> str:
+    words = "\n".join(standard.text.strip().split("\n")[:12])
+    return f"**{link(standard, address)}**\n\n{quoted(words)}"
+
+
+def link(standard: Standard, address: Address) -> str:
+    """A section's name with its address."""
+    to, title = address.standard(standard), plain(f"{standard.document} > {standard.title}", 160)
+    return f"[{title}]({to})" if to.startswith("http") else f"{title} ({code(to)})"
+
+
+def config(values: Iterable[Value], problems: Sequence[str]) -> str:
+    """The settings that hold for this pull request, each with where it comes from, and what is wrong in the files."""
+    rows = [f"| {one.name} | {code(one.value)} | {code(one.source)} |" for one in values]
+    table = ["The settings on the base branch:", "", "| setting | value | from |", "|---|---|---|", *rows]
+    wrong = ["", "What does not hold:", "", *(f"- {plain(problem, 300)}" for problem in problems)] if problems else []
+    return "\n".join([*table, *wrong])
+
+
+def refused(reason: str) -> str:
+    """For somebody who may not command; said once a day at most."""
+    return f"{plain(reason, 300)}. This is said once a day; see `docs/commands.md` of the assistant for who may."
+
+
+def answered(text: str, cited: Sequence[Cited], address: Address, head: str, *, known: bool) -> str:
+    """A model's answer with the places that hold, or that it does not know."""
+    said = clean(text, repo_url=address.repo_url, limit=LONGEST)
+    places = [f"- {_place(one, address, head)}" for one in cited]
+    if not known:
+        said = f"I do not know. {said}"
+    elif not places:
+        said = f"{said}\n\n<sub>No place in the code and no section of a document could be confirmed for this.</sub>"
+    return "\n".join([said, "", *places]) if places else said
+
+
+def _place(cited: Cited, address: Address, head: str) -> str:
+    if cited.standard is not None:
+        return f"📖 {link(cited.standard, address)}"
+    where = code(f"{cited.path}:{cited.line}")
+    if not address.repo_url:
+        return where
+    return f"[{where}]({address.repo_url}/blob/{head}/{quote(cited.path)}#L{cited.line})"
+
+
+def explained(known: Known, standards: Sequence[Standard], address: Address) -> str:
+    """A finding's own data in words: what it is, where it stands, and the text of the rules it rests on."""
+    rows = [
+        ("finding", f"{plain(known.title)} ({known.severity.name.lower()}, {known.category.value})"),
+        ("where", code(f"{known.path}:{known.line}" if known.line else known.path)),
+        ("rule", code(known.topic)),
+        ("found by", plain(known.check, 60) if known.check else "a model"),
+        ("first said at", code(known.first_head[:10])),
+        ("now", known.state.value),
+    ]
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows if value)])
+    return "\n\n".join([NO_MODEL, table, *(_section(standard, address) for standard in standards)])
+
+
+def walkthrough(tour: Tour, head: str) -> str:
+    """The walkthrough of a change: what a model says of it, where there is one, then what follows from the diff."""
+    told = [] if tour.told is None else _told(tour.told, tour)
+    rows = [f"| {code(one.name)} | {_names(one.files)} | +{one.added} | -{one.removed} |" for one in tour.areas]
+    parts = [
+        "### Walkthrough",
+        *told,
+        "\n".join(["| area | files | added | removed |", "|---|---|---|---|", *rows]),
+        "\n".join(["**Risk**", "", *(f"- {risk}" for risk in tour.risks)]) if tour.risks else "",
+        f"Not read: {_names(tour.left_out)}." if tour.left_out else "",
+        _diagram(tour.edges),
+        f"<sub>As of {code(head[:10])}; `/assistant summary` brings it up to date.</sub>" if head.strip("0") else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _told(told: Walkthrough, tour: Tour) -> list[str]:
+    changed = {path for area in tour.areas for path in area.files}
+    careful = [f"- Look closely: {_point(one, changed)}" for one in told.careful[:POINTS]]
+    return [
+        plain(told.sentence, 400),
+        "\n".join([*(f"- {_point(one, changed)}" for one in told.points[:POINTS]), *careful]),
+    ]
+
+
+def _point(point: Point, changed: Collection[str]) -> str:
+    """A file that is not part of the change is not named."""
+    where = f"{code(point.path)}: " if point.path in changed else ""
+    return f"{where}{plain(point.text, 300)}"
+
+
+def _names(paths: Sequence[str]) -> str:
+    shown = ", ".join(code(path) for path in paths[:NAMED])
+    return shown + (f" and {len(paths) - NAMED} more" if len(paths) > NAMED else "")
+
+
+def _diagram(edges: Sequence[tuple[str, str]]) -> str:
+    """Which changed file imports which, where there is something to see."""
+    if len(edges) < 2:  # noqa: PLR2004 - one arrow is a sentence, not a picture
+        return ""
+    nodes = {path: f"n{n}" for n, path in enumerate(dict.fromkeys(path for edge in edges for path in edge))}
+    names = [f'  {node}["{re.sub(r"[^ -!#-;=?-_a-~]", "?", path)}"]' for path, node in nodes.items()]
+    arrows = [f"  {nodes[one]} --> {nodes[other]}" for one, other in edges]
+    return "\n".join(["```mermaid", "graph LR", *names, *arrows, "```"])
+
+
+def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[Known], paused: str = "") -> str:
+    """What was reviewed here of late, what is open, and who paused it."""
+    quiet = f"\n\nPaused by {code(paused)}; `/assistant resume` ends that." if paused else ""
+    if not reviews:
+        return f"Nothing was reviewed on this pull request yet.{quiet}"
+    states = Counter(one.state for one in findings)
+    lines = ["| head | why | outcome | posted | cost |", "|---|---|---|---|---|"]
+    for row in reviews:
+        dollars = row["detail"]["usage"]["dollars"]
+        cost = "unknown" if dollars is None else f"${dollars:.4f}"
+        posted = row["detail"]["posted"]
+        lines.append(f"| {code(row['head'][:10])} | {row['trigger']} | {row['outcome']} | {posted} | {cost} |")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+    return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings)]) + quiet
+
+
+def _standing(findings: Iterable[Known]) -> list[str]:
+    """A line for each finding that is open, with its short name."""
+    found = sorted((one for one in findings if one.standing), key=lambda one: (one.path, one.line or 0, one.identity))
+    rows = [f"- {named(one)}" for one in found[:LISTED]]
+    more = [f"- … and {len(found) - LISTED} more"] if len(found) > LISTED else []
+    return ["", *rows, *more] if rows else []
+
+
+def named(one: Known) -> str:
+    """A finding in one line: its short name, where it is and what it says."""
+    where = code(f"{one.path}:{one.line}" if one.line else one.path)
+    return f"{code(one.identity[:SHORT])} {where} {plain(one.title or one.topic, 160)}"

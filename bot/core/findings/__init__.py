@@ -1,0 +1,1 @@
+"""A finding from claim to merge: anchor, match, lifecycle, triage, suggestions, muting."""

@@ -1,0 +1,289 @@
+"""Quoted code -> the exact lines a comment may hang on. Nothing is lost: inline, else on the file, else in the summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Side
+
+
+class Place(StrEnum):
+    """Where a finding stands, from the most to the least exact."""
+
+    INLINE = "inline"
+    FILE = "file"
+    SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Lines `start`..`line` (inclusive, 1-based) of `path` on `side`, all in one hunk. `text` is their code.
+
+    `start` is None for a single line: GitHub wants it strictly before `line`. For FILE and SUMMARY both are None.
+    `exact` says that the quote was these whole lines, letter for letter; `why` how a less exact place came about.
+    """
+
+    place: Place
+    path: str
+    side: Side = Side.RIGHT
+    start: int | None = None
+    line: int | None = None
+    text: str = ""
+    why: str = field(default="", compare=False)
+    exact: bool = field(default=False, compare=False)
+
+
+def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: int | None = None) -> Anchor:
+    """The best place for a comment on `quoted`, code copied from the diff of `path`.
+
+    Tried in turn: the very lines; the same lines but for white space; the lines without the marks or numbers of a
+    diff view, on `side` and then on the other; the ends of a quote with "..." in it; the most telling line that occurs
+    once. Among equals a changed line wins, then the one nearest to `near`, then the first.
+    """
+    file = _changed(path, diff)
+    if file is None:
+        return Anchor(Place.SUMMARY, path, side, why="the file is not part of this change")
+    if not file.hunks:
+        return Anchor(Place.FILE, file.path, side, why=file.unread or "no line of the file changed")
+    if near is not None and (place := _named(file, quoted, side, near)):
+        return place
+    other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
+    for steps in ((_verbatim, _loosely), (_elided, _telling, _part)):
+        for column in (side, other):
+            if place := _inline(file, quoted, column, near, steps):
+                return place
+    return Anchor(Place.FILE, file.path, side, why="the quoted code is not in the changed part of the file")
+
+
+def _changed(path: str, diff: Diff) -> FileDiff | None:
+    """The file meant by a path that may be an old name, or have too much or too little in front."""
+    exact = diff.file(path) or next((file for file in diff if file.previous_path == path), None)
+    if exact or not path:
+        return exact
+    alike = [file for file in diff if f"/{file.path}".endswith(f"/{path}") or f"/{path}".endswith(f"/{file.path}")]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _named(file: FileDiff, quoted: str, side: Side, near: int) -> Anchor | None:
+    """The changed line of that number, if it reads as quoted: no other can be nearer, so none has to be looked at."""
+    want = next(_readings(quoted, side), [])
+    line = next((found for hunk in file.hunks if (found := _numbered(hunk, side, near))), None)
+    if line is None or [line.text.rstrip()] != [text.rstrip() for text in want]:
+        return None
+    changed = line.added if side is Side.RIGHT else line.removed
+    return Anchor(Place.INLINE, file.path, side, None, near, line.text, exact=True) if changed else None
+
+
+def _numbered(hunk: Hunk, side: Side, number: int) -> Line | None:
+    """The line of that number; in a new file it is where one expects it."""
+    first = hunk.lines[0].number(side) if hunk.lines else None
+    guess = number - (first or number)
+    if 0 <= guess < len(hunk.lines) and hunk.lines[guess].number(side) == number:
+        return hunk.lines[guess]
+    return next((line for line in hunk.lines if line.number(side) == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A hunk as one side sees it: its lines, their texts, and these with white space made alike."""
+
+    lines: Sequence[Line]
+    texts: Sequence[str]
+    normal: Sequence[str]
+
+
+def _view(hunk: Hunk, side: Side) -> _View:
+    lines = [line for line in hunk.lines if line.number(side) is not None]
+    return _View(lines, [line.text.rstrip() for line in lines], _normal(line.text for line in lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Lines `first`..`last` (indexes, inclusive) of a view."""
+
+    view: _View
+    first: int
+    last: int
+    exact: bool = False
+    why: str = ""
+
+
+Views = Sequence[_View]
+Readings = Sequence[list[str]]
+_Step = Callable[[Views, Readings], list[_Match]]
+
+
+def _inline(file: FileDiff, quoted: str, side: Side, near: int | None, steps: Iterable[_Step]) -> Anchor | None:
+    views = [_view(hunk, side) for hunk in file.hunks]
+    readings = list(_readings(quoted, side))
+    for step in steps:
+        hung = [place for match in step(views, readings) if (place := _hang(match, file.path, side))]
+        if hung:
+            changed = file.added_lines if side is Side.RIGHT else None
+            return min(hung, key=lambda place: _rank(place, changed, near))
+    return None
+
+
+def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tuple[bool, int, int]:
+    """Changed lines first (on the LEFT all of them are), then the nearest, then the first."""
+    last = place.line or 0
+    first = place.start or last
+    touched = changed is None or not changed.isdisjoint(range(first, last + 1))
+    distance = 0 if near is None else max(first - near, near - last, 0)
+    return not touched, distance, first
+
+
+def _hang(match: _Match, path: str, side: Side) -> Anchor | None:
+    """The anchor for a match, drawn in to lines on which GitHub accepts a comment."""
+    lines = match.view.lines
+    hooks = [at for at in range(match.first, match.last + 1) if side is Side.RIGHT or lines[at].removed]
+    if not hooks:
+        return None
+    first, last = hooks[0], hooks[-1]
+    start, line = lines[first].number(side), lines[last].number(side)
+    text = "\n".join(one.text for one in lines[first : last + 1])
+    whole = match.exact and (first, last) == (match.first, match.last)
+    return Anchor(Place.INLINE, path, side, start if first < last else None, line, text, match.why, whole)
+
+
+_FENCE = re.compile(r"\s*(```|~~~|@@ )")
+_ECHOES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\d{1,7}[+\- ]",  # as a model is shown them
+        r"[+\- ]",  # a diff's marks
+        r"[+\-] ",
+        r"\s*[LR]?\d{1,7}\s*[:|│]",  # line numbers
+        r"\s*[LR]?\d{1,7}\s*[:|│] ",
+        r"\s*\d{1,7}[ \t]",
+        r"\s*[LR]?\d{1,7}\s*[:|│]?\s?[+\- ]",  # both
+        r"\s*[LR]?\d{1,7}\s*[:|│]?\s?[+\-] ",
+    )
+)
+
+
+def _readings(quoted: str, side: Side) -> Iterator[list[str]]:
+    """What the quote may mean: as it stands, then without what a diff view puts in front of each line."""
+    lines = [line.removesuffix("\r") for line in quoted.split("\n")]
+    while lines and (not lines[0].strip() or _FENCE.match(lines[0])):
+        del lines[0]
+    while lines and (not lines[-1].strip() or _FENCE.match(lines[-1])):
+        del lines[-1]
+    if not lines:
+        return
+    yield lines
+    foreign = "-" if side is Side.RIGHT else "+"
+    for echo in _ECHOES:
+        found = [(line, echo.match(line)) for line in lines]
+        if all(match or not line.strip() for line, match in found):
+            bare = [line[match.end() :] if match else "" for line, match in found if not _marked(match, foreign)]
+            if any(line.strip() for line in bare):
+                yield bare
+
+
+def _marked(match: re.Match[str] | None, mark: str) -> bool:
+    return match is not None and match[0].rstrip().endswith(mark)
+
+
+def _verbatim(views: Views, readings: Readings) -> list[_Match]:
+    """The very lines, but for white space at their ends."""
+    for reading in readings:
+        want = [line.rstrip() for line in reading]
+        found = [
+            _Match(view, at, at + len(want) - 1, exact=True) for view in views for at in _windows(view.texts, want)
+        ]
+        if found:
+            return found
+    return []
+
+
+def _loosely(views: Views, readings: Readings) -> list[_Match]:
+    """The same lines, whatever their white space."""
+    for reading in readings:
+        want = _normal(reading)
+        found = [_Match(view, at, at + len(want) - 1) for view in views for at in _windows(view.normal, want)]
+        if found:
+            return found
+    return []
+
+
+_ELISION = re.compile(r"\W*(\.\.\.|…)\W*")
+_LONGEST_ELISION = 30
+
+
+def _elided(views: Views, readings: Readings) -> list[_Match]:
+    """From the lines above a "..." to the lines below it."""
+    for reading in readings:
+        want = _normal(reading)
+        gaps = [at for at, line in enumerate(want) if _ELISION.fullmatch(line)]
+        if not gaps:
+            continue
+        head, tail = want[: gaps[0]], want[gaps[-1] + 1 :]
+        found = [match for view in views for match in _around(view, head, tail)]
+        if found:
+            return found
+    return []
+
+
+def _around(view: _View, head: list[str], tail: list[str]) -> Iterator[_Match]:
+    why = "the quote left lines out"
+    if not head or not tail:
+        rest = head or tail
+        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(view.normal, rest))
+        return
+    ends = _windows(view.normal, tail)
+    for at in _windows(view.normal, head):
+        end = next((end for end in ends if end >= at + len(head)), None)
+        if end is not None and end + len(tail) - at <= _LONGEST_ELISION:
+            yield _Match(view, at, end + len(tail) - 1, why=why)
+
+
+_SHORTEST_LINE = 4
+_SHORTEST_PART = 8
+
+
+def _telling(views: Views, readings: Readings) -> list[_Match]:
+    """The longest line of the quote that occurs once."""
+    index: dict[str, list[_Match]] = {}
+    for view in views:
+        for at, text in enumerate(view.normal):
+            index.setdefault(text, []).append(_Match(view, at, at, why="only one line of the quote was found"))
+    for line in _longest_first(readings, _SHORTEST_LINE):
+        if len(index.get(line, ())) == 1:
+            return index[line]
+    return []
+
+
+def _part(views: Views, readings: Readings) -> list[_Match]:
+    """The one line that contains a line of the quote."""
+    texts = [
+        (text, _Match(view, at, at, why="only a part of a line was quoted"))
+        for view in views
+        for at, text in enumerate(view.normal)
+    ]
+    for line in _longest_first(readings, _SHORTEST_PART)[:10]:
+        found = [match for text, match in texts if line in text]
+        if len(found) == 1:
+            return found
+    return []
+
+
+def _longest_first(readings: Readings, shortest: int) -> list[str]:
+    lines = dict.fromkeys(line for reading in readings for line in _normal(reading))
+    return sorted((line for line in lines if len(line) >= shortest), key=len, reverse=True)
+
+
+def _normal(lines: Iterable[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
+
+
+def _windows(texts: Sequence[str], want: Sequence[str]) -> list[int]:
+    """Where `want` stands in `texts`, as consecutive whole lines."""
+    if not want:
+        return []
+    return [
+        at for at in range(len(texts) - len(want) + 1) if texts[at] == want[0] and texts[at : at + len(want)] == want
+    ]

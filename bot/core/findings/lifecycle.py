@@ -1,0 +1,156 @@
+"""What a new head does to the findings that are known, and which findings are new. Nothing is asked of anybody.
+
+open ── gone, or a model sees it dealt with ─▶ fixed ── back ─▶ open        open ── elsewhere ─▶ moved (still open)
+ └─ dismissed ── worse, once ─▶ superseded    open ── not part of the change ─▶ outdated
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bot.core.code.diff import Diff, FileDiff, Side, Status
+from bot.core.findings.finding import Finding, fingerprint
+from bot.core.findings.known import Known, State, first
+from bot.core.findings.match import Spot, follow, pair, spots
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What asking again came to: `fixed` says whether the finding is; None if that could not be told."""
+
+    identity: str
+    fixed: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The head as this round saw it.
+
+    `checked` names for each file the checks that read it to its end, `read` the files of which the model saw every
+    hunk that is new, `weighed` what it says of findings around whose lines the code changed. What nobody looked at cannot
+    have been fixed.
+    """
+
+    head: str
+    diff: Diff
+    heads: Mapping[str, str] = field(default_factory=dict)
+    checked: Mapping[str, Collection[str]] = field(default_factory=dict)
+    read: Collection[str] = ()
+    weighed: Mapping[str, Weighed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """`known` as it is at this head, in its order. `again` holds the positions in what was found of what is known:
+    it is not said twice. `worse` gives the position of a dismissed finding's successor the words that introduce it.
+    """
+
+    known: tuple[Known, ...] = ()
+    again: frozenset[int] = frozenset()
+    worse: Mapping[int, str] = field(default_factory=dict)
+
+
+def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carried:
+    """Match, then re-verify what was not found again."""
+    living = [one for one in known if one.state is not State.SUPERSEDED]
+    standing = spots(living, view.diff, view.heads)
+    pairs = dict(pair(living, found, standing, view.diff))
+    after: list[Known] = []
+    worse: dict[int, str] = {}
+    for one in known:
+        n = pairs.get(one)
+        if n is None:
+            after.append(_unmatched(one, standing.get(one.identity), view))
+        elif words := _worse(one, found[n]):
+            worse[n] = words
+            after.append(replace(one, state=State.SUPERSEDED, head=view.head, reason=found[n].identity))
+        else:
+            after.append(_found_again(one, found[n], view.head))
+    return Carried(tuple(after), frozenset(pairs.values()) - worse.keys(), worse)
+
+
+def _worse(one: Known, finding: Finding) -> str:
+    """The new evidence against a dismissed finding, in words; none if there is none, or if it was raised once before."""
+    if one.state is not State.DISMISSED or one.raised or one.print == fingerprint(finding.code):
+        return ""
+    was, now = one.severity, finding.draft.severity
+    if now <= was:
+        return ""
+    by = f" by {one.by}" if one.by else ""
+    return f"Dismissed{by} before; said once more because the code changed: {was.name.lower()} then, {now.name.lower()} now."
+
+
+def _found_again(one: Known, finding: Finding, head: str) -> Known:
+    """The same finding where it is now: still open, open again, or still dismissed."""
+    now = first(finding, head)
+    there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size)
+    there = replace(there, words=now.words, weight=now.weight, guarded=False)
+    return there if one.state is State.DISMISSED else _open(there, one, head)
+
+
+def _unmatched(one: Known, spot: Spot | None, view: View) -> Known:
+    """A finding that nobody found again: gone, out of the change, or merely not looked for."""
+    if one.state is State.SUPERSEDED or (one.state is State.DISMISSED and not one.resolved):
+        return one
+    file = follow(one.path, view.diff)
+    if (file is None or not (file.hunks or file.unread)) and (one.check or spot is None):
+        return _gone(one, State.OUTDATED, view)
+    if file is not None and file.status is Status.REMOVED and one.side is Side.RIGHT:
+        return _gone(one, State.FIXED, view)
+    return _by_check(one, file, spot, view) if one.check else _by_model(one, file, spot, view)
+
+
+def _by_check(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
+    """A check that read the file and is silent has nothing to say any more."""
+    if file is None or one.check not in view.checked.get(file.path, ()):
+        return one
+    still = spot is not None and file.added_lines.isdisjoint(range(spot.start, spot.line + 1))
+    return _gone(one, State.OUTDATED if still else State.FIXED, view)
+
+
+def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
+    """A model finds nothing new in code that did not change: while it stands, so does the finding, unless it was weighed."""
+    if spot is None:
+        one = replace(one, guarded=False)
+        if one.line is None or file is None or file.path not in view.heads:
+            return one
+        return _gone(one, State.FIXED if file.path in view.read else State.OUTDATED, view)
+    there = replace(one, path=spot.path, line=one.line and spot.line)
+    if one.state is State.DISMISSED:
+        return there
+    if one.line and not _in_change(spot, one.side, view.diff):
+        return _gone(there, State.OUTDATED, view)
+    return _weighed(there, one, view)
+
+
+def _weighed(there: Known, before: Known, view: View) -> Known:
+    """A finding whose lines stand: open, unless something else has dealt with it and nothing says that this is over."""
+    look = view.weighed.get(before.identity)
+    now = replace(there, weighed=view.head) if look else there
+    fixed = before.guarded if look is None or look.fixed is None else look.fixed
+    if not fixed:
+        return _open(replace(now, guarded=False), before, view.head)
+    if before.guarded:
+        return now
+    return replace(now, state=State.FIXED, head=view.head, by="", reason=look.reason if look else "", guarded=True)
+
+
+def _in_change(spot: Spot, side: Side, diff: Diff) -> bool:
+    file = diff.file(spot.path)
+    lines = [line.number(side) for hunk in file.hunks for line in hunk.on(side)] if file else []
+    return any(spot.start <= (number or 0) <= spot.line for number in lines)
+
+
+def _open(there: Known, before: Known, head: str) -> Known:
+    moved = there.path != before.path or before.state is State.MOVED
+    state = State.MOVED if moved else State.OPEN
+    if state is before.state and there.path == before.path:
+        return there
+    return replace(there, state=state, head=head, by="", reason="")
+
+
+def _gone(one: Known, state: State, view: View) -> Known:
+    already = one.state in {State.FIXED, State.OUTDATED}
+    return one if already or state is one.state else replace(one, state=state, head=view.head, reason="")

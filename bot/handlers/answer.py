@@ -1,0 +1,266 @@
+"""The use case: answer a command or a reply. One answer where it was asked, and a reaction when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from bot.core.code.pull_request import PullRequest, Said
+from bot.core.command import Command, Verb, parse
+from bot.core.comments import replies as reply
+from bot.core.comments.comment import Address
+from bot.core.comments.marker import Signer
+from bot.core.findings.known import Known
+from bot.core.layers_part import described
+from bot.errors import UserError
+from bot.handlers.known_findings import Keeper
+from bot.handlers.questions import Answered, Answering, Question
+from bot.handlers.read import PolicyFile, read_policy
+from bot.handlers.standards import consult
+from bot.handlers.summarising_part import Summarising
+from bot.interfaces import CodeHost, Publisher, Standards, Step
+from bot.job import Job, Trigger
+from bot.storage.conversations import Correspondence
+from bot.storage.ledger import Ledger
+
+_KEPT = 4_000  # characters of a question or an answer that are remembered
+_THREAD = 8_000  # characters of a thread
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: the command, and all that it is about. `thread` is known where a finding was named."""
+
+    job: Job
+    pull: PullRequest
+    file: PolicyFile
+    command: Command
+    step: Step
+    thread: Thread | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """The thread that a request stands in. `finding` is the identity of what it is about, if that is ours."""
+
+    root: int = 0
+    path: str = ""
+    opening: str = ""
+    said: str = ""
+    finding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """One answer, start to finish. Every line that touches the world is a step."""
+
+    host: CodeHost
+    publisher: Publisher
+    standards: Standards
+    answering: Answering
+    summarising: Summarising
+    keeper: Keeper
+    ledger: Ledger
+    correspondence: Correspondence
+    signer: Signer
+
+    async def __call__(self, job: Job, step: Step) -> str:
+        """Answer `job`; the word names what was asked."""
+        pull = job.seen
+        if pull is None:
+            pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        file = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
+        try:
+            replied = job.trigger is Trigger.REPLY
+            command = Command(Verb.EXPLAIN, job.text) if replied else parse(job.text) or Command(Verb.HELP)
+            body = await self._verbs[command.verb](Asked(job, pull, file, command, step))
+        except UserError as error:
+            await self._say(job, str(error), "confused", step)
+            return "not understood"
+        await self._say(job, body, "rocket", step)
+        return command.verb.value
+
+    async def about(self, job: Job, known: Known, step: Step) -> str:
+        """What a command answers about a finding that is named, in a thread or not. Nothing is posted. Raises UserError."""
+        pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        file = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
+        thread = await step("thread", lambda: self._thread_about(job, known), Thread)
+        command = parse(job.text) or Command(Verb.EXPLAIN)
+        return await self._verbs[command.verb](Asked(job, pull, file, command, step, thread))
+
+    async def abandon(self, job: Job, reason: str, step: Step) -> str:
+        """Somebody said stop: no words, and nothing more is asked of anybody."""
+        await self._say(job, "", "confused", step)
+        return "abandoned"
+
+    async def fail(self, job: Job, reason: str, step: Step) -> str:
+        """Say that there is no answer, and why."""
+        await self._say(job, f"There is no answer: {reason}", "confused", step)
+        return "failed"
+
+    @property
+    def _verbs(self) -> Mapping[Verb, Callable[[Asked], Awaitable[str]]]:
+        return {
+            Verb.ASK: self._ask,
+            Verb.SUMMARY: self._summary,
+            Verb.STANDARDS: self._standards,
+            Verb.EXPLAIN: self._explain,
+            Verb.DISMISS: self._dismiss,
+            Verb.RESOLVE: self._resolve,
+            Verb.PAUSE: self._pause,
+            Verb.RESUME: self._resume,
+            Verb.STATUS: self._status,
+            Verb.CONFIG: self._config,
+            Verb.HELP: self._help,
+        }
+
+    async def _ask(self, asked: Asked) -> str:
+        thread = await self._thread(asked)
+        if not self.answering.available:
+            return f"{reply.NO_MODEL} {await self._standards(asked)}"
+        return await self._answer(asked, thread)
+
+    async def _explain(self, asked: Asked) -> str:
+        """More about the finding of a thread. Without a model its own data, once: a reply to a reply would add nothing."""
+        thread = await self._finding_thread(asked)
+        if self.answering.available:
+            return await self._answer(asked, thread)
+        before = await asked.step("before", lambda: self._answers(asked, thread), int)
+        if before and asked.job.trigger is Trigger.REPLY:
+            return ""
+        known = await asked.step("finding", lambda: self._known(asked, thread), Known)
+        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
+        query = f"{known.topic} {known.title}"
+        hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
+        body = reply.explained(known, [hit.standard for hit in hits], Address.of(asked.pull))
+        await self._remember(asked, thread, body)
+        return body
+
+    async def _answer(self, asked: Asked, thread: Thread) -> str:
+        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
+        opening = thread.opening if thread.finding else ""
+        question = Question(asked.command.text or "Explain this.", thread.root, opening, thread.path, thread.said)
+        answered = await self.answering.answer(asked.job, subject, question, asked.step)
+        if answered.reason:
+            raise UserError(f"There is no answer: {answered.reason}.")
+        await self._remember(asked, thread, answered.text)
+        if answered.conceded:
+            await self._concede(asked, thread, answered)
+        return reply.answered(
+            answered.text, answered.cited, Address.of(asked.pull), asked.pull.head_sha, known=answered.known
+        )
+
+    async def _concede(self, asked: Asked, thread: Thread, answered: Answered) -> None:
+        """What somebody who may command has talked us out of is dismissed on their word."""
+        job, reason = asked.job, f"conceded: {answered.text}"
+        await asked.step("conceded", lambda: self._changed(job, thread, reason, resolved=False), str)
+
+    async def _summary(self, asked: Asked) -> str:
+        if asked.file.policy.summary == "off":
+            raise UserError(reply.SUMMARY_IS_OFF)
+        await self.summarising(asked.job, asked.pull, asked.file.policy, asked.step)
+        return ""
+
+    async def _standards(self, asked: Asked) -> str:
+        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
+        hits = await consult(self.standards, subject.shelf, asked.command.text)
+        return reply.sections(asked.command.text, hits, Address.of(asked.pull))
+
+    async def _dismiss(self, asked: Asked) -> str:
+        thread = await self._finding_thread(asked)
+        reason = asked.command.text or "no reason given"
+        await asked.step("dismissed", lambda: self._changed(asked.job, thread, reason, resolved=False), str)
+        return ""
+
+    async def _resolve(self, asked: Asked) -> str:
+        thread = await self._finding_thread(asked)
+        await asked.step("resolved", lambda: self._changed(asked.job, thread, "dealt with", resolved=True), str)
+        return ""
+
+    async def _changed(self, job: Job, thread: Thread, reason: str, *, resolved: bool) -> str:
+        if thread.root:
+            known = await self.keeper.dismiss(job.pull, thread.root, job.actor, reason, resolved=resolved)
+        else:
+            known = await self.keeper.dismiss_unthreaded(job.pull, thread.finding, job.actor, reason, resolved=resolved)
+        return known.identity if known else ""
+
+    async def _pause(self, asked: Asked) -> str:
+        await asked.step("paused", lambda: self.correspondence.pause(asked.pull.ref, asked.job.actor), type(None))
+        return reply.PAUSED
+
+    async def _resume(self, asked: Asked) -> str:
+        await asked.step("resumed", lambda: self.correspondence.resume(asked.pull.ref), type(None))
+        return reply.RESUMED
+
+    async def _status(self, asked: Asked) -> str:
+        ref = asked.pull.ref
+        reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
+        return reply.status(reviews, findings, await self.correspondence.paused(ref))
+
+    async def _config(self, asked: Asked) -> str:
+        file = asked.file
+        problems = (*file.problems, *self.answering.asking.unknown(file.policy))
+        return reply.config(described(file.policy, dict(file.sources)), problems)
+
+    async def _help(self, asked: Asked) -> str:
+        return reply.usage(list(Verb), asked.file.policy.label)
+
+    async def _thread(self, asked: Asked) -> Thread:
+        """The thread that a request stands in; the conversation as a whole if it stands in none."""
+        if asked.job.thread != "inline":
+            return Thread()
+        return await asked.step("thread", lambda: self._read_thread(asked.job), Thread)
+
+    async def _finding_thread(self, asked: Asked) -> Thread:
+        thread = asked.thread or await self._thread(asked)
+        if not thread.finding:
+            raise UserError(reply.NO_THREAD)
+        return thread
+
+    async def _read_thread(self, job: Job) -> Thread:
+        return self._thread_of(job, job.in_reply_to or job.comment, await self.host.said(job.pull))
+
+    async def _thread_about(self, job: Job, known: Known) -> Thread:
+        """The thread of a finding; its own words if it hangs on no line."""
+        said = await self.host.said(job.pull)
+        ours = (one for one in said if one.kind == "inline" and one.by_us)
+        root = next((one.id for one in ours if known.identity in self.signer.read(job.pull, "finding", one.body)), 0)
+        words = "\n\n".join(filter(None, (known.title, known.why)))
+        return self._thread_of(job, root, said) if root else Thread(0, known.path, words, finding=known.identity)
+
+    def _thread_of(self, job: Job, root: int, everything: Sequence[Said]) -> Thread:
+        """What stood in the thread when the request was made: later words are nobody's question."""
+        said = [one for one in everything if root in {one.id, one.in_reply_to}]
+        first = next((one for one in said if one.id == root), None)
+        if first is None:
+            return Thread(root)
+        names = self.signer.read(job.pull, "finding", first.body) if first.by_us else ()
+        before = [one for one in said if root < one.id < (job.comment or inf)]
+        words = "\n".join(f"{one.author}: {_words(one)}" for one in before)[-_THREAD:]
+        return Thread(root, first.path or "", _words(first), words, next(iter(names), ""))
+
+    async def _known(self, asked: Asked, thread: Thread) -> Known:
+        found = [one for one in await self.ledger.findings(asked.pull.ref) if one.identity == thread.finding]
+        if not found:
+            raise UserError(reply.FORGOTTEN)
+        return found[0]
+
+    async def _answers(self, asked: Asked, thread: Thread) -> int:
+        return len(await self.correspondence.exchanges(asked.pull.ref, thread.root))
+
+    async def _remember(self, asked: Asked, thread: Thread, answer: str) -> None:
+        job, question = asked.job, asked.command.text[:_KEPT]
+        kept = self.correspondence.remember
+        await asked.step("remembered", lambda: kept(job, thread.root, question, answer[:_KEPT]), type(None))
+
+    async def _say(self, job: Job, body: str, reaction: str, step: Step) -> None:
+        """Nothing to say is no comment; a reaction stands for it."""
+        if body:
+            key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
+            await step("reply", lambda: self.publisher.reply(job, f"{body}\n\n{key}", key), str)
+        await step("done", lambda: self.publisher.react(job, reaction), type(None))
+
+
+def _words(said: Said) -> str:
+    return said.body.partition("<!-- assistant")[0].strip()

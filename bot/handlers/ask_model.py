@@ -1,0 +1,167 @@
+"""What a model is asked about a change: with which tools, over which material, on whose money."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from bot.core.budget_part import Allowed
+from bot.core.claims.material import Facts
+from bot.core.claims.prompt import HostedSearch
+from bot.core.claims.recheck import Doubt
+from bot.core.claims.requirements import linked
+from bot.core.code.plan import Batch
+from bot.core.code.pull_request import Issue, PullRequest, Said
+from bot.core.command import Scope
+from bot.core.findings.finding import Draft
+from bot.core.findings.standard import Shelf, Standard
+from bot.core.policy import Policy, not_offered
+from bot.errors import Refused, TooLarge
+from bot.handlers.passes import AT_ONCE, Brief, Opinion, Passes
+from bot.handlers.read import Change
+from bot.handlers.reverifying_part import reverified
+from bot.handlers.standards import LOOK_UP, TROUBLE
+from bot.interfaces import Account, Check, CodeHost, Model, Passage, Standards, Step
+from bot.job import Job
+from bot.model.account import Metered
+from bot.model.prompts import Words
+from bot.model.tools import Desk, Files, Searching, offered
+from bot.model.tools.bounds import bounded
+from bot.model.tools.scan_part import Scan, mentions
+from bot.model.tools.search_standards import told
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims.
+
+    `doubts` are known findings that may no longer be true.
+    """
+
+    pull: PullRequest
+    policy: Policy
+    change: Change
+    shelf: Shelf
+    drafts: tuple[Draft, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    batches: tuple[Batch, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What people wrote: the linked issues that can be read, and what was said on the pull request."""
+
+    issues: tuple[Issue, ...] = ()
+    said: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Asks `model`, with the operator's `passes` and `tools` (None: all there are), within what is `allowed`.
+
+    `account` opens the books of a job; `search` makes what looks through the repository; `salt`, a secret, names the
+    fences of the team's rules; `at_once` is how many conversations are held at the same time.
+    """
+
+    host: CodeHost
+    model: Model
+    standards: Standards
+    checks: Sequence[Check]
+    words: Words
+    account: Callable[[Job, Allowed], Account]
+    allowed: Allowed = field(default_factory=Allowed)
+    passes: Collection[str] | None = None
+    tools: Collection[str] | None = None
+    search: Searching = Scan
+    salt: str = ""
+    at_once: int = AT_ONCE
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The passes that there are and the operator offers."""
+        return tuple(name for name in self.words.passes if self.passes is None or name in self.passes)
+
+    def unknown(self, policy: Policy) -> tuple[str, ...]:
+        """What the policy wants that the operator does not offer."""
+        return not_offered(policy, [check.name for check in self.checks], self.offered)
+
+    async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
+        """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""
+        if not self.model.available:
+            return Opinion()
+        passes, brief = await self.prepare(job, subject, step)
+        return await reverified(passes, brief, await passes(brief), subject.doubts)
+
+    async def prepare(self, job: Job, subject: Subject, step: Step) -> tuple[Passes, Brief]:
+        """The tools, the money and the material for any conversation about a change."""
+        background = await step("background", lambda: self._background(subject.pull), Background)
+        pull, change = subject.pull, subject.change
+        files = Files(self.host, pull)
+        searcher = self.search(files)
+        desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks)
+        paths = await _paths(files)
+        brief = Brief(
+            job=job.id,
+            facts=Facts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
+            batches=subject.batches,
+            policy=subject.policy,
+            passes=self._passes(job, subject.policy),
+            standards=subject.standards,
+            paths=paths or frozenset(),
+            mentions=None if paths is None else partial(mentions, searcher, files),
+        )
+        passes = self._bounded(job, subject.policy, desk, step)
+        return replace(passes, search=await self._hosted(subject.shelf), trace=self._trace(subject.shelf)), brief
+
+    async def _hosted(self, shelf: Shelf) -> HostedSearch | None:
+        """Where the model's server may search by itself; nowhere if that cannot be told now."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                return await self.standards.hosted(shelf) if shelf.documents else None
+        except TROUBLE:
+            return None
+
+    def _trace(self, shelf: Shelf) -> Callable[[Sequence[Passage]], Awaitable[str]]:
+        async def trace(passages: Sequence[Passage]) -> str:
+            return told(await self.standards.traced(shelf, passages))
+
+        return trace
+
+    def _bounded(self, job: Job, policy: Policy, desk: Desk, step: Step) -> Passes:
+        """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""
+        allowed = self.allowed.lowered(policy.budgets)
+        return Passes(
+            self.model,
+            self.words,
+            bounded(offered(desk, self.tools)),
+            self.account(job, allowed),
+            Metered(step, allowed),
+            self.salt,
+            asyncio.Semaphore(self.at_once),
+        )
+
+    def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
+        """Those that there are, the operator offers, the policy wants and the command is about."""
+        narrow = {Scope.SECURITY.value} if job.scope.scope is Scope.SECURITY else None
+        allowed = [names for names in (policy.passes, narrow) if names is not None]
+        return tuple(name for name in self.offered if all(name in names for names in allowed))
+
+    async def _background(self, pull: PullRequest) -> Background:
+        issues = []
+        for number in linked(f"{pull.title}\n{pull.body}", pull.ref.repo):
+            try:
+                issues.append(await self.host.issue(pull.ref, number))
+            except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
+                continue
+        return Background(tuple(issues), await self.host.said(pull.ref))
+
+
+async def _paths(files: Files) -> frozenset[str] | None:
+    """Every path at the head; None for a repository so large that its host lists only a part of it."""
+    try:
+        return frozenset(await files.entries("head"))
+    except TooLarge:
+        return None

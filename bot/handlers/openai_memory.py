@@ -1,0 +1,140 @@
+"""A thread that the model's own server remembers: an operator's opt-in. Our journal remembers it all the same.
+
+A conversation there begins with what our journal would have shown, and is told only what is new from then on. Where it
+cannot go on (too long, gone, or left with half an answer) the next one begins in the same way, so nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from bot.core.claims.material import Datum
+from bot.core.claims.prompt import Prompt
+from bot.core.code.pull_request import PullRef
+from bot.core.tokens_part import estimate
+from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable
+from bot.handlers.passes import Brief, Passes
+from bot.interfaces import Account, Answer, Model, Step, Tool
+from bot.storage.conversations import Correspondence
+from bot.storage.talk_part import Talk
+
+if TYPE_CHECKING:
+    from bot.model.openai_threads import ResponsesConversations
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked in a `thread`: what is shown of the change, what our journal remembers, and the question itself.
+
+    `name` is that of the prompt; the answer has the shape of `kind`.
+    """
+
+    thread: int
+    name: str
+    data: Sequence[Datum]
+    past: Sequence[Datum]
+    question: Datum
+    kind: type[BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuing:
+    """Asks within the one conversation of a thread. Each step is journaled; what a crash leaves behind is empty."""
+
+    conversations: ResponsesConversations
+    correspondence: Correspondence
+
+    async def __call__(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answer:
+        """The answer. A conversation that the server refuses to go on with is replaced once."""
+        ref, thread, name = brief.facts.pull.ref, inquiry.thread, inquiry.name
+        talk = await passes.step("talk", lambda: self.correspondence.talk(ref, thread), Talk)
+        over = talk.over
+        if not over:
+            answer, over = await self._within(talk, passes, brief, inquiry, name)
+            if not over:
+                return answer
+            name = f"{name}/anew"
+        try:
+            talk = await passes.step("talk/new", lambda: self._begin(ref, thread, talk, over), Talk)
+        except (Refused, Retryable) as error:
+            return Answer(None, str(error))
+        return (await self._within(talk, passes, brief, inquiry, name))[0]
+
+    async def _within(
+        self, talk: Talk, passes: Passes, brief: Brief, inquiry: Inquiry, name: str
+    ) -> tuple[Answer, str]:
+        """The answer, and what the server said if it refused the conversation itself."""
+        fresh = [one for one in inquiry.data if not talk.knows(_told(one))]
+        shown = (*fresh, *(() if talk.told else inquiry.past), inquiry.question)
+        within = _Within(passes.model, talk)
+        asking = replace(passes, model=within)
+        answer = await asking.ask(name, inquiry.name, shown, inquiry.kind, brief)
+        texts = [*within.told, *map(_told, fresh)]
+        opening = sum(map(estimate, (*texts, *map(_told, shown[len(fresh) :]))))
+        after = talk.after(texts, opening, answer.held)
+        after = replace(after, broken=answer.value is None)
+        ref, thread = brief.facts.pull.ref, inquiry.thread
+        await passes.step(f"{name}/talk", lambda: self.correspondence.keep_talk(ref, thread, after), type(None))
+        return answer, within.refused
+
+    async def _begin(self, ref: PullRef, thread: int, before: Talk, why: str) -> Talk:
+        """A new conversation for the thread; the one before it is deleted."""
+        talk = Talk(await self.conversations.create())
+        await self.correspondence.keep_talk(ref, thread, talk)
+        log.info("%s, thread %d: a new conversation at the model's server: %s", ref, thread, why)
+        if before.id:
+            try:
+                await self.conversations.delete(before.id)
+            except NotFound:
+                log.info("%s, thread %d: the conversation %s is gone", ref, thread, before.id)
+            except (Refused, Retryable) as error:
+                log.warning("%s, thread %d: the conversation %s stays: %s", ref, thread, before.id, error)
+        return talk
+
+
+@dataclass(slots=True)
+class _Within:
+    """A model within a conversation: what that knows of our instructions is not said again.
+
+    `told` is what was to be said of them; `refused` what the server said when it would not go on.
+    """
+
+    model: Model
+    talk: Talk
+    told: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def available(self) -> bool:
+        return self.model.available
+
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+        """As Model.ask; a refusal of this one conversation is an answer without a value."""
+        self.told = tuple(filter(None, (prompt.instructions, prompt.rules)))
+        instructions, rules = ("" if self.talk.knows(one) else one for one in (prompt.instructions, prompt.rules))
+        here = replace(prompt, instructions=instructions, rules=rules, conversation=self.talk.id, held=self.talk.tokens)
+        try:
+            return await self.model.ask(here, tools, step, account)
+        except (Forbidden, BudgetExhausted):
+            raise
+        except Refused as error:
+            self.refused = str(error)
+            return Answer(None, self.refused)
+
+    async def close(self) -> None:
+        """The model is somebody else's."""
+
+
+def _told(datum: Datum) -> str:
+    return f"{datum.kind}\n{datum.source}\n{datum.text}"

@@ -1,0 +1,295 @@
+"""The model's part of a review: find -> merge -> refute -> verify, and hold the change against what was asked for.
+
+Whoever finds does not confirm. What the second look cannot confirm is held back and said to be held back, never posted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from bot.core.claims.material import Datum, Facts, Material, budget, fenced, is_large, material, materials, smaller
+from bot.core.claims.merge import merge
+from bot.core.claims.prompt import HostedSearch, Prompt
+from bot.core.claims.refute import CLAIMS, refute, subject
+from bot.core.claims.refute import Facts as Known
+from bot.core.claims.requirements import Judged, asked, judge
+from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
+from bot.core.claims.verify import Dropped, claims, groups, judged, scene
+from bot.core.code.coverage_part import Covered
+from bot.core.code.plan import Batch
+from bot.core.code.syntax import symbol_at
+from bot.core.findings.anchor import anchor
+from bot.core.findings.finding import Draft
+from bot.core.findings.lifecycle import Weighed
+from bot.core.findings.standard import Standard
+from bot.core.policy import Policy
+from bot.core.usage_part import Usage
+from bot.errors import Forbidden, NotFound, Refused, Retryable, TooLarge
+from bot.handlers.heard_part import Heard, left_out, missed, ran, row
+from bot.handlers.lookups_part import standards_in, unanswered
+from bot.interfaces import Account, Answer, LookedUp, Model, Passage, Step, Tool
+from bot.model.prompts import Words
+
+PASSES = ("correctness", "security", "standards")
+"""The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
+
+AT_ONCE = 2  # conversations: each reserves its worst case of the budget
+VERIFIED = 30  # drafts that are looked at again, the best founded first
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the passes work on. `job` keeps fences unforetold; `mentions` gives the head's files that have a word.
+
+    `passes` are those that policy and operator allow; `standards` are sections known to govern before anybody searched.
+    """
+
+    job: str
+    facts: Facts
+    batches: tuple[Batch, ...]
+    policy: Policy
+    passes: tuple[str, ...] = PASSES
+    standards: tuple[Standard, ...] = ()
+    paths: frozenset[str] = frozenset()
+    mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the model's part came to. Every draft is either in `drafts` or in `dropped` with its reason.
+
+    `rows` say of each pass whether it ran; `missed` are files of which some hunk reached no pass, and why; `weighed` is
+    what it says of findings that are known.
+    """
+
+    drafts: tuple[Draft, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    requirements: tuple[Judged, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    rows: tuple[Covered, ...] = ()
+    missed: tuple[tuple[str, str], ...] = ()
+    weighed: tuple[Weighed, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    versions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """One job's conversations with the model: its tools, its money and its journal are bound here.
+
+    `salt`, a secret of ours, names the fences of what stays the same from job to job, so that a cache can keep it. A server
+    that can may `search` the standards itself; `trace` tells what of it we can find again, as `search_standards` would.
+    """
+
+    model: Model
+    words: Words
+    tools: Sequence[Tool]
+    account: Account
+    step: Step
+    salt: str = ""
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    search: HostedSearch | None = None
+    trace: Callable[[Sequence[Passage]], Awaitable[str]] | None = None
+    _refusals: list[str] = field(default_factory=list)
+
+    async def __call__(self, brief: Brief) -> Opinion:
+        """All passes over a change; nothing where there is no model or nothing to read."""
+        if not self.model.available or not brief.batches:
+            return Opinion()
+        found = await self.find(brief)
+        standing = await self.refute(found, brief)
+        verified = await self.verify(standing, brief)
+        return replace(await self.requirements(verified, brief), versions=self.words.versions)
+
+    async def find(self, brief: Brief) -> Opinion:
+        """What the passes claim together. A large change is read once, with all lenses at a time.
+
+        The first conversation goes alone: it fills the server's cache for the others, or learns that we are not served.
+        """
+        lenses = [brief.passes] if is_large(brief.batches) else [(name,) for name in brief.passes]
+        ours = len(self._policy) + len(self.words.say("find", lenses=brief.passes))
+        shown = enumerate(zip(brief.batches, materials(brief.batches, brief.facts, ours), strict=True), 1)
+        turns = [(lens, str(n), *what, brief) for n, what in shown for lens in lenses if lens]
+        first = [await self._find(*turn) for turn in turns[:1]]
+        others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
+        heard = [one for many in (*first, *others) for one in many]
+        lookups = [lookup for one in heard for lookup in one.answer.looked_up]
+        return Opinion(
+            drafts=merge(one.drafts for one in heard),
+            standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
+            rows=(*ran(heard), *left_out(heard), *unanswered(lookups)),
+            missed=missed(heard),
+            usage=sum((one.answer.usage for one in heard), Usage()),
+        )
+
+    async def refute(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """Without what the code itself contradicts."""
+
+        async def reasons() -> tuple[str, ...]:
+            return tuple([refute(draft, await _known(draft, brief)) or "" for draft in opinion.drafts])
+
+        found = await self.step("refute", reasons, tuple[str, ...])
+        pairs = list(zip(opinion.drafts, found, strict=True))
+        return replace(
+            opinion,
+            drafts=tuple(draft for draft, reason in pairs if not reason),
+            dropped=(
+                *opinion.dropped,
+                *((draft, f"refuted by the code: {reason}") for draft, reason in pairs if reason),
+            ),
+        )
+
+    async def verify(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """Without what an independent look does not confirm."""
+        if not opinion.drafts:
+            return opinion
+        grouped = list(groups(opinion.drafts[:VERIFIED]))
+        heard = await asyncio.gather(*(self._verify(n, group, brief) for n, group in enumerate(grouped, 1)))
+        kept: list[Draft] = []
+        dropped = [*opinion.dropped]
+        for group, answer in zip(grouped, heard, strict=True):
+            good, bad = judged(group, _value(answer, Verdicts), answer.reason)
+            kept += good
+            dropped += bad
+        dropped += [(draft, "held: not verified (too many findings)") for draft in opinion.drafts[VERIFIED:]]
+        return replace(
+            opinion,
+            drafts=tuple(kept),
+            dropped=tuple(dropped),
+            rows=(*opinion.rows, row("verify", heard)),
+            usage=sum((answer.usage for answer in heard), opinion.usage),
+        )
+
+    async def requirements(self, opinion: Opinion, brief: Brief) -> Opinion:
+        """With a word on each point that the linked issues ask for."""
+        wanted = asked(brief.facts.issues)
+        if not wanted:
+            return opinion
+        rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
+        numbered = Datum("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
+        whole = brief.batches[0] if len(brief.batches) == 1 else Batch(())
+        shown = material(whole, brief.facts, budget(whole))
+        answer = await self.ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
+        return replace(
+            opinion,
+            requirements=judge(wanted, _value(answer, Requirements), brief.facts.heads),
+            rows=(*opinion.rows, row("requirements", [answer])),
+            usage=opinion.usage + answer.usage,
+        )
+
+    async def _find(
+        self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, brief: Brief
+    ) -> tuple[Heard, ...]:
+        """A reading of a batch; of one that the model cannot hold a reading of each half, and so on down to a hunk."""
+        name = "+".join(lens)
+        try:
+            answer = await self._ask(f"find/{name}/{number}", "find", shown.whole, Findings, brief, lenses=lens)
+        except TooLarge as error:
+            turns = enumerate(smaller(batch, shown, brief.facts), 1)
+            heard = [await self._find(lens, f"{number}.{n}", *what, brief) for n, what in turns]
+            if heard:
+                return tuple(one for many in heard for one in many)
+            answer = Answer(None, str(error))
+        found = _value(answer, Findings)
+        drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
+        return (Heard(name, batch, answer, tuple(drafts), shown.omitted),)
+
+    async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
+        batch = scene(group, brief.facts.diff)
+        shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch))
+        return await self.ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
+
+    async def ask(
+        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
+    ) -> Answer:
+        """One conversation; a model that cannot or will not is an answer too, with the reason.
+
+        Without a key, a quota or such a model, or after a stop by policy, nobody asks again.
+        """
+        try:
+            return await self._ask(name, ask, data, answer, brief, **values)
+        except TooLarge as error:
+            return Answer(None, str(error))
+
+    async def _ask(
+        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
+    ) -> Answer:
+        """The same. Raises TooLarge if the model cannot hold all that it has to read."""
+        pull = brief.facts.pull
+        prompt = Prompt(
+            name=name,
+            instructions=self._policy,
+            rules=self._rules(brief),
+            material="\n\n".join(fenced(datum, brief.job) for datum in data),
+            ask=self.words.say(ask, **values),
+            answer=answer,
+            cache_key=f"installation-{pull.ref.installation}",
+            author=str(pull.author_id or pull.author),
+            search=self.search,
+        )
+        async with self.gate:
+            if self._refusals:
+                return Answer(None, self._refusals[0])
+            try:
+                return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
+            except (Forbidden, NotFound) as error:
+                self._refusals.append(str(error))
+                return Answer(None, str(error))
+            except TooLarge:
+                raise
+            except (Refused, Retryable) as error:
+                return Answer(None, str(error))
+
+    async def _traced(self, name: str, answer: Answer) -> Answer:
+        """With the sections that a search on the server's side found, as if we had looked them up."""
+        trace, passages = self.trace, answer.passages
+        if trace is None or not passages:
+            return answer
+        text = await self.step(f"{name}/traced", lambda: trace(passages), str)
+        return replace(answer, looked_up=(*answer.looked_up, LookedUp("search_standards", {}, text)))
+
+    @property
+    def _policy(self) -> str:
+        """What we want. It is the same for all jobs, so that a cache can keep it."""
+        return self.words.say("policy", claims=CLAIMS)
+
+    def _rules(self, brief: Brief) -> str:
+        """What the maintainers want. It is the same for all passes, so that a cache can keep it."""
+        policy = brief.policy
+        if not (policy.tone or policy.path_instructions or brief.standards):
+            return ""
+        said = self.words.say(
+            "rules",
+            tone=policy.tone,
+            instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
+            standards=bool(brief.standards),
+        )
+        sections = (Datum("standard", section.id, section.text) for section in brief.standards)
+        return "\n\n".join((said, *(fenced(section, self.salt) for section in sections)))
+
+
+def _value(answer: Answer, kind: type[A]) -> A | None:
+    return None if answer.value is None else kind.model_validate(answer.value)
+
+
+def _with_symbol(draft: Draft, facts: Facts) -> Draft:
+    place = anchor(draft.path, draft.quoted, facts.diff, draft.side, draft.near)
+    text = facts.heads.get(place.path, "")
+    return replace(draft, symbol=symbol_at(place.path, text, place.line)) if text and place.line else draft
+
+
+async def _known(draft: Draft, brief: Brief) -> Known:
+    """What is needed to check a draft's claim: the changed files, and those in which the name stands."""
+    name = subject(draft.claim)
+    texts: dict[str, Any] = dict(brief.facts.heads)
+    if name and brief.mentions:
+        texts |= await brief.mentions(name)
+    return Known(brief.facts.diff, texts, brief.paths)

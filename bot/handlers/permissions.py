@@ -1,0 +1,75 @@
+"""Who may ask, and how often. Asked for every event that somebody's word starts; whatever cannot be told is a no."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from bot.core.code.pull_request import Permission, PullRequest
+from bot.core.policy import Policy
+from bot.errors import Refused, Retryable
+from bot.interfaces import CodeHost, Step
+from bot.job import Job, Trigger
+from bot.storage.conversations import Correspondence, Counted, Limits
+
+_UNCOUNTED = {Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.UNLABEL}  # many at once cost nothing: nobody is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether somebody may ask; if not, why, and whether that may be said aloud: once a day is enough."""
+
+    admitted: bool
+    reason: str = ""
+    tell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The one gate. `bots` are numeric ids of bots that may command: of their Apps, or of their accounts."""
+
+    host: CodeHost
+    correspondence: Correspondence
+    bots: Collection[int] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    async def ignores(self, job: Job, step: Step) -> str:
+        """Why nobody even looks: the sender is a bot that is not on the list, or ourselves. Empty for people."""
+        if not job.actor_is_bot:
+            return ""
+        if not {job.actor_id, job.actor_app} - {0} & set(self.bots):
+            return "bots do not command"
+        if await step("is it us", lambda: self.host.is_us(job.actor, job.actor_app), bool):
+            return "never ourselves"
+        return ""
+
+    async def __call__(self, job: Job, policy: Policy, pull: PullRequest, step: Step) -> Admission:
+        """Whether the sender of `job` may ask for it now. Every request counts, those that are refused too."""
+        listed = job.actor_is_bot  # whoever is not was ignored
+        permitted = listed or await self.permits(job.actor, job.actor_association, policy, pull, step)
+        if permitted and job.trigger in _UNCOUNTED:
+            return Admission(admitted=True)
+        counted = await step(
+            "counted", lambda: self.correspondence.count(job, self.limits, permitted=permitted), Counted
+        )
+        if not permitted:
+            reason = f"{job.actor} may not command here: that takes {policy.minimum_permission} permission or more"
+            return Admission(admitted=False, reason=reason, tell=counted.tell)
+        return Admission(admitted=not counted.over, reason=counted.over, tell=counted.tell)
+
+    async def permits(self, login: str, association: str, policy: Policy, pull: PullRequest, step: Step) -> bool:
+        """Whether `login` has the permission that the policy asks for.
+
+        `author_association` is computed for nobody in particular: it shows private members as strangers, and a MEMBER or
+        COLLABORATOR may still have no write permission. OWNER alone is a quick yes; for the rest only the API knows. The
+        step tries again what may pass; what is left after that is a no.
+        """
+        if association == "OWNER":
+            return True
+        if not login:
+            return False
+        try:
+            permission = await step(f"permission of {login}", lambda: self.host.permission(pull.ref, login), Permission)
+        except (Refused, Retryable):
+            return False
+        return permission >= Permission[policy.minimum_permission.upper()]

@@ -1,0 +1,186 @@
+"""Asking the model on somebody's behalf: the same tools, standards and material as a review, and what was said before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bot.core.claims.evidence import Cited, proven
+from bot.core.claims.material import Datum, budget
+from bot.core.claims.material import material as shown
+from bot.core.claims.memory import Memory, recall
+from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
+from bot.core.code.plan import Batch
+from bot.core.code.pull_request import PullRequest, Said
+from bot.core.command import first_line
+from bot.core.comments.walkthrough import Tour, tour
+from bot.core.findings.known import Known
+from bot.core.findings.standard import Standard
+from bot.core.policy import Policy
+from bot.errors import Refused, UserError
+from bot.handlers.ask_model import Asking, Subject
+from bot.handlers.lookups_part import standards_in
+from bot.handlers.openai_memory import Continuing, Inquiry
+from bot.handlers.passes import Brief, Passes
+from bot.handlers.read import material, read_change
+from bot.handlers.standards import shelve
+from bot.interfaces import Step
+from bot.job import Job
+from bot.model.tools import Files
+from bot.storage.conversations import Correspondence
+from bot.storage.ledger import Ledger
+
+_READ = 12  # files that are opened to check what an answer cites
+_KNOWN = 60  # findings that are mentioned
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants to know. `thread` is the first comment of a thread, 0 for the pull request's conversation.
+
+    `finding` is what the thread is about, as we said it, and `path` its file; `said` is what others said there.
+    """
+
+    text: str
+    thread: int = 0
+    finding: str = ""
+    path: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and the citations that hold, or the reason why there is none. `conceded` withdraws the finding."""
+
+    text: str = ""
+    known: bool = True
+    conceded: bool = False
+    cited: tuple[Cited, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Conversations about a pull request that are not a review. With `continuing` the model's server remembers them too."""
+
+    asking: Asking
+    ledger: Ledger
+    correspondence: Correspondence
+    continuing: Continuing | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a model to ask."""
+        return self.asking.model.available
+
+    async def subject(self, pull: PullRequest, policy: Policy, step: Step) -> Subject:
+        """The change with its standards."""
+        host, standards = self.asking.host, self.asking.standards
+        change = await material(step, "change", lambda: read_change(host, pull, policy, lambda _: True))
+        shelved = await shelve(host, standards, pull, policy, change.diff, step)
+        return Subject(pull, policy, change, shelved.shelf, batches=change.plan.batches)
+
+    async def answer(self, job: Job, subject: Subject, question: Question, step: Step) -> Answered:
+        """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
+        passes, brief = await self.asking.prepare(job, subject, step)
+        facts = replace(brief.facts, said=tuple(one for one in brief.facts.said if _said_before(one, job)))
+        brief = replace(brief, facts=facts)
+        memory = await material(step, "memory", lambda: self._memory(subject.pull, question))
+        findings = await material(step, "findings", lambda: self.ledger.findings(subject.pull.ref))
+        data = [
+            *_change(brief, question.path),
+            *_lines("findings", "the review so far", map(_brief, findings[:_KNOWN])),
+            *_finding(question),
+        ]
+        name, kind = ("explain", Explanation) if question.finding else ("answer", Reply)
+        asked = Datum("question", job.actor, question.text)
+        return await self._ask(passes, brief, Inquiry(question.thread, name, data, _remembered(memory), asked, kind))
+
+    async def walkthrough(self, job: Job, subject: Subject, step: Step) -> Tour:
+        """What the change consists of; with a model, what it says of it too."""
+        change = subject.change
+        seen = tour(subject.pull, change.diff, change.heads, change.plan.left_out)
+        if not self.available or not subject.batches:
+            return seen
+        passes, brief = await self.asking.prepare(job, subject, step)
+        answer = await passes.ask("summary", "summary", _change(brief), Walkthrough, brief)
+        if answer.value is None:
+            return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
+        return replace(seen, told=Walkthrough.model_validate(answer.value))
+
+    async def _ask(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answered:
+        if self.continuing:
+            answer = await self.continuing(passes, brief, inquiry)
+        else:
+            shown = (*inquiry.data, *inquiry.past, inquiry.question)
+            answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, brief)
+        if answer.value is None:
+            return Answered(reason=answer.reason or "the model gave no answer")
+        said = answer.value
+        citations = [Citation.model_validate(one) for one in said["citations"]]
+        standards = {one.id: one for one in (*brief.standards, *standards_in(answer.looked_up))}
+        cited = await passes.step(
+            "cited", lambda: self._proven(brief.facts.pull, citations, list(standards.values())), tuple[Cited, ...]
+        )
+        return Answered(
+            text=said["answer"],
+            known=said["known"],
+            conceded=said.get("stance") == "concede",
+            cited=cited,
+        )
+
+    async def _proven(
+        self, pull: PullRequest, citations: Sequence[Citation], standards: Sequence[Standard]
+    ) -> tuple[Cited, ...]:
+        """The citations that hold, judged by the files at the head."""
+        files = Files(self.asking.host, pull)
+        texts: dict[str, str] = {}
+        for path in list(dict.fromkeys(one.ref for one in citations if one.kind == "file"))[:_READ]:
+            try:
+                texts[path] = await files.text(path, "head")
+            except (Refused, UserError):
+                continue
+        return proven(citations, texts, standards)
+
+    async def _memory(self, pull: PullRequest, question: Question) -> Memory:
+        return recall(await self.correspondence.exchanges(pull.ref, question.thread), question.text)
+
+
+def _change(brief: Brief, path: str = "") -> list[Datum]:
+    """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
+    whole = brief.batches[0] if len(brief.batches) == 1 else None
+    batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
+    found = shown(batch, brief.facts, budget(batch))
+    return list(found.whole)
+
+
+def _said_before(said: Said, job: Job) -> bool:
+    """Whether people said it to each other, before `job` was asked: what they asked us is in our memory."""
+    later = said.kind == job.thread and said.id >= job.comment
+    return not (said.by_us or later or first_line(said.body))
+
+
+def _finding(question: Question) -> list[Datum]:
+    if not question.finding:
+        return []
+    said = [Datum("thread", "comments in the thread, oldest first", question.said)] if question.said else []
+    return [Datum("finding", question.path, question.finding), *said]
+
+
+def _remembered(memory: Memory) -> list[Datum]:
+    return [
+        *_lines("summary", "how older exchanges of this conversation began", memory.summary),
+        *_lines("recalled", "older exchanges that may matter here", map(str, memory.recalled)),
+        *_lines("history", "the last exchanges of this conversation", map(str, memory.recent)),
+    ]
+
+
+def _lines(kind: str, source: str, lines: Iterable[str]) -> list[Datum]:
+    text = "\n".join(lines)
+    return [Datum(kind, source, text)] if text else []
+
+
+def _brief(one: Known) -> str:
+    about = {"path": one.path, "line": one.line, "severity": one.severity.name.lower()}
+    return json.dumps({**about, "title": one.title, "state": one.state}, ensure_ascii=False)

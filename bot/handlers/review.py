@@ -1,0 +1,170 @@
+"""The use case: review a pull request. Read it aloud: read, check, cite, ask, triage, publish, conclude, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from bot.core.code.pull_request import PullRequest
+from bot.core.comments.check_run import check_key, concluded, conclusion, started, stopped
+from bot.core.comments.comment import Address, inline, review_body
+from bot.core.comments.marker import Signer
+from bot.core.comments.post import ReviewPost
+from bot.core.findings.anchor import Place
+from bot.core.findings.finding import Finding
+from bot.core.findings.known import Known, first, packed
+from bot.core.findings.triage import Review, triage
+from bot.core.policy import Policy
+from bot.errors import Superseded
+from bot.handlers.ask_model import Asking
+from bot.handlers.known_findings import Keeper, Recalled
+from bot.handlers.read import PolicyFile, material, read_change, read_policy
+from bot.handlers.round import Gathered
+from bot.handlers.run_checks import CheckedChange, prove_suggestions, run_checks
+from bot.handlers.standards import Cited, cite, shelve
+from bot.handlers.summarising_part import Summarising
+from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
+from bot.job import Job, Trigger
+from bot.storage.ledger import Ledger, ReviewRecord
+
+MARKED = 60
+"""Findings without a comment of their own whose markers a review's body carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """One review, start to finish. Every line that touches the world is a step."""
+
+    host: CodeHost
+    publisher: Publisher
+    asking: Asking
+    standards: Standards
+    checks: Sequence[Check]
+    ledger: Ledger
+    signer: Signer
+    parses: Callable[[str, str], bool]
+    keeper: Keeper
+    summarising: Summarising
+
+    async def __call__(self, job: Job, step: Step) -> str:
+        """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
+        pull = await self._seen(job, step)
+        if pull.closed:
+            raise Superseded("the pull request is closed")
+        await step("started", lambda: self.publisher.check(pull, started(check_key(pull))), int)
+        review = await self.review(job, pull, step)
+        url = await self._publish(job, pull, review, step)
+        known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[Known, ...])
+        await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
+        await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
+        await self._unlabel(job, step)
+        await self._signal(job, "rocket", step)
+        await self._summarise(job, pull, step)
+        return conclusion(review).value
+
+    async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
+        """Everything up to what will be said; nothing is posted."""
+        gathered = await self._gather(job, pull, step)
+        review = triage(gathered.drafts, gathered.context(self.parses))
+        checks, heads = self._checks(gathered.policy.policy), gathered.change.heads
+        proofs = await step(
+            "suggestions", lambda: prove_suggestions(checks, review.findings, heads), tuple[tuple[str, ...] | None, ...]
+        )
+        return gathered.told(review, proofs, self.asking.unknown(gathered.policy.policy))
+
+    async def _gather(self, job: Job, pull: PullRequest, step: Step) -> Gathered:
+        """Read, check, cite, recall, ask."""
+        policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
+        checks = self._checks(policy.policy)
+        change = await material(
+            step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
+        )
+        checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
+        shelved = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
+        cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), Cited)
+        recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), Recalled)
+        model = self.asking.model.name if self.asking.model.available else ""
+        gathered = Gathered(job, pull, policy, change, checked, shelved, cited, recalled, model)
+        return replace(gathered, opinion=await self.asking(job, gathered.subject, step))
+
+    async def abandon(self, job: Job, reason: str, step: Step) -> str:
+        """Say on the check run of a head, and to whoever asked, that its review was superseded or stopped."""
+        await self._signal(job, "confused", step)
+        pull = await self._seen(job, step)
+        await step("abandoned", lambda: self.publisher.check(pull, stopped(check_key(pull), reason)), int)
+        return "abandoned"
+
+    async def fail(self, job: Job, reason: str, step: Step) -> str:
+        """Say on the check run that the review failed, and why: never silent, never green."""
+        await self._unlabel(job, step)
+        return await self.abandon(job, f"The review failed: {reason}", step)
+
+    async def _signal(self, job: Job, reaction: str, step: Step) -> None:
+        """Tell whoever asked in a comment."""
+        if job.comment:
+            await step("reacted", lambda: self.publisher.react(job, reaction), type(None))
+
+    async def _unlabel(self, job: Job, step: Step) -> None:
+        """Where a label asked for the review, it is done with."""
+        if job.trigger is Trigger.LABEL:
+            await step("unlabel", lambda: self.publisher.unlabel(job.pull, job.text), type(None))
+
+    async def _summarise(self, job: Job, pull: PullRequest, step: Step) -> None:
+        """Bring the walkthrough up to date where the policy wants one after each review."""
+        policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
+        if policy.summary == "always":
+            await self.summarising(job, pull, policy, step)
+
+    async def _seen(self, job: Job, step: Step) -> PullRequest:
+        if job.seen is not None:
+            return job.seen
+        return await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+
+    def _checks(self, policy: Policy) -> list[Check]:
+        return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
+
+    def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
+        """Which files must be read whole: a model wants their context, some checks cannot do with the hunks."""
+        model = self.asking.model.available
+        return lambda path: model or any(check.whole and check.reads(path) for check in checks)
+
+    async def _publish(self, job: Job, pull: PullRequest, review: Review, step: Step) -> str:
+        """Post one review, if there is something to say; its address, or nothing."""
+        if not review.findings:
+            return ""
+        post = post_of(review, job, pull, self.signer)
+        return await step("publish", lambda: self.publisher.review(pull, post), str)
+
+    async def _record(self, job: Job, pull: PullRequest, review: Review, url: str) -> None:
+        news = [first(finding, pull.head_sha) for finding in (*review.findings, *review.listed)]
+        detail = {
+            "seen": dict(review.blocks),
+            "posted": len(review.findings),
+            "listed": len(review.listed),
+            "dropped": len(review.dropped),
+            "files": len(review.coverage.files),
+            "usage": asdict(review.usage),
+            "versions": dict(review.versions),
+            "rules": dict(review.rules),
+        }
+        record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
+        await self.ledger.record(record, [*review.known, *news])
+
+
+def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> ReviewPost:
+    """The review as one post. Its key names the job and the head, so that it can be posted once only."""
+    name = signer.name("review", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number), pull.head_sha, job.id)
+    key = signer.mark(pull.ref, "review", name)
+    address = Address.of(pull)
+    hanging = [finding for finding in review.findings if finding.anchor.place is not Place.SUMMARY]
+    elsewhere = [finding for finding in (*review.findings, *review.listed) if finding not in hanging]
+
+    def mark(finding: Finding) -> str:
+        return signer.mark(pull.ref, "finding", finding.identity, packed(first(finding, pull.head_sha)))
+
+    return ReviewPost(
+        key=key,
+        commit=pull.head_sha,
+        body=review_body(review, address, "\n".join([*map(mark, elsewhere[:MARKED]), key])),
+        comments=tuple(inline(finding, address, mark(finding)) for finding in hanging),
+    )

@@ -1,0 +1,178 @@
+"""Job -> Routed: who may ask, whether there is anything to do, and whether it can start. Every event passes here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bot.core.code.pull_request import PullRequest
+from bot.core.command import Command, Verb, parse
+from bot.core.comments import replies as reply
+from bot.core.comments.check_run import check_key, queued_to_merge, stopped, waiting
+from bot.core.comments.marker import Signer
+from bot.core.policy import Policy
+from bot.errors import Forbidden, NotFound, UserError
+from bot.handlers.permissions import Gate
+from bot.handlers.read import PolicyFile, read_policy
+from bot.interfaces import CodeHost, Publisher, Step
+from bot.job import Job, Route, Routed, Trigger
+from bot.storage.conversations import Correspondence
+
+_AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.READY, Trigger.RECOVERED}
+_NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
+_CLOSED = "The pull request is closed."
+_LOCKED = "The conversation is locked: nothing can be said there."
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Decides. What is not automatic is somebody's wish, and goes through the gate: also an event that is new here."""
+
+    host: CodeHost
+    publisher: Publisher
+    gate: Gate
+    correspondence: Correspondence
+    signer: Signer
+
+    async def __call__(self, job: Job, step: Step) -> Routed:
+        if job.trigger is Trigger.MERGED:
+            return Routed(Route.STOP, reason="the pull request was merged", settle=True)
+        if job.trigger is Trigger.CLOSED:
+            return Routed(Route.STOP, reason="the pull request was closed or became a draft")
+        if job.trigger is Trigger.MERGE_GROUP:
+            return await self._merge_group(job, step)
+        if job.trigger not in _AUTOMATIC and (ignored := await self.gate.ignores(job, step)):
+            return Routed(Route.NOTHING, reason=ignored)
+        try:
+            pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        except (NotFound, Forbidden) as error:
+            return Routed(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
+        if pull.archived:
+            return Routed(Route.NOTHING, reason="the repository is archived: nothing can be written there")
+        policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
+        routed = replace(await self._routed(job, pull, policy, step), seen=pull)
+        return await self._told(job, pull, routed, step)
+
+    async def _routed(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> Routed:
+        if job.trigger in _AUTOMATIC:
+            return await self._automatic(job, pull, policy, step)
+        if reason := await self._not_for_us(job, pull, policy, step):
+            return Routed(Route.NOTHING, reason=reason)
+        admission = await self.gate(job, policy, pull, step)
+        if not admission.admitted:
+            if admission.tell and job.trigger in {Trigger.COMMAND, Trigger.LABEL} and not pull.locked:
+                await self._say(job, reply.refused(admission.reason), step)
+            return Routed(Route.NOTHING, reason=admission.reason)
+        return await self._wish(job, pull, step)
+
+    async def _wish(self, job: Job, pull: PullRequest, step: Step) -> Routed:
+        """What somebody who may ask wants."""
+        match job.trigger:
+            case Trigger.UNLABEL:
+                return Routed(Route.STOP, reason="the label was taken off")
+            case Trigger.RESOLVED | Trigger.UNRESOLVED:
+                return Routed(Route.ANSWER)
+            case _ if pull.locked:
+                return Routed(Route.NOTHING, reason=_LOCKED)
+            case Trigger.COMMAND:
+                return await self._command(job, pull, step)
+            case Trigger.REPLY:
+                return Routed(Route.ANSWER, pull.head_sha)
+            case Trigger.LABEL | Trigger.RERUN:
+                return _review(pull)
+        return Routed(Route.NOTHING, reason=f"no use for {job.trigger}")
+
+    async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> Routed:
+        wanted = policy.triggers.pushed if job.trigger is Trigger.PUSHED else policy.triggers.opened
+        if not wanted:
+            return Routed(Route.NOTHING, reason="this repository's policy wants no automatic review here")
+        if pull.closed:
+            return Routed(Route.NOTHING, reason=_CLOSED)
+        reason = await self._obstacle(pull, policy, step)
+        return Routed(Route.NOTHING, reason=reason, visible=True) if reason else Routed(Route.REVIEW, pull.head_sha)
+
+    async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
+        """What a person has to do before there is an automatic review; said on the check run."""
+        if pull.locked:
+            return _LOCKED
+        if pull.draft and not policy.triggers.drafts:
+            return "A draft: the review starts when it is ready, or on /assistant review."
+        if by := await step("paused", lambda: self.correspondence.paused(pull.ref), str):
+            return (
+                f"Paused by {by}: /assistant resume brings automatic reviews back, /assistant review asks for one now."
+            )
+        if await self._held_back(pull, policy, step):
+            return f"New here: a maintainer can start the review with the label {policy.label}."
+        return ""
+
+    async def _held_back(self, pull: PullRequest, policy: Policy, step: Step) -> bool:
+        """Whether a stranger's pull request waits for a maintainer. Who pushes to this repository is no stranger."""
+        newcomers = policy.triggers.first_time_contributors or ("always" if pull.private else "after_label")
+        stranger = newcomers == "collaborators" or pull.author_association in _NEWCOMERS
+        if newcomers == "always" or not stranger or (pull.author_is_bot and not pull.from_fork):
+            return False
+        if newcomers == "after_label" and policy.label in pull.labels:
+            return False
+        return not await self.gate.permits(pull.author, pull.author_association, policy, pull, step)
+
+    async def _not_for_us(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> str:
+        """Why a label or a reply is none of our business, whoever it comes from."""
+        if job.trigger in {Trigger.LABEL, Trigger.UNLABEL} and job.text != policy.label:
+            return f"the label {job.text!r} is not ours"
+        if job.trigger is Trigger.LABEL and policy.label not in pull.labels:
+            return "the label was taken off again"
+        if job.trigger is Trigger.REPLY and not await step("whose thread", lambda: self._ours(job), bool):
+            return "a reply in somebody else's thread"
+        return ""
+
+    async def _ours(self, job: Job) -> bool:
+        """Whether the thread of a reply begins with a finding of ours."""
+        said = await self.host.said(job.pull)
+        return any(one.id == job.in_reply_to and one.by_us and one.kind == "inline" for one in said)
+
+    async def _command(self, job: Job, pull: PullRequest, step: Step) -> Routed:
+        try:
+            command = parse(job.text)
+        except UserError:
+            return Routed(Route.ANSWER, pull.head_sha, reason="a command that needs help")
+        match command:
+            case Command(verb=Verb.REVIEW):
+                routed = _review(pull)
+                if routed.route is Route.NOTHING:
+                    await self._say(job, routed.reason, step)
+                return routed
+            case Command(verb=Verb.STOP):
+                return Routed(Route.STOP, pull.head_sha, reason=f"{job.actor} said stop")
+        return Routed(Route.ANSWER, pull.head_sha)
+
+    async def _merge_group(self, job: Job, step: Step) -> Routed:
+        """A merge queue waits for every required check: ours has nothing to add to what it said on the pull request."""
+        key = f"merge/{job.pull.repo_id}/{job.pull.number}/{job.head_sha}"
+        candidate = PullRequest(job.pull, "", "", "", "", "", job.head_sha)
+        await step("merge group", lambda: self.publisher.check(candidate, queued_to_merge(key)), int)
+        return Routed(Route.NOTHING, job.head_sha, reason="a merge queue's candidate: answered at once")
+
+    async def _told(self, job: Job, pull: PullRequest, routed: Routed, step: Step) -> Routed:
+        """Say on the pull request what was decided: a reaction to a comment, a check run for a review."""
+        reaction = _REACTIONS[routed.route]
+        heard = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
+        if job.comment and heard and not pull.locked:
+            await step("react", lambda: self.publisher.react(job, reaction), type(None))
+        key = check_key(pull)
+        if routed.route is Route.REVIEW:
+            await step("queued", lambda: self.publisher.check(pull, waiting(key)), int)
+        elif routed.visible:
+            await step("not reviewed", lambda: self.publisher.check(pull, stopped(key, routed.reason)), int)
+        return routed
+
+    async def _say(self, job: Job, words: str, step: Step) -> None:
+        key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
+        await step("said", lambda: self.publisher.reply(job, f"{words}\n\n{key}", key), str)
+
+
+_REACTIONS = {Route.NOTHING: "confused", Route.REVIEW: "eyes", Route.ANSWER: "eyes", Route.STOP: "rocket"}
+
+
+def _review(pull: PullRequest) -> Routed:
+    if pull.closed:
+        return Routed(Route.NOTHING, reason=_CLOSED)
+    return Routed(Route.REVIEW, pull.head_sha, forced=True)

@@ -1,0 +1,125 @@
+"""Sources -> Drafts: every check over both versions of what changed; what was there before is not news."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.core.code.coverage_part import Covered, State
+from bot.core.code.diff import FileDiff, Side, before
+from bot.core.findings.finding import Draft, Finding
+from bot.core.findings.problem import Problem, drafts
+from bot.core.findings.suggestion import committed
+from bot.interfaces import Check, Checked, Source
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedChange:
+    """What the checks claim about a change, one row a check, and per file the checks that read it."""
+
+    drafts: tuple[Draft, ...] = ()
+    rows: tuple[Covered, ...] = ()
+    readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """The texts of files at the head and at the base, by path."""
+
+    head: Mapping[str, str]
+    base: Mapping[str, str]
+
+
+async def run_checks(checks: Sequence[Check], files: Sequence[FileDiff], heads: Mapping[str, str]) -> CheckedChange:
+    """Run `checks` over `files`: `heads` are whole texts at the head, by path.
+
+    Of a file that is not there, the lines of its hunks are known; a check that does not need whole files reads those.
+    """
+    by_path = {file.path: file for file in files}
+    whole = _Versions(heads, {path: before(text, by_path[path]) or "" for path, text in heads.items()})
+    known = _Versions(
+        {file.path: heads.get(file.path, _excerpt(file, Side.RIGHT)) for file in files},
+        {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in files},
+    )
+    outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known) for check in checks))
+    after = _by_path(now for now, _ in outcomes)
+    then = _by_path(was for _, was in outcomes)
+    found = [
+        drafts(then[path], after[path], by_path[path], known.base[path], known.head[path])
+        for path in known.head
+        if path in after
+    ]
+    readers = {
+        path: tuple(c.name for c in checks if c.reads(path) and (path in heads or not c.whole)) for path in by_path
+    }
+    counted = zip(checks, outcomes, strict=True)
+    return CheckedChange(
+        tuple(draft for of_file in found for draft in of_file),
+        tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
+        tuple(readers.items()),
+    )
+
+
+async def prove_suggestions(
+    checks: Sequence[Check], findings: Sequence[Finding], heads: Mapping[str, str]
+) -> tuple[tuple[str, ...] | None, ...]:
+    """For each finding the checks that found nothing new in the head with its suggestion committed.
+
+    None where there is no suggestion, or where a check finds what was not there before, or cannot tell.
+    """
+    return tuple([await _proven(checks, finding, heads) for finding in findings])
+
+
+async def _proven(checks: Sequence[Check], finding: Finding, heads: Mapping[str, str]) -> tuple[str, ...] | None:
+    path = finding.anchor.path
+    head = heads.get(path)
+    changed = (
+        None if finding.suggestion is None or head is None else committed(finding.suggestion, finding.anchor, head)
+    )
+    if head is None or changed is None:
+        return None
+    readers = [check for check in checks if check.reads(path)]
+    for check in readers:
+        before, after = await check.run([Source(path, head)]), await check.run([Source(path, changed)])
+        if after.failed or _rules(after) - _rules(before):
+            return None
+    return tuple(check.name for check in readers)
+
+
+def _rules(checked: Checked) -> Counter[str]:
+    return Counter(problem.rule for problem in checked.problems)
+
+
+def _excerpt(file: FileDiff, side: Side) -> str:
+    """The lines of one side that the hunks show, each at its number; the others are blank."""
+    shown = {number: line.text for hunk in file.hunks for line in hunk.lines if (number := line.number(side))}
+    return "\n".join(shown.get(number, "") for number in range(1, max(shown, default=0) + 1))
+
+
+def _by_path(checked: Iterable[Checked]) -> defaultdict[str, list[Problem]]:
+    problems: defaultdict[str, list[Problem]] = defaultdict(list)
+    for one in checked:
+        for problem in one.problems:
+            problems[problem.path].append(problem)
+    return problems
+
+
+async def _run(check: Check, versions: _Versions) -> tuple[Checked, Checked]:
+    """One check on the new versions, and on the old ones of the files it had something to say about."""
+    wanted = [Source(path, text) for path, text in versions.head.items() if check.reads(path)]
+    if not wanted:
+        return Checked(), Checked()
+    now = await check.run(wanted)
+    spoken = dict.fromkeys(problem.path for problem in now.problems)
+    old = [Source(path, text) for path in spoken if (text := versions.base.get(path))]
+    return now, await check.run(old) if old else Checked()
+
+
+def _rows(check: Check, now: Checked, versions: _Versions) -> list[Covered]:
+    name, count = f"check: {check.name}", sum(check.reads(path) for path in versions.head)
+    failed = [Covered(f"{name}: {path}" if path else name, State.FAILED, reason) for path, reason in now.failed]
+    if not count:
+        return [Covered(name, State.SKIPPED, "no file of its kind changed")]
+    return [Covered(name, State.REVIEWED, by=(f"{count} file{'' if count == 1 else 's'}",)), *failed]

@@ -1,0 +1,1 @@
+"""GitHub as a host of pull requests: authentication, requests, reading, publishing."""

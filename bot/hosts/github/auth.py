@@ -1,0 +1,167 @@
+"""Who we are at GitHub (part of hosts/github.py): the App's JWT, and installation tokens that may do just enough.
+
+https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from weakref import WeakValueDictionary
+
+import jwt
+from cachetools import LRUCache
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import RSAAlgorithm
+
+from bot.core.code.pull_request import PullRef
+from bot.errors import ConfigurationError, NotFound
+from bot.hosts.github.refusals import Unauthorized
+from bot.hosts.github.transport import PerLoop
+
+# The least that app.yml grants and each of the two principals needs.
+READ = (("contents", "read"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "read"))
+WRITE = (("checks", "write"), ("metadata", "read"), ("pull_requests", "write"))
+RESOLVE = (("contents", "write"), ("metadata", "read"), ("pull_requests", "write"))
+
+JWT_SECONDS = 9 * 60
+JWT_BACKDATED = 60
+EARLY = 60.0  # seconds before its expiry at which a credential counts as expired
+REMEMBERED = 4096
+_NO_KEY = (
+    "the private key of the GitHub App is not an RSA key in PEM form without a passphrase; GitHub makes one under "
+    "App settings > Private keys"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The GitHub App: its id or client id, and its private key as PEM."""
+
+    id: str
+    private_key: str = field(repr=False)
+
+    def checked(self) -> App:
+        """This App. Raises ConfigurationError if its private key cannot sign."""
+        _signing_key(self.private_key)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token may do, and in which one repository."""
+
+    installation: int
+    repo: str
+    repo_id: int
+    permissions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, ref: PullRef, permissions: tuple[tuple[str, str], ...]) -> Grant:
+        """`permissions` in the repository of `ref`."""
+        return cls(ref.installation, ref.repo, ref.repo_id, permissions)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request that mints such a token and no stronger one."""
+        name = self.repo.partition("/")[2]
+        where = {"repository_ids": [self.repo_id]} if self.repo_id else {"repositories": [name]}
+        return {**where, "permissions": dict(self.permissions)}
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token and when it expires. Tokens have any length; their value is never shown."""
+
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+Exchange = Callable[[str, int, Mapping[str, Any]], Awaitable[Minted]]
+
+
+class Tokens:
+    """Credentials, minted when needed and kept until a minute before they expire: one request per grant at a time.
+
+    `exchange` sends (JWT, installation, body) to GitHub; `clock` is seconds since 1970. Where GitHub refuses the JWT
+    because our clock is wrong, its `Date` header sets us right.
+    """
+
+    def __init__(self, app: App, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
+        self._app = app
+        self._exchange = exchange
+        self._clock = clock
+        self._offset = 0.0
+        self._jwt = ("", 0.0)
+        self._minted: LRUCache[Grant, Minted] = LRUCache(REMEMBERED)
+        self._locks: PerLoop[WeakValueDictionary[Grant, asyncio.Lock]] = PerLoop(WeakValueDictionary)
+
+    async def token(self, grant: Grant) -> str:
+        """A token for `grant`. Raises NotFound without an installation, and what minting raises."""
+        if not grant.installation:
+            raise NotFound(f"{grant.repo} came without an installation of this App")
+        locks = self._locks()
+        lock = locks.setdefault(grant, asyncio.Lock())
+        async with lock:
+            kept = self._minted.get(grant)
+            if kept is None or kept.expires_at.timestamp() - EARLY <= self._now():
+                kept = self._minted[grant] = await self._mint(grant)
+            return kept.token
+
+    def forget(self, grant: Grant, token: str) -> None:
+        """GitHub refused `token`: the next caller gets a new one."""
+        kept = self._minted.get(grant)
+        if kept is not None and kept.token == token:
+            del self._minted[grant]
+
+    def app_token(self) -> str:
+        """The JWT that speaks for the App itself. Raises ConfigurationError if the private key cannot sign."""
+        token, expires = self._jwt
+        now = self._now()
+        if now < expires - EARLY:
+            return token
+        expires = int(now) + JWT_SECONDS
+        claims = {"iat": int(now) - JWT_BACKDATED, "exp": expires, "iss": self._app.id}
+        token = jwt.encode(claims, _signing_key(self._app.private_key), algorithm="RS256")
+        self._jwt = (token, float(expires))
+        return token
+
+    def correct(self, date: float | None) -> bool:
+        """Set our clock by GitHub's; whether that changes anything."""
+        offset = 0.0 if date is None else date - self._clock()
+        if date is None or abs(offset - self._offset) < EARLY / 2:
+            return False
+        self._offset = offset
+        self._jwt = ("", 0.0)
+        return True
+
+    async def _mint(self, grant: Grant) -> Minted:
+        try:
+            return await self._exchange(self.app_token(), grant.installation, grant.body)
+        except Unauthorized as refused:
+            if not self.correct(refused.date):
+                raise
+        return await self._exchange(self.app_token(), grant.installation, grant.body)
+
+    def _now(self) -> float:
+        return self._clock() + self._offset
+
+
+@lru_cache(maxsize=8)
+def _signing_key(pem: str) -> RSAPrivateKey:
+    """The key in `pem`. Raises ConfigurationError if it is none.
+
+    To read one and see that it is sound costs some 30 ms, far more than to sign with it.
+    """
+    try:
+        key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:  # among them a key with a passphrase
+        raise ConfigurationError(_NO_KEY) from error
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError(_NO_KEY)
+    return key

@@ -1,0 +1,111 @@
+"""What we post -> the bodies of GitHub's calls, within its limits (part of hosts/github.py). Nothing is dropped unsaid.
+
+https://docs.github.com/en/rest/pulls/reviews · https://docs.github.com/en/rest/checks/runs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.core.comments.post import Annotation, CheckRun, Comment, ReviewPost
+
+BODY = 65_536  # characters of a comment or a review
+OUTPUT = 65_535  # characters of a check run's summary or text
+TITLE = 255
+INLINE = 30  # comments in one review: with more, GitHub has been seen to answer 502 and to keep some of them
+ANNOTATIONS = 50  # in one request; further ones are appended
+ACTIONS = 3
+ACTION = {"label": 20, "description": 40, "identifier": 20}
+CUT = "… cut here: there is more than GitHub shows."
+
+
+def fit(text: str, limit: int, mark: str = "") -> str:
+    """`text` with `mark` in it, in at most `limit` characters; cut at the end of a line, and says so."""
+    if mark not in text:
+        text = f"{text}\n\n{mark}"
+    if len(text) <= limit:
+        return text
+    tail = f"\n\n{CUT}\n\n{mark}" if mark else f"\n\n{CUT}"
+    head = (text.replace(mark, "") if mark else text)[: limit - len(tail)]
+    return (head[: head.rfind("\n")] if "\n" in head else head) + tail
+
+
+def bounded(post: ReviewPost) -> ReviewPost:
+    """`post` with no more inline comments than one review takes; the others are said in its body."""
+    over = [comment for comment in post.comments if comment.line is not None][INLINE:]
+    return in_words(post, over) if over else post
+
+
+def in_words(post: ReviewPost, comments: Sequence[Comment]) -> ReviewPost:
+    """`post` with `comments` in its body instead."""
+    rest = tuple(comment for comment in post.comments if comment not in comments)
+    return replace(post, body=f"{post.body}\n\n{words(comments)}", comments=rest)
+
+
+def words(comments: Sequence[Comment]) -> str:
+    """Comments as text: each with its place."""
+    return "\n\n".join(f"`{_place(comment)}` — {comment.body}" for comment in comments)
+
+
+def review(post: ReviewPost) -> dict[str, Any]:
+    """The body of create-review. Without its event, GitHub would leave the review pending."""
+    inline = [comment for comment in post.comments if comment.line is not None]
+    return {
+        "commit_id": post.commit,
+        "event": "COMMENT",
+        "body": fit(post.body, BODY, post.key),
+        "comments": [_inline(comment) for comment in inline],
+    }
+
+
+def on_file(comment: Comment, commit: str) -> dict[str, Any]:
+    """The body of a comment on a whole file: create-review does not take those."""
+    return {"path": comment.path, "body": fit(comment.body, BODY), "commit_id": commit, "subject_type": "file"}
+
+
+def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
+    """The body that brings a check run up to date, with the annotations that follow the first `sent`."""
+    output: dict[str, Any] = {
+        "title": run.title[:TITLE],
+        "summary": fit(run.summary, OUTPUT),
+        "annotations": [_annotation(one) for one in run.annotations[sent : sent + ANNOTATIONS]],
+    }
+    if run.text:
+        output["text"] = fit(run.text, OUTPUT)
+    body: dict[str, Any] = {"status": run.status, "external_id": run.key, "output": output}
+    if run.conclusion is not None:
+        body["conclusion"] = run.conclusion.value
+    if run.actions:
+        body["actions"] = [_action(action) for action in run.actions[:ACTIONS]]
+    return body
+
+
+def _place(comment: Comment) -> str:
+    if comment.line is None:
+        return comment.path
+    lines = f"{comment.start_line}-{comment.line}" if comment.start_line else f"{comment.line}"
+    return f"{comment.path}:{lines}"
+
+
+def _inline(comment: Comment) -> dict[str, Any]:
+    body = {"path": comment.path, "body": fit(comment.body, BODY), "line": comment.line, "side": comment.side}
+    if comment.start_line is not None:
+        body |= {"start_line": comment.start_line, "start_side": comment.start_side or comment.side}
+    return body
+
+
+def _annotation(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "path": annotation.path,
+        "start_line": annotation.start,
+        "end_line": annotation.end,
+        "annotation_level": annotation.level,
+        "title": annotation.title[:TITLE],
+        "message": fit(annotation.message, OUTPUT),
+    }
+
+
+def _action(action: tuple[str, str, str]) -> dict[str, str]:
+    return {name: text[:limit] for (name, limit), text in zip(ACTION.items(), action, strict=True)}

@@ -1,0 +1,300 @@
+"""Requests to GitHub's REST API (part of hosts/github.py, home of githubkit): authorised, paced, bounded, translated.
+
+Nothing is retried here but a refused token, once: the engine knows better when to come back.
+https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+from githubkit import GitHub, Response, UnauthAuthStrategy
+from githubkit.exception import RequestError, RequestFailed
+from pydantic import TypeAdapter, ValidationError
+
+from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
+from bot.hosts.github.auth import App, Grant, Minted, Tokens
+from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
+from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
+from bot.hosts.github.transport import KeptOpen, PerLoop, remote, same_origin, vetted
+from bot.interfaces import Remote
+
+T = TypeVar("T")
+
+PER_PAGE = 100
+PAGES = 100
+API_VERSION = "2022-11-28"  # the one that github.com and every supported GHES know
+RAW = "application/vnd.github.raw+json"
+REDIRECTS = {301, 302, 307, 308}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. `path` comes from `path()` or is the address of a further page."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None = None
+    body: Mapping[str, Any] | None = None
+    accept: str = "application/vnd.github+json"
+    limit: int = 64 * 1024 * 1024  # bytes of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end. `next_page` and `moved_to` are addresses as GitHub gave them."""
+
+    content: bytes
+    next_page: str | None = None
+    moved_to: str | None = None
+
+    def read(self, kind: type[T]) -> T:
+        """The content as `kind`. Raises Retryable: a page of a proxy or of an outage is not GitHub's last word."""
+        try:
+            value: T = _adapter(cast("Hashable", kind)).validate_json(self.content)
+        except ValidationError as error:
+            raise Retryable(f"GitHub's answer is not what it documents ({error.error_count()} errors)") from None
+        return value
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("type[Any]", kind))
+
+
+def path(*segments: str | int) -> str:
+    """An address below the API's root. Each segment is percent-encoded, so that it stays one segment.
+
+    Raises NotFound for what no object of GitHub is called: "", ".", ".." and anything with a NUL.
+    """
+    for segment in map(str, segments):
+        if segment in {"", ".", ".."} or "\0" in segment:
+            raise NotFound(f"{segment!r} cannot be part of an address")
+    return "/" + "/".join(quote(str(segment), safe="", errors="surrogatepass") for segment in segments)
+
+
+def repository(repo: str, *segments: str | int) -> str:
+    """An address inside the repository octo/name. Raises NotFound if that is not what `repo` looks like."""
+    owner, _, name = repo.partition("/")
+    return path("repos", owner, name, *segments)
+
+
+class GitHubClient:
+    """Sends requests as the App or under a grant.
+
+    `url` is the API's root ("https://HOST/api/v3" on GHES). `transport` replaces the network. Writes of an
+    installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        url: str = "https://api.github.com",
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        spacing: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        secrets: Collection[str] = (),
+    ) -> None:
+        self._url = httpx.URL(url)
+        self._clock, self._secrets = clock, secrets
+        self._wire = KeptOpen(self._url, lambda: transport or httpx.AsyncHTTPTransport())
+        self._github: GitHub[UnauthAuthStrategy] = GitHub(
+            base_url=url,
+            user_agent="review-assistant",
+            follow_redirects=False,
+            timeout=httpx.Timeout(10, read=30),
+            async_transport=self._wire,
+            http_cache=False,
+            auto_retry=False,
+        )
+        self._app: AppAccount | None = None
+        self._tokens = Tokens(app, self._exchange, clock)
+        self._writers: PerLoop[defaultdict[int, _Writer]] = PerLoop(lambda: defaultdict(lambda: _Writer(spacing)))
+
+    async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> Answer:
+        """Read one thing."""
+        return await self._granted(grant, Request("GET", address, params))
+
+    async def raw(self, grant: Grant, address: str, limit: int, params: Mapping[str, str | int] | None = None) -> bytes:
+        """Read a file's bytes. Raises TooLarge over `limit` of them."""
+        return (await self._granted(grant, Request("GET", address, params, accept=RAW, limit=limit))).content
+
+    async def pages(
+        self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None
+    ) -> AsyncGenerator[Answer, None]:
+        """Read a list, page by page, as GitHub's Link header leads. Raises TooLarge if that has no end."""
+        request = Request("GET", address, {"per_page": PER_PAGE, **(params or {})})
+        for _ in range(PAGES):
+            answer = await self._granted(grant, request)
+            yield answer
+            if answer.next_page is None:
+                return
+            request = Request("GET", self._own(answer.next_page))
+        raise TooLarge(f"{address} has more than {PAGES} pages")
+
+    async def every(
+        self, grant: Grant, address: str, kind: type[list[T]], params: Mapping[str, str | int] | None = None
+    ) -> list[T]:
+        """Read a whole list, whose pages are of `kind`."""
+        return [one async for page in self.pages(grant, address, params) for one in page.read(kind)]
+
+    async def write(self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """Change something, when it is this installation's turn."""
+        writer = self._writers()[grant.installation]
+        return await writer.write(
+            lambda: self._granted(grant, Request(method, address, body=vetted(body, self._secrets)))
+        )
+
+    async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask GraphQL, which knows threads. Raises Forbidden or NotFound for what REST would answer so."""
+        root = str(self._url).rstrip("/").removesuffix("/v3")
+        request = Request("POST", f"{root}/graphql", body={"query": query, "variables": variables})
+        answer = (await self._granted(grant, request)).read(GraphQLAnswer)
+        if answer.errors or answer.data is None:
+            error = answer.errors[0] if answer.errors else GraphQLError()
+            raise {"FORBIDDEN": Forbidden, "RATE_LIMITED": Retryable}.get(error.type, NotFound)(
+                f"GraphQL: {error.message}"
+            )
+        return answer.data
+
+    async def remote(self, grant: Grant) -> Remote:
+        """The repository of a grant as git fetches it."""
+        return remote(self._url, path(*grant.repo.split("/")), await self._tokens.token(grant))
+
+    async def as_app(self, address: str) -> Answer:
+        """Read something that belongs to the App itself."""
+        request = Request("GET", address)
+        try:
+            return await self._send(self._tokens.app_token(), request)
+        except Unauthorized as refused:
+            if not self._tokens.correct(refused.date):
+                raise
+        return await self._send(self._tokens.app_token(), request)
+
+    async def app(self) -> AppAccount:
+        """The App that we are, asked for once."""
+        if self._app is None:
+            self._app = (await self.as_app(path("app"))).read(AppAccount)
+        return self._app
+
+    async def close(self) -> None:
+        """Close the running loop's connections."""
+        await self._wire.close()
+
+    async def _granted(self, grant: Grant, request: Request) -> Answer:
+        token = await self._tokens.token(grant)
+        try:
+            return await self._send(token, request, grant)
+        except Unauthorized:
+            self._tokens.forget(grant, token)
+        return await self._send(await self._tokens.token(grant), request, grant)
+
+    async def _exchange(self, app_token: str, installation: int, body: Mapping[str, Any]) -> Minted:
+        address = path("app", "installations", installation, "access_tokens")
+        return (await self._send(app_token, Request("POST", address, body=body))).read(Minted)
+
+    async def _send(self, token: str, request: Request, grant: Grant | None = None) -> Answer:
+        answer = await self._call(token, request)
+        if answer.moved_to is None:
+            return answer
+        where = self._moved(answer.moved_to, grant)
+        answer = await self._call(token, replace(request, path=where, params=None))
+        if answer.moved_to is not None:
+            raise NotFound("GitHub redirects twice")
+        return answer
+
+    async def _call(self, token: str, request: Request) -> Answer:
+        headers = {"Authorization": f"Bearer {token}", "Accept": request.accept, "X-GitHub-Api-Version": API_VERSION}
+        body = None if request.body is None else json.dumps(request.body, ensure_ascii=False).encode(errors="replace")
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            response = await self._github.arequest(
+                request.method, request.path, params=request.params, content=body, headers=headers, stream=True
+            )
+            return _answer(response, await _content(response, request.limit))
+        except RequestFailed as failed:
+            refused = failed.response
+            raise refusal(refused.status_code, refused.headers, refused.content, self._clock()) from None
+        except RequestError as failed:
+            raise _failure(failed.exc, request) from None
+        except (httpx.RequestError, httpx.InvalidURL) as failed:  # outside githubkit's own net
+            raise _failure(failed, request) from None
+        except ValueError:  # githubkit reads `retry-after` as an integer; a proxy may send a date
+            raise RateLimited("GitHub asked to wait", SECONDARY_LIMIT_SECONDS) from None
+
+    def _own(self, address: str) -> str:
+        """`address`, if it lies below the configured API. Raises NotFound."""
+        url = self._url.join(address)
+        root = self._url.path.rstrip("/") + "/"
+        if not same_origin(url, self._url) or not url.path.startswith(root):
+            raise NotFound("GitHub led to another host")
+        return str(url)
+
+    def _moved(self, location: str, grant: Grant | None) -> str:
+        """Where a redirect leads, if it is the same repository under its new name. Raises NotFound.
+
+        https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+        """
+        where = self._own(location)
+        if grant is None or not grant.repo_id:
+            raise NotFound("GitHub redirects, and nothing says that it is to the same repository")
+        home = self._url.path.rstrip("/") + path("repositories", grant.repo_id)
+        if not f"{httpx.URL(where).path}/".startswith(f"{home}/"):
+            raise NotFound("GitHub redirects to another repository")
+        return where
+
+
+class _Writer:
+    """One installation's turn to write."""
+
+    def __init__(self, spacing: float) -> None:
+        self._spacing = spacing
+        self._lock = asyncio.Lock()
+        self._free_at = 0.0
+
+    async def write(self, send: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._lock:
+            await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
+            try:
+                return await send()
+            finally:
+                self._free_at = time.monotonic() + self._spacing
+
+
+def _answer(response: Response[Any], content: bytes) -> Answer:
+    moved_to = response.headers.get("location", "") if response.status_code in REDIRECTS else None
+    return Answer(content, response.raw_response.links.get("next", {}).get("url"), moved_to)
+
+
+async def _content(response: Response[Any], limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"more than {limit:,} bytes")
+            parts.append(part)
+    finally:
+        await response.raw_response.aclose()
+    return b"".join(parts)
+
+
+def _failure(error: Exception, request: Request) -> Exception:
+    """What went wrong below HTTP: ours and bugs as they are, the network's as something to try again."""
+    if isinstance(error, httpx.InvalidURL):
+        return NotFound("too long for an address")
+    if isinstance(error, httpx.RequestError):
+        return Retryable(f"GitHub did not answer {request.method} {request.path} ({type(error).__name__})")
+    return error

@@ -1,0 +1,84 @@
+"""Entries of the files API -> FileDiff (part of hosts/github.py): what GitHub left out is compared by content, or marked.
+
+https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from bot.core.code.comparison_part import binary, patch
+from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
+from bot.errors import NotFound, TooLarge
+from bot.hosts.github.payloads import ChangedFile
+from bot.interfaces import Entry
+
+LISTED = 3000  # GitHub names no more
+COMPARED = 20  # files of one pull request that are compared by content
+BINARY = "binary"
+
+Read = Callable[[str], Awaitable[bytes]]
+Base = Mapping[str, Entry]
+
+
+def needs_base(files: Sequence[ChangedFile]) -> bool:
+    """Whether something can be told only from the versions at the merge base."""
+    return any(file.patch is None and file.status not in {Status.ADDED, Status.REMOVED} for file in files)
+
+
+async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff:
+    """The whole diff. `base` are the files at the merge base, as far as known; `read` gets a blob up to a bound."""
+    diffs: list[FileDiff] = []
+    compared = 0
+    for file in files:
+        large = file.patch is None and bool(file.additions or file.deletions)
+        compared += large
+        if large and compared <= COMPARED:
+            diffs.append(await _compare(file, base.get(file.base_path), read))
+        else:
+            diffs.append(_listed(file, base.get(file.base_path)))
+    truncated = f"GitHub lists only the first {LISTED:,} files" if len(files) >= LISTED else ""
+    return Diff(tuple(diffs), truncated)
+
+
+def _listed(file: ChangedFile, old: Entry | None) -> FileDiff:
+    """An entry as it is: with its patch, or with the reason why there is none."""
+    if file.patch is not None or file.additions or file.deletions:
+        return _parsed(file, file.patch or "", file.additions, file.deletions)
+    if file.sha == EMPTY_BLOB or file.status is Status.UNCHANGED or (old and old.blob == file.sha):
+        return _without_hunks(file)
+    if old or file.status in {Status.ADDED, Status.REMOVED}:
+        return _without_hunks(file, BINARY)
+    return _parsed(file, "")
+
+
+async def _compare(file: ChangedFile, old: Entry | None, read: Read) -> FileDiff:
+    """An entry whose patch GitHub left out as too large, if both versions are small enough."""
+    if old is None and file.status is not Status.ADDED:
+        return _listed(file, old)
+    try:
+        before = await read(old.blob) if old else b""
+        after = b"" if file.status is Status.REMOVED else await read(file.sha or "")
+    except (NotFound, TooLarge):
+        return _listed(file, old)
+    if binary(before) or binary(after):
+        return _without_hunks(file, BINARY)
+    made = await asyncio.to_thread(patch, before, after)
+    return _parsed(file, made) if made else _listed(file, old)
+
+
+def _parsed(file: ChangedFile, text: str, additions: int = 0, deletions: int = 0) -> FileDiff:
+    return parse_patch(
+        file.filename,
+        file.status,
+        text,
+        previous_path=file.previous_filename,
+        blob=file.blob,
+        additions=additions,
+        deletions=deletions,
+    )
+
+
+def _without_hunks(file: ChangedFile, unread: str = "") -> FileDiff:
+    return FileDiff(file.filename, file.status, previous_path=file.previous_filename, blob=file.blob, unread=unread)

@@ -1,0 +1,288 @@
+"""Pull requests on GitHub, read with a token that can only read one repository. Posting is github_publisher.py's.
+
+Read next: github_client.py (requests), github_auth.py (tokens), github_refusal.py (errors). Together one sibling of
+the family; githubkit, their transport, is imported in github_client.py alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from cachetools import Cache, LRUCache
+
+from bot.core.code.diff import Diff
+from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.errors import Forbidden, NotFound, TooLarge
+from bot.hosts.github.auth import READ, Grant
+from bot.hosts.github.client import GitHubClient, repository
+from bot.hosts.github.files import complete, needs_base
+from bot.hosts.github.payloads import (
+    GHOST,
+    AppAccount,
+    ChangedFile,
+    Collaborator,
+    CommentAnswer,
+    Commit,
+    Comparison,
+    IssueAnswer,
+    Label,
+    Pull,
+    Reaction,
+    Repository,
+    ReviewAnswer,
+    Tree,
+)
+from bot.hosts.github.threads import threads
+from bot.interfaces import Entry, Library, Remote
+
+V = TypeVar("V")
+Key = tuple[int, str, str, str]
+
+MEGABYTE = 1024 * 1024
+ISSUE_COMMENTS = 20
+LINK_MODE = "120000"
+
+
+class GitHubHost:
+    """The CodeHost of production.
+
+    What a SHA names never changes and is kept in memory, within bounds: `cached` bytes of files, and beside them some
+    trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files,
+    `library` (owner/name or owner/name@branch) its standards.
+    """
+
+    def __init__(
+        self,
+        client: GitHubClient,
+        *,
+        largest: int = MEGABYTE,
+        cached: int = 32 * MEGABYTE,
+        defaults: str = "",
+        library: str = "",
+    ) -> None:
+        self._client = client
+        self._defaults = defaults
+        self._library = library
+        self._largest = largest
+        self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
+        self._trees: Cache[Key, tuple[Entry, ...]] = LRUCache(150_000, len)
+        self._diffs: Cache[Key, Diff] = LRUCache(60_000, _lines)
+
+    async def pull_request(self, ref: PullRef) -> PullRequest:
+        """The pull request as it stands now."""
+        answer = await self._client.get(_grant(ref), repository(ref.repo, "pulls", ref.number))
+        return pull_request(ref, answer.read(Pull))
+
+    async def diff(self, pull: PullRequest) -> Diff:
+        """The files API, its gaps filled by content where that is within bounds, else marked."""
+        key = _key(pull.ref, "diff", f"{pull.base_sha}...{pull.head_sha}")
+        if (kept := self._diffs.get(key)) is not None:
+            return kept
+        address = repository(pull.ref.repo, "pulls", pull.ref.number, "files")
+        files = await self._client.every(_grant(pull.ref), address, list[ChangedFile])
+        base = await self._base(pull) if needs_base(files) else {}
+        return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref)))
+
+    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+        """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""
+        key = _key(ref, "tree", commit)
+        if (kept := self._trees.get(key)) is not None:
+            return kept
+        address = repository(ref.repo, "git", "trees", commit)
+        answer = (await self._client.get(_grant(ref), address, {"recursive": 1})).read(Tree)
+        if answer.truncated:
+            raise TooLarge(f"the tree of {commit} is over 100,000 entries or 7 MB: GitHub lists only a part of it")
+        files = (node for node in answer.tree if node.type == "blob" and node.mode != LINK_MODE)
+        return _keep(self._trees, key, tuple(Entry(node.path, node.sha, node.size) for node in files))
+
+    async def blob(self, ref: PullRef, sha: str) -> bytes:
+        """A file's content by git object id. Raises TooLarge."""
+        key = _key(ref, "blob", sha)
+        if (kept := self._blobs.get(key)) is not None:
+            return kept
+        address = repository(ref.repo, "git", "blobs", sha)
+        return _keep(self._blobs, key, await self._client.raw(_grant(ref), address, self._largest))
+
+    async def issue(self, ref: PullRef, number: int) -> Issue:
+        """An issue with its first comments. The state of a pull request, which is an issue too, says so."""
+        address = repository(ref.repo, "issues", number)
+        found = (await self._client.get(_grant(ref), address)).read(IssueAnswer)
+        comments: list[CommentAnswer] = []
+        if found.comments:
+            address = repository(ref.repo, "issues", number, "comments")
+            answer = await self._client.get(_grant(ref), address, {"per_page": ISSUE_COMMENTS})
+            comments = answer.read(list[CommentAnswer])[:ISSUE_COMMENTS]
+        return Issue(
+            repo=ref.repo,
+            number=found.number,
+            title=found.title,
+            body=found.body or "",
+            state=f"{found.state} pull request" if found.pull_request else found.state,
+            author=(found.user or GHOST).login,
+            labels=tuple(label.name if isinstance(label, Label) else label for label in found.labels),
+            comments=tuple(f"{(one.user or GHOST).login}: {one.body or ''}" for one in comments),
+        )
+
+    async def remote(self, ref: PullRef) -> Remote:
+        """The repository as git fetches it, with a token that can only read it."""
+        return await self._client.remote(_grant(ref))
+
+    async def permission(self, ref: PullRef, login: str) -> Permission:
+        """What `login` may do, by the exact role where it is one of GitHub's own. Raises Forbidden for neither."""
+        address = repository(ref.repo, "collaborators", login, "permission")
+        found = (await self._client.get(_grant(ref), address)).read(Collaborator)
+        for name in (found.role_name, found.permission):
+            with suppress(KeyError):
+                return Permission[name.upper()]
+        raise Forbidden(f"GitHub names a permission that is not known: {found.permission!r}")
+
+    async def is_us(self, login: str, app: int) -> bool:
+        """By the App's slug, or by its id."""
+        us = await self._client.app()
+        return login == f"{us.slug}[bot]" or app == us.id
+
+    async def organisation_file(self, ref: PullRef, path: str) -> bytes:
+        """On the default branch. Tokens are one owner's: nobody else's repositories have these defaults."""
+        if not self._defaults or _owner(self._defaults) != _owner(ref.repo):
+            raise NotFound(f"no defaults were named for {ref.repo}")
+        where = PullRef(self._defaults, 0, installation=ref.installation)
+        return await self._client.raw(
+            _grant(where), repository(where.repo, "contents", *path.split("/")), self._largest
+        )
+
+    async def library(self, ref: PullRef) -> Library | None:
+        """At the tip of the branch that was named, or of the default branch. Tokens are one owner's, see above."""
+        name, _, branch = self._library.partition("@")
+        if not name or _owner(name) != _owner(ref.repo) or name.lower() == ref.repo.lower():
+            return None
+        where = PullRef(name, 0, installation=ref.installation)
+        about = (await self._client.get(_grant(where), repository(name))).read(Repository)
+        segments = (branch or about.default_branch).split("/")
+        tip = await self._client.get(_grant(where), repository(name, "commits", *segments), {"per_page": 1})
+        return Library(where, tip.read(Commit).sha, about.private)
+
+    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+        """Submitted reviews, comments on the diff and in the conversation, oldest first."""
+        us, grant = await self._client.app(), _grant(pull)
+        on_pull, on_issue = ((pull.repo, kind, pull.number) for kind in ("pulls", "issues"))
+        reviews = await self._client.every(grant, repository(*on_pull, "reviews"), list[ReviewAnswer])
+        inline = await self._client.every(grant, repository(*on_pull, "comments"), list[CommentAnswer])
+        comments = await self._client.every(grant, repository(*on_issue, "comments"), list[CommentAnswer])
+        said = [(one.submitted_at, _review(one, us)) for one in reviews if one.submitted_at]
+        said += [(one.created_at, _comment("inline", one, us)) for one in inline]
+        said += [(one.created_at, _comment("comment", one, us)) for one in comments]
+        return tuple(one for _, one in sorted(said, key=lambda dated: (dated[0], dated[1].id)))
+
+    async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
+        """The people who gave an inline comment a thumbs down."""
+        address = repository(ref.repo, "pulls", "comments", comment, "reactions")
+        given = await self._client.every(_grant(ref), address, list[Reaction], {"content": "-1"})
+        return tuple(one.user.login for one in given if one.content == "-1" and one.user and not one.user.is_bot)
+
+    async def resolved(self, ref: PullRef) -> Mapping[int, str]:
+        """The threads that people resolved: who, by the id of the comment that opened it."""
+        return {
+            thread.comments.nodes[0].id: thread.by.login
+            async for thread in threads(self._client, _grant(ref), ref)
+            if thread.resolved and thread.by and thread.by.kind == "User" and thread.comments.nodes
+        }
+
+    async def _base(self, pull: PullRequest) -> dict[str, Entry]:
+        """The files at the merge base by path; none if GitHub cannot list them."""
+        address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
+        try:
+            answer = await self._client.get(_grant(pull.ref), address, {"per_page": 1, "page": 2})  # 1 has the files
+            entries = await self.tree(pull.ref, answer.read(Comparison).merge_base_commit.sha)
+        except (NotFound, TooLarge):
+            return {}
+        return {entry.path: entry for entry in entries}
+
+
+def pull_request(ref: PullRef, pull: Pull) -> PullRequest:
+    """GitHub's answer in our words."""
+    author = pull.user or GHOST
+    home = pull.base.repo
+    return PullRequest(
+        ref=ref,
+        title=pull.title,
+        body=pull.body or "",
+        author=author.login,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha,
+        head_sha=pull.head.sha,
+        author_id=author.id,
+        author_association=pull.author_association,
+        author_is_bot=author.is_bot,
+        head_repo=pull.head.repo.full_name if pull.head.repo else None,
+        private=home.private if home else True,
+        draft=pull.draft,
+        closed=pull.state != "open",
+        merged=pull.merged,
+        locked=pull.locked,
+        archived=home.archived if home else False,
+        labels=tuple(label.name for label in pull.labels),
+        url=pull.html_url,
+        review_comments=pull.review_comments,
+    )
+
+
+def _review(review: ReviewAnswer, us: AppAccount) -> Said:
+    author = review.user or GHOST
+    return Said(
+        id=review.id,
+        kind="review",
+        author_id=author.id,
+        author=author.login,
+        body=review.body or "",
+        by_us=us.is_author(review.user),
+        by_bot=author.is_bot,
+        commit=review.commit_id or "",
+        url=review.html_url,
+        state=review.state,
+    )
+
+
+def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> Said:
+    author = comment.user or GHOST
+    return Said(
+        id=comment.id,
+        kind=kind,
+        author_id=author.id,
+        author=author.login,
+        body=comment.body or "",
+        by_us=us.is_author(comment.user, comment.performed_via_github_app),
+        by_bot=author.is_bot,
+        path=comment.path,
+        line=comment.line,
+        side=comment.side,
+        commit=comment.commit_id,
+        in_reply_to=comment.in_reply_to_id,
+        url=comment.html_url,
+        thumbs_down=comment.reactions.thumbs_down,
+    )
+
+
+def _owner(repo: str) -> str:
+    return repo.partition("/")[0].lower()
+
+
+def _grant(ref: PullRef) -> Grant:
+    return Grant.of(ref, READ)
+
+
+def _key(ref: PullRef, kind: str, name: str) -> Key:
+    """Never shared between repositories: who may read one may not read the other."""
+    return (ref.installation, str(ref.repo_id or ref.repo), kind, name)
+
+
+def _keep(cache: Cache[Key, V], key: Key, value: V) -> V:
+    with suppress(ValueError):  # larger than the whole cache
+        cache[key] = value
+    return value
+
+
+def _lines(diff: Diff) -> int:
+    return sum(len(hunk.lines) for file in diff for hunk in file.hunks)

@@ -1,0 +1,259 @@
+"""Posting on GitHub, once (part of hosts/github.py): with a token that can write to one pull request's repository.
+
+Every doubtful answer is followed by a look at what is there. A create-review call is all or nothing, does not say which
+comment it refuses, and may have succeeded although it answered 502.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from cachetools import LRUCache
+
+from bot.core.code.pull_request import PullRef, PullRequest
+from bot.core.comments.post import CheckRun, Comment, ReviewPost
+from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
+from bot.hosts.github.auth import WRITE, Grant
+from bot.hosts.github.bodies import ANNOTATIONS, BODY, bounded, check_run, fit, in_words, on_file, review, words
+from bot.hosts.github.client import GitHubClient, repository
+from bot.hosts.github.host import pull_request
+from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, Pull, ReviewAnswer
+from bot.hosts.github.threads import resolve
+from bot.job import Job
+
+log = logging.getLogger(__name__)
+
+
+class GitHubPublisher:
+    """The Publisher of production. `name` is what people see in the list of checks."""
+
+    def __init__(self, client: GitHubClient, *, name: str = "review-assistant") -> None:
+        self._client = client
+        self._name = name
+        self._runs: LRUCache[str, tuple[int, int]] = LRUCache(1024)  # key -> id, annotations it has
+
+    async def review(self, pull: PullRequest, post: ReviewPost) -> str:
+        """One review with the comments on lines, then a comment for each whole file; the review's address.
+
+        Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
+        """
+        post = bounded(post)
+        ours = await self._reviews(pull.ref)
+        posted, whole = _carrying(post.key, ours), False
+        if posted is None:
+            await self._discard_pending(pull.ref, ours)
+            await self._fresh(pull, post.commit)
+            posted, whole = await self._post(pull.ref, post)
+        await self._complete(pull.ref, post, posted, whole=whole)
+        return posted.html_url
+
+    async def check(self, pull: PullRequest, run: CheckRun) -> int:
+        """The check run whose external id is `run.key`, brought up to date."""
+        number, sent = self._runs.pop(run.key, (0, 0))
+        if not number:
+            number, sent = await self._run(pull, run.key)
+        for start in range(sent, max(sent + 1, len(run.annotations)), ANNOTATIONS):
+            number = await self._update_run(pull, number, check_run(run, start))
+        self._runs[run.key] = (number, max(sent, len(run.annotations)))
+        return number
+
+    async def reply(self, job: Job, body: str, key: str) -> str:
+        """An answer in the thread that asked, or in the conversation if there is none or it is gone."""
+        text = fit(body, BODY, key)
+        if job.thread == "inline":
+            comments = _address(job.pull, "pulls", "comments")
+            first = job.in_reply_to or job.comment  # the only comment of a thread that takes replies
+            with suppress(NotFound):
+                return await self._say(
+                    job.pull, comments, _address(job.pull, "pulls", "comments", first, "replies"), text, key
+                )
+        return await self._say_aside(job.pull, text, key)
+
+    async def keep(self, pull: PullRef, body: str, key: str) -> str:
+        """Our comment with `key`: edited if its words differ, created if there is none."""
+        text = fit(body, BODY, key)
+        found = await self._comment(pull, _address(pull, "issues", "comments"), key)
+        if found is None:
+            return await self._say_aside(pull, text, key)
+        if _normal(found.body) != _normal(text):
+            address = repository(pull.repo, "issues", "comments", found.id)
+            await self._client.write(_grant(pull), "PATCH", address, {"body": text})
+        return found.html_url
+
+    async def edit(self, pull: PullRef, comment: int, body: str) -> None:
+        """Another text for an inline comment of ours, unless somebody deleted it."""
+        with suppress(NotFound):
+            address = repository(pull.repo, "pulls", "comments", comment)
+            await self._client.write(_grant(pull), "PATCH", address, {"body": fit(body, BODY)})
+
+    async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
+        """A reply in a thread, unless the thread is gone."""
+        comments = _address(pull, "pulls", "comments")
+        with suppress(NotFound):
+            await self._say(
+                pull, comments, _address(pull, "pulls", "comments", comment, "replies"), fit(body, BODY, key), key
+            )
+
+    async def resolve(self, pull: PullRef, comment: int) -> bool:
+        """Resolve a thread, with a token that may: https://docs.github.com/en/graphql/reference/mutations"""
+        try:
+            return await resolve(self._client, pull, comment)
+        except Refused as refused:
+            log.warning("%s: the thread of comment %d stays open: %s", pull, comment, refused)
+            return False
+
+    async def react(self, job: Job, reaction: str) -> None:
+        """A reaction to the job's comment, of which GitHub keeps one of each kind. Reviews cannot have any."""
+        kind = {"comment": "issues", "inline": "pulls"}.get(job.thread)
+        if kind is not None:
+            address = repository(job.pull.repo, kind, "comments", job.comment, "reactions")
+            with suppress(NotFound):  # the comment is gone
+                await self._client.write(_grant(job.pull), "POST", address, {"content": reaction})
+
+    async def unlabel(self, pull: PullRef, label: str) -> None:
+        """Take a label off, if it is there."""
+        with suppress(NotFound):
+            await self._client.write(_grant(pull), "DELETE", _address(pull, "issues", "labels", label))
+
+    async def _reviews(self, ref: PullRef) -> list[ReviewAnswer]:
+        """Our own reviews, also one that was never submitted."""
+        us = await self._client.app()
+        reviews = await self._client.every(_grant(ref), _address(ref, "pulls", "reviews"), list[ReviewAnswer])
+        return [one for one in reviews if us.is_author(one.user)]
+
+    async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer]) -> None:
+        """A review of ours that was never submitted would block every other one."""
+        for leftover in (one for one in ours if one.pending):
+            with suppress(NotFound):
+                await self._client.write(_grant(ref), "DELETE", _address(ref, "pulls", "reviews", leftover.id))
+
+    async def _fresh(self, reviewed: PullRequest, commit: str) -> None:
+        """Nobody wants a review of what is not there any more."""
+        ref = reviewed.ref
+        now = pull_request(ref, (await self._client.get(_grant(ref), _address(ref, "pulls"))).read(Pull))
+        changes = {
+            "it was merged": now.merged,
+            "it was closed": now.closed,
+            "it became a draft": now.draft and not reviewed.draft,
+            "its repository became public": reviewed.private and not now.private,
+            f"its head is {now.head_sha} now": now.head_sha != commit,
+        }
+        if reasons := [reason for reason, true in changes.items() if true]:
+            raise Superseded(f"{ref}: {', '.join(reasons)}")
+
+    async def _post(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
+        """The review, and whether all of it is certain to be there. What GitHub refuses inline goes into its body."""
+        try:
+            return await self._create(ref, post)
+        except Unprocessable as refused:
+            if (found := _carrying(post.key, await self._reviews(ref))) is not None:
+                return found, False
+            inline = [comment for comment in post.comments if comment.line is not None]
+            if not inline:
+                raise
+            log.warning("%s: GitHub refused the inline comments, so the review's body has them: %s", ref, refused)
+            return await self._create(ref, in_words(post, inline))
+
+    async def _create(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
+        try:
+            answer = await self._client.write(_grant(ref), "POST", _address(ref, "pulls", "reviews"), review(post))
+            return answer.read(ReviewAnswer), True
+        except RateLimited:
+            raise
+        except Retryable:
+            if (found := _carrying(post.key, await self._reviews(ref))) is not None:
+                return found, False
+            raise
+
+    async def _complete(self, ref: PullRef, post: ReviewPost, posted: ReviewAnswer, *, whole: bool) -> None:
+        """Post what is not in the review: comments on files, and what GitHub lost although it took the rest."""
+        expected = [comment for comment in post.comments if comment.line is None or not whole]
+        if not expected:
+            return
+        us = await self._client.app()
+        comments = await self._client.every(_grant(ref), _address(ref, "pulls", "comments"), list[CommentAnswer])
+        said = {(one.path, _normal(one.body)) for one in comments if us.is_author(one.user)}
+        missing = [
+            comment
+            for comment in expected
+            if (comment.path, _normal(comment.body)) not in said and comment.body not in (posted.body or "")
+        ]
+        refused = [comment for comment in missing if not await self._on_file(ref, comment, post.commit)]
+        if refused:
+            await self._say_aside(ref, fit(words(refused), BODY, post.key), post.key)
+
+    async def _on_file(self, ref: PullRef, comment: Comment, commit: str) -> bool:
+        """Hang a comment on its file; False if it is for a line or GitHub refuses it."""
+        if comment.line is not None:
+            return False
+        try:
+            await self._client.write(_grant(ref), "POST", _address(ref, "pulls", "comments"), on_file(comment, commit))
+        except Unprocessable as refused:
+            log.warning("%s: GitHub refused a comment on the file %s: %s", ref, comment.path, refused)
+            return False
+        return True
+
+    async def _say_aside(self, ref: PullRef, text: str, key: str) -> str:
+        conversation = _address(ref, "issues", "comments")
+        return await self._say(ref, conversation, conversation, text, key)
+
+    async def _say(self, ref: PullRef, where: str, address: str, text: str, key: str) -> str:
+        """Post a comment at `address` unless the list at `where` has one of ours with `key`; its page."""
+        if (found := await self._comment(ref, where, key)) is not None:
+            return found.html_url
+        try:
+            answer = await self._client.write(_grant(ref), "POST", address, {"body": text})
+            return answer.read(CommentAnswer).html_url
+        except RateLimited:
+            raise
+        except Retryable:
+            if (found := await self._comment(ref, where, key)) is not None:
+                return found.html_url
+            raise
+
+    async def _comment(self, ref: PullRef, where: str, key: str) -> CommentAnswer | None:
+        us = await self._client.app()
+        comments = await self._client.every(_grant(ref), where, list[CommentAnswer])
+        ours = (one for one in comments if us.is_author(one.user, one.performed_via_github_app))
+        return next((one for one in ours if key in (one.body or "")), None)
+
+    async def _run(self, pull: PullRequest, key: str) -> tuple[int, int]:
+        """Our check run of that key at the head: its id, 0 for none, and how many annotations it has."""
+        us = await self._client.app()
+        address = repository(pull.ref.repo, "commits", pull.head_sha, "check-runs")
+        mine: dict[str, str | int] = {"app_id": us.id, "check_name": self._name, "filter": "all"}
+        async for page in self._client.pages(_grant(pull.ref), address, mine):
+            for run in page.read(CheckRuns).check_runs:
+                if run.external_id == key:
+                    return run.id, run.output.annotations_count
+        return 0, 0
+
+    async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any]) -> int:
+        """Change the check run, or create it; its id."""
+        grant = _grant(pull.ref)
+        if number:
+            await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
+            return number
+        named = {"name": self._name, "head_sha": pull.head_sha, **body}
+        answer = await self._client.write(grant, "POST", repository(pull.ref.repo, "check-runs"), named)
+        return answer.read(CheckRunAnswer).id
+
+
+def _carrying(key: str, ours: Sequence[ReviewAnswer]) -> ReviewAnswer | None:
+    return next((one for one in ours if not one.pending and key in (one.body or "")), None)
+
+
+def _normal(body: str | None) -> str:
+    return (body or "").replace("\r\n", "\n").strip()
+
+
+def _address(ref: PullRef, kind: str, *segments: str | int) -> str:
+    """An address below the pull request, which GitHub keeps among its pulls and its issues."""
+    return repository(ref.repo, kind, ref.number, *segments)
+
+
+def _grant(ref: PullRef) -> Grant:
+    return Grant.of(ref, WRITE)

@@ -1,0 +1,85 @@
+"""The wire to GitHub (part of hosts/github.py): connections stay open, and lead to no host but the configured one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Collection
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from bot.core.code.secrets import withheld
+from bot.errors import Forbidden
+from bot.interfaces import Remote
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One value per running event loop: connections and locks of asyncio belong to the loop that made them."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+
+    def __call__(self) -> T:
+        """The running loop's value."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._made:
+            self._made[loop] = self._make()
+        return self._made[loop]
+
+
+class KeptOpen(httpx.AsyncBaseTransport):
+    """A transport that outlives the clients made over it, and refuses every host but the one of `url`.
+
+    githubkit makes a client per call and closes it; its `aclose` does nothing here, `close` does. Raises Forbidden
+    before anything is connected.
+    """
+
+    def __init__(self, url: httpx.URL, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self._url = url
+        self._inner = PerLoop(make)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        if not same_origin(request.url, self._url):
+            raise Forbidden(f"{request.url.host} is not the configured GitHub host")
+        return await self._inner().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Stay open for the next call."""
+
+    async def close(self) -> None:
+        """Close the running loop's connections."""
+        await self._inner().aclose()
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Whether scheme, host and port are the same."""
+    return (one.scheme, one.host, _port(one)) == (other.scheme, other.host, _port(other))
+
+
+def _port(url: httpx.URL) -> int | None:
+    return url.port or {"https": 443, "http": 80}.get(url.scheme)
+
+
+def remote(api: httpx.URL, address: str, token: str) -> Remote:
+    """A repository as git fetches it, on the API's own authority; that of https://api.github.com is https://github.com."""
+    host = api.host if api.path.strip("/") else api.host.removeprefix("api.")
+    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}")
+
+
+def vetted(value: Any, secrets: Collection[str]) -> Any:  # noqa: ANN401 - JSON has no better name
+    """What is about to be written, without our own secrets in any of its texts."""
+    match value:
+        case str():
+            return withheld(value, secrets)
+        case dict():
+            return {key: vetted(inner, secrets) for key, inner in value.items()}
+        case list() | tuple():
+            return [vetted(inner, secrets) for inner in value]
+    return value

@@ -1,0 +1,143 @@
+"""A working tree -> what changed in it since a commit (part of hosts/local.py), read without running git on it.
+
+Git would ask the repository's own configuration how to read each file, and run the programs it names there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISLNK, S_ISREG
+
+from bot.core.code.comparison_part import binary, patch
+from bot.core.code.diff import FileDiff, Status, after, before, parse_patch
+from bot.errors import NotFound, TooLarge
+from bot.hosts.git import MEGABYTE, Git
+from bot.interfaces import Entry
+
+SUBMODULE_MODE = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTree:
+    """Every tracked file that is there, and the content of those that differ from the commit, by git object id.
+
+    `unfollowed` are files, and folders of them, that git neither follows nor ignores.
+    """
+
+    entries: tuple[Entry, ...]
+    changed: Mapping[str, bytes]
+    files: tuple[FileDiff, ...]
+    unfollowed: tuple[str, ...]
+
+
+async def read(git: Git, base: str) -> WorkingTree:
+    """The tracked files below `git.directory` against the commit or tree `base`.
+
+    Modes, renames and submodules are not looked at; what a sparse checkout leaves out is as it was.
+    """
+    old_files = [entry for entry in await git.tree(base) if entry.mode != SUBMODULE_MODE]
+    committed = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in old_files}
+    followed = await _followed(git)
+    paths = sorted({*committed, *followed})
+    found = await asyncio.to_thread(_scan, git.directory, paths, committed)
+    present = {path: entry for path, entry in committed.items() if not followed.get(path, True)}
+    present |= {entry.path: entry for entry, _ in found}
+    changed = {entry.blob: content for entry, content in found if content is not None}
+    pairs = ((path, committed.get(path), present.get(path)) for path in paths)
+    files = [await _compare(git, readable(path), old, new, changed) for path, old, new in pairs if old != new]
+    entries = (replace(entry, path=readable(path)) for path, entry in present.items())
+    return WorkingTree(tuple(entries), changed, tuple(files), await _unfollowed(git))
+
+
+async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str, bytes]:
+    """The files that a patch changes, as they are after it: it fits them as they are at `base`, or it was applied here."""
+    blobs = {readable(entry.path): entry.blob for entry in await git.tree(base)}
+    followed = {readable(path): path for path in await _followed(git)}
+    found = {}
+    for file in changes:
+        name = file.previous_path or file.path
+        old = await _blob(git, blobs[name]) if name in blobs else None
+        here = _content(git.directory.resolve(), followed[file.path]) if file.path in followed else None
+        text = None if old is None else after(old.decode(errors="replace"), file)
+        if text is None and here is not None and before(here.decode(errors="replace"), file) is not None:
+            text = here.decode(errors="replace")
+        if text is not None and file.status not in {Status.ADDED, Status.REMOVED}:
+            found[file.path] = text.encode()
+    return found
+
+
+async def _followed(git: Git) -> dict[str, bool]:
+    """The paths of the files that git follows, and whether each is checked out: a sparse checkout leaves some out."""
+    return {line[2:]: not line.startswith("S") for line in await _listed(git, "-t")}
+
+
+async def _unfollowed(git: Git) -> tuple[str, ...]:
+    """Files, and whole folders of them, that git neither follows nor ignores."""
+    found = await _listed(git, "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+    return tuple(map(readable, found))
+
+
+async def _listed(git: Git, *options: str) -> list[str]:
+    out = await git.run(("ls-files", "-z", *options))
+    return [line for line in out.decode(errors="surrogateescape").split("\0") if line]
+
+
+async def _blob(git: Git, sha: str) -> bytes | None:
+    try:
+        return await replace(git, limit=MEGABYTE).blob(sha)
+    except (NotFound, TooLarge):  # a submodule, or too much to read
+        return None
+
+
+def readable(path: str) -> str:
+    """A path as it is shown and stored: bytes that are no UTF-8 become U+FFFD."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def blob_id(content: bytes) -> str:
+    """The git object id of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _scan(root: Path, paths: Iterable[str], before: Mapping[str, Entry]) -> list[tuple[Entry, bytes | None]]:
+    """The files that are there, each with its content if that is not the one `before`."""
+    found: list[tuple[Entry, bytes | None]] = []
+    real = root.resolve()
+    for path in paths:
+        content = _content(real, path)
+        if content is not None:
+            entry = Entry(path, blob_id(content), len(content))
+            found.append((entry, None if before.get(path) == entry else content))
+    return found
+
+
+def _content(root: Path, path: str) -> bytes | None:
+    """A file's bytes, or where a link leads; None if it is not there, or lies behind a link and so elsewhere."""
+    place = root / path
+    try:
+        if place.parent.resolve() != place.parent:
+            return None
+        mode = place.lstat().st_mode
+        if S_ISLNK(mode):
+            return os.fsencode(place.readlink())
+        return place.read_bytes() if S_ISREG(mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+async def _compare(git: Git, path: str, old: Entry | None, new: Entry | None, changed: Mapping[str, bytes]) -> FileDiff:
+    before = await git.blob(old.blob) if old else b""
+    after = changed[new.blob] if new else b""
+    status = Status.MODIFIED if old and new else Status.ADDED if new else Status.REMOVED
+    blob = new.blob if new else ""
+    if binary(before) or binary(after):
+        return FileDiff(path, status, blob=blob, unread="binary")
+    made = await asyncio.to_thread(patch, before, after)
+    if not made and (before or after):
+        return FileDiff(path, status, blob=blob, unread="too large to compare")
+    return parse_patch(path, status, made, blob=blob)

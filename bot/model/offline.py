@@ -1,0 +1,24 @@
+"""No model: reviews are checks only, and say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.core.claims.prompt import Prompt
+from bot.interfaces import Account, Answer, Step, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineModel:
+    """Answers at once, for nothing, that nobody was asked."""
+
+    name: str = "offline"
+    available: bool = False
+
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+        """No answer, and why."""
+        return Answer(None, "no model was configured")
+
+    async def close(self) -> None:
+        """Nothing to give back."""

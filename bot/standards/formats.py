@@ -1,0 +1,161 @@
+"""Where a document's sections begin, for each text format but Markdown (section.py has that one)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import accumulate
+
+from bot.core.findings.standard import LINE
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A section's beginning: `offset` of its first character, `body` of the first one behind the heading itself.
+
+    A section ends where the next begins; it is a child of the nearest one before it with a smaller `level`.
+    `anchor` is empty where the document does not name one.
+    """
+
+    offset: int
+    body: int
+    level: int
+    title: str
+    anchor: str = ""
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A stretch of code, `start`..`end` as offsets, that is never cut. `language` as the author named it."""
+
+    start: int
+    end: int
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A document's text and how it is divided. Every section is an exact substring of `text`."""
+
+    text: str
+    heads: tuple[Head, ...] = ()
+    fences: tuple[Fence, ...] = ()
+
+
+def lines(text: str) -> list[int]:
+    """The offset at which each line begins, and the end of the text behind them."""
+    return [0, *(match.end() for match in LINE.finditer(text)), len(text)]
+
+
+def plain(text: str) -> Layout:
+    """reStructuredText and plain text: a title is a line with a line of punctuation below it, perhaps also above.
+
+    https://docutils.sourceforge.io/docs/ref/rst/restructuredtext.html#sections
+    """
+    rows = LINE.split(text)
+    starts = lines(text)
+    heads: list[Head] = []
+    styles: list[tuple[str, bool]] = []
+    for number in range(1, len(rows)):
+        title, rule = rows[number - 1].rstrip(), rows[number].rstrip()
+        if not _underlines(rule, title):
+            continue
+        over = number > 1 and rows[number - 2].rstrip() == rule
+        if (rule[0], over) not in styles:
+            styles.append((rule[0], over))
+        first = number - 2 if over else number - 1
+        anchor, first = _target(rows, first)
+        level = styles.index((rule[0], over)) + 1
+        heads.append(Head(starts[first], starts[number + 1], level, title.strip(), anchor))
+    return Layout(text, tuple(heads))
+
+
+def _underlines(rule: str, title: str) -> bool:
+    punctuation = len(set(rule)) == 1 and rule[0] in "=-~^\"'`#*+.:_<>"
+    return punctuation and len(rule) >= max(len(title), 3) and any(c.isalnum() for c in title) and title[0] != "\t"
+
+
+def _target(rows: list[str], first: int) -> tuple[str, int]:
+    """The explicit `.. _name:` above a title, and the line at which the section then begins."""
+    above = first - 1
+    while above >= 0 and not rows[above].strip():
+        above -= 1
+    match = re.match(r"\.\. _`?([^`:]+)`?:\s*$", rows[above]) if above >= 0 else None
+    return (re.sub(r"[^a-z0-9]+", "-", match[1].lower()).strip("-"), above) if match else ("", first)
+
+
+def editorconfig(text: str) -> Layout:
+    """.editorconfig: each `[glob]` is a section whose scope is that glob. https://spec.editorconfig.org/"""
+    starts = lines(text)
+    heads = [
+        Head(starts[number], starts[number + 1], 1, row.strip(), scope=(row.strip()[1:-1],))
+        for number, row in enumerate(LINE.split(text))
+        if row.strip().startswith("[") and row.strip().endswith("]")
+    ]
+    return Layout(text, tuple(heads))
+
+
+def html(text: str) -> Layout:
+    """HTML: sections begin at h1 to h6, with the id of the heading or of the nearest element before it."""
+    parser = _Headings(text)
+    parser.feed(text[: _closed(text)])
+    parser.close()
+    return Layout(text, tuple(parser.heads), tuple(parser.fences))
+
+
+def _closed(text: str) -> int:
+    """Where the last tag or comment ends: the parser looks for the end of each, and for one without an end everywhere."""
+    comment = text.find("<!--", text.rfind("-->") + 1)
+    return text.rfind(">", 0, comment if comment >= 0 else len(text)) + 1
+
+
+@dataclass
+class _Headings(HTMLParser):
+    """Collects headings and `pre` blocks while the standard library reads the tags."""
+
+    text: str
+    heads: list[Head] = field(default_factory=list)
+    fences: list[Fence] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        # HTMLParser counts lines by "\n" alone
+        self._starts = [0, *accumulate(len(row) + 1 for row in self.text.split("\n"))]
+        self._open: tuple[str, int] | None = None
+        self._title: list[str] = []
+        self._pre = 0
+        self._anchor = ""
+
+    def _here(self) -> int:
+        line, column = self.getpos()
+        return self._starts[line - 1] + column
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name = given.get("id") or (given.get("name") if tag == "a" else "")
+        if name and (self._open or tag in {"a", "section", "div"} or re.fullmatch("h[1-6]", tag)):
+            self._anchor = name
+        if tag == "pre":
+            self._pre = self._here()
+        if re.fullmatch("h[1-6]", tag):
+            self._open, self._title = (tag, self._here()), []
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "pre":
+            self.fences.append(Fence(self._pre, self._here()))
+        if self._open and tag == self._open[0]:
+            end = self._here() + len(f"</{tag}>")
+            title = " ".join("".join(self._title).split())
+            self.heads.append(Head(self._open[1], end, int(tag[1]), title, self._anchor))
+            self._open, self._anchor = None, ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self._title.append(data)
+
+
+def tagless(text: str) -> str:
+    """`text` with its tags blanked out, for counting and finding words."""
+    return re.sub(r"<[^<>]*>", " ", text)

@@ -1,0 +1,220 @@
+"""Bytes -> sections: a document of the team's rules, cut where a reader would cite it.
+
+Every section's text is an exact substring of the decoded document (of the extracted text for docx and PDF), so that
+whatever is quoted from it can be checked.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from bot.core.code import language
+from bot.core.code.globs import Globs
+from bot.core.findings.standard import ARCHIVES, Document, Standard
+from bot.errors import Refused, TooLarge
+from bot.standards import front_matter_part as front_matter
+from bot.standards.formats import Fence, Head, Layout, editorconfig, html, lines, plain, tagless
+from bot.standards.layout_markdown_part import markdown
+
+LARGEST = 1_000_000
+"""Bytes of a text document."""
+ARCHIVE = 10_000_000
+"""Bytes of a docx or a PDF."""
+LONGEST = 2_400
+"""Characters of a section before it is cut at a blank line."""
+MOST = 2_000
+"""Sections of a document."""
+
+Reader = Callable[[bytes], Layout]
+NO_READERS: Mapping[str, Reader] = MappingProxyType({})
+TEXTS: Mapping[str, Callable[[str], Layout]] = MappingProxyType(
+    {
+        "": markdown,
+        ".md": markdown,
+        ".markdown": markdown,
+        ".mdc": markdown,
+        ".html": html,
+        ".htm": html,
+        ".rst": plain,
+        ".txt": plain,
+    }
+)
+
+_GAP = re.compile(r"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)(?=\S)")
+_EXAMPLES = frozenset({"bash", "json", "markdown", "text"})  # fences of these say nothing about the prose around them
+_EVERYWHERE = frozenset({"*", "**", "**/*"})
+
+
+def sections(document: Document, content: bytes, readers: Mapping[str, Reader] = NO_READERS) -> tuple[Standard, ...]:
+    """The sections of `document`, in order. Scope and languages come from its front matter, path and code fences.
+
+    `readers` lay out archives, by suffix. Raises TooLarge over a bound and Refused for what cannot be read.
+    """
+    suffix = PurePosixPath(document.path).suffix.lower()
+    bound = ARCHIVE if suffix in ARCHIVES else LARGEST
+    if len(content) > bound:
+        raise TooLarge(f"it has {len(content):,} bytes; at most {bound:,} are read")
+    if suffix in ARCHIVES:
+        if suffix not in readers:
+            raise Refused(f"there is no reader for {suffix} here")
+        return _standards(document, readers[suffix](content), {}, 0)
+    text = decoded(content)
+    keys, start = front_matter.read(text)
+    name = PurePosixPath(document.path).name
+    layout = editorconfig if name == ".editorconfig" else TEXTS.get(suffix, plain)
+    return _standards(document, layout(text[start:]), keys, len(lines(text[:start])) - 2)
+
+
+def decoded(content: bytes) -> str:
+    """The text of `content`, without its byte order mark. Raises Refused for what is not Unicode text."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise Refused("it is not UTF-8 text") from None
+    if "\0" in text:
+        raise Refused("it is binary")
+    return text
+
+
+def _standards(
+    document: Document, layout: Layout, keys: Mapping[str, tuple[str, ...]], above: int
+) -> tuple[Standard, ...]:
+    """`above` is the number of lines before the layout's text."""
+    scope = _within(document.scope, _scope(keys))
+    languages = document.languages or _languages(document.path, keys, scope, layout.fences)
+    starts = lines(layout.text)[:-1]
+    found: list[Standard] = []
+    for head, path, anchor, start, end in _pieces(layout, _root(layout, keys)):
+        found.append(
+            Standard(
+                document=document.path,
+                heading=path,
+                anchor=anchor,
+                start=above + bisect_right(starts, start),
+                end=above + bisect_right(starts, end - 1),
+                blob=document.blob,
+                text=layout.text[start:end],
+                languages=languages or _scoped(head.scope) or _agreed(layout.fences, start, end),
+                scope=_within(scope, _usable(head.scope)),
+            )
+        )
+        if len(found) > MOST:
+            raise TooLarge(f"it has more than {MOST} sections")
+    return tuple(found)
+
+
+def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[Head, tuple[str, ...], str, int, int]]:
+    """Head, heading path, anchor, start and end of each section that says something beyond its heading."""
+    heads = sorted(layout.heads, key=lambda head: head.offset)
+    if not heads or heads[0].offset > 0:
+        heads.insert(0, Head(0, 0, 0, ""))
+    slugs = _Slugs()
+    stack: list[Head] = []
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        while stack and stack[-1].level >= head.level:
+            stack.pop()
+        stack.append(head)
+        path = root + tuple(above.title for above in stack if above.title)
+        anchor = slugs.take(head)
+        stop = following.offset if following else len(layout.text)
+        for number, (start, end) in enumerate(_cuts(layout, head, stop)):
+            yield head, path, "" if number else anchor, start, end
+
+
+def _cuts(layout: Layout, head: Head, stop: int) -> Iterator[tuple[int, int]]:
+    """`head.offset`..`stop`, cut at blank lines where it is too long, each piece without the white space around it."""
+    if len(re.findall(r"\w+", tagless(layout.text[head.body : stop]))) < 2:  # noqa: PLR2004 - one word is no rule
+        return
+    start = head.offset
+    gaps = [match.end() for match in _GAP.finditer(layout.text, head.body, stop)] if stop - start > LONGEST else []
+    gaps = [gap for gap in gaps if not any(fence.start < gap < fence.end for fence in layout.fences)]
+    for gap, following in pairwise([*gaps, stop]):
+        if following - start > LONGEST:
+            yield _stripped(layout.text, start, gap)
+            start = gap
+    yield _stripped(layout.text, start, stop)
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+
+
+@dataclass(slots=True)
+class _Slugs:
+    """Anchors as GitHub makes them: lower case, punctuation dropped, `-1` behind the second of a name."""
+
+    taken: dict[str, int] = field(default_factory=dict)
+
+    def take(self, head: Head) -> str:
+        """The head's own anchor if it has one that is still free, else a slug of its title."""
+        plain = head.anchor or re.sub(r"[^\w\- ]", "", head.title.lower()).strip().replace(" ", "-")
+        if not plain:
+            return ""
+        slug = plain
+        while slug in self.taken:
+            self.taken[plain] += 1
+            slug = f"{plain}-{self.taken[plain]}"
+        self.taken[slug] = 0
+        return slug
+
+
+def _root(layout: Layout, keys: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What a document without headings is called: its front matter says."""
+    title = keys.get("title") or keys.get("description") or ()
+    return (", ".join(title),) if title and not layout.heads else ()
+
+
+def _scope(keys: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The globs of the code that a document speaks of: Copilot's, Cursor's and Claude's words for it."""
+    if keys.get("alwaysApply") == ("true",):
+        return ()
+    return _usable(keys.get("applyTo") or keys.get("globs") or keys.get("paths") or ())
+
+
+def _usable(globs: tuple[str, ...]) -> tuple[str, ...]:
+    if _EVERYWHERE & set(globs):
+        return ()
+    if invalid := Globs.of(globs).invalid:
+        raise Refused(f"its scope has a glob that cannot be used: {invalid[0][:80]}")
+    return globs
+
+
+def _within(outer: tuple[str, ...], inner: tuple[str, ...]) -> tuple[str, ...]:
+    """`inner` globs, read from the folder that `outer` limits them to: `web/**` and `*.js` make `web/**/*.js`."""
+    if not outer or not inner:
+        return inner or outer
+    folders = [glob.removesuffix("**") for glob in outer if glob.endswith("/**")]
+    bare = [glob.removeprefix("/") if "/" in glob else f"**/{glob}" for glob in inner]
+    return tuple(folder + glob for folder in folders for glob in bare) or outer
+
+
+def _languages(
+    path: str, keys: Mapping[str, tuple[str, ...]], scope: tuple[str, ...], fences: tuple[Fence, ...]
+) -> tuple[str, ...]:
+    """The first that knows: the front matter, the scope, the path, fences that all agree."""
+    said = (*keys.get("language", ()), *keys.get("languages", ()))
+    named = tuple(dict.fromkeys(name for word in said if (name := language.named(word))))
+    own = language.about(path)
+    return named or _scoped(scope) or ((own,) if own else ()) or (_agreed(fences) if len(fences) > 1 else ())
+
+
+def _scoped(globs: tuple[str, ...]) -> tuple[str, ...]:
+    """The languages of the files that `globs` are about, as far as their endings say: `**/*.{ts,tsx}`."""
+    endings = [ending for glob in globs for ending in glob.rpartition(".")[2].strip("{}").split(",")]
+    return tuple(dict.fromkeys(name for ending in endings if (name := language.of(f"x.{ending}"))))
+
+
+def _agreed(fences: tuple[Fence, ...], start: int = 0, end: int | None = None) -> tuple[str, ...]:
+    """The one language of the fences in `start`..`end`, if there is one."""
+    inside = [fence for fence in fences if fence.start >= start and (end is None or fence.end <= end)]
+    names = {name for fence in inside if (name := language.named(fence.language))} - _EXAMPLES
+    return tuple(names) if len(names) == 1 else ()

@@ -1,0 +1,130 @@
+"""What people asked of us and what we answered: how often, in which thread, and where they want quiet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.core.claims.memory import Exchange
+from bot.core.code.pull_request import PullRef
+from bot.job import Job
+from bot.storage.database import Database
+from bot.storage.tables import ASKED, EXCHANGES, PAUSES, TALKS, of_pull
+from bot.storage.talk_part import Talk
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often people may ask: in an hour each of them, in an hour in one repository; and refusals said in a day."""
+
+    person: int = 30
+    repository: int = 200
+    refusals: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of a request: `over` says which limit it exceeds; `tell` whether a refusal may be said aloud."""
+
+    over: str = ""
+    tell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondence:
+    """Rows about people. Every write may be repeated: the same job writes the same row."""
+
+    database: Database
+
+    async def count(self, job: Job, limits: Limits, *, permitted: bool) -> Counted:
+        """Write down that `job` was asked, and decide in the same transaction whether that is too often.
+
+        Those without permission count for themselves only: they cannot use up what a repository may ask. A refusal is
+        said once a day to a person on a pull request, and only so often in a repository.
+        """
+
+        def write(connection: sa.Connection) -> Counted:
+            mine, here = ASKED.c.actor == job.actor_id, ASKED.c.repo_id == job.pull.repo_id
+            others = ASKED.c.job != job.id
+            asked = _count(connection, _HOUR, mine, others)
+            admitted = _count(connection, _HOUR, here, others, ASKED.c.admitted)
+            over = _over(asked, admitted, limits)
+            aloud = sa.and_(ASKED.c.told, others, here)
+            told = _count(connection, _DAY, mine, ASKED.c.number == job.pull.number, aloud)
+            tell = not told and _count(connection, _DAY, aloud) < limits.refusals
+            admit = permitted and not over
+            self.database.upsert(connection, ASKED, [_row(job, admit=admit, tell=tell)], keep=("at",))
+            return Counted(over, tell and not admit)
+
+        return await self.database.run(write)
+
+    async def remember(self, job: Job, thread: int, question: str, answer: str) -> None:
+        """Keep a question and its answer."""
+        row = {**_key(job.pull), "job": job.id, "thread": thread, "asker": job.actor, "at": datetime.now(UTC)}
+        rows = [{**row, "question": question, "answer": answer}]
+        await self.database.run(lambda connection: self.database.upsert(connection, EXCHANGES, rows, keep=("at",)))
+
+    async def exchanges(self, pull: PullRef, thread: int, limit: int = 500) -> tuple[Exchange, ...]:
+        """What was asked and answered in a thread, oldest first; thread 0 is the pull request's conversation."""
+        query = (
+            sa.select(EXCHANGES.c.asker, EXCHANGES.c.question, EXCHANGES.c.answer)
+            .where(of_pull(EXCHANGES, pull), EXCHANGES.c.thread == thread)
+            .order_by(EXCHANGES.c.at.desc(), EXCHANGES.c.job.desc())
+            .limit(limit)
+        )
+        rows = await self.database.run(lambda connection: connection.execute(query).all())
+        return tuple(Exchange(*row) for row in reversed(rows))
+
+    async def talk(self, pull: PullRef, thread: int) -> Talk:
+        """The conversation that the model's server keeps for a thread; one without an id where there is none."""
+        columns = (TALKS.c.id, TALKS.c.opening, TALKS.c.tokens, TALKS.c.told, TALKS.c.broken)
+        query = sa.select(*columns).where(of_pull(TALKS, pull), TALKS.c.thread == thread)
+        row = await self.database.run(lambda connection: connection.execute(query).one_or_none())
+        return Talk() if row is None else replace(Talk(*row), told=tuple(row.told))
+
+    async def keep_talk(self, pull: PullRef, thread: int, talk: Talk) -> None:
+        """Keep how a conversation at the model's server stands, instead of what was known of the thread's."""
+        rows = [{**_key(pull), "thread": thread, **asdict(talk)}]
+        await self.database.run(lambda connection: self.database.upsert(connection, TALKS, rows, keep=()))
+
+    async def pause(self, pull: PullRef, by: str) -> None:
+        """No automatic reviews from now on."""
+        row = {**_key(pull), "by": by, "at": datetime.now(UTC)}
+        await self.database.run(lambda connection: self.database.upsert(connection, PAUSES, [row], keep=()))
+
+    async def resume(self, pull: PullRef) -> None:
+        """Automatic reviews again."""
+        await self.database.run(lambda connection: connection.execute(sa.delete(PAUSES).where(of_pull(PAUSES, pull))))
+
+    async def paused(self, pull: PullRef) -> str:
+        """Who paused the pull request; empty if nobody did."""
+        query = sa.select(PAUSES.c.by).where(of_pull(PAUSES, pull))
+        return await self.database.run(lambda connection: connection.execute(query).scalar()) or ""
+
+
+def _over(asked: int, admitted: int, limits: Limits) -> str:
+    if asked >= limits.person:
+        return f"more than {limits.person} requests of one person within an hour"
+    if admitted >= limits.repository:
+        return f"more than {limits.repository} requests in this repository within an hour"
+    return ""
+
+
+def _count(connection: sa.Connection, within: timedelta, *conditions: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(ASKED).where(ASKED.c.at >= datetime.now(UTC) - within, *conditions)
+    return int(connection.execute(query).scalar_one())
+
+
+def _row(job: Job, *, admit: bool, tell: bool) -> dict[str, Any]:
+    told = tell and not admit
+    now = datetime.now(UTC)
+    return {**_key(job.pull), "job": job.id, "actor": job.actor_id, "admitted": admit, "told": told, "at": now}
+
+
+def _key(pull: PullRef) -> dict[str, int]:
+    return {"repo_id": pull.repo_id, "number": pull.number}

@@ -1,0 +1,104 @@
+"""The schema: every table of ours in the one database. What the migrations make, test_ledger.py compares with this."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from bot.core.code.pull_request import PullRef
+
+TABLES = sa.MetaData()
+REVIEWS = sa.Table(
+    "reviews",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("installation", sa.BigInteger, nullable=False),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("head", sa.String(64), nullable=False),
+    sa.Column("trigger", sa.String(20), nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Column("finished", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("reviews_pull", "repo_id", "number", "finished"),
+)
+FINDINGS = sa.Table(
+    "findings",
+    TABLES,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("identity", sa.String(32), primary_key=True),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("topic", sa.String(300), nullable=False),
+    sa.Column("category", sa.String(20), nullable=False),
+    sa.Column("rule", sa.Boolean, nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("known", sa.JSON, nullable=False),
+    sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
+)
+SPENDING = sa.Table(
+    "spending",
+    TABLES,
+    sa.Column("id", sa.String(300), primary_key=True),
+    sa.Column("installation", sa.BigInteger, nullable=False),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("job", sa.String(200), nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("dollars", sa.Float, nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("spending_scope", "installation", "at"),
+)
+ASKED = sa.Table(
+    "asked",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("actor", sa.BigInteger, nullable=False),
+    sa.Column("admitted", sa.Boolean, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("asked_repository", "repo_id", "at"),
+)
+EXCHANGES = sa.Table(
+    "exchanges",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("thread", sa.BigInteger, nullable=False),
+    sa.Column("asker", sa.String(100), nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("exchanges_thread", "repo_id", "number", "thread", "at"),
+)
+TALKS = sa.Table(
+    "talks",
+    TABLES,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("thread", sa.BigInteger, primary_key=True),
+    sa.Column("id", sa.String(200), nullable=False),
+    sa.Column("opening", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("told", sa.JSON, nullable=False),
+    sa.Column("broken", sa.Boolean, nullable=False),
+)
+PAUSES = sa.Table(
+    "pauses",
+    TABLES,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("by", sa.String(100), nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+)
+
+
+def of_pull(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
+    """Which rows of `table` are about a pull request."""
+    return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)

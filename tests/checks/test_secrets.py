@@ -1,0 +1,198 @@
+"""Secrets: every shape is known, nothing is repeated, stand-ins are left alone, and no line takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.checks.secrets import RULES, Secrets
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.problem import Problem
+from bot.interfaces import Source
+
+
+def find(text: str, path: str = "app.py") -> tuple[Problem, ...]:
+    """What the check says about `text`."""
+    return asyncio.run(Secrets().run([Source(path, text)])).problems
+
+
+def random(length: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+    """Characters that look random and are the same every time; no secret stands in this file as a whole."""
+    digest = hashlib.shake_256(f"{length}{alphabet}".encode()).digest(length)
+    return "".join(alphabet[byte % len(alphabet)] for byte in digest)
+
+
+UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+HEX = "0123456789abcdef"
+SECRETS = {
+    "aws-access-key": "AKIA" + random(16, UPPER),
+    "aws-secret-key": f'aws_secret_access_key = "{random(40)}"',
+    "azure-storage-key": f"AccountName=a;AccountKey={random(86)}==;",
+    "google-api-key": "AIza" + random(35),
+    "google-oauth-secret": "GOCSPX-" + random(28),
+    "github-token": "ghp_" + random(36),
+    "gitlab-token": "glpat-" + random(20),
+    "openai-key": "sk-proj-" + random(60),
+    "anthropic-key": "sk-ant-api03-" + random(90),
+    "hugging-face-token": "hf_" + random(34),
+    "slack-token": "xoxb-1" + random(30),
+    "slack-webhook": "https://hooks.slack.com/services/" + f"T{random(8, UPPER)}/B{random(8, UPPER)}/{random(24)}",
+    "discord-webhook": "https://discord.com/api/webhooks/" + random(18, string.digits) + "/" + random(68),
+    "telegram-token": random(9, string.digits) + ":AA" + random(33),
+    "stripe-key": "sk_live_" + random(24),
+    "shopify-token": "shpat_" + random(32, HEX),
+    "sendgrid-key": f"SG.{random(22)}.{random(43)}",
+    "twilio-key": "SK" + random(32, HEX),
+    "digitalocean-token": "dop_v1_" + random(64, HEX),
+    "docker-token": "dckr_pat_" + random(27),
+    "npm-token": "npm_" + random(36),
+    "pypi-token": "pypi-AgEIcHlwaS5vcmc" + random(60),
+    "jwt": f"eyJ{random(20)}.eyJ{random(40)}.{random(43)}",
+    "private-key": "-----BEGIN RSA PRIVATE KEY-----\n" + random(64) + "\n-----END RSA PRIVATE KEY-----",
+    "password-in-url": f"postgresql://app:{random(12)}@db.internal/app",
+    "hardcoded-secret": f'DB_PASSWORD = "{random(14)}"',
+}
+HARMLESS = {
+    "aws-access-key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "aws-secret-key": 'aws_secret_access_key = "${AWS_SECRET_ACCESS_KEY}"',
+    "azure-storage-key": "AccountKey=<the key of your storage account>",
+    "google-api-key": "AIza" + "x" * 35,
+    "google-oauth-secret": "GOCSPX-your-client-secret",
+    "github-token": "ghp_" + "x" * 36,
+    "gitlab-token": "glpat-XXXXXXXXXXXXXXXXXXXX",
+    "openai-key": "sk-proj-your-key-here",
+    "anthropic-key": "sk-ant-...",
+    "hugging-face-token": "hf_hub_download",
+    "slack-token": "xoxb-your-token",
+    "slack-webhook": "https://hooks.slack.com/services/T00000000/B00000000/" + "X" * 24,
+    "discord-webhook": "https://discord.com/api/webhooks/1/token",
+    "telegram-token": "123456789:AA",
+    "stripe-key": "sk_test_" + random(24),
+    "shopify-token": "shpat_" + "0" * 32,
+    "sendgrid-key": "SG.your.key",
+    "twilio-key": "SKU-1234",
+    "digitalocean-token": "dop_v1_token",
+    "docker-token": "dckr_pat_",
+    "npm-token": "npm_config_registry",
+    "pypi-token": "pypi-token",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9",
+    "private-key": 'if "-----BEGIN RSA PRIVATE KEY-----" in text: pass\n-----BEGIN RSA PRIVATE KEY-----\n...\n',
+    "password-in-url": "postgresql://user:password@localhost/db and https://x:${TOKEN}@github.com",
+    "hardcoded-secret": 'password = "changeme"\ntoken = os.environ["APP_TOKEN_1"]\nTOKEN_TYPE = "a1:urn:b2:token-type"',
+}
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_every_shape_is_found_and_never_repeated(rule: str) -> None:
+    line = SECRETS[rule]
+
+    (problem,) = find(f"x = 1\n# {line}\n")
+
+    assert (problem.rule, problem.line, problem.end) == (rule, 2, 2)
+    assert problem.category is Category.SECURITY
+    assert problem.severity >= Severity.WARNING
+    said = f"{problem.title} {problem.why}"
+    assert not any(piece in said for piece in re.findall("[A-Za-z0-9]{8}", line))
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_what_only_looks_like_one_is_left_alone(rule: str) -> None:
+    assert find(f"x = 1\n# {HARMLESS[rule]}\n") == ()
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["ghs_" + random(300), f"ghs_12_{random(200)}.{random(80)}-a", "github_pat_" + random(82), "gho_" + random(36)],
+)
+def test_github_tokens_may_be_of_any_length(token: str) -> None:
+    (problem,) = find(f"token={token}")
+
+    assert (problem.rule, f"{len(token)} characters" in problem.why) == ("github-token", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'key = "-----BEGIN PRIVATE KEY-----\\n{0}\\n"',
+        "-----BEGIN OPENSSH PRIVATE KEY-----\r\n{0}\r\n",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 1\n\n{0}",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{0}",
+        '"-----BEGIN EC PRIVATE KEY-----\\n"\n    "{0}\\n"',
+    ],
+)
+def test_private_keys_are_found_in_any_dress(text: str) -> None:
+    assert [problem.rule for problem in find(text.format(random(64)))] == ["private-key"]
+
+
+def test_a_short_secret_shows_none_of_its_characters() -> None:
+    (problem,) = find(SECRETS["hardcoded-secret"])
+
+    assert "begins with" not in problem.why
+    assert "14 characters" in problem.why
+
+
+def test_a_long_secret_shows_its_first_four_characters() -> None:
+    (problem,) = find(SECRETS["github-token"])
+
+    assert "it begins with ghp_ and has 40 characters" in problem.why
+
+
+def test_one_secret_is_one_problem() -> None:
+    token = SECRETS["github-token"]
+
+    assert [problem.rule for problem in find(f'api_token = "{token}"  # twice: {token}')] == ["github-token"] * 2
+
+
+def test_a_file_full_of_secrets_is_bounded() -> None:
+    assert len(find(f"{SECRETS['github-token']}\n" * 10_000)) == 100
+
+
+def test_ordinary_code_holds_no_secrets() -> None:
+    text = """
+        password = getpass.getpass("Password: ")
+        self.assertEqual(token, "a")
+        PASSWORD_HEADER = "X-Password-2024-06"
+        secret: str = Field(description="The secret of webhook number 2")
+        headers = {"Authorization": f"Bearer {token}"}
+        api_key = settings["api_key_2"]
+        sha = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+        id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+        session_token = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    """
+
+    assert find(text) == ()
+
+
+HOSTILE = (
+    *(value[:8] for value in SECRETS.values()),
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "-----BEGIN RSA PRIVATE KEY-----" + "A" * 39 + " ",
+    "eyJaaaaaaaaaaaa.",
+    "a://a:",
+    "password=",
+    "token = '",
+    "A" * 39 + "\n",
+)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_text_takes_long(piece: str) -> None:
+    text = (piece * (1 + 5_000 // len(piece)))[:5_000]
+
+    began = time.process_time()
+    find("\n".join([text] * 40))
+
+    assert time.process_time() - began < 1
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_fine(text: str) -> None:
+    for problem in find(text):
+        assert 1 <= problem.line <= text.count("\n") + 1

@@ -1,0 +1,56 @@
+"""What `assistant stats` shows: every number with its interval, every word with its definition."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from bot.cli.stats import stats
+from bot.core.code.pull_request import PullRef
+from bot.core.findings.finding import Category, Severity
+from bot.core.findings.known import Known, Outcome, State
+from bot.core.findings.muting import DEFINITIONS
+from bot.storage.ledger import Ledger
+
+PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
+FOUND = Known("", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff", outcome=Outcome.FIXED)
+
+
+@pytest.fixture
+def show(tmp_path, monkeypatch, capsys):
+    """Prints what became of these findings, by repository."""
+
+    def show(known, *, as_json):
+        url = f"sqlite:///{tmp_path}/ledger.db"
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATABASE_URL", url)
+        with Ledger(url) as ledger:
+            for pull, fates in known.items():
+                found = [replace(FOUND, identity=f"{n:016x}", state=state) for n, state in enumerate(fates)]
+                asyncio.run(ledger.keep(pull, found))
+        stats(as_json=as_json)
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_each_rule_is_told_with_its_acceptance_and_whether_it_is_muted(show):
+    fates = {PULL: [State.FIXED, *[State.DISMISSED] * 20], OTHER: [State.FIXED, State.DISMISSED, State.OPEN]}
+    told = json.loads(show(fates, as_json=True))
+
+    rules = [(one["repo"], one["topic"], one["fixed"], one["dismissed"], one["muted"]) for one in told["rules"]]
+    assert rules == [("octo/shop", "E722", 1, 20, True), ("octo/till", "E722", 1, 1, False)]
+    assert told["rules"][1]["accepted"] == pytest.approx([0.5, 0.0945, 0.9055], abs=1e-4)
+    assert [(one["repo"], one["fixed"]) for one in told["rates"]] == [("octo/shop", 21), ("octo/till", 3)]
+
+
+def test_on_a_terminal_every_number_has_its_definition(show):
+    shown = show({PULL: [State.FIXED]}, as_json=False)
+
+    assert "100% (21%-100%)" in shown
+    assert all(f"{name}: " in shown for name in DEFINITIONS)
+
+
+def test_where_nothing_was_merged_or_judged_it_says_so(show):
+    assert show({}, as_json=False) == "No pull request with findings was merged yet.\n"

@@ -1,0 +1,100 @@
+"""The grammar, as a table a product person can read."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.core.command import Command, Scope, Verb, parse
+from bot.errors import UserError
+
+UNDERSTOOD = {
+    "/assistant": Command(Verb.HELP),
+    "/assistant help": Command(Verb.HELP),
+    "/assistant review": Command(Verb.REVIEW),
+    "/Assistant  Review  ": Command(Verb.REVIEW),
+    "/assistant review full": Command(Verb.REVIEW, scope=Scope.FULL),
+    "/assistant review security": Command(Verb.REVIEW, scope=Scope.SECURITY),
+    "/assistant review src/a.py docs/*": Command(Verb.REVIEW, scope=Scope.PATHS, paths=("src/a.py", "docs/*")),
+    "/assistant ask what does `pay` do?\n\nThanks!": Command(Verb.ASK, text="what does `pay` do?"),
+    "/assistant standards may I print?": Command(Verb.STANDARDS, text="may I print?"),
+    "/assistant explain": Command(Verb.EXPLAIN),
+    "/assistant dismiss": Command(Verb.DISMISS),
+    "/assistant dismiss we log it upstream": Command(Verb.DISMISS, text="we log it upstream"),
+    "/assistant summary": Command(Verb.SUMMARY),
+    "/assistant resolve": Command(Verb.RESOLVE),
+    "/assistant pause": Command(Verb.PAUSE),
+    "/assistant resume": Command(Verb.RESUME),
+    "/assistant stop": Command(Verb.STOP),
+    "/assistant status": Command(Verb.STATUS),
+    "/assistant config": Command(Verb.CONFIG),
+    "<!-- from a template -->\n/assistant help": Command(Verb.HELP),
+    "\n\n/assistant help": Command(Verb.HELP),
+}
+NOT_FOR_US = [
+    "",
+    "nice work",
+    "Try /assistant review",
+    "hello\n/assistant review",
+    "> /assistant review",
+    "`/assistant review`",
+    "```\n/assistant review\n```",
+    "    /assistant review",
+    "<!-- /assistant review -->",
+    "<b>/assistant review</b>",
+    "[/assistant review](https://example.test)",
+    "- /assistant review",
+    "# /assistant review",
+    "**/assistant review**",
+    "\\/assistant review",
+    "/assistants review",
+    "/assistant-two review",
+    "//assistant review",
+]
+HELPED = {
+    "/assistant revue": "Did you mean `/assistant review`?",
+    "/assistant frobnicate": "Try `/assistant help`.",
+    "/assistant review fulll": "Did you mean `review full`?",
+    "/assistant review full src": "takes no paths",
+    "/assistant review --model=gpt-x": "no options",
+    "/assistant review model=gpt-x": "no options",
+    "/assistant ask": "needs a question",
+    "/assistant config model=gpt-x": "takes no argument",
+    "/assistant;rm -rf": "Try `/assistant help`.",
+    "/ASSISTANT\u00a0rev\u0456ew": "I do not know",
+    "/assistant ask " + "x" * 60_000: "too long",
+    "/assistant review " + "a/b " * 21: "at most 20 paths",
+}
+
+
+@pytest.mark.parametrize("comment", UNDERSTOOD)
+def test_understood(comment):
+    assert parse(comment) == UNDERSTOOD[comment]
+
+
+@pytest.mark.parametrize("comment", NOT_FOR_US)
+def test_not_for_us(comment):
+    assert parse(comment) is None
+
+
+@pytest.mark.parametrize("comment", HELPED, ids=lambda comment: comment[:30])
+def test_helped(comment):
+    with pytest.raises(UserError) as caught:
+        parse(comment)
+
+    assert HELPED[comment] in str(caught.value)
+
+
+@given(st.one_of(st.text(), st.text().map("/assistant {}".format), st.text().map("/assistant review {}".format)))
+@example("/assistant \x00")
+@example("/assistant\u2028review")
+def test_whatever_is_written_is_a_command_silence_or_help(text):
+    answer = _answer(text)
+
+    assert answer is None or isinstance(answer, Command) or ("`" in answer and "@" not in answer)
+
+
+def _answer(text):
+    try:
+        return parse(text)
+    except UserError as error:
+        return str(error)

@@ -1,0 +1,190 @@
+"""The durable engine where a test needs a database to itself: restarts, forgeries, locks, the sweep."""
+
+import asyncio
+import base64
+import pickle
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from bot.engine import durable
+from bot.engine import durable_reaper_part as durable_reaper
+from bot.engine.durable import DurableEngine, Pace
+from bot.errors import NotDurable, RateLimited, Unprocessable
+from tests.support.engine_stage import done, reviews, rows, started, until
+
+pytest_plugins = ["tests.support.engine_stage", "tests.support.postgres"]
+
+
+def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, world, job):
+    """One worker, two jobs: the first is told to come back later, the second runs meanwhile."""
+    did = []
+
+    async def review(this, step):
+        async def paid():
+            did.append("paid")
+            return 42
+
+        async def refused():
+            did.append("asked for what is refused")
+            raise Unprocessable("line 3 is not in the diff")
+
+        async def limited():
+            did.append("tried")
+            if did.count("tried") == 1:
+                raise RateLimited("slow down", after=0.5)
+            return "through"
+
+        if this.id.endswith("other"):
+            did.append("other")
+            return "posted"
+        assert await step("pay", paid, int) == 42
+        with pytest.raises(Unprocessable, match="line 3 is not in the diff"):
+            await step("refused", refused, str)
+        return await step("limited", limited, str)
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("limited"))
+        await until(lambda: "tried" in did)
+        await engine.submit(job("other", other=1))
+        await done(engine)
+        return await reviews(engine, job("limited"))
+
+    second, first = run(story, Pace(workers=1, debounce=0.0, poll=0.02, patience=0.4, retry=0.01))
+
+    assert did == ["paid", "asked for what is refused", "tried", "other", "tried"]
+    assert (first.status, second.status) == ("waiting", "done")
+    assert second.word == "through"
+
+
+def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, monkeypatch):
+    """Five dead workers have held this job already."""
+    monkeypatch.setattr(durable_reaper, "_EVERY", 0.05)
+
+    async def story(engine):
+        await until(lambda: world.told)
+        await done(engine)
+
+    run(lambda engine: engine.submit(job("poison")), work=False)
+    rows(url, "UPDATE workflow_status SET status='PENDING', executor_id='gone', recovery_attempts=5")
+    run(story)
+
+    assert world.told == [("failed", job("poison").id, "its worker went down again and again")]
+
+
+def test_a_claim_whose_answer_was_lost_is_found(run, world, url, job, monkeypatch):
+    """The row says that this worker runs the job, and it does not."""
+    monkeypatch.setattr(durable_reaper, "_EVERY", 0.05)
+    monkeypatch.setattr(durable_reaper, "_LOST_AFTER", 0.1)
+    forget = "UPDATE workflow_status SET status='PENDING', queue_name='ingest' WHERE workflow_uuid=?"
+
+    async def story(engine):
+        await engine.submit(job("lost"))
+        await done(engine)
+        rows(url, forget, job("lost").id)
+        [record] = await done(engine, job("lost"))
+        return record
+
+    record = run(story)
+
+    assert (record.status, record.attempts) == ("done", 1)
+    assert world.words("reviewed") == [job("lost").id]
+
+
+def test_a_forged_pickle_in_the_database_does_not_run(run, world, url, job, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return open, (str(tmp_path / "owned"), "w")
+
+    forged = base64.b64encode(pickle.dumps({"args": (Evil(),), "kwargs": {}})).decode()
+
+    async def story(engine):
+        [record] = await done(engine, job("forged"))
+        return record
+
+    run(lambda engine: engine.submit(job("forged")), work=False)
+    rows(url, "UPDATE workflow_status SET serialization='py_pickle'")
+    rows(url, "UPDATE workflow_input SET inputs=?", forged)
+
+    assert run(story).status == "failed"
+    assert not (tmp_path / "owned").exists()
+    assert not world.told
+
+
+def test_a_queued_job_is_done_by_the_next_version(run, world, url, job):
+    run(lambda engine: engine.submit(job("early")), work=False)
+
+    assert rows(url, "SELECT application_version, status FROM workflow_status") == [("1", "ENQUEUED")]
+    run(done)
+    assert world.words("reviewed") == [job("early").id]
+
+
+def test_a_locked_database_refuses_and_takes_the_same_job_later(run, url, job, monkeypatch):
+    monkeypatch.setattr(durable, "_SUBMIT_WITHIN", 0.2)
+
+    async def story(engine):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            with pytest.raises(NotDurable):  # on a loop that is closed when the database answers
+                await asyncio.to_thread(lambda: asyncio.run(engine.submit(job("later"))))
+            with pytest.raises(NotDurable):
+                await engine.submit(job("later"))
+            assert await engine.ready() == {"database": "does not take jobs: TimeoutError"}
+            blocker.rollback()
+        monkeypatch.setattr(durable, "_SUBMIT_WITHIN", 8.0)
+        await engine.submit(job("later"))
+        assert await engine.ready() == {}
+        return await engine.queue_depth()
+
+    assert run(story, work=False) == {"ingest": 1}
+
+
+def test_an_engine_that_was_not_started_takes_nothing(url, world, job):
+    engine = DurableEngine(url, world.handlers())
+
+    with pytest.raises(NotDurable):
+        asyncio.run(engine.submit(job("early")))
+
+
+def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
+    async def story(engine):
+        await engine.submit(job("old"))
+        await done(engine)
+        assert await engine.tidy() == 0
+        assert not await engine.submit(job("old"))
+        return await engine.tidy(timedelta(seconds=-5))
+
+    assert run(story) == 2
+    assert rows(url, "SELECT count(*) FROM workflow_status") == [(0,)]
+
+
+@pytest.mark.long
+def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_postgres, world, job):
+    """Postgres stops twice while thirty jobs run; jobs that come meanwhile are refused, not lost."""
+
+    async def review(_job, step):
+        for number in range(5):
+            await step(f"step {number}", lambda: asyncio.sleep(0.1, ""), str)
+        return "posted"
+
+    async def story(engine):
+        world.review = review
+        for outage in range(2):
+            for number in range(15):
+                await engine.submit(job(f"{outage} {number}", other=100 * outage + number))
+            await asyncio.to_thread(postgres_server.stop)
+            with pytest.raises(NotDurable):
+                await engine.submit(job("meanwhile"))
+            await asyncio.to_thread(postgres_server.ensure_postgres_running)
+        await asyncio.sleep(5)  # the connections of the front door find out one by one
+        await done(engine)
+        return await engine.jobs(1000)
+
+    with started(new_postgres(), world.handlers(), Pace(debounce=0.0, poll=0.05)) as engine:
+        records = asyncio.run(asyncio.wait_for(story(engine), 240))
+
+    assert [record.status for record in records if record.kind == "review"] == ["done"] * 30
+    assert not world.words("failed")

@@ -1,0 +1,447 @@
+"""Every command, the label, the buttons and the replies, on the sandbox: our real server, over HTTP, without a model."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.cli.operate import act
+from bot.core.command import Verb
+from bot.errors import UserError
+from bot.sandbox.world import faults
+from bot.sandbox.world.hooks import emit
+from bot.sandbox.world.state import User
+from tests.support.product import BASE, FLAWED, Theatre
+
+LISTED, UNLISTED = User(99_002, "deploy[bot]", "Bot"), User(99_001, "renovate[bot]", "Bot")
+
+
+@pytest.fixture(scope="module")
+def theatre():
+    theatre = Theatre(assistant_requests_per_person_hour=10_000, assistant_bots=str(LISTED.id))
+    theatre.sandbox.world.users |= {bot.login: bot for bot in (LISTED, UNLISTED)}
+    yield theatre
+    theatre.close()
+
+
+@pytest.fixture(scope="module")
+def reviewed(theatre):
+    """A pull request with a finding; tests add to it, and look at what came of their own words only."""
+    pull = theatre.open()
+    theatre.settle()
+    assert pull.comments
+    return pull
+
+
+def ours(said):
+    return [one for one in said if one.author.login == "review-assistant[bot]"]
+
+
+def say(theatre, pull, words, who="alice"):
+    """Say something in the conversation; what we answered, and with which reactions."""
+    before = len(ours(pull.state.comments))
+    comment = pull.comment(who, words)
+    theatre.settle()
+    return [one.body for one in ours(pull.state.comments)[before:]], reactions(comment)
+
+
+def finding(pull):
+    """The comment about the bare except."""
+    return next(one for one in pull.comments if "except" in one.body and one.in_reply_to is None)
+
+
+def answer(theatre, pull, words, who="alice"):
+    """Say something in the thread of that finding."""
+    before = len(pull.comments)
+    comment = pull.reply(finding(pull).id, who, words)
+    theatre.settle()
+    return [one.body for one in ours(pull.comments[before:])], reactions(comment)
+
+
+def reactions(comment):
+    return [content for _, _, content in comment.reactions]
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "reaction"),
+    [
+        ("/assistant help", "| `/assistant dismiss [REASON]` |", "rocket"),
+        ("/assistant", "| `/assistant help` |", "rocket"),
+        ("/assistant revue", "Did you mean `/assistant review`?", "confused"),
+        ("/assistant config", "| triggers.drafts | `false` | `default` |", "rocket"),
+        ("/assistant config comments=30", "takes no argument", "confused"),
+        ("/assistant status", "Findings: 2 open", "rocket"),
+        ("/assistant standards may I use a bare except?", "docs/standards/python.md", "rocket"),
+        ("/assistant standards may I wear a hat?", "do not cover", "rocket"),
+        ("/assistant ask may I use a bare except?", "No model is configured here", "rocket"),
+        ("/assistant explain", "works in the thread of a finding", "confused"),
+        ("/assistant dismiss", "works in the thread of a finding", "confused"),
+        ("/assistant resolve", "works in the thread of a finding", "confused"),
+    ],
+)
+def test_a_command_gets_one_answer_and_a_reaction(theatre, reviewed, words, told, reaction):
+    (body,), reacted = say(theatre, reviewed, words)
+
+    assert told in body
+    assert reacted == ["eyes", reaction]
+
+
+def test_a_question_about_code_shows_without_a_model_what_the_documents_say(theatre, reviewed):
+    (body,), _ = say(theatre, reviewed, "/assistant ask may I use a bare except?")
+
+    assert "Never catch with a bare `except:`" in body
+
+
+def test_a_command_may_stand_in_a_review(theatre, reviewed):
+    before = len(ours(reviewed.state.comments))
+    reviewed.review("alice", "/assistant status")
+    theatre.settle()
+
+    (said,) = ours(reviewed.state.comments)[before:]
+    assert "Findings:" in said.body
+
+
+def test_explain_tells_the_findings_own_data_and_the_rule(theatre, reviewed):
+    (body,), reacted = answer(theatre, reviewed, "/assistant explain")
+
+    assert "| where | `app.py:4` |" in body
+    assert "docs/standards/python.md" in body
+    assert reacted == ["eyes", "rocket"]
+
+
+def test_a_reply_in_our_thread_is_answered_once_without_a_model(theatre):
+    pull = theatre.open()
+    theatre.settle()
+
+    first, _ = answer(theatre, pull, "Why is that a problem?")
+    second, _ = answer(theatre, pull, "I still do not see it.")
+
+    assert "No model is configured here" in first[0]
+    assert second == []
+
+
+def test_a_reply_in_somebody_elses_thread_is_none_of_our_business(theatre, reviewed):
+    thread = theatre.play(reviewed.say("maria", "Is this right?", "app.py", 3))
+    before = len(ours(reviewed.comments))
+    reply = reviewed.reply(thread.id, "alice", "Yes.")
+    theatre.settle()
+
+    assert len(ours(reviewed.comments)) == before
+    assert reactions(reply) == []
+
+
+def test_dismiss_drops_a_finding_for_good(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    posted = len(pull.comments)
+
+    said, reacted = answer(theatre, pull, "/assistant dismiss we log it upstream")
+    say(theatre, pull, "/assistant review full")
+
+    assert (said, reacted) == ([], ["eyes", "rocket"])
+    assert "Dismissed" in finding(pull).body
+    assert "we log it upstream" in finding(pull).body
+    assert len(ours(pull.comments)) == posted
+    assert "1 dismissed" in say(theatre, pull, "/assistant status")[0][0]
+
+
+def test_resolve_marks_a_finding_as_dealt_with(theatre):
+    pull = theatre.open()
+    theatre.settle()
+
+    _, reacted = answer(theatre, pull, "/assistant resolve")
+
+    assert reacted == ["eyes", "rocket"]
+    assert "1 dismissed" in say(theatre, pull, "/assistant status")[0][0]
+
+
+def steer(theatre, pull, verb, *words):
+    return theatre.play(act(theatre.app, Verb(verb), pull.repo.full_name, pull.number, *words))
+
+
+def short(theatre, pull, words):
+    """The name that `assistant status` gives to an open finding."""
+    (line,) = [line for line in steer(theatre, pull, "status").splitlines() if line.startswith("- ") and words in line]
+    return line.split("`")[1]
+
+
+def test_an_operator_dismisses_a_finding_by_its_name_as_a_comment_would(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    before = len(pull.comments), len(pull.state.comments)
+    name = short(theatre, pull, "except")
+
+    said = steer(theatre, pull, "dismiss", name, "we log it upstream")
+    say(theatre, pull, "/assistant review full")
+
+    assert said.startswith(f"dismissed: `{name}` `app.py:4`")
+    assert "**Dismissed** by `the operator`: we log it upstream" in finding(pull).body
+    assert before[0] == len(pull.comments)
+    assert name not in steer(theatre, pull, "status")
+
+
+def test_an_operator_resolves_a_finding_and_hears_of_it_what_its_thread_would(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    before = len(pull.comments), len(pull.state.comments)
+    name = short(theatre, pull, "except")
+
+    told = steer(theatre, pull, "explain", name)
+    done = steer(theatre, pull, "resolve", name)
+
+    assert "Never catch with a bare" in told
+    assert done.startswith("dismissed: ")
+    assert "dealt with" in finding(pull).body
+    assert before == (len(pull.comments), len(pull.state.comments))
+
+
+def test_a_finding_without_a_thread_is_dismissed_in_the_ledger(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    ledger = theatre.app.ledger
+    ref = theatre.play(ledger.address(pull.repo.full_name, pull.number))
+    (one, *_) = theatre.play(ledger.findings(ref))
+    theatre.play(ledger.keep(ref, [replace(one, identity="f" * 32)]))
+
+    assert "`app.py:4`" in steer(theatre, pull, "explain", "ffff")
+    assert steer(theatre, pull, "dismiss", "ffff").startswith("dismissed: `ffffffff`")
+    assert "Dismissed" not in finding(pull).body
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "names"), ("zz", "is no finding"), ("0123456789", "is no finding")])
+def test_a_name_that_is_nobodys_is_a_clear_sentence(theatre, reviewed, name, reason):
+    with pytest.raises(UserError, match=reason) as refused:
+        steer(theatre, reviewed, "dismiss", name)
+
+    assert f"`assistant status {reviewed.repo.full_name}#{reviewed.number}` shows their names" in str(refused.value)
+
+
+def test_a_paused_pull_request_is_left_alone_until_it_is_resumed_or_asked_for(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    (body,), _ = say(theatre, pull, "/assistant pause")
+    assert "Paused" in body
+
+    pull.ready()
+    theatre.settle()
+    assert pull.reviews == []
+    assert "Paused by alice" in pull.check_runs()[-1].summary
+
+    assert "Paused by" in say(theatre, pull, "/assistant status")[0][0]
+    say(theatre, pull, "/assistant review")
+    assert len(pull.reviews) == 1
+
+    say(theatre, pull, "/assistant resume")
+    theatre.play(pull.push({"new.py": FLAWED}))
+    theatre.settle()
+    assert any(comment.path == "new.py" for comment in pull.comments)
+
+
+def test_a_summary_is_written_once_and_edited_in_place(theatre):
+    pull = theatre.open({"app.py": FLAWED, "shop/cart.py": "import app\n", "shop/till.py": "import cart\n"})
+    theatre.settle()
+    (body,), reacted = say(theatre, pull, "/assistant summary")
+
+    assert "| `shop` | `shop/cart.py`, `shop/till.py` | +2 | -0 |" in body
+    assert "Source changed and no test did" in body
+    assert "n0 --> n1" in body
+    assert reacted == ["eyes", "rocket"]
+
+    theatre.play(pull.push({"docs/later.md": "# Later\n"}))
+    said, _ = say(theatre, pull, "/assistant summary")
+    (walkthrough,) = [one for one in ours(pull.state.comments) if "### Walkthrough" in one.body]
+
+    assert said == []
+    assert "docs/later.md" in walkthrough.body
+
+
+@pytest.mark.parametrize(("mode", "written"), [("always", 1), ("on_request", 0), ("off", 0)])
+def test_the_policy_decides_about_a_summary_after_each_review(theatre, mode, written):
+    repo = theatre.repository(BASE | {".github/assistant.yml": f"summary: {mode}\n"})
+    pull = theatre.open(repo=repo)
+    theatre.settle()
+
+    assert sum("### Walkthrough" in one.body for one in ours(pull.state.comments)) == written
+    if mode == "off":
+        assert "turned off" in say(theatre, pull, "/assistant summary")[0][0]
+
+
+def test_a_review_of_some_paths_reads_those_and_says_what_it_left(theatre):
+    pull = theatre.open({"app.py": FLAWED, "lib/b.py": FLAWED}, draft=True)
+    theatre.settle()
+    _, reacted = say(theatre, pull, "/assistant review lib")
+
+    assert {comment.path for comment in pull.comments} == {"lib/b.py"}
+    assert "not asked for" in pull.check_runs()[-1].text
+    assert reacted == ["eyes", "rocket"]
+
+
+@pytest.mark.parametrize("scope", ["", "full", "security"])
+def test_a_review_of_a_draft_can_be_asked_for(theatre, scope):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    say(theatre, pull, f"/assistant review {scope}")
+
+    assert len(pull.reviews) == 1
+
+
+def test_a_review_that_was_asked_for_and_fails_says_so_on_the_check_run(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    theatre.sandbox.plan(faults.not_found("GET", "*/files"))
+    said, reacted = say(theatre, pull, "/assistant review")
+
+    assert (said, reacted) == ([], ["eyes", "confused"])
+    assert pull.check_runs()[-1].status == "completed"
+    assert "The review failed" in pull.check_runs()[-1].summary
+
+
+def test_an_edit_is_a_command_only_when_the_command_is_new(theatre, reviewed):
+    comment = reviewed.comment("alice", "Hello.")
+    before = len(ours(reviewed.state.comments))
+    for words in ("/assistant help", "/assistant help\n\nPlease.", "Never mind."):
+        reviewed.edit(comment, "alice", words)
+        theatre.settle()
+
+    assert len(ours(reviewed.state.comments)) == before + 1
+
+
+def test_the_label_asks_for_a_full_review_and_comes_off_when_it_is_done(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    pull.label("alice", "assistant:review")
+    theatre.settle()
+
+    assert len(pull.reviews) == 1
+    assert pull.state.labels == []
+
+
+def test_a_label_that_is_taken_off_before_the_start_asks_for_nothing(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    pull.label("alice", "assistant:review")
+    pull.unlabel("alice", "assistant:review")
+    theatre.settle()
+
+    assert pull.reviews == []
+
+
+def test_another_label_means_nothing(theatre):
+    pull = theatre.open(draft=True)
+    pull.label("alice", "bug")
+    theatre.settle()
+
+    assert pull.reviews == []
+
+
+def test_the_buttons_of_the_check_run_review_again(theatre):
+    pull = theatre.open(draft=True)
+    theatre.settle()
+    (run,) = pull.check_runs()
+    assert [action["identifier"] for action in run.actions] == ["rerun", "full"]
+
+    pull.rerequest(run, "alice")
+    theatre.settle()
+    assert len(pull.reviews) == 1
+    assert run.conclusion == "neutral"
+
+    pull.press(run, "full", "alice")
+    theatre.settle()
+    assert len(pull.reviews) == 1
+    assert "still open" in run.title
+
+
+def test_on_a_closed_pull_request_questions_are_answered_and_nothing_is_reviewed(theatre):
+    pull = theatre.open(draft=True)
+    theatre.play(pull.close())
+    theatre.settle()
+
+    (body,), reacted = say(theatre, pull, "/assistant review")
+    assert body.startswith("The pull request is closed.")
+    assert reacted == ["confused"]
+    assert pull.reviews == []
+    assert "The settings" in say(theatre, pull, "/assistant config")[0][0]
+
+
+def test_in_a_locked_conversation_nothing_is_said(theatre):
+    pull = theatre.open(draft=True)
+    pull.state.locked = True
+    theatre.settle()
+
+    assert say(theatre, pull, "/assistant help") == ([], [])
+    pull.ready()
+    theatre.settle()
+    assert pull.reviews == []
+    assert "locked" in pull.check_runs()[-1].summary
+
+
+def test_in_an_archived_repository_nothing_is_written(theatre):
+    pull = theatre.open()
+    pull.repo.archived = True
+    theatre.settle()
+
+    assert (pull.reviews, pull.check_runs()) == ([], [])
+    assert say(theatre, pull, "/assistant help") == ([], [])
+
+
+def test_a_pull_request_from_a_fork_is_reviewed_like_any_other(theatre):
+    pull = theatre.open(fork=True, author="alice")
+    theatre.settle()
+
+    assert len(pull.reviews) == 1
+
+
+def test_a_merge_queue_is_never_kept_waiting(theatre):
+    repo = theatre.repository()
+    pull = theatre.open(repo=repo)
+    theatre.play(pull.close())
+    branch = f"gh-readonly-queue/main/pr-1-{pull.head}"
+    candidate = theatre.play(repo.push({"merged.py": "x = 1\n"}, branch=branch))
+    group = {"head_sha": candidate, "head_ref": f"refs/heads/{branch}", "base_ref": "refs/heads/main"}
+    emit(repo.world, repo.state, "merge_group", "checks_requested", repo.user("alice", "write"), merge_group=group)
+    theatre.settle()
+
+    (run,) = pull.check_runs(candidate)
+    assert (run.status, run.conclusion) == ("completed", "neutral")
+
+
+def test_bots_are_heard_only_when_they_are_listed(theatre, reviewed):
+    assert say(theatre, reviewed, "/assistant help", UNLISTED.login) == ([], [])
+    assert answer(theatre, reviewed, "/assistant explain", UNLISTED.login) == ([], [])
+    assert answer(theatre, reviewed, "What is this?", UNLISTED.login) == ([], [])
+
+
+def test_a_listed_bot_dismisses_with_a_command_and_in_no_other_way(theatre):
+    pull = theatre.open()
+    theatre.settle()
+    pull.resolve(finding(pull), LISTED.login)
+    pull.react(finding(pull), LISTED.login, "-1")
+
+    assert answer(theatre, pull, "This is wrong.", LISTED.login) == ([], [])
+    say(theatre, pull, "/assistant review full")
+    assert "Dismissed" not in finding(pull).body
+    assert answer(theatre, pull, "/assistant dismiss it is logged", LISTED.login) == ([], ["eyes", "rocket"])
+    assert "**Dismissed** by `deploy[bot]`: it is logged" in finding(pull).body
+
+
+@pytest.mark.parametrize("bot", [UNLISTED, LISTED], ids=["unlisted", "listed"])
+def test_a_bots_pull_request_from_a_fork_waits_for_a_maintainers_word(theatre, bot):
+    pull = theatre.open(repo=theatre.repository(private=False), fork=True, author=bot.login)
+    theatre.settle()
+    (run,) = pull.check_runs()
+    before = run.conclusion, "assistant:review" in run.summary, len(pull.reviews)
+    say(theatre, pull, "/assistant review")
+
+    assert before == ("neutral", True, 0)
+    assert len(pull.reviews) == 1
+
+
+def test_a_question_to_github_that_fails_once_is_asked_again_before_anybody_is_refused(theatre, reviewed):
+    theatre.sandbox.plan(faults.server_error("GET", "*/permission"))
+
+    assert say(theatre, reviewed, "/assistant status")[1] == ["eyes", "rocket"]
+
+
+def test_the_page_names_every_verb(request):
+    page = (request.config.rootpath / "docs" / "commands.md").read_text()
+
+    assert all(f"`/assistant {verb}" in page for verb in Verb)

@@ -1,0 +1,223 @@
+"""Drafts, newcomers, pauses, floods and refusals: what is decided once the world was asked."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot.core.code.pull_request import PullRef
+from bot.core.comments.marker import Signer
+from bot.handlers.permissions import Gate
+from bot.handlers.route import Router
+from bot.job import Job, Route, Trigger
+from bot.storage.conversations import Correspondence, Counted, Limits
+from bot.storage.ledger import Ledger
+from tests.support.github_client import hosted
+
+POLICY = ".github/assistant.yml"
+
+
+class Desk:
+    """A router in front of one repository of the sandbox."""
+
+    def __init__(self, folder):
+        self.folder, self.number = folder, 0
+        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger.migrate()
+        self.correspondence = Correspondence(self.ledger)
+
+    async def open(self, policy="", *, private=False, limits=None, **options):
+        files = {"app.py": "x = 1\n"} | ({POLICY: policy} if policy else {})
+        self.github = await hosted(self.folder / "github", files, private=private)
+        self.github.repo.user("alice", "write")
+        gate = Gate(self.github.host, self.correspondence, (), limits or Limits())
+        self.router = Router(self.github.host, self.github.publisher, gate, self.correspondence, Signer(b"ours"))
+        self.pull = await self.github.repo.open_pull("Pay", "", {"app.py": "x = 2\n"}, **options)
+        return self
+
+    async def route(self, trigger=Trigger.OPENED, actor="alice", text="", **more):
+        self.number += 1
+        person = self.github.sandbox.world.user(actor)
+        comment = self.pull.comment(actor, text).id if trigger is Trigger.COMMAND else 0
+        job = Job(
+            f"delivery/{self.number}",
+            self.github.ref(self.pull),
+            trigger,
+            actor=actor,
+            actor_id=person.id,
+            text=text,
+            comment=comment,
+            thread="comment" if comment else "",
+        )
+        return await self.router(replace(job, **more), self._step)
+
+    async def _step(self, _name, work, _kind):
+        return await work()
+
+    @property
+    def said(self):
+        return [one.body for one in self.pull.state.comments if one.author.kind == "Bot"]
+
+    @property
+    def check(self):
+        return self.pull.check_runs()[-1]
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Tell a story to a router; its argument makes the desk."""
+
+    def run(story):
+        desk = Desk(tmp_path)
+        try:
+            return asyncio.run(story(desk))
+        finally:
+            desk.ledger.close()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("newcomers", "private", "starts"),
+    [
+        ("", False, False),
+        ("", True, True),
+        ("always", False, True),
+        ("after_label", True, False),
+        ("collaborators", True, False),
+    ],
+)
+def test_the_policy_says_what_becomes_of_a_newcomers_pull_request(play, newcomers, private, starts):
+    policy = f"triggers: {{first_time_contributors: {newcomers}}}\n" if newcomers else ""
+
+    async def story(desk):
+        await desk.open(policy, private=private, author="newcomer", fork=True)
+        return await desk.route(actor="newcomer"), desk
+
+    routed, desk = play(story)
+
+    assert (routed.route is Route.REVIEW) == starts
+    if not starts:
+        assert "a maintainer can start the review with the label assistant:review" in desk.check.summary
+
+
+@pytest.mark.parametrize(("newcomers", "starts"), [("after_label", True), ("collaborators", False)])
+def test_a_label_lets_a_newcomer_in_where_the_policy_says_so(play, newcomers, starts):
+    async def story(desk):
+        await desk.open(f"triggers: {{first_time_contributors: {newcomers}}}\n", author="newcomer", fork=True)
+        desk.pull.label("alice", "assistant:review")
+        return await desk.route(Trigger.PUSHED, actor="newcomer")
+
+    assert (play(story).route is Route.REVIEW) == starts
+
+
+@pytest.mark.parametrize(
+    ("policy", "trigger", "starts"),
+    [
+        ("", Trigger.OPENED, True),
+        ("triggers: {opened: false}", Trigger.OPENED, False),
+        ("triggers: {opened: false}", Trigger.PUSHED, True),
+        ("triggers: {pushed: false}", Trigger.PUSHED, False),
+        ("triggers: {pushed: false}", Trigger.RECOVERED, True),
+    ],
+)
+def test_the_policy_says_what_starts_a_review(play, policy, trigger, starts):
+    async def story(desk):
+        await desk.open(policy)
+        return await desk.route(trigger)
+
+    assert (play(story).route is Route.REVIEW) == starts
+
+
+@pytest.mark.parametrize(("drafts", "starts"), [("true", True), ("false", False)])
+def test_the_policy_says_whether_drafts_are_reviewed(play, drafts, starts):
+    async def story(desk):
+        await desk.open(f"triggers: {{drafts: {drafts}}}", draft=True)
+        return await desk.route(), desk
+
+    routed, desk = play(story)
+
+    assert (routed.route is Route.REVIEW) == starts
+    assert starts == (desk.check.status == "queued")
+
+
+def test_a_refusal_is_said_once_a_day_to_a_person_on_a_pull_request(play):
+    async def story(desk):
+        await desk.open()
+        for actor in ("eve", "eve", "mallory", "eve"):
+            routed = await desk.route(Trigger.COMMAND, actor, "/assistant review")
+            assert routed.route is Route.NOTHING
+        return desk
+
+    desk = play(story)
+
+    assert len(desk.said) == 2
+    assert all("may not command here: that takes write permission or more" in body for body in desk.said)
+    assert desk.pull.reviews == []
+    assert [reaction for one in desk.pull.state.comments for _, _, reaction in one.reactions] == ["confused"] * 4
+
+
+def test_a_crowd_of_strangers_does_not_make_us_fill_a_conversation(play):
+    async def story(desk):
+        await desk.open(limits=Limits(refusals=3))
+        for n in range(6):
+            await desk.route(Trigger.COMMAND, f"stranger-{n}", "/assistant review")
+        return desk
+
+    assert len(play(story).said) == 3
+
+
+def test_who_asks_too_often_is_asked_to_wait(play):
+    async def story(desk):
+        await desk.open(limits=Limits(person=2))
+        routes = [(await desk.route(Trigger.COMMAND, "alice", "/assistant status")).route for _ in range(4)]
+        return routes, desk
+
+    routes, desk = play(story)
+
+    assert routes == [Route.ANSWER] * 2 + [Route.NOTHING] * 2
+    assert ["more than 2 requests of one person within an hour" in body for body in desk.said] == [True]
+
+
+def test_a_repository_is_limited_by_those_who_may_ask_alone(play):
+    async def story(desk):
+        await desk.open(limits=Limits(repository=2))
+        desk.github.repo.user("bob", "write")
+        await desk.route(Trigger.COMMAND, "eve", "/assistant status")
+        await desk.route(Trigger.COMMAND, "eve", "/assistant status")
+        return [
+            (await desk.route(Trigger.COMMAND, who, "/assistant status")).route for who in ("alice", "bob", "alice")
+        ]
+
+    assert play(story) == [Route.ANSWER, Route.ANSWER, Route.NOTHING]
+
+
+def test_a_step_that_is_run_again_is_not_counted_again(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.migrate()
+    job = Job("delivery/1", PullRef("octo/shop", 1, 42), Trigger.COMMAND, actor_id=7)
+
+    async def twice():
+        book = Correspondence(ledger)
+        limits = Limits(person=1)
+        return [await book.count(job, limits, permitted=True) for _ in range(2)]
+
+    assert asyncio.run(twice()) == [Counted(), Counted()]
+    ledger.close()
+
+
+def test_a_reply_costs_nobody_a_thought_unless_the_thread_is_ours(play):
+    async def story(desk):
+        await desk.open()
+        said = await desk.pull.say("bob", "Is this right?", "app.py", 1)
+        reply = desk.pull.reply(said.id, "alice", "Yes.")
+        routed = await desk.route(
+            Trigger.REPLY, "alice", "Yes.", comment=reply.id, thread="inline", in_reply_to=said.id
+        )
+        return routed, desk
+
+    routed, desk = play(story)
+
+    assert routed.route is Route.NOTHING
+    assert not any("permission" in path for _, path in desk.github.asked())
+    assert not any(one.reactions for one in desk.pull.comments)

@@ -1,0 +1,66 @@
+"""A suggestion is offered only if the checks find nothing in its result that was not there before."""
+
+import asyncio
+
+import pytest
+
+from bot.core.comments.comment import Address, body
+from bot.core.findings.anchor import Anchor, Place
+from bot.core.findings.finding import Category, Draft, Finding, Severity, with_proof
+from bot.core.findings.problem import Problem
+from bot.handlers.run_checks import prove_suggestions
+from bot.interfaces import Checked
+
+HEAD = "one()\nbad()\n"
+
+
+class Lint:
+    """Finds `bad` in Python; it cannot read what says so."""
+
+    name, whole = "lint", True
+
+    def reads(self, path):
+        return path.endswith(".py")
+
+    async def run(self, files):
+        found = [
+            Problem(one.path, n, n, "L1", "Bad", "It is bad.", Severity.WARNING, Category.HYGIENE, "lint")
+            for one in files
+            for n, line in enumerate(one.text.split("\n"), 1)
+            if "bad" in line
+        ]
+        return Checked(tuple(found), tuple((one.path, "unreadable") for one in files if "unreadable" in one.text))
+
+
+def finding(suggestion, path="a.py"):
+    draft = Draft(path, "one()", "One", "It is one.", Severity.NOTE, Category.HYGIENE, "lint", "L2")
+    return Finding(draft, Anchor(Place.INLINE, path, line=1, text="one()", exact=True), suggestion=suggestion)
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "proof"),
+    [("good()", ("lint",)), ("bad()", None), ("unreadable()", None), ("", ("lint",)), (None, None)],
+)
+def test_a_suggestion_leaves_the_checks_no_worse(suggestion, proof):
+    proofs = asyncio.run(prove_suggestions([Lint()], [finding(suggestion)], {"a.py": HEAD}))
+
+    assert proofs == (proof,)
+
+
+def test_the_comment_says_what_was_tried():
+    (proof,) = asyncio.run(prove_suggestions([Lint()], [finding("good()")], {"a.py": HEAD}))
+    said = body(with_proof(finding("good()"), proof), Address())
+
+    assert (
+        "Tried on this head: it applies to exactly these lines, the file still parses, lint found nothing new." in said
+    )
+
+
+def test_where_no_check_reads_and_nothing_parses_nothing_is_claimed():
+    (proof,) = asyncio.run(prove_suggestions([Lint()], [finding("good()", "a.txt")], {"a.txt": HEAD}))
+
+    assert "it applies to exactly these lines.</sub>" in body(with_proof(finding("good()", "a.txt"), proof), Address())
+
+
+def test_without_proof_there_is_no_suggestion():
+    assert "suggestion" not in body(with_proof(finding("bad()"), None), Address())

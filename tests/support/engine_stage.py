@@ -1,0 +1,129 @@
+"""A stage for the durable engine: handlers that do as a test tells them, an engine to run them, words to wait with.
+
+PYTEST_DONT_REWRITE: a test module imports from here before pytest reads the fixtures.
+"""
+
+import asyncio
+import sqlite3
+import zlib
+from contextlib import closing, contextmanager
+from time import monotonic
+
+import pytest
+
+from bot.core.code.pull_request import PullRef
+from bot.engine.durable import DurableEngine, Pace
+from bot.interfaces import Handlers
+from bot.job import Job, Route, Routed, Trigger
+
+A, B = "a" * 40, "b" * 40
+QUICK = Pace(debounce=0.0, poll=0.02)
+
+
+class World:
+    """Handlers that write down what they are asked, and do as they are told."""
+
+    def __init__(self):
+        self.told = []
+        self.head, self.routed = A, None
+        self.review = self.answer = None
+
+    def handlers(self):
+        return Handlers(self._route, self._review, self._answer, self._end("abandoned"), self._end("failed"))
+
+    async def _route(self, _job, _step):
+        return self.routed or Routed(Route.REVIEW, self.head)
+
+    async def _review(self, job, step):
+        self.told.append(("reviewed", job.id))
+        return await self.review(job, step) if self.review else "posted"
+
+    async def _answer(self, job, _step):
+        self.told.append(("answered", job.id))
+        return "answered"
+
+    def _end(self, word):
+        async def end(job, reason, step):
+            async def say():
+                self.told.append((word, job.id, reason))
+
+            await step("say", say, type(None))
+            return word
+
+        return end
+
+    def words(self, word):
+        return [line[1] for line in self.told if line[0] == word]
+
+
+@contextmanager
+def started(url, handlers, pace=QUICK, *, work=True):
+    engine = DurableEngine(url, handlers, pace)
+    engine.start(work=work)
+    try:
+        yield engine
+    finally:
+        engine.stop(0)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+@pytest.fixture
+def run(url, world):
+    """Tell a story to an engine of its own, on a database of its own."""
+
+    def run(story, pace=QUICK, *, work=True):
+        with started(url, world.handlers(), pace, work=work) as engine:
+            return asyncio.run(asyncio.wait_for(story(engine), 30))
+
+    return run
+
+
+@pytest.fixture
+def job(request):
+    """Makes jobs for a pull request of this test's own."""
+    number = zlib.crc32(request.node.name.encode())
+
+    def create(name, trigger=Trigger.OPENED, other=0):
+        return Job(f"delivery/{number}/{name}", PullRef("octo/repo", number + other, 1), trigger)
+
+    return create
+
+
+async def until(true):
+    """Look again and again: the engine works on threads of its own."""
+    end = monotonic() + 20
+    while not true():
+        assert monotonic() < end, "it never happened"
+        await asyncio.sleep(0.01)
+
+
+async def done(engine, *jobs):
+    """Wait until nothing is left to do; how these jobs ended."""
+    while await engine.queue_depth():  # noqa: ASYNC110 - the engine works on threads of its own
+        await asyncio.sleep(0.01)
+    return [await engine.status(job.id) for job in jobs]
+
+
+async def ingested(engine, job):
+    """Wait until a job was handed on."""
+    while not (await engine.status(job.id)).ended_at:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.01)
+
+
+async def reviews(engine, job):
+    """How the reviews of a job's pull request ended, the newest first."""
+    return [r for r in await engine.jobs(1000) if r.id.startswith(f"review/1/{job.pull.number}/")]
+
+
+def rows(url, query, *arguments):
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as connection, connection:
+        return connection.execute(query, arguments).fetchall()

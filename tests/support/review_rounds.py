@@ -1,0 +1,206 @@
+"""A pull request on the sandbox, and the real reviewer in this process: what a push does, round after round.
+
+The critic is a model that finds a flaw wherever a changed line says so, and never says it twice in the same words.
+"""
+
+import json
+import re
+import tempfile
+from dataclasses import replace
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import httpx
+
+from bot.core.comments.marker import Signer
+from bot.core.usage_part import Usage
+from bot.engine.inline import InlineEngine
+from bot.handlers.known_findings import KEPT
+from bot.hosts.github.auth import App
+from bot.hosts.github.client import GitHubClient
+from bot.hosts.github.host import GitHubHost
+from bot.hosts.github.publisher import GitHubPublisher
+from bot.interfaces import Answer, Handlers
+from bot.job import Job, Route, Routed, Trigger, decide
+from bot.model.offline import OfflineModel
+from bot.sandbox.sandbox import Sandbox
+from bot.settings import Settings
+from bot.standards.local import FolderStandards
+from bot.storage.ledger import Ledger
+from bot.webhook import parse
+from bot.wiring_part import Wiring, reviewer_of
+from tests.support.scripted_model import Purse
+
+SHOWN = re.compile(r"\s*(\d+)\+(.*)")
+FLAW = re.compile(r"flaw(\w*)")
+WORDS = ("{} is wrong here", "This line has a problem: {}", "Consider what happens to {}", "{}, and that is a mistake")
+
+
+class Critic:
+    """Finds `flaw_x()` on changed lines, in ever new words; "flawed" is an error, everything else a warning."""
+
+    name, available = "critic", True
+
+    def __init__(self):
+        self.read, self._said = [], count()
+
+    async def ask(self, prompt, tools, step, account):
+        value = prompt.answer.model_validate(self._answer(prompt)).model_dump()
+        return Answer(value, "", Usage(calls=1))
+
+    def _answer(self, prompt):
+        if prompt.name.startswith("verify"):
+            claims = [block for block in _blocks(prompt) if block["kind"] == "claims"]
+            number = len(json.loads("\n".join(claims[0]["lines"])))
+            return {"verdicts": [_holds(n) for n in range(1, number + 1)]}
+        if not prompt.name.startswith("find/correctness"):
+            return {"walkthrough": "", "findings": []}
+        shown = [
+            (block["source"], line) for block in _blocks(prompt) if block["kind"] == "diff" for line in block["lines"]
+        ]
+        self.read += [line for _, line in shown]
+        return {
+            "walkthrough": "Read it.",
+            "findings": [one for source, line in shown for one in self._found(source, line)],
+        }
+
+    def _found(self, source, line):
+        match = SHOWN.match(line)
+        if match and FLAW.search(match[2]):
+            flaw = FLAW.search(match[2])[0]
+            yield {
+                "path": source.split()[0].rstrip(":,"),
+                "side": "RIGHT",
+                "quoted_code": match[2],
+                "near": int(match[1]),
+                "evidence": [f"line {match[1]}"],
+                "category": "correctness",
+                "claim": None,
+                "standard_refs": [],
+                "standard_quote": None,
+                "why": WORDS[next(self._said) % len(WORDS)].format(flaw),
+                "suggestion": None,
+                "title": WORDS[next(self._said) % len(WORDS)].format(flaw),
+                "severity": "error" if "flawed" in match[2] else "warning",
+                "confidence": 0.9,
+            }
+
+    async def close(self):
+        """Nothing is open."""
+
+
+def _holds(n):
+    return {"finding": n, "evidence": [f"line {n}"], "reason": "it does", "verdict": "holds"}
+
+
+def _blocks(prompt):
+    for part in prompt.material.split("<untrusted-")[1:]:
+        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
+        yield {**head, "lines": lines}
+
+
+class Rounds:
+    """One server's life around one sandbox. `settle` works on what happened, in order."""
+
+    def __init__(self, folder, model=None, checks=()):
+        self.folder, self.model, self.checks = folder, model or OfflineModel(), checks
+        self.sandbox = Sandbox.create(folder / "github")
+        self.ended, self.ref = [], None
+        self.restart()
+
+    def restart(self, *, forgetful=False):
+        """Start the server again; with `forgetful` its database is lost."""
+        if forgetful:
+            self.ledger.close()
+            (self.folder / "ledger.db").rename(self.folder / f"lost-{len(self.ended)}.db")
+        world = self.sandbox.world
+        client = GitHubClient(
+            App(str(world.app.id), world.app.private_key),
+            f"{world.url}/api/v3",
+            transport=httpx.ASGITransport(self.sandbox.asgi),
+            spacing=0,
+        )
+        self.host, self.publisher = GitHubHost(client), GitHubPublisher(client)
+        if not (self.folder / "ledger.db").exists():
+            (self.folder / "ledger.db").write_bytes(_empty_ledger())
+        self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
+        standards = FolderStandards(self.folder / "standards.db")
+        wired = Wiring(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        reviewer = reviewer_of(wired)
+        asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse())
+        self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
+        self.keeper = self.reviewer.keeper
+
+    def lose(self):
+        """Nothing that is pending arrives: GitHub sends a webhook once."""
+        list(self._pending())
+
+    async def settle(self):
+        """Work on every delivery that is pending, the newest head only."""
+        await self.work(self.jobs())
+
+    def jobs(self):
+        """What the pending deliveries ask for."""
+        jobs = [job for delivery in self._pending() if isinstance(job := decide(delivery), Job)]
+        newest = {job.pull.number: job for job in jobs if self._reviews(job)}
+        return [job for job in jobs if job in newest.values() or job.trigger in KEPT]
+
+    async def work(self, jobs):
+        """Do it, one after another."""
+        for job in jobs:
+            await self._work(job)
+
+    def _pending(self):
+        for delivery in self.sandbox.deliveries:
+            if delivery.code is None:
+                delivery.code = 202
+                yield parse({name.lower(): value for name, value in delivery.headers.items()}, delivery.body)
+
+    def _reviews(self, job):
+        return job.trigger in {Trigger.OPENED, Trigger.PUSHED, Trigger.LABEL} or job.text.startswith(
+            "/assistant review"
+        )
+
+    async def _work(self, job):
+        self.ref = job.pull
+
+        handlers = Handlers(_route, self.reviewer, self.keeper, self._abandon, self._abandon)
+        await InlineEngine(handlers).submit(job)
+
+    async def _abandon(self, _job, reason, _step):
+        self.ended.append(reason)
+        return "abandoned"
+
+
+@cache
+def _settings():
+    return Settings.read(_env_file=None, assistant_model_api="offline")
+
+
+@cache
+def _empty_ledger():
+    """The database after its migrations, made once: it is the same for every story."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Ledger(f"sqlite:///{folder}/ledger.db"):
+            pass
+        return (Path(folder) / "ledger.db").read_bytes()
+
+
+async def _route(job, _step):
+    return Routed(Route.ANSWER if job.trigger in KEPT else Route.REVIEW, seen=job.seen)
+
+
+def ours(pull):
+    """The threads that the product opened."""
+    return [said for said in pull.comments if said.author.kind == "Bot" and not said.in_reply_to]
+
+
+def over(pull):
+    """The threads whose title we struck through."""
+    return [said for said in ours(pull) if said.body.startswith("~~")]
+
+
+def replies(pull):
+    """What the product said in threads after it opened them."""
+    return [said for said in pull.comments if said.author.kind == "Bot" and said.in_reply_to]

@@ -1,0 +1,125 @@
+"""A scripted model and what it needs: it answers what it is told to, uses tools as it is told to, and keeps its prompts."""
+
+import json
+from pathlib import Path
+
+from bot.core.budget_part import NEARLY
+from bot.core.usage_part import Usage
+from bot.engine.journal import from_json, to_json
+from bot.errors import BudgetExhausted
+from bot.interfaces import Answer, LookedUp
+from bot.model.prompts import Words
+
+PROMPTS = Path(__file__).parents[2] / "prompts"
+WORDS = Words({file.stem: file.read_text() for file in PROMPTS.glob("*.md")})
+
+
+class Script:
+    """`answers` maps the beginning of a prompt's name to a value, an exception, or a function of the prompt.
+
+    `uses` are (tool, arguments) pairs: each conversation uses those tools first, and answers after.
+    """
+
+    name = "script"
+
+    def __init__(self, answers=None, uses=(), *, available=True):
+        self.answers, self.uses, self.available = answers or {}, uses, available
+        self.prompts, self.looked_up = [], []
+
+    async def ask(self, prompt, tools, step, account):
+        self.prompts.append(prompt)
+        await account.reserve(prompt.name, Usage(calls=1))
+        known = {tool.name: tool for tool in tools}
+        looked_up = [LookedUp(name, arguments, await known[name](arguments)) for name, arguments in self.uses]
+        self.looked_up += looked_up
+        usage = Usage(calls=1, input=100, output=10, tool_calls=len(looked_up))
+        value = await step(prompt.name, lambda: self._value(prompt), dict)
+        await account.settle(prompt.name, usage)
+        if "reason" in value:
+            return Answer(None, value["reason"], usage)
+        return Answer(prompt.answer.model_validate(value).model_dump(), "", usage, looked_up=tuple(looked_up))
+
+    async def _value(self, prompt):
+        key = next((key for key in self.answers if prompt.name.startswith(key)), None)
+        value = self.answers[key] if key else {"reason": f"nothing is scripted for {prompt.name}"}
+        value = value(prompt) if callable(value) else value
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def close(self):
+        pass
+
+
+class Purse:
+    """An account of so many tokens, of which some are used. What an answer that was lost could have cost is used."""
+
+    def __init__(self, tokens=10**9, used=0):
+        self.tokens, self.used, self.held = tokens, used, {}
+
+    async def reserve(self, name, worst):
+        self.used += self.held.pop(name, 0)
+        if self.used + sum(self.held.values()) + worst.tokens > self.tokens:
+            raise BudgetExhausted(f"this review may use {self.tokens} tokens")
+        self.held[name] = worst.tokens
+
+    async def settle(self, name, actual):
+        del self.held[name]
+        self.used += actual.tokens
+        return self.used >= NEARLY * self.tokens
+
+
+class Journal:
+    """A Step that remembers, so that a second run with the same journal is a replay."""
+
+    def __init__(self):
+        self.stored = {}
+
+    async def __call__(self, name, work, kind, /):
+        if name not in self.stored:
+            self.stored[name] = json.dumps(to_json(await work(), kind))
+        return from_json(json.loads(self.stored[name]), kind)
+
+
+def blocks(prompt):
+    """What is fenced in a prompt's material: kind -> the texts of its blocks."""
+    found = {}
+    for part in prompt.material.split("<untrusted-")[1:]:
+        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
+        found.setdefault(head["kind"], []).append("\n".join(lines))
+    return found
+
+
+def finding(**changed):
+    """A finding on the wire."""
+    return {
+        "path": "cart.py",
+        "side": "RIGHT",
+        "quoted_code": "    return sum(items) / len(items)",
+        "near": 5,
+        "evidence": ["cart.py:5 len(items)"],
+        "category": "correctness",
+        "claim": None,
+        "standard_refs": [],
+        "standard_quote": None,
+        "why": "An empty cart has no items, so the division fails.",
+        "suggestion": None,
+        "title": "An empty cart divides by zero",
+        "severity": "error",
+        "confidence": 0.8,
+    } | changed
+
+
+def findings(*found):
+    """The answer of a pass."""
+    return {"walkthrough": "Adds an average.", "findings": [finding(**one) for one in found]}
+
+
+def verdicts(*words):
+    """One verdict a claim, in order."""
+    return {
+        "verdicts": [
+            {"finding": n, "evidence": [f"cart.py:{n}"], "reason": f"because of {n}", "verdict": word}
+            for n, word in enumerate(words, 1)
+        ]
+    }

@@ -1,0 +1,156 @@
+"""Search by git: the same lines as reading every file finds, in a copy that holds no credential and is gone afterwards."""
+
+import asyncio
+import base64
+import gc
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.cli.serve import Server, listen
+from bot.errors import Retryable
+from bot.hosts.git import Git
+from bot.interfaces import Remote
+from bot.model.tools import Files
+from bot.model.tools.grep import Fetched, Grep, fetch
+from bot.model.tools.scan_part import Scan
+from bot.sandbox.api import auth
+from bot.sandbox.sandbox import Sandbox
+from bot.sandbox.world import writer
+from tests.support.repository import Repository, pull_request
+
+FILES = {
+    "src/cart.py": "rate = 2\n\n\ndef total(items):\n    return sum(items) * rate  # café\n",
+    "src/tax.py": "corporate = 1\nrates = [rate, 2]\n",
+    "docs/a b.md": "The rate: 2.\r\n-e rate --open-files-in-pager=sh\n",
+    "logo.png": b"\x89PNG\0rate",
+    ".gitattributes": "*.py diff=evil\n",
+}
+QUESTIONS = [
+    ("rate", {}),
+    ("rate", {"word": True}),
+    ("rate", {"under": "src"}),
+    ("café", {}),
+    ("-e rate", {}),
+    ("--open-files-in-pager=sh", {}),
+    ("sum(items) *", {}),
+    ("[rate", {}),
+    ("nothing like it", {}),
+    ("rate", {"under": "sr*"}),
+    ("rate", {"under": ":(exclude)src"}),
+]
+
+
+async def repository(folder):
+    git = Git(folder)
+    await writer.init(git)
+    content = {path: text if isinstance(text, bytes) else text.encode() for path, text in FILES.items()}
+    return git, await writer.commit(git, "refs/heads/main", content, "First", parent=None)
+
+
+@pytest.mark.parametrize(("text", "how"), QUESTIONS)
+def test_git_finds_what_reading_every_file_finds(tmp_path, text, how):
+    async def both():
+        git, commit = await repository(tmp_path)
+        scan = Scan(Files(Repository(FILES), pull_request()))
+        return await Grep(git, {"head": commit}, scan).grep(text, "head", **how), await scan.grep(text, "head", **how)
+
+    by_git, by_reading = asyncio.run(both())
+
+    assert [replace(one, text=one.text.rstrip("\r")) for one in by_reading] == list(by_git)
+
+
+def test_a_version_without_a_commit_is_read_instead(tmp_path):
+    async def search():
+        git, commit = await repository(tmp_path)
+        scan = Scan(Files(Repository({"new.py": "fresh\n"}, base={}), pull_request()))
+        return await Grep(git, {"base": commit}, scan).grep("fresh", "head")
+
+    assert [one.path for one in asyncio.run(search())] == ["new.py"]
+
+
+async def served(folder, act):
+    """Play with a repository of a sandbox that is served on loopback."""
+    socket, url = listen()
+    sandbox = Sandbox.create(folder, url=url)
+    repo = await sandbox.repository("octo/shop", FILES, private=True)
+    server = Server(sandbox.asgi, socket)
+    serving = asyncio.create_task(server.run_here())
+    try:
+        return await act(sandbox, repo, f"{url}/octo/shop.git")
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def token(sandbox):
+    installation = next(iter(sandbox.world.installations.values()))
+    return auth.mint(sandbox.world, installation, {"permissions": {"contents": "read"}}).text
+
+
+def basic(secret):
+    return "Basic " + base64.b64encode(f"x-access-token:{secret}".encode()).decode()
+
+
+def test_a_copy_has_the_commits_and_neither_history_nor_credential(tmp_path):
+    (tmp_path / "copy").mkdir()
+
+    async def act(sandbox, repo, url):
+        await repo.push({"src/cart.py": "rate = 3\n"})
+        head, secret = repo.state.branches["main"], token(sandbox)
+        copy = Git(tmp_path / "copy")
+        await fetch(copy, Remote(url, basic(secret)), [head])
+        history = (await copy.run(("rev-list", "--count", head))).strip()
+        return secret, history, [entry.path for entry in await copy.tree(head)]
+
+    secret, history, paths = asyncio.run(served(tmp_path / "github", act))
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "copy").rglob("*") if file.is_file())
+
+    assert history == b"1"
+    assert "src/cart.py" in paths
+    assert secret.encode() not in kept
+    assert basic(secret).encode() not in kept
+    assert not list((tmp_path / "copy" / "hooks").glob("*"))
+
+
+@pytest.mark.parametrize("trouble", ["no token", "another host", "too large", "nobody to ask"])
+def test_what_cannot_be_fetched_is_read_through_the_host(tmp_path, trouble):
+    async def act(sandbox, _, url):
+        async def remote():
+            if trouble == "nobody to ask":
+                raise Retryable("GitHub did not answer")
+            known = "http://127.0.0.1:9/octo/shop.git" if trouble == "another host" else url
+            return Remote(known, basic("ghs_guessed" if trouble == "no token" else token(sandbox)))
+
+        files = Files(Repository(FILES), pull_request())
+        searcher = Fetched(files, remote, Scan(files), most=10 if trouble == "too large" else 10**9)
+        return await searcher.grep("rate", "head", word=True)
+
+    found = asyncio.run(served(tmp_path / "github", act))
+
+    assert {one.path for one in found} == {"src/cart.py", "src/tax.py", "docs/a b.md"}
+
+
+def test_a_copy_is_fetched_once_and_is_gone_with_its_searcher(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    async def act(sandbox, repo, url):
+        async def remote():
+            return Remote(url, basic(token(sandbox)))
+
+        head = repo.state.branches["main"]
+        files = Files(Repository(FILES), pull_request(head_sha=head, base_sha=head))
+        files.host.commits[head] = files.host.commits["a" * 40]
+        searcher = Fetched(files, remote, Scan(files))
+        found = await asyncio.gather(*(searcher.grep("rate", "head", under="src") for _ in range(5)))
+        fetches = [one for one in sandbox.requests if one.path.endswith("upload-pack")]
+        return found, fetches, list(tmp_path.glob("assistant-*"))
+
+    found, fetches, there = asyncio.run(served(tmp_path / "github", act))
+    gc.collect()
+
+    assert {len(one) for one in found} == {4}
+    assert len({one.path for one in fetches}) == 1
+    assert len(there) == 1
+    assert not list(Path(tmp_path).glob("assistant-*"))
