@@ -22,15 +22,15 @@ from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bot.app import bundled
 from bot.core.claims.material import Facts, characters
 from bot.core.code.diff import Diff, parse_diff
 from bot.core.code.plan import plan
 from bot.core.policy import Policy
 from bot.handlers.passes import Brief, Passes
-from bot.model.endpoint_part import Endpoint
+from bot.model.client import Endpoint
 from bot.model.prompts import Words
 from bot.model.responses import ResponsesModel
-from bot.wiring_part import bundled
 from tests.support.conversation import Journal
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import says

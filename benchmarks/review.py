@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bot.app import build
+from bot.app import build, bundled
 from bot.cli.logs import configure
 from bot.cli.serve import Server
 from bot.engine.durable import DurableEngine, Pace
@@ -33,7 +33,6 @@ from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world.repo import Repo
 from bot.settings import Settings
 from bot.webhook import parse
-from bot.wiring_part import bundled
 
 SIZES = {"small": (2, 40), "medium": (30, 1_500), "large": (300, 20_000)}
 """Files, and lines that are added in all."""

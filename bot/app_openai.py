@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bot.core.budget_part import Limits
-from bot.core.costs import PRICES, Price
+from bot.core.costs import PRICES, Limits, Price
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.model.chat import ChatModel
+from bot.model.client import Endpoint
 from bot.model.conversation import Capabilities
-from bot.model.endpoint_part import Endpoint
 from bot.model.openai_threads import ResponsesConversations
 from bot.model.responses import FULL, ResponsesModel, code_interpreter, file_search
 from bot.settings import Settings

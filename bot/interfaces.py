@@ -23,9 +23,9 @@ from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
 from bot.core.comments.post import CheckRun, ReviewPost
+from bot.core.costs import Usage
 from bot.core.findings.problem import Problem
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.core.usage_part import Usage
 from bot.job import Job, Routed
 
 

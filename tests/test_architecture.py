@@ -26,7 +26,7 @@ SANDBOX_KNOWS = {"bot.sandbox", "bot.hosts.git", "bot.errors"}
 # Members of a family do not know each other; what they share has the name that stands here.
 FAMILIES = {
     "bot.hosts": {"bot.hosts.git", "bot.hosts.working_tree"},
-    "bot.checks": {"bot.checks.jail_analyser_part", "bot.checks.bounds", "bot.checks.jail", "bot.checks.jail_cell"},
+    "bot.checks": {"bot.checks.jail", "bot.checks.bounds", "bot.checks.jail_cell"},
     "bot.model.tools": {"bot.model.tools.bounds", "bot.model.tools.grep"},
 }
 # An outside package has one home.

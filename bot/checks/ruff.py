@@ -11,8 +11,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, TypeAdapter
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
-from bot.checks.jail import FILES, Jail
-from bot.checks.jail_analyser_part import Analyser
+from bot.checks.jail import FILES, Analyser, Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
 from bot.interfaces import Check, Checked, Source

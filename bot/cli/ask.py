@@ -8,19 +8,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bot.app import Wiring, answerer_of, checks_of, model_of, standards_of, words_of
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.cli.review import searching
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
-from bot.core.layers_part import Layer, described, layered
-from bot.core.policy import PATH, Policy, not_offered, parse
+from bot.core.policy import PATH, Layer, Policy, described, layered, not_offered, parse
 from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.storage.ledger import Ledger
-from bot.wiring_part import Wiring, answerer_of, checks_of, model_of, standards_of, words_of
 
 
 def answer_locally(words: str, what: str, repo: Path) -> str:

@@ -18,7 +18,7 @@ import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bot.app import App, build
+from bot.app import App, build, bundled
 from bot.cli.logs import configure
 from bot.cli.serve import Server, http, listen
 from bot.core.comments.check_run import NOT_REVIEWED
@@ -30,7 +30,6 @@ from bot.sandbox import example
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world.people import PullRequest
 from bot.settings import Settings
-from bot.wiring_part import bundled
 
 PATIENCE = 120.0
 """Seconds to wait for the review."""

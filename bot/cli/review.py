@@ -15,9 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from bot.app import Wiring, model_of, reviewer_of
 from bot.cli.logs import configure
 from bot.cli.progress import watched
-from bot.core.code.coverage_part import State
+from bot.core.code.plan import FileState
 from bot.core.comments.check_run import title
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.export import as_json, as_sarif
@@ -30,12 +31,10 @@ from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.model.tools import Searching, Version
-from bot.model.tools.grep import Grep
-from bot.model.tools.scan_part import Scan
+from bot.model.tools.grep import Grep, Scan
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
-from bot.wiring_part import Wiring, model_of, reviewer_of
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 FOUND = 1
@@ -110,10 +109,10 @@ def show(review: Review, console: Console) -> None:
     for notice in (*review.notices, *review.remarks):
         console.print(f"- {escape(_line(notice))}")
     rows = review.coverage.files
-    seen = sum(row.state is State.REVIEWED for row in rows)
+    seen = sum(row.state is FileState.REVIEWED for row in rows)
     console.print(f"{seen} of {len(rows)} files reviewed." if rows else "Nothing to review: no file changed.")
     for row in (*rows, *review.coverage.passes):
-        if row.state is not State.REVIEWED:
+        if row.state is not FileState.REVIEWED:
             console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")
     for draft, reason in review.dropped:
         console.print(f"  [dim]not said: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")

@@ -15,10 +15,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from bot.app import standards_of
 from bot.core.comments.sanitize import visible
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.handlers.collecting_part import documents
 from bot.handlers.read import read_policy
+from bot.handlers.standards import documents
 from bot.hosts.local import LocalHost
 from bot.interfaces import Standards
 from bot.settings import Settings
@@ -26,7 +27,6 @@ from bot.standards.conflicts import conflicts
 from bot.standards.local import FolderStandards
 from bot.standards.rule_usage import Rule, Rules, tallied
 from bot.storage.ledger import Ledger
-from bot.wiring_part import standards_of
 
 if TYPE_CHECKING:
     from bot.standards.vector_store import VectorStoreStandards

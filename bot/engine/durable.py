@@ -20,13 +20,11 @@ from dbos import DBOS, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.database import Database
-from bot.engine.durable_reaper_part import RETENTION, Reaper, tidy
-from bot.engine.durable_serializer_part import JsonSerializer, forbid_pickle
+from bot.engine.database import Database, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
+from bot.engine.journal import FIRST
 from bot.engine.queue import NAME, VERSION, Order, Record, Runs, client
-from bot.engine.retry_part import FIRST
-from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness
+from bot.engine.workers import RETENTION, FileLiveness, Liveness, PostgresLiveness, Reaper, tidy
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
 from bot.interfaces import Handlers

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from bot.engine.journal import from_json, to_json
-from bot.engine.retry_part import ATTEMPTS, delay
+from bot.engine.journal import ATTEMPTS, delay, from_json, to_json
 from bot.errors import Retryable, Superseded
 from bot.interfaces import Handlers, Step
 from bot.job import Job, Route

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.durable_serializer_part import JsonSerializer, pack
+from bot.engine.database import JsonSerializer, pack
 from bot.engine.journal import from_json, to_json
 from bot.job import Job
 

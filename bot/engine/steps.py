@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
-from bot.engine.durable_serializer_part import pack, unpack
-from bot.engine.journal import from_json, to_json
+from bot.engine.database import pack, unpack
+from bot.engine.journal import ATTEMPTS, delay, from_json, to_json
 from bot.engine.queue import Runs
-from bot.engine.retry_part import ATTEMPTS, delay
 from bot.errors import AssistantError, Retryable
 from bot.interfaces import Step
 

@@ -12,13 +12,12 @@ from bot.core.comments import replies as reply
 from bot.core.comments.comment import Address
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import Known
-from bot.core.layers_part import described
+from bot.core.policy import described
 from bot.errors import UserError
 from bot.handlers.known_findings import Keeper
-from bot.handlers.questions import Answered, Answering, Question
+from bot.handlers.questions import Answered, Answering, Question, Summarising
 from bot.handlers.read import PolicyFile, read_policy
 from bot.handlers.standards import consult
-from bot.handlers.summarising_part import Summarising
 from bot.interfaces import CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.storage.conversations import Correspondence

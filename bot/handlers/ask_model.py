@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot.core.budget_part import Allowed
 from bot.core.claims.material import Facts
 from bot.core.claims.prompt import HostedSearch
 from bot.core.claims.recheck import Doubt
@@ -15,13 +14,13 @@ from bot.core.claims.requirements import linked
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PullRequest, Said
 from bot.core.command import Scope
+from bot.core.costs import Allowed
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, not_offered
 from bot.errors import Refused, TooLarge
-from bot.handlers.passes import AT_ONCE, Brief, Opinion, Passes
+from bot.handlers.passes import AT_ONCE, Brief, Opinion, Passes, reverified
 from bot.handlers.read import Change
-from bot.handlers.reverifying_part import reverified
 from bot.handlers.standards import LOOK_UP, TROUBLE
 from bot.interfaces import Account, Check, CodeHost, Model, Passage, Standards, Step
 from bot.job import Job
@@ -29,7 +28,7 @@ from bot.model.account import Metered
 from bot.model.prompts import Words
 from bot.model.tools import Desk, Files, Searching, offered
 from bot.model.tools.bounds import bounded
-from bot.model.tools.scan_part import Scan, mentions
+from bot.model.tools.grep import Scan, mentions
 from bot.model.tools.search_standards import told
 
 

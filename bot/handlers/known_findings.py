@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.core.code.pull_request import Permission, PullRef, PullRequest, Said
-from bot.core.comments import fate_part as fate
+from bot.core.comments import comment as fate
 from bot.core.comments.marker import Signer
-from bot.core.findings.known import Known, State, packed, unpacked
+from bot.core.findings.known import FindingState, Known, packed, unpacked
+from bot.core.findings.lifecycle import merged
 from bot.core.findings.muting import muted
 from bot.core.findings.others import Remark, remarks
-from bot.core.findings.outcome_part import merged
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
@@ -126,16 +126,16 @@ class Keeper:
     async def _judged(self, ref: PullRef, one: Known, said: Sequence[Said], policy: Policy) -> Known:
         """Dismissed as long as somebody who may command gives our comment a thumbs down."""
         comment = next((each for each in said if each.id == one.comment), None)
-        down = one.state is State.DISMISSED and one.reason == THUMBS_DOWN
+        down = one.state is FindingState.DISMISSED and one.reason == THUMBS_DOWN
         if comment is None or not (one.standing or down):
             return one
         for login in await self.host.thumbs_down(ref, comment.id) if comment.thumbs_down else ():
             if await self._may(ref, login, policy):
-                return one if down else replace(one, state=State.DISMISSED, by=login, reason=THUMBS_DOWN)
+                return one if down else replace(one, state=FindingState.DISMISSED, by=login, reason=THUMBS_DOWN)
         if not down:
             return one
         await self.reopen(ref, comment.id)
-        return replace(_reopened(one), shown=State.OPEN)
+        return replace(_reopened(one), shown=FindingState.OPEN)
 
     async def _resolved(self, ref: PullRef, known: Collection[Known], policy: Policy) -> dict[int, str]:
         """Who resolved our threads, of those who may command: GitHub does not send a webhook twice, so we look."""
@@ -179,11 +179,11 @@ class Keeper:
     async def _tell(self, ref: PullRef, one: Known, said: Sequence[Said]) -> None:
         thread = [each for each in said if one.comment in {each.id, each.in_reply_to}]
         await self._edit(ref, one, said)
-        if one.standing and one.shown not in {State.OPEN, State.MOVED}:
+        if one.standing and one.shown not in {FindingState.OPEN, FindingState.MOVED}:
             await self._answer(ref, one, fate.back(one))
-        elif one.state is State.FIXED and not all(each.by_bot for each in thread):
+        elif one.state is FindingState.FIXED and not all(each.by_bot for each in thread):
             await self._answer(ref, one, fate.told(one))
-        if self.resolves and not one.standing and one.state is not State.DISMISSED:
+        if self.resolves and not one.standing and one.state is not FindingState.DISMISSED:
             await self.publisher.resolve(ref, one.comment)
 
     async def _edit(self, ref: PullRef, one: Known, said: Sequence[Said]) -> None:
@@ -202,17 +202,17 @@ def _dismissed(one: Known, by: str, reason: str, *, resolved: bool) -> Known:
 
     Whoever only tidies up adds nothing: a thread is resolved after its finding was dismissed, or was said again elsewhere.
     """
-    if one.state is State.SUPERSEDED or (resolved and one.state is State.DISMISSED):
+    if one.state is FindingState.SUPERSEDED or (resolved and one.state is FindingState.DISMISSED):
         return one
-    if one.state is State.FIXED:
+    if one.state is FindingState.FIXED:
         return replace(one, resolved=by if resolved else one.resolved)
-    return replace(one, state=State.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
+    return replace(one, state=FindingState.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
 
 
 def _reopened(one: Known) -> Known:
-    if one.state is not State.DISMISSED:
+    if one.state is not FindingState.DISMISSED:
         return replace(one, resolved="")
-    return replace(one, state=State.OPEN, by="", reason="", resolved="")
+    return replace(one, state=FindingState.OPEN, by="", reason="", resolved="")
 
 
 def _resolved(one: Known, by: str) -> Known:
@@ -227,7 +227,7 @@ def _placed(one: Known, thread: int, comment: Said) -> Known:
 
 
 def _is_news(one: Known, head: str) -> bool:
-    return one.state is not one.shown or (one.state is State.MOVED and one.head == head)
+    return one.state is not one.shown or (one.state is FindingState.MOVED and one.head == head)
 
 
 async def _name(changed: Awaitable[Known | None]) -> str:

@@ -16,12 +16,11 @@ from pydantic import BaseModel
 from bot.core.claims.material import Datum
 from bot.core.claims.prompt import Prompt
 from bot.core.code.pull_request import PullRef
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable
 from bot.handlers.passes import Brief, Passes
 from bot.interfaces import Account, Answer, Model, Step, Tool
-from bot.storage.conversations import Correspondence
-from bot.storage.talk_part import Talk
+from bot.storage.conversations import Correspondence, Talk
 
 if TYPE_CHECKING:
     from bot.model.openai_threads import ResponsesConversations

@@ -1,13 +1,19 @@
 """The model's part of a review: find -> merge -> refute -> verify, and hold the change against what was asked for.
 
 Whoever finds does not confirm. What the second look cannot confirm is held back and said to be held back, never posted.
+
+What was heard of a change, batch by batch: which passes ran, what they were not shown, which files nobody read.
+
+What tools told a model about standards: the sections that may be cited, and searches that got no answer.
+
+A push re-verifies: the model is asked again about open findings around whose lines the code changed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,25 +22,91 @@ from pydantic import BaseModel
 from bot.core.claims.material import Datum, Facts, Material, budget, fenced, is_large, material, materials, smaller
 from bot.core.claims.merge import merge
 from bot.core.claims.prompt import HostedSearch, Prompt
+from bot.core.claims.recheck import Doubt, setting, weighed
 from bot.core.claims.refute import CLAIMS, refute, subject
 from bot.core.claims.refute import Facts as Known
 from bot.core.claims.requirements import Judged, asked, judge
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
 from bot.core.claims.verify import Dropped, claims, groups, judged, scene
-from bot.core.code.coverage_part import Covered
-from bot.core.code.plan import Batch
+from bot.core.code.diff import Hunk
+from bot.core.code.plan import Batch, Covered, FileState
 from bot.core.code.syntax import symbol_at
+from bot.core.costs import Usage
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import Weighed
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
-from bot.core.usage_part import Usage
+from bot.engine.journal import from_json
 from bot.errors import Forbidden, NotFound, Refused, Retryable, TooLarge
-from bot.handlers.heard_part import Heard, left_out, missed, ran, row
-from bot.handlers.lookups_part import standards_in, unanswered
 from bot.interfaces import Account, Answer, LookedUp, Model, Passage, Step, Tool
 from bot.model.prompts import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One reading of one batch: what was answered, or why nothing was."""
+
+    lens: str
+    batch: Batch
+    answer: Answer
+    drafts: tuple[Draft, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+
+def ran(heard: Sequence[Heard]) -> Iterator[Covered]:
+    """A row for each pass."""
+    for name in dict.fromkeys(one.lens for one in heard):
+        yield row(name, [one.answer for one in heard if one.lens == name])
+
+
+def row(name: str, answers: Sequence[Answer]) -> Covered:
+    """Whether all readings of a pass came to an answer, and if not, why."""
+    reasons = dict.fromkeys(answer.reason or "no answer" for answer in answers if answer.value is None)
+    if not reasons:
+        return Covered(name, FileState.REVIEWED, by=(f"{len(answers)} of {len(answers)} readings",))
+    failed = sum(answer.value is None for answer in answers)
+    return Covered(name, FileState.FAILED, f"{failed} of {len(answers)} readings failed: {'; '.join(reasons)}")
+
+
+def left_out(heard: Iterable[Heard]) -> Iterable[Covered]:
+    """A row for each thing that was not shown."""
+    phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
+    return [Covered("material", FileState.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
+
+
+def missed(heard: Sequence[Heard]) -> tuple[tuple[str, str], ...]:
+    """Files with a hunk that no pass could read, and why."""
+    read = {hunk for one in heard if one.answer.value is not None for hunk in _hunks(one.batch)}
+    failed = [one for one in heard if one.answer.value is None]
+    unread = [
+        (path, one.answer.reason) for one in failed for path, hunk in _hunks(one.batch) if (path, hunk) not in read
+    ]
+    return tuple(dict(unread).items())
+
+
+def _hunks(batch: Batch) -> Iterator[tuple[str, Hunk]]:
+    return ((part.path, hunk) for part in batch.parts for hunk in part.hunks)
+
+
+_FOUND = '{"standards": ['  # how the answer of search_standards begins; one that was cut has another end
+
+
+def standards_in(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
+    """The sections that a search really returned and that govern: only these may be cited."""
+    for lookup in lookups:
+        if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):
+            found = json.loads(lookup.text)["standards"]
+            yield from (from_json(one, Standard) for one in found if one["governs"])
+
+
+def unanswered(lookups: Iterable[LookedUp]) -> Iterable[Covered]:
+    """A row if a search of the standards got no answer: what it would have found was not applied."""
+    silent = "not available: "
+    failed = [one.text for one in lookups if one.tool == "search_standards" and one.text.startswith(silent)][:1]
+    reasons = (text.removeprefix(silent) for text in failed)
+    return [Covered("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons]
+
 
 PASSES = ("correctness", "security", "standards")
 """The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
@@ -293,3 +365,34 @@ async def _known(draft: Draft, brief: Brief) -> Known:
     if name and brief.mentions:
         texts |= await brief.mentions(name)
     return Known(brief.facts.diff, texts, brief.paths)
+
+
+async def reverified(passes: Passes, brief: Brief, opinion: Opinion, doubts: Sequence[Doubt]) -> Opinion:
+    """The opinion with what became of each of `doubts`. One that could not be judged is left out, and stays open.
+
+    It comes last: money that is short goes to what is new. That it failed is no gap in the review of the change.
+    """
+    if not doubts:
+        return opinion
+    by_draft = {doubt.draft: doubt for doubt in doubts}
+    grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
+    answers = await asyncio.gather(*(_ask(passes, brief, n, group) for n, group in enumerate(grouped, 1)))
+    judged = [
+        weighed(group, Verdicts.model_validate(answer.value))
+        for group, answer in zip(grouped, answers, strict=True)
+        if answer.value is not None
+    ]
+    return replace(
+        opinion,
+        weighed=tuple(one for group in judged for one in group),
+        usage=sum((answer.usage for answer in answers), opinion.usage),
+        versions=passes.words.versions,
+    )
+
+
+async def _ask(passes: Passes, brief: Brief, number: int, group: Sequence[Doubt]) -> Answer:
+    batch = setting(group, brief.facts.diff)
+    facts = replace(brief.facts, issues=(), said=(), problems=())
+    shown = material(batch, facts, budget(batch))
+    data = (*shown.data, claims([doubt.draft for doubt in group]))
+    return await passes.ask(f"verify/again/{number}", "reverify", data, Verdicts, brief)

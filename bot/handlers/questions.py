@@ -1,4 +1,7 @@
-"""Asking the model on somebody's behalf: the same tools, standards and material as a review, and what was said before."""
+"""Asking the model on somebody's behalf: the same tools, standards and material as a review, and what was said before.
+
+The walkthrough of a change: one comment, written once and edited in place.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,42 @@ from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import PullRequest, Said
 from bot.core.command import first_line
+from bot.core.comments import replies as reply
+from bot.core.comments.marker import Signer
 from bot.core.comments.walkthrough import Tour, tour
 from bot.core.findings.known import Known
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.errors import Refused, UserError
 from bot.handlers.ask_model import Asking, Subject
-from bot.handlers.lookups_part import standards_in
 from bot.handlers.openai_memory import Continuing, Inquiry
-from bot.handlers.passes import Brief, Passes
+from bot.handlers.passes import Brief, Passes, standards_in
 from bot.handlers.read import material, read_change
 from bot.handlers.standards import shelve
-from bot.interfaces import Step
+from bot.interfaces import Publisher, Step
 from bot.job import Job
 from bot.model.tools import Files
 from bot.storage.conversations import Correspondence
 from bot.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Summarising:
+    """Writes it: on request, or after each review where the policy says `summary: always`."""
+
+    answering: Answering
+    publisher: Publisher
+    signer: Signer
+
+    async def __call__(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> str:
+        """Write the walkthrough as the change is now; the comment's address."""
+        subject = await self.answering.subject(pull, policy, step)
+        tour = await self.answering.walkthrough(job, subject, step)
+        name = self.signer.name("summary", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number))
+        key = self.signer.mark(pull.ref, "summary", name)
+        body = f"{reply.walkthrough(tour, pull.head_sha)}\n\n{key}"
+        return await step("walkthrough", lambda: self.publisher.keep(pull.ref, body, key), str)
+
 
 _READ = 12  # files that are opened to check what an answer cites
 _KNOWN = 60  # findings that are mentioned

@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.core.code.coverage_part import Covered, State
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import Plan, narrowed, plan
+from bot.core.code.plan import Covered, FileState, Plan, narrowed, plan
 from bot.core.code.pull_request import PullRequest
-from bot.core.layers_part import Layer, layered
-from bot.core.policy import PATH, Policy
+from bot.core.policy import PATH, Layer, Policy, layered
 from bot.errors import NotFound, Refused
 from bot.interfaces import CodeHost, Step
 
@@ -107,7 +105,7 @@ async def read_change(
             try:
                 content = await host.blob(pull.ref, file.blob)
             except Refused as error:
-                return Covered(file.path, State.FAILED, f"only its changed lines were read: {error}")
+                return Covered(file.path, FileState.FAILED, f"only its changed lines were read: {error}")
         return content.decode(errors="replace")
 
     wanted = [file for file in planned.files if needed(file.path)]

@@ -18,11 +18,11 @@ from bot.core.policy import Policy
 from bot.errors import Superseded
 from bot.handlers.ask_model import Asking
 from bot.handlers.known_findings import Keeper, Recalled
+from bot.handlers.questions import Summarising
 from bot.handlers.read import PolicyFile, material, read_change, read_policy
 from bot.handlers.round import Gathered
 from bot.handlers.run_checks import CheckedChange, prove_suggestions, run_checks
 from bot.handlers.standards import Cited, cite, shelve
-from bot.handlers.summarising_part import Summarising
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.storage.ledger import Ledger, ReviewRecord

@@ -8,14 +8,13 @@ from typing import Any
 
 from bot.core.claims.recheck import Doubt, doubts
 from bot.core.code.compare import Blocks, fresh, read
-from bot.core.code.coverage_part import Coverage, Covered, State
 from bot.core.code.diff import Diff
-from bot.core.code.plan import batches
+from bot.core.code.plan import Coverage, Covered, FileState, batches
 from bot.core.code.pull_request import PullRequest
 from bot.core.command import Scope
 from bot.core.comments.check_run import requirement, since
 from bot.core.comments.remarks import remarks
-from bot.core.comments.title_part import plain
+from bot.core.comments.sanitize import plain
 from bot.core.findings.finding import Draft, with_proof
 from bot.core.findings.lifecycle import View
 from bot.core.findings.standard import Standard
@@ -134,12 +133,12 @@ class Gathered:
     @property
     def _whole(self) -> bool:
         """Whether every pass that was wanted came to its end."""
-        return not self.opinion.missed and all(row.state is not State.FAILED for row in self.opinion.rows)
+        return not self.opinion.missed and all(row.state is not FileState.FAILED for row in self.opinion.rows)
 
     @property
     def _checked(self) -> dict[str, tuple[str, ...]]:
         """For each file the checks that read it to its end."""
-        failed = {row.path for row in self.checked.rows if row.state is State.FAILED}
+        failed = {row.path for row in self.checked.rows if row.state is FileState.FAILED}
         return {
             path: tuple(name for name in names if not {f"check: {name}", f"check: {name}: {path}"} & failed)
             for path, names in self.checked.readers
@@ -164,9 +163,11 @@ class Gathered:
     def _coverage(self) -> Coverage:
         change, opinion, readers = self.change, self.opinion, dict(self.checked.readers)
         unread = {row.path: row for row in change.unread}
-        unread |= {path: Covered(path, State.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed}
+        unread |= {
+            path: Covered(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed
+        }
         rows = [
-            unread.get(file.path) or Covered(file.path, State.REVIEWED, by=readers.get(file.path, ()))
+            unread.get(file.path) or Covered(file.path, FileState.REVIEWED, by=readers.get(file.path, ()))
             for file in change.plan.files
         ]
         asked = (*self.shelved.rows, *self.cited.rows, *opinion.rows)

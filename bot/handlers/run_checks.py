@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.core.code.coverage_part import Covered, State
 from bot.core.code.diff import FileDiff, Side, before
+from bot.core.code.plan import Covered, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Problem, drafts
 from bot.core.findings.suggestion import committed
@@ -119,7 +119,7 @@ async def _run(check: Check, versions: _Versions) -> tuple[Checked, Checked]:
 
 def _rows(check: Check, now: Checked, versions: _Versions) -> list[Covered]:
     name, count = f"check: {check.name}", sum(check.reads(path) for path in versions.head)
-    failed = [Covered(f"{name}: {path}" if path else name, State.FAILED, reason) for path, reason in now.failed]
+    failed = [Covered(f"{name}: {path}" if path else name, FileState.FAILED, reason) for path, reason in now.failed]
     if not count:
-        return [Covered(name, State.SKIPPED, "no file of its kind changed")]
-    return [Covered(name, State.REVIEWED, by=(f"{count} file{'' if count == 1 else 's'}",)), *failed]
+        return [Covered(name, FileState.SKIPPED, "no file of its kind changed")]
+    return [Covered(name, FileState.REVIEWED, by=(f"{count} file{'' if count == 1 else 's'}",)), *failed]

@@ -1,25 +1,147 @@
 """The shelf of a review, made searchable, and the section of it that governs what a check found.
 
 Standards that cannot be read or searched cost their citations, never the review: it goes on and says so.
+
+Which documents govern a change, and what the change would do to them: the repository's own and the organisation's.
+
+All of them are read at commits of base branches. What the pull request says about the rules counts once it is merged.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bot.core.code.coverage_part import Covered, State
-from bot.core.code.diff import Diff
+from bot.core.code.diff import Diff, Status
 from bot.core.code.language import language
-from bot.core.code.pull_request import PullRequest
+from bot.core.code.plan import Covered, FileState
+from bot.core.code.pull_request import PullRef, PullRequest
+from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.core.policy import Policy
+from bot.core.policy import PATH, Layer, Policy, layered, parse
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
-from bot.handlers.collecting_part import Collected, collect, home
-from bot.handlers.read import material
-from bot.interfaces import CodeHost, Standards, Step
+from bot.handlers.read import ORGANISATION, material
+from bot.interfaces import CodeHost, Entry, Library, Standards, Step
+from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
+
+SAID = 50
+"""Documents that are left out and named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The shelf of a change. `skipped` says what was left out and why, `failed` what could not be looked for.
+
+    `tampered` has a line for each file of the change that alters the rules themselves.
+    """
+
+    shelf: Shelf
+    skipped: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    tampered: tuple[str, ...] = ()
+
+
+async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> Collected:
+    """What governs `diff`. A repository whose files cannot be listed costs its documents, never the review."""
+    found, failed = Selection(), []
+    try:
+        found = await documents(host, pull, policy, [file.path for file in diff])
+    except Refused as error:
+        failed.append(str(error))
+    library = Selection()
+    try:
+        library = await _organisations(host, pull)
+    except Refused as error:
+        failed.append("the organisation's documents could not be read" + (f": {error}" if pull.private else ""))
+    shelf = Shelf(pull.ref.repo, pull.base_sha, audience((*library.documents, *found.documents), pull.private))
+    left_out = [f"{path}: {reason}" for path, reason in (*library.skipped, *found.skipped)]
+    more = [f"and {len(left_out) - SAID} more"] if len(left_out) > SAID else []
+    own = {document.path for document in found.documents}
+    return Collected(
+        shelf,
+        skipped=(*left_out[:SAID], *more),
+        failed=tuple(failed),
+        tampered=(*tampered(diff, policy, own), *await _settings(host, pull, policy, diff)),
+    )
+
+
+async def documents(host: CodeHost, pull: PullRequest, policy: Policy, changed: Sequence[str]) -> Selection:
+    """The repository's own documents at the base commit that speak of the files `changed`, and what they import."""
+    files = _listed(await host.tree(pull.ref, pull.base_sha))
+    found = select(files, policy, changed=changed)
+    kept, fresh = found.documents, [one for one in found.documents if importing(one.path)]
+    for _ in range(DEPTH):
+        contents = {one.path: await _content(host, pull.ref, one) for one in fresh}
+        fresh = list(imported(kept, contents, files))
+        kept = (*kept, *fresh)
+    return replace(found, documents=kept)
+
+
+def home(pull: PullRequest, document: Document) -> PullRef:
+    """Where a document is read: each repository of an installation with a token of its own."""
+    return PullRef(document.repo, 0, installation=pull.ref.installation) if document.repo else pull.ref
+
+
+async def _organisations(host: CodeHost, pull: PullRequest) -> Selection:
+    """The organisation's documents. Which of them are public is said by their own repository, never by the reviewed one."""
+    library = await host.library(pull.ref)
+    if library is None:
+        return Selection()
+    entries = await host.tree(library.ref, library.commit)
+    policy = await _policy(host, library, entries)
+    rules = policy.standards.model_copy(update={"conventions": False})  # those speak of work on that repository
+    found = select(_listed(entries), policy.model_copy(update={"standards": rules}), changed=())
+    kept = (
+        replace(
+            one,
+            repo=library.ref.repo,
+            commit=library.commit,
+            visibility=one.visibility if library.private else "public",
+        )
+        for one in found.documents
+    )
+    told = pull.private or not library.private
+    skipped = tuple((f"{library.ref.repo}:{path}", reason) for path, reason in found.skipped) if told else ()
+    return Selection(tuple(kept), skipped)
+
+
+async def _policy(host: CodeHost, library: Library, entries: Collection[Entry]) -> Policy:
+    entry = next((entry for entry in entries if entry.path == PATH), None)
+    if entry is None:
+        return Policy()
+    return parse((await host.blob(library.ref, entry.blob)).decode(errors="replace"))[0]
+
+
+async def _content(host: CodeHost, ref: PullRef, document: Document) -> bytes:
+    """A document's bytes; nothing if it cannot be read, which the index will say."""
+    try:
+        return await host.blob(ref, document.blob)
+    except Refused:
+        return b""
+
+
+async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> tuple[str, ...]:
+    """What a change to `.github/assistant.yml` would set, over the organisation's defaults."""
+    file = next((one for one in diff if PATH in {one.path, one.base_path}), None)
+    if file is None:
+        return ()
+    layers = []
+    with suppress(Refused):
+        layers.append(Layer(ORGANISATION, (await host.organisation_file(pull.ref, PATH)).decode(errors="replace")))
+    if file.path == PATH and file.status is not Status.REMOVED:
+        try:
+            layers.append(Layer(PATH, (await host.blob(pull.ref, file.blob)).decode(errors="replace")))
+        except Refused as error:
+            return (f"What `{PATH}` would set once this is merged cannot be told: {error}",)
+    return consequences(policy, layered(layers))
+
+
+def _listed(entries: Collection[Entry]) -> list[tuple[str, str, int]]:
+    return [(entry.path, entry.blob, entry.size) for entry in entries]
+
 
 PATIENCE, LOOK_UP = 120.0, 15.0
 """Seconds that making a shelf searchable may take, and one search."""
@@ -103,7 +225,7 @@ async def _indexed(standards: Standards, read: Reading, found: Collected) -> She
     unread = tuple(f"{path}: " for path in read.refused)
     failed += [problem for problem in problems if problem.startswith(unread)]
     skipped = [*found.skipped, *(problem for problem in problems if not problem.startswith(unread))]
-    rows = (*_counted(found), *(Covered("standards", State.SKIPPED, reason) for reason in skipped))
+    rows = (*_counted(found), *(Covered("standards", FileState.SKIPPED, reason) for reason in skipped))
     return Shelved(found.shelf, (*rows, *map(unavailable, failed)), found.tampered, sections, available)
 
 
@@ -112,9 +234,11 @@ def _counted(found: Collected) -> tuple[Covered, ...]:
     if not count:
         if found.failed:
             return ()
-        return (Covered("standards", State.SKIPPED, "the base branch has no standards documents"),)
+        return (Covered("standards", FileState.SKIPPED, "the base branch has no standards documents"),)
     words = f"{count} document{'' if count == 1 else 's'} at the base commit"
-    return (Covered("standards", State.REVIEWED, by=(f"{words}, {others} of the organisation" if others else words,)),)
+    return (
+        Covered("standards", FileState.REVIEWED, by=(f"{words}, {others} of the organisation" if others else words,)),
+    )
 
 
 async def cite(standards: Standards, shelved: Shelved, drafts: tuple[Draft, ...]) -> Cited:
@@ -155,7 +279,7 @@ async def _searched(standards: Standards, shelf: Shelf, query: str, path: str, l
 
 def unavailable(reason: str) -> Covered:
     """The row that keeps a review from calling itself complete."""
-    return Covered("standards", State.FAILED, f"standards unavailable: {reason}")
+    return Covered("standards", FileState.FAILED, f"standards unavailable: {reason}")
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
-from bot.core.code.comparison_part import binary, patch
+from bot.core.code.compare import binary, patch
 from bot.core.code.diff import FileDiff, Status, after, before, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.git import MEGABYTE, Git

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from bot.core.budget_part import NEARLY, Allowed
-from bot.core.usage_part import Usage
+from bot.core.costs import NEARLY, Allowed, Usage
 from bot.errors import BudgetExhausted
 from bot.interfaces import Step
 from bot.job import Job

@@ -14,18 +14,12 @@ import httpx2
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat.chat_completion_chunk import Choice
 
-from bot.core.budget_part import Limits
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import PRICES, Price
-from bot.core.tokens_part import Calibration
-from bot.core.usage_part import Usage
+from bot.core.costs import PRICES, Calibration, Limits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, Answer, Step, Tool
-from bot.model.client import Fault, error
-from bot.model.conversation import Ask, Capabilities, Dialogue, Item
-from bot.model.endpoint_part import Endpoint, spoken
-from bot.model.foreign_part import count, mapping, mappings, text
-from bot.model.turn_part import ToolCall, Turn
+from bot.model.client import Endpoint, Fault, count, error, mapping, mappings, spoken, text
+from bot.model.conversation import Ask, Capabilities, Dialogue, Item, ToolCall, Turn
 
 
 @dataclass(slots=True)

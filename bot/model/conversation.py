@@ -1,4 +1,7 @@
-"""One bounded conversation with a model, whatever its API: calls, tools, one repair, and an answer or a reason."""
+"""One bounded conversation with a model, whatever its API: calls, tools, one repair, and an answer or a reason.
+
+Turn: what one reply of a model says, whichever API it came through.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,38 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from bot.core.budget_part import NEARLY, Limits
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import Price, at_worst, priced
-from bot.core.tokens_part import Calibration, estimate
-from bot.core.usage_part import Usage
+from bot.core.costs import NEARLY, Calibration, Limits, Price, Usage, at_worst, estimate, priced
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
 from bot.interfaces import Account, Answer, LookedUp, Passage, Step, Tool
-from bot.model.turn_part import ToolCall, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model wants to be called. `arguments` is JSON as the model wrote it: perhaps not JSON at all."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One reply. `items` go back to the server, word for word, when the conversation goes on.
+
+    `cut` says that the limit of output ended it; `refusal` why there will be no answer. `retrieved` are ids and names
+    of what a search on the server's side returned, `passages` what it found there.
+    """
+
+    items: tuple[Mapping[str, Any], ...] = ()
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    cut: bool = False
+    refusal: str = ""
+    usage: Usage = field(default_factory=Usage)
+    retrieved: tuple[str, ...] = ()
+    passages: tuple[Passage, ...] = ()
+
 
 Item = Mapping[str, Any]
 

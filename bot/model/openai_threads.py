@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.model.endpoint_part import Endpoint, spoken
+from bot.model.client import Endpoint, spoken
 
 
 @dataclass(frozen=True, slots=True)

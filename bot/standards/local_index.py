@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from bot.core.code.globs import Globs
 from bot.core.code.language import includes
 from bot.core.findings.standard import Hit, Standard
-from bot.standards.folder_query_part import Query, spread
 from bot.standards.formats import tagless
+from bot.standards.query import Query, spread
 
 SAME_LANGUAGE, ANY_LANGUAGE = 2.0, 1.3
 """Boosts of rules for the language at hand, and of rules for no language in particular."""

@@ -2,6 +2,10 @@
 
 Every section's text is an exact substring of the decoded document (of the extracted text for docx and PDF), so that
 whatever is quoted from it can be checked.
+
+The few lines between two `---` at the top of a document, read line by line: real ones are often not YAML.
+
+Editors' rule files say `globs: *.py`, which a YAML parser rejects as an alias; a reader of lines does not mind.
 """
 
 from __future__ import annotations
@@ -19,9 +23,56 @@ from bot.core.code import language
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import ARCHIVES, Document, Standard
 from bot.errors import Refused, TooLarge
-from bot.standards import front_matter_part as front_matter
-from bot.standards.formats import Fence, Head, Layout, editorconfig, html, lines, plain, tagless
-from bot.standards.layout_markdown_part import markdown
+from bot.standards.formats import Fence, Head, Layout, editorconfig, html, lines, markdown, plain, tagless
+
+FRONT_MATTER_LONGEST = 200
+"""Lines looked at for the closing `---`."""
+WIDEST = 2_000
+"""Characters of a line that are read."""
+
+_KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*))?$")
+
+
+def read(text: str) -> tuple[Mapping[str, tuple[str, ...]], int]:
+    """The keys with their values, and the offset at which the document's own text begins (0: no front matter).
+
+    `key: value`, `key: [a, b]`, `key: a, b` and `- item` lines below a key are understood; all else is passed over.
+    """
+    lines = text.split("\n", FRONT_MATTER_LONGEST)
+    if lines[0].rstrip() != "---":
+        return {}, 0
+    found: dict[str, tuple[str, ...]] = {}
+    key, offset = "", len(lines[0]) + 1
+    for line in lines[1:FRONT_MATTER_LONGEST]:
+        offset += len(line) + 1
+        bare = line[:WIDEST].strip()
+        if bare == "---":
+            return found, min(offset, len(text))
+        if match := _KEY.match(line[:WIDEST].rstrip()):
+            key = match[1]
+            found[key] = _values(match[2] or "")
+        elif bare.startswith("- ") and key:
+            found[key] = (*found[key], *_values(bare[2:]))
+    return {}, 0
+
+
+def _values(written: str) -> tuple[str, ...]:
+    bare = re.sub(r"(^|\s)#.*$", "", written).strip()
+    if bare.startswith("[") and bare.endswith("]"):
+        bare = bare[1:-1]
+    return tuple(value for part in _apart(_unquoted(bare)) if (value := _unquoted(part)))
+
+
+def _apart(written: str) -> list[str]:
+    """Split at commas that are not inside braces: `**/*.{ts,tsx}` is one glob."""
+    return re.split(r",(?![^{]*\})", written)
+
+
+def _unquoted(written: str) -> str:
+    bare = written.strip()
+    quoted = len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'" and bare[0] not in bare[1:-1]
+    return bare[1:-1].strip() if quoted else bare
+
 
 LARGEST = 1_000_000
 """Bytes of a text document."""
@@ -66,7 +117,7 @@ def sections(document: Document, content: bytes, readers: Mapping[str, Reader] =
             raise Refused(f"there is no reader for {suffix} here")
         return _standards(document, readers[suffix](content), {}, 0)
     text = decoded(content)
-    keys, start = front_matter.read(text)
+    keys, start = read(text)
     name = PurePosixPath(document.path).name
     layout = editorconfig if name == ".editorconfig" else TEXTS.get(suffix, plain)
     return _standards(document, layout(text[start:]), keys, len(lines(text[:start])) - 2)

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from openai.types.vector_stores.file_batch_create_params import File
 
 from bot.errors import NotFound, TooLarge
-from bot.model.endpoint_part import Endpoint, spoken
+from bot.model.client import Endpoint, spoken
 
 BATCH = 500
 """Files attached at once."""

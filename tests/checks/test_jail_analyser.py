@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.checks import jail_cell
-from bot.checks.jail import FILES, Jail
-from bot.checks.jail_analyser_part import Analyser
+from bot.checks.jail import FILES, Analyser, Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
 from bot.interfaces import Checked, Source

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.claims.memory import Exchange, Memory, Room, recall
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=400)
 EXCHANGES = st.lists(st.builds(Exchange, st.just("ada"), WORDS, WORDS), max_size=60)

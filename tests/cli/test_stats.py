@@ -9,7 +9,7 @@ import pytest
 from bot.cli.stats import stats
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.known import Known, Outcome, State
+from bot.core.findings.known import FindingState, Known, Outcome
 from bot.core.findings.muting import DEFINITIONS
 from bot.storage.ledger import Ledger
 
@@ -36,7 +36,10 @@ def show(tmp_path, monkeypatch, capsys):
 
 
 def test_each_rule_is_told_with_its_acceptance_and_whether_it_is_muted(show):
-    fates = {PULL: [State.FIXED, *[State.DISMISSED] * 20], OTHER: [State.FIXED, State.DISMISSED, State.OPEN]}
+    fates = {
+        PULL: [FindingState.FIXED, *[FindingState.DISMISSED] * 20],
+        OTHER: [FindingState.FIXED, FindingState.DISMISSED, FindingState.OPEN],
+    }
     told = json.loads(show(fates, as_json=True))
 
     rules = [(one["repo"], one["topic"], one["fixed"], one["dismissed"], one["muted"]) for one in told["rules"]]
@@ -46,7 +49,7 @@ def test_each_rule_is_told_with_its_acceptance_and_whether_it_is_muted(show):
 
 
 def test_on_a_terminal_every_number_has_its_definition(show):
-    shown = show({PULL: [State.FIXED]}, as_json=False)
+    shown = show({PULL: [FindingState.FIXED]}, as_json=False)
 
     assert "100% (21%-100%)" in shown
     assert all(f"{name}: " in shown for name in DEFINITIONS)

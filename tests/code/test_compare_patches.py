@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.code.comparison_part import LINES, binary, patch
+from bot.core.code.compare import LINES, binary, patch
 from bot.core.code.diff import Status, before, parse_patch
 
 LINE = st.sampled_from(["a", "b", "c", "", "-- x", "++ y", "@@ z", "a\r", "x\u2028y"])

@@ -1,8 +1,7 @@
 """What a change to the settings would do once it is merged."""
 
-from bot.core.comments.config_change_part import SHOWN, consequences
-from bot.core.layers_part import Layer, layered
-from bot.core.policy import PATH, Policy
+from bot.core.comments.remarks import SHOWN, consequences
+from bot.core.policy import PATH, Layer, Policy, layered
 
 
 def told(before, *layers):

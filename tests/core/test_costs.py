@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.tokens_part import Calibration, estimate
+from bot.core.costs import Calibration, estimate
 
 SOURCES = sorted((Path(__file__).parents[2] / "bot").rglob("*.py"))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bot.engine.durable_serializer_part import JsonSerializer
+from bot.engine.database import JsonSerializer
 from bot.engine.workers import FileLiveness, PostgresLiveness
 from bot.errors import RateLimited, Superseded, Unprocessable, UserError
 

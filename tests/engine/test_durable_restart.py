@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from bot.engine import durable
-from bot.engine import durable_reaper_part as durable_reaper
+from bot.engine import workers as durable_reaper
 from bot.engine.durable import DurableEngine, Pace
 from bot.errors import NotDurable, RateLimited, Unprocessable
 from tests.support.engine_stage import done, reviews, rows, started, until

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bot.app import Wiring, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.engine.journal import to_json
@@ -20,7 +21,6 @@ from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
 from bot.webhook import parse
-from bot.wiring_part import Wiring, model_of, reviewer_of
 from tests.support.conversation import Crash, Journal
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, says

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.findings.quote_part import verified
-from bot.core.findings.standard import Document, Standard
+from bot.core.findings.standard import Document, Standard, verified
 from bot.standards.sections import decoded, sections
 
 RULE = Standard(

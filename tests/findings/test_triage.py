@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Category, Draft, Severity, identity, sketch
-from bot.core.findings.known import State, first, packed, unpacked
+from bot.core.findings.known import FindingState, first, packed, unpacked
 from bot.core.findings.lifecycle import View
 from bot.core.findings.muting import Tally, muted
 from bot.core.findings.triage import HARD_CAP, Context, triage
@@ -162,7 +162,7 @@ def test_a_marker_brings_a_finding_back_without_its_words():
         known.path,
         known.check,
         known.severity,
-        State.OPEN,
+        FindingState.OPEN,
     )
 
 

@@ -9,7 +9,7 @@ from bot.cli.operate import act
 from bot.core.claims.memory import Exchange
 from bot.core.code.pull_request import PullRef
 from bot.core.command import Verb
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 from bot.job import Job, Trigger
 from bot.storage.conversations import Correspondence
 from tests.support.product import Theatre

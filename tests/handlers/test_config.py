@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 import bot.checks
 import bot.model.tools
+from bot.app import Wiring, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
 from bot.cli.commands import cli
-from bot.core.budget_part import Allowed
 from bot.core.comments.marker import Signer
+from bot.core.costs import Allowed
 from bot.core.findings.muting import Tally, muted
-from bot.core.layers_part import Layer, described, layered, schema
-from bot.core.policy import Budgets, Policy
+from bot.core.policy import Budgets, Layer, Policy, described, layered, schema
 from bot.handlers.read import read_policy
 from bot.hosts.github.host import GitHubHost
 from bot.job import Job, Trigger
@@ -23,7 +23,6 @@ from bot.settings import Settings
 from bot.standards.documents import select
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
-from bot.wiring_part import Wiring, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
 from tests.support.github_client import hosted
 from tests.support.scripted_model import Script, finding, findings
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from bot.core.budget_part import Allowed, Limits
-from bot.core.code.coverage_part import State
-from bot.engine.durable_serializer_part import pack, unpack
+from bot.core.code.plan import FileState
+from bot.core.costs import Allowed, Limits
+from bot.engine.database import pack, unpack
 from bot.errors import AssistantError
 from bot.handlers.passes import Passes
 from bot.model.account import Metered
@@ -70,7 +70,7 @@ def test_a_batch_that_the_model_cannot_hold_is_read_in_halves():
 
     assert opinion.missed == ()
     assert [(row.state, row.by) for row in opinion.rows if row.path == "correctness"] == [
-        (State.REVIEWED, ("2 of 2 readings",))
+        (FileState.REVIEWED, ("2 of 2 readings",))
     ]
     assert len(server.read) == len(set(server.read)) == len(FILES)
     assert len(server.asked) == 3
@@ -92,7 +92,7 @@ def test_only_a_hunk_that_does_not_fit_even_alone_is_unread():
     assert [path for path, _ in opinion.missed] == ["src/huge.py"]
     assert opinion.missed[0][1].startswith("the input is too long for the model")
     assert len(server.read) == len(FILES)
-    assert [row.state for row in opinion.rows if row.path == "correctness"] == [State.FAILED]
+    assert [row.state for row in opinion.rows if row.path == "correctness"] == [FileState.FAILED]
 
 
 def test_a_crash_while_halving_asks_nothing_twice():

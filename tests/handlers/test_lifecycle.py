@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.checks.hygiene import Hygiene
-from bot.core.findings.known import State
+from bot.core.findings.known import FindingState
 from bot.sandbox.world.state import User
 from tests.support.review_rounds import Critic, Rounds, ours, over, replies
 
@@ -513,7 +513,7 @@ def test_a_rule_the_team_keeps_dismissing_is_muted_in_the_open_until_it_is_wante
     async def story(here, pull):
         (thread,) = ours(pull)
         (known,) = await here.ledger.findings(here.ref)
-        times = [replace(known, identity=f"{n:016x}", state=State.DISMISSED) for n in range(9)]
+        times = [replace(known, identity=f"{n:016x}", state=FindingState.DISMISSED) for n in range(9)]
         await here.ledger.keep(replace(here.ref, number=99), times)
         await push(here, pull, {"other.py": "breakpoint()\n"})
         assert ours(pull) == [thread]

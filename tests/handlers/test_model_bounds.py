@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from bot.core.budget_part import Allowed
+from bot.app import Wiring, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.command import parse
 from bot.core.comments.marker import Signer
+from bot.core.costs import Allowed
 from bot.core.policy import PATH
 from bot.engine.inline import Steps
 from bot.errors import ConfigurationError, UserError
@@ -23,7 +24,6 @@ from bot.model.account import Metered
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
-from bot.wiring_part import Wiring, model_of, reviewer_of
 from tests.handlers.test_passes import brief
 from tests.support.conversation import Crash, Journal, Lookup, responses
 from tests.support.model_server import ModelServer

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.app import Wiring, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.engine import inline
@@ -16,7 +17,6 @@ from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
-from bot.wiring_part import Wiring, model_of, reviewer_of
 from tests.model.test_faults import AGAIN, FAULTS, WAIT
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, ends, fails, refuses, says

@@ -8,19 +8,18 @@ import logging
 import httpx2
 import pytest
 
+from bot.app import conversations_of
 from bot.core.claims.material import Datum
 from bot.core.claims.schemas import Reply
 from bot.core.code.pull_request import PullRef
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 from bot.errors import ConfigurationError, Retryable
 from bot.handlers.openai_memory import Continuing, Inquiry
 from bot.handlers.passes import Passes
 from bot.model.openai_threads import ResponsesConversations
 from bot.settings import Settings
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import GROWTH, Correspondence
 from bot.storage.ledger import Ledger
-from bot.storage.talk_part import GROWTH
-from bot.wiring_part import conversations_of
 from tests.handlers.test_passes import brief
 from tests.support.conversation import YES, Crash, Journal, Lookup, endpoint, responses
 from tests.support.model_server import ModelServer

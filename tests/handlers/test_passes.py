@@ -7,16 +7,15 @@ import pytest
 
 from bot.core.claims.material import Facts
 from bot.core.claims.requirements import Point
-from bot.core.code.coverage_part import State
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
-from bot.core.code.plan import plan
+from bot.core.code.plan import FileState, plan
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import PathInstruction, Policy
 from bot.errors import BudgetExhausted, Forbidden, RateLimited
 from bot.handlers.passes import Brief, Passes
 from bot.model.tools import Desk, Files, offered
 from bot.model.tools.bounds import bounded
-from bot.model.tools.scan_part import Scan
+from bot.model.tools.grep import Scan
 from tests.support.repository import Repository, issue, pull_request
 from tests.support.scripted_model import WORDS, Journal, Purse, Script, blocks, findings, verdicts
 
@@ -61,10 +60,10 @@ def test_what_is_found_and_confirmed_is_a_draft_with_the_evidence_of_both_looks(
     assert (draft.title, draft.source, draft.symbol) == ("An empty cart divides by zero", "correctness", "average")
     assert draft.evidence == ("cart.py:5 len(items)", "cart.py:1")
     assert [(row.path, row.state) for row in opinion.rows] == [
-        ("correctness", State.REVIEWED),
-        ("security", State.REVIEWED),
-        ("standards", State.REVIEWED),
-        ("verify", State.REVIEWED),
+        ("correctness", FileState.REVIEWED),
+        ("security", FileState.REVIEWED),
+        ("standards", FileState.REVIEWED),
+        ("verify", FileState.REVIEWED),
     ]
     assert opinion.usage.calls == 4
     assert opinion.missed == ()
@@ -145,7 +144,7 @@ def test_no_draft_is_ever_lost():
 def test_a_pass_that_fails_is_a_failed_row_and_its_files_are_not_called_reviewed(trouble):
     opinion = run(Script({"find": trouble}))
 
-    assert {row.state for row in opinion.rows} == {State.FAILED}
+    assert {row.state for row in opinion.rows} == {FileState.FAILED}
     assert [path for path, _ in opinion.missed] == ["cart.py"]
     assert opinion.drafts == ()
 
@@ -153,7 +152,7 @@ def test_a_pass_that_fails_is_a_failed_row_and_its_files_are_not_called_reviewed
 def test_one_pass_that_fails_leaves_the_files_read_by_the_others():
     opinion = run(Script({"find/security": {"reason": "refusal"}, "find": findings()}))
 
-    assert [row.state for row in opinion.rows] == [State.REVIEWED, State.FAILED, State.REVIEWED]
+    assert [row.state for row in opinion.rows] == [FileState.REVIEWED, FileState.FAILED, FileState.REVIEWED]
     assert opinion.rows[1].reason == "1 of 1 readings failed: refusal"
     assert opinion.missed == ()
 
@@ -328,7 +327,7 @@ def test_a_large_change_is_read_once_by_all_lenses_and_every_hunk_reaches_the_mo
     sent = sum(len(p.instructions) + len(p.rules) + len(p.material) + len(p.ask) for p in script.prompts)
 
     assert len(script.prompts) == len(of.batches) > 1
-    assert {row.path for row in opinion.rows if row.state is State.REVIEWED} == {"correctness+security+standards"}
+    assert {row.path for row in opinion.rows if row.state is FileState.REVIEWED} == {"correctness+security+standards"}
     assert all(f"{n}+{line.text}" in shown for f in of.facts.diff for h in f.hunks for n, line in enumerate(h.lines, 1))
     assert sent <= 1.6 * own
 

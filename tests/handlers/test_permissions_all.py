@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from bot.app import Wiring, answerer_of, reviewer_of, router_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.check_run import waiting
 from bot.core.comments.marker import Signer
@@ -25,7 +26,6 @@ from bot.standards.local import FolderStandards
 from bot.storage.conversations import Correspondence, Limits
 from bot.storage.ledger import Ledger
 from bot.webhook import EVENTS, parse
-from bot.wiring_part import Wiring, answerer_of, reviewer_of, router_of
 from tests.support.github_client import connect
 
 BASE = {"app.py": "x = 1\n"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.findings.finding import Severity
-from bot.core.findings.known import State
+from bot.core.findings.known import FindingState
 from bot.errors import Forbidden, Refused
 from tests.support.review_rounds import Critic, Rounds, ours, over, replies
 
@@ -171,7 +171,7 @@ def test_a_dozen_findings_are_weighed_at_most_and_the_worst_are_among_them(tell)
         known = await here.ledger.findings(here.ref)
 
         assert [prompt.name for prompt in model.again] == ["verify/again/1", "verify/again/2", "verify/again/3"]
-        assert sum(one.state is State.FIXED for one in known) == 12
+        assert sum(one.state is FindingState.FIXED for one in known) == 12
         assert {one.severity for one in known if one.standing} == {Severity.WARNING}
 
     tell(story, model, {"shop.py": f"def pay(items):\n{LONG}{flaws}"})
@@ -204,7 +204,7 @@ def test_a_lost_database_leaves_what_was_dealt_with_as_it_is(tell):
     tell(story, model)
 
 
-@pytest.mark.parametrize("state", [State.DISMISSED, State.OUTDATED])
+@pytest.mark.parametrize("state", [FindingState.DISMISSED, FindingState.OUTDATED])
 def test_nobody_is_asked_about_what_is_over(tell, state):
     model = Skeptic()
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.code.coverage_part import Coverage, State
 from bot.core.code.diff import Diff, FileDiff, Status
+from bot.core.code.plan import Coverage, FileState
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.comment import Address
 from bot.core.findings.finding import Category, Draft, Severity
@@ -112,7 +112,7 @@ def test_what_is_left_out_is_skipped_with_its_reason_and_the_review_is_complete(
         return Coverage(passes=shelved.rows).complete
 
     assert play(host, complete)
-    assert [reason.partition(":")[0] for state, reason in play(host, rows) if state is State.SKIPPED] == [
+    assert [reason.partition(":")[0] for state, reason in play(host, rows) if state is FileState.SKIPPED] == [
         "STYLE2.md",
         "docs/standards/a.adoc",
         "STYLE3.md",
@@ -123,7 +123,7 @@ def test_a_document_that_cannot_be_read_leaves_the_review_incomplete_and_the_oth
     host = Host({"STYLE.md": RULE, "STYLE2.md": "# Lost\n\nLost in the mail.\n"})
     host.broken = {"Lost": NotFound("404")}
 
-    assert (State.FAILED, "standards unavailable: STYLE2.md: 404") in play(host, rows)
+    assert (FileState.FAILED, "standards unavailable: STYLE2.md: 404") in play(host, rows)
     assert play(host, governing) == ["STYLE.md#bare-except"]
 
 
@@ -131,7 +131,7 @@ def test_a_document_over_the_hosts_bound_is_skipped():
     host = Host({"STYLE.md": "# Big\n\nReally big.\n"})
     host.broken = {"Big": TooLarge("more than 1,048,576 bytes")}
 
-    assert (State.SKIPPED, "STYLE.md: more than 1,048,576 bytes") in play(host, rows)
+    assert (FileState.SKIPPED, "STYLE.md: more than 1,048,576 bytes") in play(host, rows)
 
 
 def test_github_is_asked_again_where_the_index_is_not_waited_for():
@@ -147,7 +147,7 @@ def test_a_list_of_files_that_is_cut_off_costs_the_standards_and_says_so():
     host.broken = {"tree": TooLarge("GitHub lists only a part of it")}
 
     assert play(host, rows) == [
-        (State.FAILED, "standards unavailable: GitHub lists only a part of it"),
+        (FileState.FAILED, "standards unavailable: GitHub lists only a part of it"),
     ]
 
 
@@ -167,7 +167,11 @@ def test_an_index_that_is_broken_is_said_to_be_unavailable_and_not_searched(erro
 
     async def story(shelved, standards):
         cited = await cite(standards, shelved, (DRAFT,))
-        return [row.reason for row in shelved.rows if row.state is State.FAILED], shelved.searchable.documents, cited
+        return (
+            [row.reason for row in shelved.rows if row.state is FileState.FAILED],
+            shelved.searchable.documents,
+            cited,
+        )
 
     (reason,), searchable, cited = play(Host({"STYLE.md": RULE}), story, index=index)
     assert reason.startswith("standards unavailable: ")
@@ -222,7 +226,7 @@ def test_a_public_pull_request_is_not_told_what_the_organisation_keeps_to_itself
     handbook = {"docs/standards/merger.adoc": "= Secret\n"}
 
     assert play(Host({}, handbook), rows, private=False) == [
-        (State.SKIPPED, "the base branch has no standards documents")
+        (FileState.SKIPPED, "the base branch has no standards documents")
     ]
     assert "merger" in str(play(Host({}, handbook), rows, private=True))
 

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from bot.core.code.pull_request import PullRef
-from bot.core.costs import CODE_RUN, FILE_SEARCH, PRICES, Price, priced
-from bot.core.usage_part import Usage
+from bot.core.costs import CODE_RUN, FILE_SEARCH, PRICES, Price, Usage, priced
 from bot.errors import BudgetExhausted
 from bot.job import Job, Trigger
 from bot.model.account import LedgerAccount

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bot.core.budget_part import Limits
+from bot.core.costs import Limits
 from bot.model.conversation import Capabilities
 from tests.support.conversation import YES, Lookup, ask, chat, grammar, schemaless
 from tests.support.model_requests import problems

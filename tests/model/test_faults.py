@@ -6,7 +6,7 @@ import json
 import httpx2
 import pytest
 
-from bot.core.budget_part import Limits
+from bot.core.costs import Limits
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.model import conversation as dialogue
 from bot.model.responses import ResponsesModel

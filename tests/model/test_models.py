@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.budget_part import Limits
+from bot.core.costs import Limits
 from bot.errors import NotFound, Retryable, UserError
 from tests.support.conversation import TALKING, YES, Crash, Journal, Lookup, ask, core, offline, responses
 from tests.support.model_server import ModelServer

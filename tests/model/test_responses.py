@@ -8,10 +8,9 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from bot.core.costs import CODE_RUN, FILE_SEARCH, priced
-from bot.core.usage_part import Usage
+from bot.core.costs import CODE_RUN, FILE_SEARCH, Usage, priced
+from bot.model.client import Endpoint
 from bot.model.conversation import Ask
-from bot.model.endpoint_part import Endpoint
 from bot.model.responses import code_interpreter, file_search
 from tests.support.conversation import YES, Journal, Lookup, ask, core, prompt, responses
 from tests.support.model_requests import problems

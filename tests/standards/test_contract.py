@@ -5,10 +5,9 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from bot.core.findings.quote_part import verified
-from bot.core.findings.standard import Document, Shelf
+from bot.core.findings.standard import Document, Shelf, verified
 from bot.errors import NotFound, Retryable
-from bot.model.endpoint_part import Endpoint
+from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards
 from bot.standards.vector_store_api import VectorStoreClient

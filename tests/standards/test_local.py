@@ -11,10 +11,9 @@ import pytest
 from bot.core.findings.standard import Document, Shelf
 from bot.errors import ConfigurationError, NotFound, Retryable
 from bot.standards import local as folder
-from bot.standards.folder_query_part import Query, words
 from bot.standards.local import FolderStandards
 from bot.standards.local_index import Index
-from bot.standards.query import CONCEPTS
+from bot.standards.query import CONCEPTS, Query, words
 
 STANDARDS = Path(__file__).parents[2] / "examples" / "standards"
 TEXTS = {

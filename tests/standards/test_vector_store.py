@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from bot.core.findings.standard import Document, Shelf
 from bot.errors import NotFound, Retryable
-from bot.model.endpoint_part import Endpoint
+from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import GRACE, VectorStoreStandards
 from bot.standards.vector_store_api import VectorStoreClient

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.known import Known, Outcome, State
+from bot.core.findings.known import FindingState, Known, Outcome
 from bot.storage.ledger import Bound, Ledger, ReviewRecord, Spent
 from bot.storage.tables import TABLES
 
@@ -56,7 +56,7 @@ def test_the_same_job_recorded_twice_is_one_review(ledger):
 
 
 def test_what_a_person_dismissed_while_a_review_ran_stays_dismissed(ledger):
-    dismissed = replace(FOUND, state=State.DISMISSED, by="alice")
+    dismissed = replace(FOUND, state=FindingState.DISMISSED, by="alice")
 
     async def race():
         await ledger.record(REVIEW, [FOUND])
@@ -72,7 +72,11 @@ def test_nothing_is_known_of_a_finding_that_was_never_said(ledger):
 
 
 def test_tallies_and_outcomes_count_what_became_of_findings(ledger):
-    fates = [(State.FIXED, Outcome.ADDRESSED), (State.DISMISSED, Outcome.DISMISSED), (State.OPEN, Outcome.IGNORED)]
+    fates = [
+        (FindingState.FIXED, Outcome.ADDRESSED),
+        (FindingState.DISMISSED, Outcome.DISMISSED),
+        (FindingState.OPEN, Outcome.IGNORED),
+    ]
     known = [
         replace(FOUND, identity=f"{n:016x}", state=state, outcome=outcome) for n, (state, outcome) in enumerate(fates)
     ]

@@ -9,8 +9,8 @@ from bot.core.claims.prompt import Prompt, fence, nonce
 from bot.core.claims.schemas import Reply
 from bot.engine.journal import from_json, to_json
 from bot.model.chat import ChatModel
+from bot.model.client import Endpoint
 from bot.model.conversation import Capabilities
-from bot.model.endpoint_part import Endpoint
 from bot.model.offline import OfflineModel
 from bot.model.responses import ResponsesModel
 from tests.support.model_server import ModelServer

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 from tests.support.model_requests import problems
 from tests.support.model_turns import Turn, completion, completion_events, response, response_events
 

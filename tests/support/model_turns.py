@@ -4,7 +4,7 @@ import itertools
 import json
 from dataclasses import dataclass, field
 
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 
 _numbers = itertools.count(1)
 

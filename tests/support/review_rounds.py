@@ -13,8 +13,9 @@ from pathlib import Path
 
 import httpx
 
+from bot.app import Wiring, reviewer_of
 from bot.core.comments.marker import Signer
-from bot.core.usage_part import Usage
+from bot.core.costs import Usage
 from bot.engine.inline import InlineEngine
 from bot.handlers.known_findings import KEPT
 from bot.hosts.github.auth import App
@@ -29,7 +30,6 @@ from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
 from bot.webhook import parse
-from bot.wiring_part import Wiring, reviewer_of
 from tests.support.scripted_model import Purse
 
 SHOWN = re.compile(r"\s*(\d+)\+(.*)")

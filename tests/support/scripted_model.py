@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from bot.core.budget_part import NEARLY
-from bot.core.usage_part import Usage
+from bot.core.costs import NEARLY, Usage
 from bot.engine.journal import from_json, to_json
 from bot.errors import BudgetExhausted
 from bot.interfaces import Answer, LookedUp

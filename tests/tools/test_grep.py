@@ -13,8 +13,7 @@ from bot.errors import Retryable
 from bot.hosts.git import Git
 from bot.interfaces import Remote
 from bot.model.tools import Files
-from bot.model.tools.grep import Fetched, Grep, fetch
-from bot.model.tools.scan_part import Scan
+from bot.model.tools.grep import Fetched, Grep, Scan, fetch
 from bot.sandbox.api import auth
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world import writer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.claims.strict_schema_part import lint
+from bot.core.claims.prompt import lint
 from bot.core.code.diff import Diff, FileDiff, Status
 from bot.core.code.pull_request import Said
 from bot.core.findings.finding import Category, Severity
@@ -18,7 +18,7 @@ from bot.errors import NotFound, RateLimited, UserError
 from bot.interfaces import Checked
 from bot.model.tools import Desk, Files, offered
 from bot.model.tools.bounds import Limits, bounded
-from bot.model.tools.scan_part import Scan, mentions
+from bot.model.tools.grep import Scan, mentions
 from tests.support.repository import HEAD, REF, Repository, issue, pull_request
 
 CART = "from tax import rate\n\n\nclass Cart:\n    def total(self, items):\n        return sum(items) * rate\n"

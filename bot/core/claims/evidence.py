@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.claims.schemas import Citation
-from bot.core.findings.quote_part import verified
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import Standard, verified
 
 MOST = 8
 """Citations of one answer."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import TypeVar
 
-from bot.core.tokens_part import estimate
+from bot.core.costs import estimate
 
 _WORD = re.compile(r"[^\W_][\w.\-/]*[^\W_]|[^\W_]")
 _LENGTHS = (160, 80, 40, 20)  # characters of a question or an answer in the summary

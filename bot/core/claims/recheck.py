@@ -16,7 +16,7 @@ from bot.core.code.compare import Blocks, fresh, touched
 from bot.core.code.diff import Diff, Hunk, Side
 from bot.core.code.plan import Batch, Part
 from bot.core.findings.finding import Draft
-from bot.core.findings.known import Known, State
+from bot.core.findings.known import FindingState, Known
 from bot.core.findings.lifecycle import Weighed
 from bot.core.findings.match import Spot, spots
 
@@ -76,7 +76,7 @@ def weighed(group: Sequence[Doubt], answer: Verdicts) -> tuple[Weighed, ...]:
 
 def _may_have_changed(one: Known, head: str) -> bool:
     """Whether the finding is a model's, alive, known in words, and was not asked about at this head."""
-    alive = one.standing or (one.state is State.FIXED and one.guarded)
+    alive = one.standing or (one.state is FindingState.FIXED and one.guarded)
     return alive and bool(one.title) and not one.check and one.weighed != head
 
 

@@ -1,19 +1,60 @@
-"""Diff + Policy -> what is read, in which batches, and what is not read and why. Nothing is left out in silence."""
+"""Diff + Policy -> what is read, in which batches, and what is not read and why. Nothing is left out in silence.
+
+Coverage: for every file of the pull request, whether it was reviewed, and if not, why not.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import accumulate, compress
 from typing import NamedTuple
 
-from bot.core.code.coverage_part import Covered, State
 from bot.core.code.diff import BINARY, Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.generated import TOP, link, minified, pointer, says_generated, unwritten
 from bot.core.code.globs import Globs
 from bot.core.code.language import language
 from bot.core.policy import Policy
+
+
+class FileState(StrEnum):
+    """What became of one file, or of one pass over the change."""
+
+    REVIEWED = "reviewed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """One row of the ledger. `by` names who looked: checks, passes. A skipped or failed row has a `reason`."""
+
+    path: str
+    state: FileState
+    reason: str = ""
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The ledger of a review. `passes` are whole-change rows: one per check or model pass that ran, or did not."""
+
+    files: tuple[Covered, ...] = ()
+    passes: tuple[Covered, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Every file was reviewed or skipped for a reason that policy allows, and no pass failed."""
+        return all(row.state is not FileState.FAILED for row in (*self.files, *self.passes))
+
+    def without(self, path: str, reason: str) -> Coverage:
+        """The same ledger, with one file marked as failed for `reason`."""
+        rows = tuple(
+            replace(row, state=FileState.FAILED, reason=reason) if row.path == path else row for row in self.files
+        )
+        return replace(self, files=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +123,7 @@ def narrowed(planned: Plan, paths: Collection[str]) -> Plan:
         return planned
     wanted = Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
     files = tuple(file for file in planned.files if wanted.match(file.path))
-    rest = [Covered(file.path, State.SKIPPED, "not asked for") for file in planned.files if file not in files]
+    rest = [Covered(file.path, FileState.SKIPPED, "not asked for") for file in planned.files if file not in files]
     return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes)
 
 
@@ -90,11 +131,11 @@ def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) 
     """The row of a file that is not read, or None. Skipping is policy; not being able to read is a failure."""
     reason = _skipped(file, ignored, generated, policy)
     if reason:
-        return Covered(file.path, State.SKIPPED, reason)
+        return Covered(file.path, FileState.SKIPPED, reason)
     if file.unread:
-        return Covered(file.path, State.FAILED, file.unread)
+        return Covered(file.path, FileState.FAILED, file.unread)
     reason = "no change of content" if not file.hunks else _unwritten(file)
-    return Covered(file.path, State.SKIPPED, reason) if reason else None
+    return Covered(file.path, FileState.SKIPPED, reason) if reason else None
 
 
 def _skipped(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.claims.requirements import Judged
-from bot.core.code.coverage_part import Covered, State
+from bot.core.code.plan import Covered, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.post import Annotation, CheckRun, Conclusion
@@ -87,7 +87,7 @@ def title(review: Review) -> str:
     words = f"{found} new finding{'' if found == 1 else 's'}" if found else "No new findings"
     if again:
         words += f", {again} still open"
-    failed = sum(row.state is State.FAILED for row in (*review.coverage.files, *review.coverage.passes))
+    failed = sum(row.state is FileState.FAILED for row in (*review.coverage.files, *review.coverage.passes))
     if failed:
         words += f", {failed} not reviewed"
     return words if review.model else f"{words} (checks only)"
@@ -146,14 +146,16 @@ def _finding(finding: Finding) -> str:
 def _coverage(rows: tuple[Covered, ...]) -> list[str]:
     if not rows:
         return []
-    order = {State.FAILED: 0, State.REVIEWED: 1, State.SKIPPED: 2}
+    order = {FileState.FAILED: 0, FileState.REVIEWED: 1, FileState.SKIPPED: 2}
     ranked = sorted(rows, key=lambda row: order[row.state])
     table = ["| | what | by or why |", "|---|---|---|"]
     for row in ranked[:_MOST_ROWS]:
         why = plain(row.reason, 200).replace("|", "\\|") or ", ".join(row.by)
         table.append(f"| {row.state.value} | {code(row.path)} | {why} |")
     if len(rows) > _MOST_ROWS:
-        counts = ", ".join(f"{sum(row.state is state for row in ranked[_MOST_ROWS:])} {state.value}" for state in State)
+        counts = ", ".join(
+            f"{sum(row.state is state for row in ranked[_MOST_ROWS:])} {state.value}" for state in FileState
+        )
         table.append(f"| … | {len(rows) - _MOST_ROWS} more | {counts} |")
     return table
 

@@ -1,4 +1,7 @@
-"""Finding, Review -> Markdown: the words of a review. The check run's are in report.py, answers to people in reply.py."""
+"""Finding, Review -> Markdown: the words of a review. The check run's are in report.py, answers to people in reply.py.
+
+Known -> what our own comment says of it now: its title struck through, one line of what became of it, a new marker.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,55 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from bot.core.code.coverage_part import State
+from bot.core.code.plan import FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.code.syntax import readable
 from bot.core.comments.post import Comment
 from bot.core.comments.sanitize import clean, plain, visible
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Draft, Finding, Severity
-from bot.core.findings.quote_part import verified
-from bot.core.findings.standard import ARCHIVES, Standard
+from bot.core.findings.known import FindingState, Known
+from bot.core.findings.standard import ARCHIVES, Standard, verified
 from bot.core.findings.suggestion import fence
 from bot.core.findings.triage import Review
+
+_LINE = "<!-- assistant:state -->"
+_MARKERS = "<!-- assistant:v1"
+_OVER = frozenset({FindingState.FIXED, FindingState.DISMISSED, FindingState.OUTDATED, FindingState.SUPERSEDED})
+
+
+def told(one: Known) -> str:
+    """The line on what became of a finding; nothing while it is open where its thread hangs."""
+    sha = code(one.head[:7])
+    match one.state:
+        case FindingState.FIXED:
+            return f"**Fixed** in {sha}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
+        case FindingState.OUTDATED:
+            return f"**Outdated** since {sha}: the code it speaks of is no longer part of this change."
+        case FindingState.SUPERSEDED:
+            return f"**Said again** in a newer comment: the code changed for the worse in {sha}."
+        case FindingState.MOVED:
+            return f"**Moved** to {code(f'{one.path}:{one.line}')} in {sha}; still open."
+        case FindingState.DISMISSED:
+            by = f" by {code(one.by)}" if one.by else ""
+            return f"**Dismissed**{by}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
+    return ""
+
+
+def restated(body: str, one: Known, mark: str) -> str:
+    """Our comment with the line that holds now. Whatever it said before about its fate is replaced."""
+    paragraphs = body.partition(_MARKERS)[0].replace("\r\n", "\n").rstrip().split("\n\n")
+    title, *rest = [paragraph for paragraph in paragraphs if not paragraph.endswith(_LINE)]
+    title = title.removeprefix("~~").removesuffix("~~")
+    line = told(one)
+    head = [f"~~{title}~~" if one.state in _OVER else title, *([f"{line} {_LINE}"] if line else [])]
+    return "\n\n".join([*head, *rest, mark])
+
+
+def back(one: Known) -> str:
+    """For the thread of a finding that was over and is not."""
+    return f"This is back in {code(one.head[:7])}, at {code(f'{one.path}:{one.line}' if one.line else one.path)}."
+
 
 _ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
 _WORD = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
@@ -127,7 +168,7 @@ def _count(review: Review) -> str:
 
 def _reach(review: Review) -> str:
     rows = review.coverage.files
-    seen = sum(row.state is State.REVIEWED for row in rows)
+    seen = sum(row.state is FileState.REVIEWED for row in rows)
     return f"{seen} of {len(rows)} {_plural('file', len(rows))} reviewed; what was not, and why, is in the check run."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from bot.core.code.coverage_part import Covered
+from bot.core.code.plan import Covered
 from bot.core.comments.check_run import conclusion, title
 from bot.core.comments.comment import CHECKS_ONLY
 from bot.core.findings.anchor import Place

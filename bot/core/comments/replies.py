@@ -16,7 +16,7 @@ from bot.core.comments.sanitize import clean, plain
 from bot.core.comments.walkthrough import Tour
 from bot.core.findings.known import Known
 from bot.core.findings.standard import Hit, Standard
-from bot.core.layers_part import Value
+from bot.core.policy import Value
 
 LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
 SHORT = 8

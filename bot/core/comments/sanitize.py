@@ -1,12 +1,17 @@
 """What a model wrote -> what may be posted: parsed as Markdown, disarmed token by token, and written out again.
 
 A text is clean when one more cleaning leaves it as it is: that is what `clean` returns, and why it may be called twice.
+
+What a model wrote -> a title: one line that reads the same as plain text and as Markdown.
+
+A model that has lost the thread says the same thing over and over: keep the beginning, drop the rest.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -20,9 +25,80 @@ from mdformat.renderer import DEFAULT_RENDERERS, MDRenderer, RenderContext, Rend
 from bot.core.code.hidden import visible, without_hidden
 from bot.core.code.language import LANGUAGES
 from bot.core.code.secrets import WITHHELD, carries_secret, redact
-from bot.core.comments.repetition_part import without_repetition
-from bot.core.comments.title_part import plain
 from bot.core.findings.suggestion import fence
+
+
+def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
+    """One line of words for a title: what would be Markdown, a mention or a link is replaced by a look-alike."""
+    flat = " ".join(redact(unicodedata.normalize("NFC", without_hidden(text)), secrets).split())
+    if carries_secret(flat, secrets):
+        return WITHHELD
+    title = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+    for pattern, look_alike in _LOOK_ALIKES:
+        title = pattern.sub(look_alike, title)
+    return title
+
+
+_LOOK_ALIKES = tuple(
+    (re.compile(pattern, re.IGNORECASE), look_alike)
+    for pattern, look_alike in (
+        (r"^(?:(?:[-+=>#*]+|[0-9]+[.)]) )+", ""),
+        (r"`", "'"),
+        (r"\*(?=\S)|(?<=\S)\*", "\N{FULLWIDTH ASTERISK}"),
+        (r"(?<![^\W_])_|_(?![^\W_])", "\N{FULLWIDTH LOW LINE}"),
+        (r"\[", "\N{FULLWIDTH LEFT SQUARE BRACKET}"),
+        (r"\]", "\N{FULLWIDTH RIGHT SQUARE BRACKET}"),
+        (r"\\", "\N{FULLWIDTH REVERSE SOLIDUS}"),
+        (r"\|", "\N{FULLWIDTH VERTICAL LINE}"),
+        (r"~~", "\N{FULLWIDTH TILDE}" * 2),
+        (r"<(?=\S)", "\N{FULLWIDTH LESS-THAN SIGN}"),
+        (r"&(?=#?\w+;)", "\N{FULLWIDTH AMPERSAND}"),
+        (r"@(?=\S)", "\N{FULLWIDTH COMMERCIAL AT}"),
+        (r"#(?=[0-9])", "\N{FULLWIDTH NUMBER SIGN}"),
+        (r"(?<=gh)-(?=[0-9])", "\N{NON-BREAKING HYPHEN}"),
+        (r":(?=//)|(?<=mailto):|(?<=xmpp):", "\N{FULLWIDTH COLON}"),
+        (r"(?<=www)\.", "\N{FULLWIDTH FULL STOP}"),
+        (r"^/(?=\w)", "\N{FULLWIDTH SOLIDUS}"),
+    )
+)
+
+
+_MOST_TIMES = 12
+_LONGEST_PHRASE = 6
+_KEPT = 3
+_RUN = re.compile(r"([^\s])\1{99,}")
+
+
+def without_repetition(text: str) -> str:
+    """`text` with runs of one character, and phrases of a few words said over and over, cut to their beginning."""
+    shorter = _RUN.sub(lambda run: run[0][:_KEPT] + "…", text)
+    words = re.split(r"(\s+)", shorter)
+    often = Counter(words[::2]).most_common(1)[0][1]
+    if often < _MOST_TIMES:
+        return shorter
+    for length in range(1, _LONGEST_PHRASE + 1):
+        words = _collapsed(words, length)
+    return "".join(words)
+
+
+def _collapsed(words: list[str], length: int) -> list[str]:
+    """Words stand at even places, the white space behind them at odd ones."""
+    said = words[::2]
+    kept: list[str] = []
+    at = 0
+    while at < len(said):
+        end = at + length
+        while end < len(said) and said[end] == said[end - length]:
+            end += 1
+        if end - at >= length * _MOST_TIMES:
+            kept += words[2 * at : 2 * (at + length * _KEPT)]
+            kept += ["…", "\n"]
+            at = end
+        else:
+            kept += words[2 * at : 2 * at + 2]
+            at += 1
+    return kept
+
 
 __all__ = ["clean", "plain", "visible"]
 

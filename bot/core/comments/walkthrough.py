@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from bot.core.claims.schemas import Walkthrough
-from bot.core.code.coverage_part import Covered
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import Part, is_delicate
+from bot.core.code.plan import Covered, Part, is_delicate
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import code
 from bot.core.comments.remarks import remarks

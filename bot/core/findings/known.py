@@ -12,7 +12,7 @@ from bot.core.code.secrets import redact
 from bot.core.findings.finding import Category, Finding, Severity, fingerprint, normal, sketch
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     """Where a finding stands.
 
     MOVED is open, but not where its thread hangs. OUTDATED is no longer part of the change. SUPERSEDED gave way to
@@ -75,8 +75,8 @@ class Known:
     comment: int = 0
     first_head: str = ""
     head: str = ""
-    state: State = State.OPEN
-    shown: State = State.OPEN
+    state: FindingState = FindingState.OPEN
+    shown: FindingState = FindingState.OPEN
     by: str = ""
     reason: str = ""
     resolved: str = ""
@@ -88,7 +88,7 @@ class Known:
     @property
     def standing(self) -> bool:
         """Whether somebody should still do something about it."""
-        return self.state in {State.OPEN, State.MOVED}
+        return self.state in {FindingState.OPEN, FindingState.MOVED}
 
 
 _PATH = re.compile(r"[^\s`'\"(:]+\.\w+(?=:\d)")
@@ -174,8 +174,8 @@ def unpacked(identity: str, detail: str) -> Known | None:
         category=Category(category),
         severity=Severity(severity),
         check=check,
-        state=State(state),
-        shown=State(state),
+        state=FindingState(state),
+        shown=FindingState(state),
         by=by,
         reason=reason,
         resolved=resolved,

@@ -2,16 +2,21 @@
 
 open ── gone, or a model sees it dealt with ─▶ fixed ── back ─▶ open        open ── elsewhere ─▶ moved (still open)
  └─ dismissed ── worse, once ─▶ superseded    open ── not part of the change ─▶ outdated
+
+What had become of a finding when its pull request was merged: addressed, fixed, dismissed or ignored.
+
+Strict, from what can be seen: a finding is addressed if its suggestion was committed, or if a person resolved its thread
+and its code changed after the remark. That our own second look finds it fixed is counted apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.core.code.diff import Diff, FileDiff, Side, Status
-from bot.core.findings.finding import Finding, fingerprint
-from bot.core.findings.known import Known, State, first
+from bot.core.findings.finding import Finding, fingerprint, normal
+from bot.core.findings.known import FindingState, Known, Outcome, first
 from bot.core.findings.match import Spot, follow, pair, spots
 
 
@@ -54,7 +59,7 @@ class Carried:
 
 def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carried:
     """Match, then re-verify what was not found again."""
-    living = [one for one in known if one.state is not State.SUPERSEDED]
+    living = [one for one in known if one.state is not FindingState.SUPERSEDED]
     standing = spots(living, view.diff, view.heads)
     pairs = dict(pair(living, found, standing, view.diff))
     after: list[Known] = []
@@ -65,7 +70,7 @@ def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carri
             after.append(_unmatched(one, standing.get(one.identity), view))
         elif words := _worse(one, found[n]):
             worse[n] = words
-            after.append(replace(one, state=State.SUPERSEDED, head=view.head, reason=found[n].identity))
+            after.append(replace(one, state=FindingState.SUPERSEDED, head=view.head, reason=found[n].identity))
         else:
             after.append(_found_again(one, found[n], view.head))
     return Carried(tuple(after), frozenset(pairs.values()) - worse.keys(), worse)
@@ -73,7 +78,7 @@ def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carri
 
 def _worse(one: Known, finding: Finding) -> str:
     """The new evidence against a dismissed finding, in words; none if there is none, or if it was raised once before."""
-    if one.state is not State.DISMISSED or one.raised or one.print == fingerprint(finding.code):
+    if one.state is not FindingState.DISMISSED or one.raised or one.print == fingerprint(finding.code):
         return ""
     was, now = one.severity, finding.draft.severity
     if now <= was:
@@ -87,18 +92,18 @@ def _found_again(one: Known, finding: Finding, head: str) -> Known:
     now = first(finding, head)
     there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size)
     there = replace(there, words=now.words, weight=now.weight, guarded=False)
-    return there if one.state is State.DISMISSED else _open(there, one, head)
+    return there if one.state is FindingState.DISMISSED else _open(there, one, head)
 
 
 def _unmatched(one: Known, spot: Spot | None, view: View) -> Known:
     """A finding that nobody found again: gone, out of the change, or merely not looked for."""
-    if one.state is State.SUPERSEDED or (one.state is State.DISMISSED and not one.resolved):
+    if one.state is FindingState.SUPERSEDED or (one.state is FindingState.DISMISSED and not one.resolved):
         return one
     file = follow(one.path, view.diff)
     if (file is None or not (file.hunks or file.unread)) and (one.check or spot is None):
-        return _gone(one, State.OUTDATED, view)
+        return _gone(one, FindingState.OUTDATED, view)
     if file is not None and file.status is Status.REMOVED and one.side is Side.RIGHT:
-        return _gone(one, State.FIXED, view)
+        return _gone(one, FindingState.FIXED, view)
     return _by_check(one, file, spot, view) if one.check else _by_model(one, file, spot, view)
 
 
@@ -107,7 +112,7 @@ def _by_check(one: Known, file: FileDiff | None, spot: Spot | None, view: View) 
     if file is None or one.check not in view.checked.get(file.path, ()):
         return one
     still = spot is not None and file.added_lines.isdisjoint(range(spot.start, spot.line + 1))
-    return _gone(one, State.OUTDATED if still else State.FIXED, view)
+    return _gone(one, FindingState.OUTDATED if still else FindingState.FIXED, view)
 
 
 def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
@@ -116,12 +121,12 @@ def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) 
         one = replace(one, guarded=False)
         if one.line is None or file is None or file.path not in view.heads:
             return one
-        return _gone(one, State.FIXED if file.path in view.read else State.OUTDATED, view)
+        return _gone(one, FindingState.FIXED if file.path in view.read else FindingState.OUTDATED, view)
     there = replace(one, path=spot.path, line=one.line and spot.line)
-    if one.state is State.DISMISSED:
+    if one.state is FindingState.DISMISSED:
         return there
     if one.line and not _in_change(spot, one.side, view.diff):
-        return _gone(there, State.OUTDATED, view)
+        return _gone(there, FindingState.OUTDATED, view)
     return _weighed(there, one, view)
 
 
@@ -134,7 +139,9 @@ def _weighed(there: Known, before: Known, view: View) -> Known:
         return _open(replace(now, guarded=False), before, view.head)
     if before.guarded:
         return now
-    return replace(now, state=State.FIXED, head=view.head, by="", reason=look.reason if look else "", guarded=True)
+    return replace(
+        now, state=FindingState.FIXED, head=view.head, by="", reason=look.reason if look else "", guarded=True
+    )
 
 
 def _in_change(spot: Spot, side: Side, diff: Diff) -> bool:
@@ -144,13 +151,38 @@ def _in_change(spot: Spot, side: Side, diff: Diff) -> bool:
 
 
 def _open(there: Known, before: Known, head: str) -> Known:
-    moved = there.path != before.path or before.state is State.MOVED
-    state = State.MOVED if moved else State.OPEN
+    moved = there.path != before.path or before.state is FindingState.MOVED
+    state = FindingState.MOVED if moved else FindingState.OPEN
     if state is before.state and there.path == before.path:
         return there
     return replace(there, state=state, head=head, by="", reason="")
 
 
-def _gone(one: Known, state: State, view: View) -> Known:
-    already = one.state in {State.FIXED, State.OUTDATED}
+def _gone(one: Known, state: FindingState, view: View) -> Known:
+    already = one.state in {FindingState.FIXED, FindingState.OUTDATED}
     return one if already or state is one.state else replace(one, state=state, head=view.head, reason="")
+
+
+def merged(known: Iterable[Known], diff: Diff, heads: Mapping[str, str]) -> tuple[Known, ...]:
+    """Each finding with its outcome at the head that was merged."""
+    known = tuple(known)
+    standing = spots(known, diff, heads)
+    return tuple(
+        replace(one, outcome=_outcome(one, _suggested(one, diff, heads), changed=one.identity not in standing))
+        for one in known
+    )
+
+
+def _outcome(one: Known, suggested: bool, *, changed: bool) -> Outcome:  # noqa: FBT001 - two facts about one finding
+    if changed and (suggested or one.resolved):
+        return Outcome.ADDRESSED
+    if one.state in {FindingState.DISMISSED, FindingState.SUPERSEDED}:
+        return Outcome.DISMISSED
+    return Outcome.FIXED if one.state is FindingState.FIXED else Outcome.IGNORED
+
+
+def _suggested(one: Known, diff: Diff, heads: Mapping[str, str]) -> bool:
+    """Whether the lines of its suggestion stand in its file."""
+    file = follow(one.path, diff)
+    text = heads.get(file.path, "") if file else ""
+    return bool(one.suggestion) and f"\n{normal(one.suggestion)}\n" in f"\n{normal(text)}\n"

@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.code.coverage_part import Coverage
 from bot.core.code.diff import Side
+from bot.core.code.plan import Coverage
 from bot.core.code.syntax import symbol_at
+from bot.core.costs import Usage
 from bot.core.findings.anchor import Anchor, Place, anchor
 from bot.core.findings.finding import Category, Draft, Finding, Severity
 from bot.core.findings.known import Known
 from bot.core.findings.lifecycle import View, carry
 from bot.core.findings.others import Remark, said_by
-from bot.core.findings.quote_part import verified
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import Standard, verified
 from bot.core.findings.suggestion import prove
 from bot.core.policy import Policy
-from bot.core.usage_part import Usage
 
 HARD_CAP = 30
 """Inline comments of one review, whatever policy says: more make GitHub fail, and people stop reading."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from bot.core.code.comparison_part import binary, patch
+from bot.core.code.compare import binary, patch
 from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.github.payloads import ChangedFile

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.core.claims.strict_schema_part import strict_schema
+from bot.core.claims.prompt import strict_schema
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import PullRequest
 from bot.core.findings.standard import Shelf
