@@ -23,13 +23,13 @@ from pydantic import SecretStr
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot.app import bundled
-from bot.core.claims.material import Facts, characters
+from bot.core.claims.material import PullFacts, characters
 from bot.core.code.diff import Diff, parse_diff
 from bot.core.code.plan import plan
 from bot.core.policy import Policy
-from bot.handlers.passes import Brief, Passes
+from bot.handlers.passes import Passes, PassInput
 from bot.model.client import Endpoint
-from bot.model.prompts import Words
+from bot.model.prompts import Prompts
 from bot.model.responses import ResponsesModel
 from tests.support.conversation import Journal
 from tests.support.model_server import ModelServer
@@ -83,8 +83,8 @@ def measure(lines: int) -> str:
     batches = plan(diff, policy).batches
     server = ModelServer(lambda _: says(NOTHING))
     model = ResponsesModel("gpt-6.2-sol", Endpoint(SecretStr("none"), "http://model.test/v1", server.transport()))
-    words = Words({file.stem: file.read_text() for file in bundled("prompts").glob("*.md")})
-    brief = Brief("bench", Facts(pull_request(body=""), diff, heads), batches, policy, paths=frozenset(heads))
+    words = Prompts({file.stem: file.read_text() for file in bundled("prompts").glob("*.md")})
+    brief = PassInput("bench", PullFacts(pull_request(body=""), diff, heads), batches, policy, paths=frozenset(heads))
     started = time.process_time()
     opinion = asyncio.run(Passes(model, words, (), Purse(), Journal())(brief))
     spent = time.process_time() - started

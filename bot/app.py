@@ -18,32 +18,32 @@ import httpx
 from bot.checks import every
 from bot.core.code.syntax import parses
 from bot.core.comments.marker import Signer
-from bot.core.costs import Allowed
+from bot.core.costs import ReviewBudget
 from bot.engine.durable import DurableEngine, Pace
 from bot.errors import ConfigurationError
 from bot.handlers.answer import Answerer
-from bot.handlers.ask_model import Asking
-from bot.handlers.known_findings import KEPT, Keeper
-from bot.handlers.openai_memory import Continuing
+from bot.handlers.ask_model import ModelReview
+from bot.handlers.known_findings import KEPT, KnownFindings
+from bot.handlers.openai_memory import OpenAIMemory
 from bot.handlers.permissions import Gate
-from bot.handlers.questions import Answering, Summarising
+from bot.handlers.questions import QuestionAnswerer, SummaryWriter
 from bot.handlers.review import Reviewer
 from bot.handlers.route import Router
-from bot.hosts.github.auth import App as GitHubApp
+from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
 from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
-from bot.model.prompts import Words
+from bot.model.prompts import Prompts
 from bot.model.tools import Files, Searcher, Searching
 from bot.model.tools import known as known_tools
-from bot.model.tools.grep import MEGABYTE, Fetched, Scan
+from bot.model.tools.grep import MEGABYTE, FetchedGrep, ScanSearch
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
-from bot.storage.conversations import Correspondence, Limits
-from bot.storage.ledger import Bound, Ledger
+from bot.storage.conversations import ConversationStore, RequestLimits
+from bot.storage.ledger import Ledger, SpendingLimit
 
 if TYPE_CHECKING:
     from bot.model.openai_threads import ResponsesConversations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class UseCases:
     """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files.
 
     With `conversations` the model's server remembers what was said in a thread.
@@ -64,11 +64,11 @@ class Wiring:
     ledger: Ledger
     signer: Signer
     model: Model | None = None
-    search: Searching = Scan
+    search: Searching = ScanSearch
     conversations: ResponsesConversations | None = None
 
 
-def reviewer_of(wired: Wiring) -> Reviewer:
+def reviewer_of(wired: UseCases) -> Reviewer:
     """The reviewer with the checks and the model these settings ask for. Raises ConfigurationError."""
     _require_known(wired.settings)
     checks = checks_of(wired.settings)
@@ -86,7 +86,7 @@ def reviewer_of(wired: Wiring) -> Reviewer:
     )
 
 
-def answerer_of(wired: Wiring) -> Answerer:
+def answerer_of(wired: UseCases) -> Answerer:
     """Who answers commands and replies, with the tools, the standards and the model of a review."""
     return Answerer(
         wired.host,
@@ -96,15 +96,15 @@ def answerer_of(wired: Wiring) -> Answerer:
         summarising_of(wired),
         keeper_of(wired),
         wired.ledger,
-        Correspondence(wired.ledger),
+        ConversationStore(wired.ledger),
         wired.signer,
     )
 
 
-def router_of(wired: Wiring) -> Router:
+def router_of(wired: UseCases) -> Router:
     """The router with its gate."""
-    settings, correspondence = wired.settings, Correspondence(wired.ledger)
-    limits = Limits(
+    settings, correspondence = wired.settings, ConversationStore(wired.ledger)
+    limits = RequestLimits(
         person=settings.assistant_requests_per_person_hour,
         repository=settings.assistant_requests_per_repository_hour,
     )
@@ -112,10 +112,10 @@ def router_of(wired: Wiring) -> Router:
     return Router(wired.host, wired.publisher, gate, correspondence, wired.signer)
 
 
-def asking_of(wired: Wiring) -> Asking:
+def asking_of(wired: UseCases) -> ModelReview:
     """Conversations with the model, on the operator's money."""
     settings = wired.settings
-    return Asking(
+    return ModelReview(
         host=wired.host,
         model=wired.model or model_of(settings, wired.signer.secret),
         standards=wired.standards,
@@ -130,32 +130,32 @@ def asking_of(wired: Wiring) -> Asking:
     )
 
 
-def answering_of(wired: Wiring) -> Answering:
+def answering_of(wired: UseCases) -> QuestionAnswerer:
     """Conversations that are not a review."""
-    correspondence = Correspondence(wired.ledger)
-    continuing = Continuing(wired.conversations, correspondence) if wired.conversations else None
-    return Answering(asking_of(wired), wired.ledger, correspondence, continuing)
+    correspondence = ConversationStore(wired.ledger)
+    continuing = OpenAIMemory(wired.conversations, correspondence) if wired.conversations else None
+    return QuestionAnswerer(asking_of(wired), wired.ledger, correspondence, continuing)
 
 
-def summarising_of(wired: Wiring) -> Summarising:
+def summarising_of(wired: UseCases) -> SummaryWriter:
     """Who writes the walkthrough."""
-    return Summarising(answering_of(wired), wired.publisher, wired.signer)
+    return SummaryWriter(answering_of(wired), wired.publisher, wired.signer)
 
 
-def keeper_of(wired: Wiring) -> Keeper:
+def keeper_of(wired: UseCases) -> KnownFindings:
     """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
     resolves = wired.settings.assistant_resolve_threads
-    return Keeper(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
+    return KnownFindings(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
 
 
-def words_of() -> Words:
+def words_of() -> Prompts:
     """Every prompt that ships with the product."""
-    return Words({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))})
+    return Prompts({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))})
 
 
-def allowed_of(settings: Settings) -> Allowed:
+def allowed_of(settings: Settings) -> ReviewBudget:
     """What one review may use."""
-    return Allowed(
+    return ReviewBudget(
         dollars=settings.assistant_dollars_per_review,
         tokens=settings.assistant_tokens_per_review,
         calls=settings.assistant_calls_per_review,
@@ -165,14 +165,14 @@ def allowed_of(settings: Settings) -> Allowed:
     )
 
 
-def bounds_of(settings: Settings, allowed: Allowed) -> tuple[Bound, ...]:
+def bounds_of(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
     """What may be spent on a review, a pull request, a repository and an installation."""
     day, month = timedelta(days=1), timedelta(days=30)
     return (
-        Bound("job", None, allowed.tokens, allowed.dollars),
-        Bound("pull", day, dollars=settings.assistant_dollars_per_pull_day),
-        Bound("repository", day, dollars=settings.assistant_dollars_per_repository_day),
-        Bound("installation", month, dollars=settings.assistant_dollars_per_installation_month),
+        SpendingLimit("job", None, allowed.tokens, allowed.dollars),
+        SpendingLimit("pull", day, dollars=settings.assistant_dollars_per_pull_day),
+        SpendingLimit("repository", day, dollars=settings.assistant_dollars_per_repository_day),
+        SpendingLimit("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )
 
 
@@ -283,7 +283,7 @@ def build(
     ledger = Ledger(settings.database)
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = standards_of(settings, settings.assistant_data / "standards.db")
-    wired = Wiring(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    wired = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     wired = replace(wired, search=searching_of(settings, host), conversations=conversations_of(settings))
     reviewer, answerer = reviewer_of(wired), answerer_of(wired)
     handlers = Handlers(
@@ -302,6 +302,6 @@ def searching_of(settings: Settings, host: GitHubHost) -> Searching:
     most = settings.assistant_fetch_megabytes * MEGABYTE
 
     def search(files: Files) -> Searcher:
-        return Fetched(files, lambda: host.remote(files.pull.ref), Scan(files), most)
+        return FetchedGrep(files, lambda: host.remote(files.pull.ref), ScanSearch(files), most)
 
     return search

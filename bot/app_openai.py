@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bot.core.costs import PRICES, Limits, Price
+from bot.core.costs import PRICES, ConversationLimits, Price
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.model.chat import ChatModel
@@ -24,7 +24,7 @@ from bot.standards.vector_store_api import VectorStoreClient
 def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
     """The model behind the API these settings name. Raises ConfigurationError for prices or capabilities that are none."""
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
-    able, limits = _capabilities(settings, endpoint), Limits(input=settings.assistant_input_tokens)
+    able, limits = _capabilities(settings, endpoint), ConversationLimits(input=settings.assistant_input_tokens)
     prices = {**PRICES, **_prices(settings)}
     if settings.model_api == "chat":
         options = settings.assistant_model_options

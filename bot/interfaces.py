@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.code.diff import Diff
-from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.core.costs import Usage
 from bot.core.findings.problem import Problem
@@ -30,7 +30,7 @@ from bot.job import Job, Routed
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class SearchPassage:
     """What a search on the server's side returned for `query`: a piece of a file, and what is known about the file."""
 
     query: str
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TreeFile:
     """A file in a commit's tree: its path, git object id and size in bytes."""
 
     path: str
@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class OrganisationStandards:
     """A repository of standards for the whole organisation, at its tip. Unless `private`, everybody may read it."""
 
     ref: PullRef
@@ -69,7 +69,7 @@ class CodeHost(Protocol):
     async def diff(self, pull: PullRequest) -> Diff:
         """What changed from the merge base to the head; what cannot be read is marked, never missing."""
 
-    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+    async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`."""
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
@@ -87,13 +87,13 @@ class CodeHost(Protocol):
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
         """A file of the organisation's defaults, as it is now. Raises NotFound if none were named for this owner."""
 
-    async def library(self, ref: PullRef) -> Library | None:
+    async def library(self, ref: PullRef) -> OrganisationStandards | None:
         """The repository that the operator named for the organisation's standards, if it is that of `ref`'s owner.
 
         None if none was named, and for that repository itself. Raises NotFound if it cannot be seen.
         """
 
-    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
         """Every review and comment on the pull request, oldest first, ours and others'."""
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Standards(Protocol):
     async def hosted(self, shelf: Shelf) -> HostedSearch | None:
         """Where a model's own server may search this shelf; None if only we can."""
 
-    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
         """The sections that passages of such a search were cut from. What cannot be traced back is left out."""
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
@@ -172,7 +172,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What a check saw. `failed` holds (path, reason) for what it could not read: said in the review, never hidden."""
 
     problems: tuple[Problem, ...] = ()
@@ -193,7 +193,7 @@ class Check(Protocol):
     def reads(self, path: str) -> bool:
         """Whether files like this are its business."""
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """Analyse; never raises for a file's content."""
 
 
@@ -220,7 +220,7 @@ class Tool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LookedUp:
+class ToolUse:
     """A tool the model used, and what it was told."""
 
     tool: str
@@ -229,7 +229,7 @@ class LookedUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none.
 
     `retrieved` are ids of standards that a search really returned: only those may be cited. `passages` were found on the
@@ -239,8 +239,8 @@ class Answer:
     reason: str = ""
     usage: Usage = field(default_factory=Usage)
     retrieved: tuple[str, ...] = ()
-    looked_up: tuple[LookedUp, ...] = ()
-    passages: tuple[Passage, ...] = ()
+    looked_up: tuple[ToolUse, ...] = ()
+    passages: tuple[SearchPassage, ...] = ()
     held: int = 0
 
 
@@ -268,7 +268,7 @@ class Model(Protocol):
     def available(self) -> bool:
         """Whether there is a model to ask."""
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice.
 
         A model that refuses, runs out of budget or never fits the schema is an Answer without a value. A server that

@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.core.code.pull_request import PullRef, PullRequest
-from bot.core.command import LONGEST, Command, Scope, Verb, asked_for, first_line
-from bot.webhook import EVENTS, Account, CheckRunEvent, Comment, Delivery, MergeGroup, Payload, Pull, Thread
+from bot.core.command import LONGEST, Command, ReviewScope, Verb, asked_for, first_line
+from bot.webhook import (
+    EVENTS,
+    CheckRunEvent,
+    Delivery,
+    EventAccount,
+    EventComment,
+    EventPull,
+    EventThread,
+    MergeGroup,
+    Payload,
+)
 
 
 class Trigger(StrEnum):
@@ -66,8 +76,8 @@ class Job:
         """What kind of review this asks for: a command's, or everything where a label or the button was used."""
         if self.trigger is Trigger.COMMAND:
             return asked_for(self.text) or Command(Verb.REVIEW)
-        everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == Scope.FULL)
-        return Command(Verb.REVIEW, scope=Scope.FULL if everything else Scope.CHANGES)
+        everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == ReviewScope.FULL)
+        return Command(Verb.REVIEW, scope=ReviewScope.FULL if everything else ReviewScope.CHANGES)
 
     @property
     def is_wish(self) -> bool:
@@ -76,12 +86,14 @@ class Job:
 
     def covers(self, other: Job) -> bool:
         """Whether a review for this job looks at all that one for `other` would."""
-        return self.scope.scope is Scope.FULL or self.scope == other.scope
+        return self.scope.scope is ReviewScope.FULL or self.scope == other.scope
 
     @property
     def widened(self) -> Job:
         """The same wish, for everything."""
-        return replace(self, text=Scope.FULL if self.trigger is Trigger.RERUN else f"/assistant review {Scope.FULL}")
+        return replace(
+            self, text=ReviewScope.FULL if self.trigger is Trigger.RERUN else f"/assistant review {ReviewScope.FULL}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,7 @@ def decide(delivery: Delivery) -> Job | Skip:
     if isinstance(work, Skip):
         return work
     ref = PullRef(payload.repository.full_name, work.number, payload.repository.id, payload.installation.id)
-    sender = payload.sender or Account(login="")
+    sender = payload.sender or EventAccount(login="")
     return Job(
         id=delivery.id,
         pull=ref,
@@ -205,14 +217,14 @@ def _said(event: str, payload: Payload) -> _Work | Skip | None:
             return _comment(payload, payload.comment, payload.pull_request.number, "inline")
         case "pull_request_review" if payload.pull_request and payload.review and payload.action == "submitted":
             review = payload.review
-            comment = Comment(
+            comment = EventComment(
                 id=review.id, body=review.body, user=review.user, author_association=review.author_association
             )
             return _comment(payload, comment, payload.pull_request.number, "review")
     return None
 
 
-def _pull(payload: Payload, pull: Pull) -> _Work | None:
+def _pull(payload: Payload, pull: EventPull) -> _Work | None:
     trigger = _REVIEWS.get(payload.action)
     if payload.action == "edited" and payload.changes and payload.changes.base:
         trigger = Trigger.PUSHED  # another base branch is another diff
@@ -223,7 +235,7 @@ def _pull(payload: Payload, pull: Pull) -> _Work | None:
     return _Work(trigger, pull.number, pull.head.sha, text=payload.label.name if payload.label else "")
 
 
-def _comment(payload: Payload, comment: Comment, number: int, thread: str) -> _Work | Skip | None:
+def _comment(payload: Payload, comment: EventComment, number: int, thread: str) -> _Work | Skip | None:
     if payload.action not in {"created", "edited", "submitted"}:
         return None
     body = comment.body or ""
@@ -247,7 +259,7 @@ def _comment(payload: Payload, comment: Comment, number: int, thread: str) -> _W
     )
 
 
-def _reply(payload: Payload, comment: Comment, number: int, thread: str) -> _Work | Skip:
+def _reply(payload: Payload, comment: EventComment, number: int, thread: str) -> _Work | Skip:
     """Words in a thread without a command. Whether the thread is one of ours, the router finds out."""
     if payload.action != "created" or not comment.in_reply_to_id or not (comment.body or "").strip():
         return Skip("no command on the first line")
@@ -264,7 +276,7 @@ def _reply(payload: Payload, comment: Comment, number: int, thread: str) -> _Wor
     )
 
 
-def _thread(payload: Payload, thread: Thread, number: int) -> _Work | Skip | None:
+def _thread(payload: Payload, thread: EventThread, number: int) -> _Work | Skip | None:
     if payload.action not in {"resolved", "unresolved"} or not thread.comments:
         return None
     if payload.sender is None or payload.sender.type == "Bot":

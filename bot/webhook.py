@@ -40,7 +40,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Account(_Part):
+class EventAccount(_Part):
     """A person, a bot or an organisation."""
 
     login: str
@@ -48,7 +48,7 @@ class Account(_Part):
     type: str = "User"
 
 
-class Repository(_Part):
+class EventRepository(_Part):
     """The repository a delivery speaks of."""
 
     id: int
@@ -61,48 +61,48 @@ class Installation(_Part):
     id: int
 
 
-class Head(_Part):
+class EventHead(_Part):
     """One end of a pull request."""
 
     sha: str = ""
 
 
-class Pull(_Part):
+class EventPull(_Part):
     """A pull request as an event carries it."""
 
     number: int
-    head: Head = Head()
+    head: EventHead = EventHead()
     merged: bool = False
 
 
-class Issue(_Part):
+class EventIssue(_Part):
     """An issue; one with `pull_request` is a pull request's conversation."""
 
     number: int
     pull_request: Mapping[str, object] | None = None
 
 
-class Identified(_Part):
+class EventApp(_Part):
     """The App through which a comment was made."""
 
     id: int
 
 
-class Comment(_Part):
+class EventComment(_Part):
     """A comment in the conversation or in a thread."""
 
     id: int
     body: str | None = None
-    user: Account | None = None
+    user: EventAccount | None = None
     author_association: str = "NONE"
     in_reply_to_id: int | None = None
-    performed_via_github_app: Identified | None = None
+    performed_via_github_app: EventApp | None = None
 
 
-class Thread(_Part):
+class EventThread(_Part):
     """A thread that was resolved or reopened, its first comment first."""
 
-    comments: tuple[Identified, ...] = ()
+    comments: tuple[EventApp, ...] = ()
 
 
 class SubmittedReview(_Part):
@@ -110,11 +110,11 @@ class SubmittedReview(_Part):
 
     id: int
     body: str | None = None
-    user: Account | None = None
+    user: EventAccount | None = None
     author_association: str = "NONE"
 
 
-class Label(_Part):
+class EventLabel(_Part):
     """The label that was put on or taken off."""
 
     name: str
@@ -159,20 +159,20 @@ class Envelope(_Part):
     """What every event has in common."""
 
     action: str = ""
-    repository: Repository | None = None
+    repository: EventRepository | None = None
     installation: Installation | None = None
-    sender: Account | None = None
+    sender: EventAccount | None = None
 
 
 class Payload(Envelope):
     """What we read of the events we subscribe to."""
 
-    pull_request: Pull | None = None
-    issue: Issue | None = None
-    comment: Comment | None = None
+    pull_request: EventPull | None = None
+    issue: EventIssue | None = None
+    comment: EventComment | None = None
     review: SubmittedReview | None = None
-    thread: Thread | None = None
-    label: Label | None = None
+    thread: EventThread | None = None
+    label: EventLabel | None = None
     check_run: CheckRunEvent | None = None
     requested_action: RequestedAction | None = None
     changes: Changes | None = None

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from importlib import import_module
 from pkgutil import iter_modules
 
-from bot.checks.bounds import Bounded
+from bot.checks.bounds import BoundedCheck
 from bot.checks.jail import Jail
 from bot.interfaces import Check
 
@@ -19,4 +19,4 @@ def every(*, allow_unconfined: bool = False, names: Collection[str] | None = Non
     jail = Jail(allow_unconfined)
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
     ours = [module.offer(jail) for module in modules if hasattr(module, "offer")]
-    return tuple(Bounded(check) for check in ours if names is None or check.name in names)
+    return tuple(BoundedCheck(check) for check in ours if names is None or check.name in names)

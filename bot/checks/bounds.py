@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 _BYTES = 512 * 1024
 _LINES = 20_000
@@ -13,7 +13,7 @@ _LINE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bounded:
+class BoundedCheck:
     """A check that sees only files within the bounds; for the others it says which bound."""
 
     check: Check
@@ -32,11 +32,11 @@ class Bounded:
         """Whether files like this are the check's business."""
         return self.check.reads(path)
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """Run the check on what is within the bounds."""
         over = {file: reason for file in files if (reason := excess(file.text))}
         checked = await self.check.run([file for file in files if file not in over])
-        return Checked(checked.problems, (*checked.failed, *((file.path, reason) for file, reason in over.items())))
+        return CheckResult(checked.problems, (*checked.failed, *((file.path, reason) for file, reason in over.items())))
 
 
 def excess(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bot.checks.jail import Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 _PYTHON = frozenset({".py", ".pyi"})
 _SCRIPT = frozenset({".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte"})
@@ -26,7 +26,7 @@ _CODE = _PYTHON | _SCRIPT | _RUBY | _PHP | _RUST | _GO | _JVM | {
 }  # fmt: skip
 
 
-class Rule(NamedTuple):
+class HygieneRule(NamedTuple):
     """A line of a file with one of `suffixes` (empty: any file) that `pattern` finds is a problem."""
 
     name: str
@@ -38,14 +38,16 @@ class Rule(NamedTuple):
     category: Category
 
 
-def _same(name: str, title: str, why: str, severity: Severity, category: Category, /, **patterns: str) -> list[Rule]:
+def _same(
+    name: str, title: str, why: str, severity: Severity, category: Category, /, **patterns: str
+) -> list[HygieneRule]:
     """One meaning in several languages."""
     suffixes = {
         "any": frozenset[str](), "code": _CODE, "python": _PYTHON, "script": _SCRIPT, "ruby": _RUBY, "php": _PHP,
         "rust": _RUST, "go": _GO, "jvm": _JVM,
     }  # fmt: skip
     return [
-        Rule(name, suffixes[language], re.compile(pattern), title, why, severity, category)
+        HygieneRule(name, suffixes[language], re.compile(pattern), title, why, severity, category)
         for language, pattern in patterns.items()
     ]
 
@@ -138,9 +140,9 @@ class Hygiene:
         """Left-overs are everywhere."""
         return True
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """At most one problem a line: the first rule that applies."""
-        return Checked(tuple(problem for file in files for problem in _left_overs(file)))
+        return CheckResult(tuple(problem for file in files for problem in _left_overs(file)))
 
 
 def _left_overs(file: Source) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from bot.checks.jail import Jail
 from bot.core.code.hidden import HIDDEN
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 _FLAG = re.compile(
     "(?<=\U0001f3f4)[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
@@ -34,9 +34,9 @@ class Invisible:
         """They hide everywhere."""
         return True
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """One problem a line, with the list of its code points."""
-        return Checked(tuple(problem for file in files for problem in _hidden(file)))
+        return CheckResult(tuple(problem for file in files for problem in _hidden(file)))
 
 
 def _hidden(file: Source) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from typing import IO
 
 from bot.checks.jail_cell import LOCKED_OUT, obstacle
 from bot.core.findings.problem import Problem
-from bot.interfaces import Checked, Source
+from bot.interfaces import CheckResult, Source
 
 FILES = "{files}"
 """Stands in a command line for the names of the staged files."""
@@ -32,7 +32,7 @@ _MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ProgramRun:
     """What came of running a program. `trouble` says in a few words why its output cannot be trusted, if it cannot.
 
     An exit code other than 0 is no trouble: analysers use it to say that they found something. None: it never ran.
@@ -59,14 +59,14 @@ class Jail:
 
     async def run(
         self, argv: Sequence[str], files: Sequence[tuple[str, bytes]] = (), readable: Sequence[str] = ()
-    ) -> Ran:
+    ) -> ProgramRun:
         """Run `argv` beside `files`, pairs of a path and its content.
 
         The first argument is the absolute path of the program. File number 7 is staged as 7 with the path's suffix;
         the argument FILES becomes all the staged names. `readable` are more paths the program needs.
         """
         if (reason := obstacle()) and not self.allow_unconfined:
-            return Ran(trouble=f"was not run, because it cannot be confined here: {reason}")
+            return ProgramRun(trouble=f"was not run, because it cannot be confined here: {reason}")
         try:
             with tempfile.TemporaryDirectory(prefix="check-") as stage, tempfile.TemporaryFile() as out:
                 names = _stage(Path(stage), files)
@@ -74,26 +74,26 @@ class Jail:
                 cell_argv = self._cell([*_LIBRARIES, tool[0], stage, *readable])
                 return await self._supervise([*cell_argv, *tool], stage, out)
         except OSError as error:
-            return Ran(trouble=f"could not be started: {error.strerror}")
+            return ProgramRun(trouble=f"could not be started: {error.strerror}")
 
     def _cell(self, readable: Sequence[str]) -> list[str]:
         numbers = (os.getpid(), self.memory, self.seconds, self.output, int(not self.allow_unconfined))
         existing = [path for path in readable if Path(path).exists()]
         return [sys.executable, "-I", "-S", str(_CELL), *map(str, numbers), *existing, "--"]
 
-    async def _supervise(self, argv: Sequence[str], stage: str, out: IO[bytes]) -> Ran:
+    async def _supervise(self, argv: Sequence[str], stage: str, out: IO[bytes]) -> ProgramRun:
         """Output goes to files whose size the kernel bounds, so that reading them needs no care."""
         with tempfile.TemporaryFile() as err:
             try:
                 async with asyncio.timeout(self.seconds), _process(argv, stage, out, err) as process:
                     code = await process.wait()
             except TimeoutError:
-                return Ran(-signal.SIGKILL, trouble=f"took longer than {self.seconds} s")
+                return ProgramRun(-signal.SIGKILL, trouble=f"took longer than {self.seconds} s")
             stdout, stderr = _read(out), _read(err)
         tail = stderr[-_TAIL:].decode(errors="replace")
         if code == LOCKED_OUT:
-            return Ran(trouble=f"could not be started: {tail}")
-        return Ran(code, stdout, tail, self._trouble(code, max(len(stdout), len(stderr))))
+            return ProgramRun(trouble=f"could not be started: {tail}")
+        return ProgramRun(code, stdout, tail, self._trouble(code, max(len(stdout), len(stderr))))
 
     def _trouble(self, code: int, size: int) -> str:
         if code == -signal.SIGXFSZ or size >= self.output:
@@ -156,7 +156,7 @@ class Analyser:
     jail: Jail
     parse: Parse
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """Analyse all files at once; in halves, at most 16 runs in all, as long as a file among them breaks the tool."""
         failed = [(file.path, "has bare carriage returns") for file in files if _BARE_RETURN.search(file.text)]
         waiting = [[file for file in files if not _BARE_RETURN.search(file.text)]]
@@ -172,7 +172,7 @@ class Analyser:
                 waiting += [batch[half:], batch[:half]]
             elif trouble:
                 failed += [(file.path, trouble) for file in batch]
-        return Checked(tuple(problems), tuple(failed))
+        return CheckResult(tuple(problems), tuple(failed))
 
     async def _try(self, batch: Sequence[Source]) -> tuple[tuple[Problem, ...], str, bool]:
         """Problems, or the trouble and whether a file may be the cause of it."""

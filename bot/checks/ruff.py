@@ -14,13 +14,13 @@ from ruff import find_ruff_bin  # type: ignore[import-untyped]
 from bot.checks.jail import FILES, Analyser, Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _CORRECTNESS, _SECURITY, _TIDINESS = Category.CORRECTNESS, Category.SECURITY, Category.MAINTAINABILITY
 
 
-class Rule(NamedTuple):
+class RuffRule(NamedTuple):
     """Ruff codes, or the beginnings of codes, and what they mean for whoever runs the code."""
 
     codes: str
@@ -30,66 +30,66 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule("F82", _ERROR, _CORRECTNESS, "The name does not exist here: the line fails with a NameError when it runs."),
-    Rule("F62 F70 F404 F407", _ERROR, _CORRECTNESS, "Python refuses to compile this file."),
-    Rule("F50 F52 PLE1300 PLE1307", _WARNING, _CORRECTNESS, "The format and its values do not fit each other."),
-    Rule("F601 F602 B033 B035", _WARNING, _CORRECTNESS, "A later entry silently replaces the earlier one."),
-    Rule("F631 F634 PLW0129 SIM222", _ERROR, _CORRECTNESS, "This is always true, so it can never catch anything."),
-    Rule("SIM220 SIM221 SIM223", _WARNING, _CORRECTNESS, "The condition does not depend on the values in it."),
-    Rule("F632", _WARNING, _CORRECTNESS, "`is` compares identity; equal literals need not be the same object."),
-    Rule("F633 F901 B016", _ERROR, _CORRECTNESS, "This raises a TypeError instead of doing what it says."),
-    Rule("F811", _WARNING, _TIDINESS, "The first definition is never used: the second one replaces it."),
-    Rule("F402", _WARNING, _CORRECTNESS, "After the loop the imported name means something else."),
-    Rule("F401", _NOTE, _TIDINESS, "An unused import costs start-up time and misleads readers."),
-    Rule("F403", _NOTE, _TIDINESS, "Nobody can tell which names this brings in, and tools cannot find missing ones."),
-    Rule("F541", _NOTE, _TIDINESS, "Either a placeholder is missing, or the prefix is not needed."),
-    Rule("F841 F842", _NOTE, _TIDINESS, "A value that nobody reads is left over, or the wrong name is read below."),
-    Rule("B002", _WARNING, _CORRECTNESS, "Python has no such operator: this changes nothing."),
-    Rule("B003 PLW1507", _WARNING, _CORRECTNESS, "The process environment itself does not change this way."),
-    Rule("B005 PLE1310", _WARNING, _CORRECTNESS, "strip() removes any of these characters, not this text."),
-    Rule("B006 B039 RUF008 RUF024", _WARNING, _CORRECTNESS, "All uses share one object, so a change in one shows in the next."),
-    Rule("B012", _WARNING, _CORRECTNESS, "Leaving a finally block this way swallows the exception on its way up."),
-    Rule("B014 B022 B025 B029 B030 PLW0711", _WARNING, _CORRECTNESS, "This handler does not catch what it seems to catch."),
-    Rule("B015 B018 PLW0133", _WARNING, _CORRECTNESS, "The result is thrown away: an assignment, a call or a raise is missing."),
-    Rule("B017 PGH005", _WARNING, Category.TESTS, "This passes whatever the code does, so it tests nothing."),
-    Rule("B020", _WARNING, _CORRECTNESS, "The loop overwrites the very thing it walks over."),
-    Rule("B031", _WARNING, _CORRECTNESS, "A group can be read once: the second time it is empty."),
-    Rule("B021 B032", _WARNING, _CORRECTNESS, "It looks like a docstring or an assignment, and is neither."),
-    Rule("B023", _WARNING, _CORRECTNESS, "When the function runs, the variable has the value of the last round."),
-    Rule("B034", _WARNING, _CORRECTNESS, "The argument at this place is a count, and flags are easily given by mistake."),
-    Rule("E711 E712", _NOTE, _TIDINESS, "A class may redefine equality; identity is what is meant here."),
-    Rule("E721", _NOTE, _TIDINESS, "Comparing types with == says no to every subclass."),
-    Rule("E722", _WARNING, _TIDINESS, "This also catches KeyboardInterrupt and SystemExit, and hides every mistake."),
-    Rule("PLE0 PLE1", _ERROR, _CORRECTNESS, "Python raises an error here, or does something else than it says."),
-    Rule("PLR0124 PLW0127 PLW0128 PLW0177", _WARNING, _CORRECTNESS, "Both sides are the same, or never equal: one is a slip."),
-    Rule("PLW0245 PLW0406 PLW1501 PLW2101", _WARNING, _CORRECTNESS, "Python accepts this, but it does not do what it says."),
-    Rule("PLW1509", _WARNING, _CORRECTNESS, "With threads around, code between fork and exec can deadlock the child."),
-    Rule("RUF006", _WARNING, _CORRECTNESS, "The event loop keeps a weak reference only: the task may vanish half-way."),
-    Rule("RUF016 RUF033", _WARNING, _CORRECTNESS, "This raises a TypeError, or is ignored, when it runs."),
-    Rule("RUF018", _WARNING, _CORRECTNESS, "Under `python -O` asserts are not run, and neither is this assignment."),
-    Rule("RUF030 RUF034 RUF040", _NOTE, _TIDINESS, "It reads as if it did something, and does not."),
-    Rule("ASYNC105", _ERROR, _CORRECTNESS, "Without await this call does nothing."),
-    Rule("ASYNC21 ASYNC22 ASYNC250 ASYNC251", _WARNING, Category.PERFORMANCE, "While this waits, nothing else in the event loop runs."),
-    Rule("LOG004", _WARNING, _CORRECTNESS, "Outside a handler there is no exception to log."),
-    Rule("T100", _WARNING, Category.HYGIENE, "Left in, it stops the program for whoever runs it."),
-    Rule("S102 S307", _WARNING, _SECURITY, "Whoever controls this text runs code in the process."),
-    Rule("S103", _WARNING, _SECURITY, "Everybody with an account on the machine may change this file."),
-    Rule("S113", _WARNING, _CORRECTNESS, "Without a timeout a silent server blocks the caller for ever."),
-    Rule("S201", _ERROR, _SECURITY, "Flask's debugger lets whoever reaches the page run code."),
-    Rule("S202", _WARNING, _SECURITY, "An archive may contain paths that lead out of the target directory."),
-    Rule("S301 S302", _WARNING, _SECURITY, "Loading data that others can write runs their code."),
-    Rule("S306", _WARNING, _SECURITY, "Somebody else may create the file between the choice of its name and its use."),
-    Rule("S323 S501 S502 S503 S507", _ERROR, _SECURITY, "Anybody on the way can read and change what is sent."),
-    Rule("S505", _WARNING, _SECURITY, "A key this short can be computed."),
-    Rule("S506", _WARNING, _SECURITY, "yaml.load can build any object and so run code; safe_load cannot."),
-    Rule("S602 S604 S605 S609", _WARNING, _SECURITY, "With a shell, a space or semicolon in a value becomes a command."),
-    Rule("S608", _NOTE, _SECURITY, "If a value in this text comes from outside, it can change the query."),
-    Rule("S612", _WARNING, _SECURITY, "Whoever connects can send a logging configuration that runs code."),
-    Rule("S701", _WARNING, _SECURITY, "HTML in a value becomes part of the page."),
+    RuffRule("F82", _ERROR, _CORRECTNESS, "The name does not exist here: the line fails with a NameError when it runs."),
+    RuffRule("F62 F70 F404 F407", _ERROR, _CORRECTNESS, "Python refuses to compile this file."),
+    RuffRule("F50 F52 PLE1300 PLE1307", _WARNING, _CORRECTNESS, "The format and its values do not fit each other."),
+    RuffRule("F601 F602 B033 B035", _WARNING, _CORRECTNESS, "A later entry silently replaces the earlier one."),
+    RuffRule("F631 F634 PLW0129 SIM222", _ERROR, _CORRECTNESS, "This is always true, so it can never catch anything."),
+    RuffRule("SIM220 SIM221 SIM223", _WARNING, _CORRECTNESS, "The condition does not depend on the values in it."),
+    RuffRule("F632", _WARNING, _CORRECTNESS, "`is` compares identity; equal literals need not be the same object."),
+    RuffRule("F633 F901 B016", _ERROR, _CORRECTNESS, "This raises a TypeError instead of doing what it says."),
+    RuffRule("F811", _WARNING, _TIDINESS, "The first definition is never used: the second one replaces it."),
+    RuffRule("F402", _WARNING, _CORRECTNESS, "After the loop the imported name means something else."),
+    RuffRule("F401", _NOTE, _TIDINESS, "An unused import costs start-up time and misleads readers."),
+    RuffRule("F403", _NOTE, _TIDINESS, "Nobody can tell which names this brings in, and tools cannot find missing ones."),
+    RuffRule("F541", _NOTE, _TIDINESS, "Either a placeholder is missing, or the prefix is not needed."),
+    RuffRule("F841 F842", _NOTE, _TIDINESS, "A value that nobody reads is left over, or the wrong name is read below."),
+    RuffRule("B002", _WARNING, _CORRECTNESS, "Python has no such operator: this changes nothing."),
+    RuffRule("B003 PLW1507", _WARNING, _CORRECTNESS, "The process environment itself does not change this way."),
+    RuffRule("B005 PLE1310", _WARNING, _CORRECTNESS, "strip() removes any of these characters, not this text."),
+    RuffRule("B006 B039 RUF008 RUF024", _WARNING, _CORRECTNESS, "All uses share one object, so a change in one shows in the next."),
+    RuffRule("B012", _WARNING, _CORRECTNESS, "Leaving a finally block this way swallows the exception on its way up."),
+    RuffRule("B014 B022 B025 B029 B030 PLW0711", _WARNING, _CORRECTNESS, "This handler does not catch what it seems to catch."),
+    RuffRule("B015 B018 PLW0133", _WARNING, _CORRECTNESS, "The result is thrown away: an assignment, a call or a raise is missing."),
+    RuffRule("B017 PGH005", _WARNING, Category.TESTS, "This passes whatever the code does, so it tests nothing."),
+    RuffRule("B020", _WARNING, _CORRECTNESS, "The loop overwrites the very thing it walks over."),
+    RuffRule("B031", _WARNING, _CORRECTNESS, "A group can be read once: the second time it is empty."),
+    RuffRule("B021 B032", _WARNING, _CORRECTNESS, "It looks like a docstring or an assignment, and is neither."),
+    RuffRule("B023", _WARNING, _CORRECTNESS, "When the function runs, the variable has the value of the last round."),
+    RuffRule("B034", _WARNING, _CORRECTNESS, "The argument at this place is a count, and flags are easily given by mistake."),
+    RuffRule("E711 E712", _NOTE, _TIDINESS, "A class may redefine equality; identity is what is meant here."),
+    RuffRule("E721", _NOTE, _TIDINESS, "Comparing types with == says no to every subclass."),
+    RuffRule("E722", _WARNING, _TIDINESS, "This also catches KeyboardInterrupt and SystemExit, and hides every mistake."),
+    RuffRule("PLE0 PLE1", _ERROR, _CORRECTNESS, "Python raises an error here, or does something else than it says."),
+    RuffRule("PLR0124 PLW0127 PLW0128 PLW0177", _WARNING, _CORRECTNESS, "Both sides are the same, or never equal: one is a slip."),
+    RuffRule("PLW0245 PLW0406 PLW1501 PLW2101", _WARNING, _CORRECTNESS, "Python accepts this, but it does not do what it says."),
+    RuffRule("PLW1509", _WARNING, _CORRECTNESS, "With threads around, code between fork and exec can deadlock the child."),
+    RuffRule("RUF006", _WARNING, _CORRECTNESS, "The event loop keeps a weak reference only: the task may vanish half-way."),
+    RuffRule("RUF016 RUF033", _WARNING, _CORRECTNESS, "This raises a TypeError, or is ignored, when it runs."),
+    RuffRule("RUF018", _WARNING, _CORRECTNESS, "Under `python -O` asserts are not run, and neither is this assignment."),
+    RuffRule("RUF030 RUF034 RUF040", _NOTE, _TIDINESS, "It reads as if it did something, and does not."),
+    RuffRule("ASYNC105", _ERROR, _CORRECTNESS, "Without await this call does nothing."),
+    RuffRule("ASYNC21 ASYNC22 ASYNC250 ASYNC251", _WARNING, Category.PERFORMANCE, "While this waits, nothing else in the event loop runs."),
+    RuffRule("LOG004", _WARNING, _CORRECTNESS, "Outside a handler there is no exception to log."),
+    RuffRule("T100", _WARNING, Category.HYGIENE, "Left in, it stops the program for whoever runs it."),
+    RuffRule("S102 S307", _WARNING, _SECURITY, "Whoever controls this text runs code in the process."),
+    RuffRule("S103", _WARNING, _SECURITY, "Everybody with an account on the machine may change this file."),
+    RuffRule("S113", _WARNING, _CORRECTNESS, "Without a timeout a silent server blocks the caller for ever."),
+    RuffRule("S201", _ERROR, _SECURITY, "Flask's debugger lets whoever reaches the page run code."),
+    RuffRule("S202", _WARNING, _SECURITY, "An archive may contain paths that lead out of the target directory."),
+    RuffRule("S301 S302", _WARNING, _SECURITY, "Loading data that others can write runs their code."),
+    RuffRule("S306", _WARNING, _SECURITY, "Somebody else may create the file between the choice of its name and its use."),
+    RuffRule("S323 S501 S502 S503 S507", _ERROR, _SECURITY, "Anybody on the way can read and change what is sent."),
+    RuffRule("S505", _WARNING, _SECURITY, "A key this short can be computed."),
+    RuffRule("S506", _WARNING, _SECURITY, "yaml.load can build any object and so run code; safe_load cannot."),
+    RuffRule("S602 S604 S605 S609", _WARNING, _SECURITY, "With a shell, a space or semicolon in a value becomes a command."),
+    RuffRule("S608", _NOTE, _SECURITY, "If a value in this text comes from outside, it can change the query."),
+    RuffRule("S612", _WARNING, _SECURITY, "Whoever connects can send a logging configuration that runs code."),
+    RuffRule("S701", _WARNING, _SECURITY, "HTML in a value becomes part of the page."),
 )  # fmt: skip
 _BY_CODE = {code: rule for rule in RULES for code in rule.codes.split()}
 _SECURITY_CODES = [code for code in _BY_CODE if code.startswith("S") and not code.startswith("SIM")]
-_SYNTAX = Rule("invalid-syntax", _ERROR, _CORRECTNESS, "Python cannot read this file, so nothing in it runs.")
+_SYNTAX = RuffRule("invalid-syntax", _ERROR, _CORRECTNESS, "Python cannot read this file, so nothing in it runs.")
 _REEXPORTING = {"__init__.py", "conftest.py", "__init__.pyi"}
 _SUPPRESSION = re.compile(r"noqa|ruff\s*:", re.IGNORECASE)
 _LONGEST_FIX = 10
@@ -136,19 +136,19 @@ class Ruff:
         """Python sources and stubs."""
         return path.endswith((".py", ".pyi"))
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """Every rule where nothing suppresses it; where something does, the security rules once more without mercy."""
         checked = await self._lint(files, list(_BY_CODE), ())
         failed = {path for path, _ in checked.failed}
         suppressing = [file for file in files if file.path not in failed and _SUPPRESSION.search(file.text)]
         again = await self._lint(suppressing, _SECURITY_CODES, ("--ignore-noqa",))
-        return Checked(tuple(dict.fromkeys(checked.problems + again.problems)), checked.failed + again.failed)
+        return CheckResult(tuple(dict.fromkeys(checked.problems + again.problems)), checked.failed + again.failed)
 
-    async def _lint(self, files: Sequence[Source], codes: Sequence[str], flags: Sequence[str]) -> Checked:
+    async def _lint(self, files: Sequence[Source], codes: Sequence[str], flags: Sequence[str]) -> CheckResult:
         try:
             program = find_ruff_bin()
         except FileNotFoundError:
-            return Checked(failed=tuple((file.path, "ruff is not installed") for file in files))
+            return CheckResult(failed=tuple((file.path, "ruff is not installed") for file in files))
         select = ("--select", ",".join(codes), "--target-version", "py314")  # the newest accepts the most
         argv = [program, "check", "--isolated", "--no-cache", "--output-format", "json", *select, *flags, "--", FILES]
         return await Analyser(argv, self.jail, _problems).run(files)

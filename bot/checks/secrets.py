@@ -13,12 +13,12 @@ from typing import NamedTuple
 from bot.checks.jail import Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
 
 
-class Rule(NamedTuple):
+class SecretRule(NamedTuple):
     """`pattern` finds the secret, in its group "value" if it has one; `kind` names it to people."""
 
     name: str
@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
 
 RULES = tuple(
-    Rule(name, kind, re.compile(pattern))
+    SecretRule(name, kind, re.compile(pattern))
     for name, kind, pattern in (
         ("aws-access-key", "An AWS access key id", _WORD + r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"),
         (
@@ -117,9 +117,9 @@ class Secrets:
         """Secrets hide everywhere."""
         return True
 
-    async def run(self, files: Sequence[Source]) -> Checked:
+    async def run(self, files: Sequence[Source]) -> CheckResult:
         """Every secret, with its line, its first characters if it is long enough to keep the rest, and its length."""
-        return Checked(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
+        return CheckResult(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
 
 
 def _secrets(file: Source) -> Iterator[Problem]:
@@ -134,7 +134,7 @@ def _secrets(file: Source) -> Iterator[Problem]:
             yield _problem(file, rule, match.start(), value)
 
 
-def _is_real(rule: Rule, value: str) -> bool:
+def _is_real(rule: SecretRule, value: str) -> bool:
     """Whether nobody would write this as a stand-in. For guesses it must also look random."""
     if rule.name in _GUESSED:
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
@@ -148,7 +148,7 @@ def _entropy(value: str) -> float:
     return -sum(share * math.log2(share) for share in shares)
 
 
-def _problem(file: Source, rule: Rule, offset: int, value: str) -> Problem:
+def _problem(file: Source, rule: SecretRule, offset: int, value: str) -> Problem:
     line = file.text.count("\n", 0, offset) + 1
     shown = f"it begins with {value[:4]} and " if len(value) >= _LONG and rule.name != "private-key" else "it "
     return Problem(

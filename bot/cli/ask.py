@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.app import Wiring, answerer_of, checks_of, model_of, standards_of, words_of
+from bot.app import UseCases, answerer_of, checks_of, model_of, standards_of, words_of
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.cli.review import searching
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
-from bot.core.policy import PATH, Layer, Policy, described, layered, not_offered, parse
+from bot.core.policy import PATH, Policy, PolicyLayer, described, layered, not_offered, parse
 from bot.errors import UserError
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -37,7 +37,7 @@ async def _answer(words: str, what: str, repo: Path) -> str:
         job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
         with watched(Console(stderr=True)) as (step, hear):
             model = model_of(settings, signer.secret, hear)
-            wired = Wiring(settings, host, host, standards, ledger, signer, model, searching(host))
+            wired = UseCases(settings, host, host, standards, ledger, signer, model, searching(host))
             await answerer_of(wired)(job, step)
     return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
 
@@ -51,7 +51,7 @@ def check_config(file: Path) -> tuple[str, ...]:
 def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
     """Each setting with its value and the file it comes from; without `file` that of the folder we are in, if any."""
     own = file or (Path(PATH) if Path(PATH).is_file() else None)
-    layers = [Layer(str(path), _text(path)) for path in (defaults, own) if path is not None]
+    layers = [PolicyLayer(str(path), _text(path)) for path in (defaults, own) if path is not None]
     found = layered(layers)
     rows = [f"{one.name} = {one.value}  ({one.source})" for one in described(found.policy, dict(found.sources))]
     return (*rows, *map(str, found.problems), *_unknown(found.policy))

@@ -36,7 +36,7 @@ PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoStage:
     """A sandbox GitHub and a server of ours that is connected to it. `client` brings deliveries."""
 
     sandbox: Sandbox
@@ -59,7 +59,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings: object) -> AsyncIterator[Stage]:
+async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings: object) -> AsyncIterator[DemoStage]:
     """Both servers on ports of their own, their files in `folder`, until the block ends.
 
     `settings` are our server's; `model` answers in place of the one that they name.
@@ -73,7 +73,7 @@ async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings
     try:
         await _until(lambda: all(server.started for server in servers))
         async with httpx.AsyncClient() as client:
-            yield Stage(sandbox, app, f"{ours_url}/webhooks/github", client)
+            yield DemoStage(sandbox, app, f"{ours_url}/webhooks/github", client)
     finally:
         for server in servers:
             server.should_exit = True

@@ -14,11 +14,11 @@ from bot.cli.progress import watched
 from bot.core.code.pull_request import PullRef
 from bot.core.command import Verb
 from bot.core.comments import replies as reply
-from bot.core.findings.known import Known
+from bot.core.findings.known import KnownFinding
 from bot.errors import UserError
 from bot.job import Job, Trigger
 from bot.settings import Settings
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import ConversationStore
 
 OPERATOR = "the operator"
 _ADDRESS = re.compile(r"([\w.-]+/[\w.-]+)#([1-9][0-9]{0,8})", re.ASCII)
@@ -41,7 +41,7 @@ def steer(verb: Verb, address: str, finding: str = "", words: str = "") -> str:
 
 async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", words: str = "") -> str:
     """The answer to `verb`, in Markdown, once it is done. Raises UserError for a repository that we never reviewed."""
-    pull, correspondence = await app.ledger.address(repo, number), Correspondence(app.ledger)
+    pull, correspondence = await app.ledger.address(repo, number), ConversationStore(app.ledger)
     if pull is None:
         raise UserError(f"{repo} is not known here: nothing in it was reviewed with this database")
     match verb:
@@ -70,7 +70,7 @@ async def _about(app: App, verb: Verb, pull: PullRef, finding: str, words: str) 
     return said or f"{after.state.value}: {reply.named(after)}"
 
 
-async def _named(app: App, pull: PullRef, name: str) -> Known:
+async def _named(app: App, pull: PullRef, name: str) -> KnownFinding:
     """The finding whose name begins like this. Raises UserError for none, and for more than one."""
     found = [one for one in await app.ledger.findings(pull) if one.identity.startswith(name.lower())]
     if len(found) != 1 or not name:

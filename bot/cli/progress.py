@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from bot.core.comments.sanitize import visible
-from bot.engine.inline import Steps
+from bot.engine.inline import InlineSteps
 from bot.interfaces import Step
 
 T = TypeVar("T")
@@ -28,10 +28,10 @@ _SPACE = re.compile(r"\\n|\s+")
 
 
 @dataclass(slots=True)
-class Ticker:
+class ProgressStep:
     """A Step that draws what is being done and what was said last. `draw` puts it on the terminal, `step` does the work."""
 
-    step: Step = field(default_factory=lambda: Steps(PATIENCE))
+    step: Step = field(default_factory=lambda: InlineSteps(PATIENCE))
     doing: str = "Reading the change"
     said: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
@@ -57,7 +57,7 @@ class Ticker:
 @contextmanager
 def watched(console: Console, *, wanted: bool = True) -> Iterator[tuple[Step, Callable[[str], None] | None]]:
     """A Step, and where a model's words go: drawn on a terminal until the block ends; elsewhere nothing is streamed."""
-    ticker = Ticker()
+    ticker = ProgressStep()
     if not wanted or not console.is_terminal:
         yield ticker, None
         return

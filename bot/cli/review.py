@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from bot.app import Wiring, model_of, reviewer_of
+from bot.app import UseCases, model_of, reviewer_of
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.plan import FileState
@@ -31,7 +31,7 @@ from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.model.tools import Searching, Version
-from bot.model.tools.grep import Grep, Scan
+from bot.model.tools.grep import GitGrep, ScanSearch
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
@@ -68,7 +68,7 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
         signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
             model = model_of(settings, signer.secret, hear)
-            reviewer = reviewer_of(Wiring(settings, host, host, standards, ledger, signer, model, searching(host)))
+            reviewer = reviewer_of(UseCases(settings, host, host, standards, ledger, signer, model, searching(host)))
             if hear:  # one voice at a time
                 reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
             review = await reviewer.review(job, host.pull, step)
@@ -86,7 +86,7 @@ def searching(host: LocalHost) -> Searching:
     git, pull = host.git, host.pull
     sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))
     commits = {version: commit for version, commit in sides if commit not in {"", NO_OBJECT}}
-    return Scan if git is None else lambda files: Grep(git, commits, Scan(files))
+    return ScanSearch if git is None else lambda files: GitGrep(git, commits, ScanSearch(files))
 
 
 def _patch(what: str) -> str | None:

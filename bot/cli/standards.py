@@ -25,7 +25,7 @@ from bot.interfaces import Standards
 from bot.settings import Settings
 from bot.standards.conflicts import conflicts
 from bot.standards.local import FolderStandards
-from bot.standards.rule_usage import Rule, Rules, tallied
+from bot.standards.rule_usage import RuleUsage, RuleUsageReport, tallied
 from bot.storage.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Bookshelf:
+class CommittedStandards:
     """The documents of a repository's last commit; `skipped` says what was left out, and why."""
 
     host: LocalHost
@@ -46,7 +46,7 @@ class Bookshelf:
     skipped: tuple[str, ...]
 
     @classmethod
-    async def of(cls, repo: Path, name: str = "") -> Bookshelf:
+    async def of(cls, repo: Path, name: str = "") -> CommittedStandards:
         """The documents of the repository at `repo`, which GitHub knows as `name`. Raises UserError without one."""
         host = await LocalHost.from_range(repo)
         pull = host.pull
@@ -112,7 +112,7 @@ async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str,
 @asynccontextmanager
 async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
     """The shelf of a repository, an index of it in memory, and what is left out."""
-    books, index = await Bookshelf.of(repo), FolderStandards(":memory:")
+    books, index = await CommittedStandards.of(repo), FolderStandards(":memory:")
     try:
         yield books.shelf, index, await books.sync(index)
     finally:
@@ -141,13 +141,13 @@ def prune(repo: Path, name: str, *, as_json: bool) -> None:
 
 async def _synced(repo: Path, name: str) -> tuple[int, tuple[str, ...]]:
     async with _servers_index() as index:
-        books = await Bookshelf.of(repo, name)
+        books = await CommittedStandards.of(repo, name)
         return len(books.shelf.documents), await books.sync(index)
 
 
 async def _pruned(repo: Path, name: str) -> int:
     async with _servers_index() as index:
-        books = await Bookshelf.of(repo, name)
+        books = await CommittedStandards.of(repo, name)
         await books.sync(index)
         return await index.prune([books.shelf])
 
@@ -182,17 +182,17 @@ def report(repo: Path | None, *, as_json: bool) -> None:
         console.print("No review with standards is in the ledger yet.")
 
 
-async def _tallied() -> tuple[Rules, ...]:
+async def _tallied() -> tuple[RuleUsageReport, ...]:
     with Ledger(Settings.read().database) as ledger:
         return tallied(await ledger.reviews(limit=REVIEWS), await ledger.dismissed())
 
 
-async def _conflicting(repo: Path) -> tuple[Rules, ...]:
+async def _conflicting(repo: Path) -> tuple[RuleUsageReport, ...]:
     shelf, sections, _ = await _sections(repo)
-    return (Rules(shelf.repo, 0, (), conflicts(sections)),)
+    return (RuleUsageReport(shelf.repo, 0, (), conflicts(sections)),)
 
 
-def _report(rules: Rules, console: Console) -> None:
+def _report(rules: RuleUsageReport, console: Console) -> None:
     console.print(f"[bold]{_safe(rules.repo)}[/bold], {rules.reviews} reviews with standards")
     fired = sorted((one for one in rules.rules if one.violated), key=lambda one: -one.violated)
     parts = {
@@ -211,8 +211,8 @@ def _report(rules: Rules, console: Console) -> None:
         console.print(f"  “{_safe(conflict.says)}”\n  “{_safe(conflict.against)}”")
 
 
-def _as_json(rules: Rules) -> dict[str, Any]:
-    def ids(listed: Iterable[Rule]) -> list[str]:
+def _as_json(rules: RuleUsageReport) -> dict[str, Any]:
+    def ids(listed: Iterable[RuleUsage]) -> list[str]:
         return [one.id for one in listed]
 
     return {

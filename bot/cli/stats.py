@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bot.core.findings.muting import DEFINITIONS, Rate, Tally, rates
+from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
 from bot.settings import Settings
 from bot.storage.ledger import Ledger
 
@@ -32,18 +32,18 @@ def stats(*, as_json: bool) -> None:
             console.print(f"[dim]{name}: {meaning}[/dim]")
 
 
-async def _counted() -> tuple[tuple[Rate, ...], tuple[Tally, ...]]:
+async def _counted() -> tuple[tuple[OutcomeRate, ...], tuple[TopicTally, ...]]:
     with Ledger(Settings.read().database) as ledger:
         return rates(await ledger.outcomes()), await ledger.tallies()
 
 
-def _rows(found: Iterable[Rate], rules: Iterable[Tally]) -> dict[str, object]:
+def _rows(found: Iterable[OutcomeRate], rules: Iterable[TopicTally]) -> dict[str, object]:
     categories = [asdict(one) | {"strict": one.strict, "judged": one.judged} for one in found]
     topics = [asdict(one) | {"accepted": one.accepted, "muted": one.unwanted} for one in rules]
     return {"definitions": DEFINITIONS, "rates": categories, "rules": topics}
 
 
-def _table(found: Iterable[Rate]) -> Table:
+def _table(found: Iterable[OutcomeRate]) -> Table:
     columns = ("repository", "category", "findings", "addressed", "fixed", "dismissed", "ignored", "strict", "judged")
     table = Table(*columns, box=None)
     for one in found:
@@ -52,7 +52,7 @@ def _table(found: Iterable[Rate]) -> Table:
     return table
 
 
-def _rules(rules: Iterable[Tally]) -> Table:
+def _rules(rules: Iterable[TopicTally]) -> Table:
     table = Table("repository", "rule", "category", "fixed", "dismissed", "accepted", "", box=None)
     for one in rules:
         counts, fate = map(str, (one.fixed, one.dismissed)), "muted" if one.unwanted else ""

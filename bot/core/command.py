@@ -39,7 +39,7 @@ class Verb(StrEnum):
     HELP = "help"
 
 
-class Scope(StrEnum):
+class ReviewScope(StrEnum):
     """How much a `review` looks at."""
 
     CHANGES = "changes"
@@ -58,7 +58,7 @@ class Command:
 
     verb: Verb
     text: str = ""
-    scope: Scope = Scope.CHANGES
+    scope: ReviewScope = ReviewScope.CHANGES
     paths: tuple[str, ...] = ()
 
 
@@ -128,13 +128,15 @@ def _review(words: list[str]) -> Command:
     match words:
         case []:
             return Command(Verb.REVIEW)
-        case [Scope.FULL | Scope.SECURITY as scope]:
-            return Command(Verb.REVIEW, scope=Scope(scope))
-        case [Scope.FULL | Scope.SECURITY as scope, *_]:
+        case [ReviewScope.FULL | ReviewScope.SECURITY as scope]:
+            return Command(Verb.REVIEW, scope=ReviewScope(scope))
+        case [ReviewScope.FULL | ReviewScope.SECURITY as scope, *_]:
             raise UserError(f"`review {scope}` takes no paths.")
-        case [word] if close := difflib.get_close_matches(word.lower(), [Scope.FULL, Scope.SECURITY], 1, 0.75):
+        case [word] if close := difflib.get_close_matches(
+            word.lower(), [ReviewScope.FULL, ReviewScope.SECURITY], 1, 0.75
+        ):
             raise UserError(f"I do not know `review {_shown(word)}`. Did you mean `review {close[0]}`?")
-    return Command(Verb.REVIEW, scope=Scope.PATHS, paths=tuple(words))
+    return Command(Verb.REVIEW, scope=ReviewScope.PATHS, paths=tuple(words))
 
 
 def _unknown(name: str) -> str:

@@ -165,7 +165,7 @@ NEARLY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConversationLimits:
     """Of one conversation: model `calls`, `tool_calls`, tokens in and out of one call, and `seconds` of waiting.
 
     `hosted` is how often the server may use tools of its own in one call; the fees of all are reserved before it.
@@ -184,7 +184,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class ReviewBudget:
     """What one review may use: money, tokens, model `calls`, calls of our tools and the characters that these answer.
 
     `seconds` are those of waiting for the model's answers.
@@ -197,7 +197,7 @@ class Allowed:
     tool_characters: int = 480_000
     seconds: float = 1200.0
 
-    def lowered(self, wish: Budgets) -> Allowed:
+    def lowered(self, wish: Budgets) -> ReviewBudget:
         """What is left of it by a repository's own policy, which can take but not give."""
         wanted = {one.name: getattr(wish, one.name) for one in fields(self)}
         return replace(

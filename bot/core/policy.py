@@ -105,7 +105,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PolicyProblem:
     """Something wrong in the file: where, what, and what holds instead."""
 
     line: int
@@ -117,7 +117,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.text}"
 
 
-def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[Problem, ...]]:
+def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[PolicyProblem, ...]]:
     """The policy that the text of `file` asks for. Never raises: what is wrong is reported and its default holds."""
     policy, problems = _parse(text)
     return policy, tuple(replace(problem, file=file) for problem in problems)
@@ -134,31 +134,33 @@ def not_offered(policy: Policy, checks: Collection[str], passes: Collection[str]
     )
 
 
-def _parse(text: str) -> tuple[Policy, tuple[Problem, ...]]:
+def _parse(text: str) -> tuple[Policy, tuple[PolicyProblem, ...]]:
     if len(text) > LARGEST:
-        return Policy(), (Problem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            return Policy(), (Problem(1, 1, "aliases (*name) are not supported; the defaults hold"),)
+            return Policy(), (PolicyProblem(1, 1, "aliases (*name) are not supported; the defaults hold"),)
         value = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line, column = (error.problem_mark.line + 1, error.problem_mark.column + 1) if error.problem_mark else (1, 1)
-        return Policy(), (Problem(line, column, f"not YAML: {error.problem}; the defaults hold"),)
+        return Policy(), (PolicyProblem(line, column, f"not YAML: {error.problem}; the defaults hold"),)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return Policy(), (Problem(1, 1, f"not YAML: {type(error).__name__}; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, f"not YAML: {type(error).__name__}; the defaults hold"),)
     if node is None:
         return Policy(), ()
     if not isinstance(value, dict):
-        return Policy(), (Problem(1, 1, "not a mapping of keys to values; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, "not a mapping of keys to values; the defaults hold"),)
     places = list(_places(node, ()))
     policy, problems = _validated(value, dict(places))
     return policy, tuple(sorted((*_repeated(places), *problems), key=lambda one: (one.line, one.column)))
 
 
-def _validated(value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]) -> tuple[Policy, tuple[Problem, ...]]:
+def _validated(
+    value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]
+) -> tuple[Policy, tuple[PolicyProblem, ...]]:
     """Validate, and at each error take the key at fault out and try again: the rest of the file still counts."""
-    problems: list[Problem] = []
+    problems: list[PolicyProblem] = []
     while True:
         try:
             return Policy.model_validate(value), tuple(problems)
@@ -167,7 +169,7 @@ def _validated(value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]) -
         for one in found:
             where = tuple(one["loc"])
             line, column = next(places[where[:n]] for n in range(len(where), -1, -1) if where[:n] in places)
-            problems.append(Problem(line, column, _words(where, one["type"], one["msg"])))
+            problems.append(PolicyProblem(line, column, _words(where, one["type"], one["msg"])))
         for one in found:
             _take_out(value, one["loc"])
 
@@ -206,14 +208,14 @@ def _keys(where: Sequence[Any]) -> list[str]:
     return list(model.model_fields)
 
 
-def _repeated(places: Iterable[tuple[tuple[Any, ...], Place]]) -> Iterator[Problem]:
+def _repeated(places: Iterable[tuple[tuple[Any, ...], Place]]) -> Iterator[PolicyProblem]:
     """Keys that are there twice: YAML says nothing and takes the last. What is below such a key is not told too."""
     seen: set[tuple[Any, ...]] = set()
     twice: set[tuple[Any, ...]] = set()
     for where, place in places:
         if where in seen and not any(where[:n] in twice for n in range(1, len(where))):
             twice.add(where)
-            yield Problem(*place, f"{'.'.join(map(str, where))} is there twice; the last one holds")
+            yield PolicyProblem(*place, f"{'.'.join(map(str, where))} is there twice; the last one holds")
         seen.add(where)
 
 
@@ -235,7 +237,7 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class PolicyLayer:
     """A file's text, and the name that people know it by."""
 
     name: str
@@ -243,7 +245,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class PolicyValue:
     """One setting: its dotted name, its value as JSON, and where that comes from."""
 
     name: str
@@ -252,18 +254,18 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Layered:
+class LayeredPolicy:
     """The policy that holds, what is wrong in its files, and for each setting that a file sets, which one did."""
 
     policy: Policy
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[PolicyProblem, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
 
 
-def layered(layers: Sequence[Layer]) -> Layered:
+def layered(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
     """Read files, of which later ones go before earlier ones, key by key. What is wrong in one never costs another."""
     values: dict[str, Any] = {}
-    problems: list[Problem] = []
+    problems: list[PolicyProblem] = []
     sources: dict[str, str] = {}
     for layer in layers:
         policy, found = parse(layer.text, layer.name)
@@ -271,13 +273,13 @@ def layered(layers: Sequence[Layer]) -> Layered:
         values = _over(values, said)
         problems += found
         sources |= dict.fromkeys(_names(said), layer.name)
-    return Layered(Policy.model_validate(values), tuple(problems), tuple(sources.items()))
+    return LayeredPolicy(Policy.model_validate(values), tuple(problems), tuple(sources.items()))
 
 
-def described(policy: Policy, sources: Mapping[str, str]) -> tuple[Value, ...]:
+def described(policy: Policy, sources: Mapping[str, str]) -> tuple[PolicyValue, ...]:
     """Every setting with its value and its source, in the order of the schema."""
     return tuple(
-        Value(name, json.dumps(value, ensure_ascii=False), sources.get(name, DEFAULT))
+        PolicyValue(name, json.dumps(value, ensure_ascii=False), sources.get(name, DEFAULT))
         for name, value in _settings(policy)
     )
 

@@ -77,7 +77,7 @@ class _Connection(sqlite3.Connection):
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class EngineDatabase:
     """The database named by an operator's URL: sqlite:///path or postgresql://…"""
 
     url: str

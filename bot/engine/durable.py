@@ -20,10 +20,10 @@ from dbos import DBOS, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.database import Database, JsonSerializer, forbid_pickle
+from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST
-from bot.engine.queue import NAME, VERSION, Order, Record, Runs, client
+from bot.engine.queue import NAME, VERSION, Order, RunRecord, Runs, client
 from bot.engine.workers import RETENTION, FileLiveness, Liveness, PostgresLiveness, Reaper, tidy
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
@@ -69,7 +69,7 @@ class DurableEngine:
     """
 
     def __init__(self, url: str, handlers: Handlers, pace: Pace = Pace()) -> None:
-        self._database, self._handlers, self._pace = Database(url), handlers, pace
+        self._database, self._handlers, self._pace = EngineDatabase(url), handlers, pace
         self._parts: _Parts | None = None
 
     def start(self, *, work: bool = True) -> None:
@@ -111,11 +111,11 @@ class DurableEngine:
             return {"database": f"does not take jobs: {type(trouble).__name__}"}
         return {}
 
-    async def jobs(self, limit: int = 50) -> tuple[Record, ...]:
+    async def jobs(self, limit: int = 50) -> tuple[RunRecord, ...]:
         """The newest runs first."""
         return await asyncio.to_thread(self._open.runs.records, limit=limit)
 
-    async def status(self, run: str) -> Record | None:
+    async def status(self, run: str) -> RunRecord | None:
         """One run, by its id."""
         return next(iter(await asyncio.to_thread(self._open.runs.records, ids=[run])), None)
 

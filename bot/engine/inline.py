@@ -29,7 +29,7 @@ class InlineEngine:
         if job.id in self._known:
             return False
         self._known.add(job.id)
-        routed = await self.handlers.route(job, Steps())
+        routed = await self.handlers.route(job, InlineSteps())
         job = replace(job, seen=routed.seen)
         if routed.route is Route.REVIEW:
             await self._work(self.handlers.review, job)
@@ -38,7 +38,7 @@ class InlineEngine:
         return True
 
     async def _work(self, handler: Callable[[Job, Step], Awaitable[str]], job: Job) -> None:
-        step = Steps()
+        step = InlineSteps()
         try:
             await handler(job, step)
         except Superseded as moved:
@@ -46,7 +46,7 @@ class InlineEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class InlineSteps:
     """A Step that forgets when the process ends; results pass through JSON, exactly as on the durable engine.
 
     What fails for a while is tried again, unless that takes a wait of over `patience` seconds.

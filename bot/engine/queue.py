@@ -85,7 +85,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunRecord:
     """One run as an operator sees it. `ended_at` is in seconds since 1970; `word` is what its handler or its error said."""
 
     id: str
@@ -170,7 +170,7 @@ class Runs:
         row = next(iter(self.client.list_workflows(workflow_ids=[id_], load_input=False, load_output=False)))
         self.client.resume_workflow(id_, queue_name=row.queue_name)
 
-    def records(self, *, limit: int | None = None, ids: Sequence[str] | None = None) -> tuple[Record, ...]:
+    def records(self, *, limit: int | None = None, ids: Sequence[str] | None = None) -> tuple[RunRecord, ...]:
         """Runs, newest first."""
         rows = self.client.list_workflows(
             limit=limit, workflow_ids=None if ids is None else list(ids), sort_desc=True, load_input=False
@@ -238,9 +238,9 @@ def _job(row: WorkflowStatus) -> Job:
     return from_json(row.input["args"][0], Job)
 
 
-def _record(row: WorkflowStatus) -> Record:
+def _record(row: WorkflowStatus) -> RunRecord:
     output = row.output if isinstance(row.output, dict) else {}
-    return Record(
+    return RunRecord(
         id=row.workflow_id,
         kind=row.name,
         status=output.get("end") or _STATES.get(row.status, row.status.lower()),

@@ -30,7 +30,7 @@ class TooSlow(AssistantError):
     """The run took longer than any run may."""
 
 
-class Steps:
+class DurableSteps:
     """The Step of one run.
 
     DBOS numbers steps in the order they are called and refuses another order; we look results up by name, and take
@@ -45,7 +45,7 @@ class Steps:
         self._clock = asyncio.timeout(None)
 
     @classmethod
-    async def open(cls, runs: Runs, turns: Sequence[str], patience: float, first: float) -> Steps:
+    async def open(cls, runs: Runs, turns: Sequence[str], patience: float, first: float) -> DurableSteps:
         """What the earlier turns of a run and this one, the last of `turns`, have journaled so far."""
         *earlier, this = [await asyncio.to_thread(runs.journal, turn) for turn in turns]
         journal: dict[str, dict[str, Any]] = {}

@@ -21,7 +21,7 @@ import structlog
 from dbos import DBOS, error
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.engine.database import Database
+from bot.engine.database import EngineDatabase
 from bot.engine.queue import Order, Runs
 from bot.engine.workflows import Workflows
 
@@ -36,7 +36,7 @@ _TIDY_EVERY = 3600.0
 class Reaper:
     """A thread that looks every two seconds."""
 
-    def __init__(self, workflows: Workflows, runs: Runs, life: Liveness, worker: str, database: Database) -> None:
+    def __init__(self, workflows: Workflows, runs: Runs, life: Liveness, worker: str, database: EngineDatabase) -> None:
         self._workflows, self._runs, self._life, self._worker = workflows, runs, life, worker
         self._database = database
         self._unclaimed_since: dict[str, float] = {}
@@ -95,7 +95,7 @@ class Reaper:
                 self._runs.add(Order("fail", f"fail/{run.id}", run.job, reason=reason))
 
 
-def tidy(runs: Runs, database: Database, older_than: timedelta) -> int:
+def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
     """Delete the runs that ended longer ago than `older_than`, give the room back; how many."""
     before, deleted = datetime.now(UTC) - older_than, 0
     while batch := runs.delete(before):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.engine.journal import from_json
 from bot.engine.queue import Order, Run, Runs, key
-from bot.engine.steps import LaidAside, Steps, TooSlow, under
+from bot.engine.steps import DurableSteps, LaidAside, TooSlow, under
 from bot.errors import AssistantError, Superseded
 from bot.interfaces import Handlers, Step
 from bot.job import Job, Route, Routed, Trigger
@@ -32,7 +32,7 @@ class Unfinished(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunSnapshot:
     """What there is for a pull request when a review of one head is asked for."""
 
     active: tuple[Run, ...]
@@ -72,7 +72,7 @@ class Workflows:
                 self.here.discard(this)
 
     async def _run(self, order: Order, body: Body) -> dict[str, str]:
-        steps = await Steps.open(self.runs, order.turns, self.patience, self.first)
+        steps = await DurableSteps.open(self.runs, order.turns, self.patience, self.first)
         try:
             try:
                 return await steps.drive(self._end(order, body, steps), _LIMIT)
@@ -83,7 +83,7 @@ class Workflows:
             await DBOS.run_step_async({"name": "engine/lay aside"}, self.runs.add, again)
             return _ended("waiting", str(wait))
 
-    async def _end(self, order: Order, body: Body, steps: Steps) -> dict[str, str]:
+    async def _end(self, order: Order, body: Body, steps: DurableSteps) -> dict[str, str]:
         try:
             return _ended("done", await body(order.job, steps, order.reason))
         except Superseded as moved:
@@ -94,7 +94,7 @@ class Workflows:
         except Exception as error:  # noqa: BLE001 - the worker's loop: whatever went wrong must be seen on the pull request
             return await self._fail(order.job, error, steps)
 
-    async def _overtaken(self, order: Order, reason: str, steps: Steps) -> None:
+    async def _overtaken(self, order: Order, reason: str, steps: DurableSteps) -> None:
         """Nothing was posted. What a person asked for is routed once more, as the pull request is now."""
         job, abandon = order.job, under("abandon/", steps)
         if order.workflow != "review" or not job.is_wish:
@@ -104,7 +104,7 @@ class Workflows:
         again = replace(job, id=f"{job.id}/again", seen=None)
         await self._start(Order("ingest", again.id, again), steps)
 
-    async def _fail(self, job: Job, error: Exception, steps: Steps) -> dict[str, str]:
+    async def _fail(self, job: Job, error: Exception, steps: DurableSteps) -> dict[str, str]:
         expected = isinstance(error, AssistantError)
         reason = str(error) if expected else f"an internal error ({type(error).__name__})"
         log.error("run failed", job=job.id, reason=reason, exc_info=None if expected else error)
@@ -141,7 +141,7 @@ class Workflows:
         review looks at no less.
         """
         place, head = f"review/{key(job.pull)}/{routed.head}/", routed.head[:7]
-        there = await step("engine/standing", lambda: asyncio.to_thread(self._standing, job, routed.head), Standing)
+        there = await step("engine/standing", lambda: asyncio.to_thread(self._standing, job, routed.head), RunSnapshot)
         if not routed.forced and there.reviewed:
             return f"{head} was reviewed already"
         if not routed.forced and any(run.id.startswith(place) and run.job.covers(job) for run in there.active):
@@ -151,8 +151,8 @@ class Workflows:
         delay = self.debounce if job.trigger is Trigger.PUSHED else 0.0
         return await self._start(Order("review", place + job.id, heir, delay=delay), step)
 
-    def _standing(self, job: Job, head: str) -> Standing:
-        return Standing(self.runs.active(job.pull), self.runs.reviewed(job, head))
+    def _standing(self, job: Job, head: str) -> RunSnapshot:
+        return RunSnapshot(self.runs.active(job.pull), self.runs.reviewed(job, head))
 
     async def _start(self, order: Order, step: Step) -> str:
         await step("engine/start", lambda: asyncio.to_thread(self.runs.add, order), bool)

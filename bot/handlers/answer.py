@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from bot.core.code.pull_request import PullRequest, Said
+from bot.core.code.pull_request import PostedComment, PullRequest
 from bot.core.command import Command, Verb, parse
 from bot.core.comments import replies as reply
-from bot.core.comments.comment import Address
+from bot.core.comments.comment import LinkBase
 from bot.core.comments.marker import Signer
-from bot.core.findings.known import Known
+from bot.core.findings.known import KnownFinding
 from bot.core.policy import described
 from bot.errors import UserError
-from bot.handlers.known_findings import Keeper
-from bot.handlers.questions import Answered, Answering, Question, Summarising
+from bot.handlers.known_findings import KnownFindings
+from bot.handlers.questions import Question, QuestionAnswerer, QuestionResult, SummaryWriter
 from bot.handlers.read import PolicyFile, read_policy
 from bot.handlers.standards import consult
 from bot.interfaces import CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import ConversationStore
 from bot.storage.ledger import Ledger
 
 _KEPT = 4_000  # characters of a question or an answer that are remembered
@@ -28,7 +28,7 @@ _THREAD = 8_000  # characters of a thread
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerInputs:
     """One request: the command, and all that it is about. `thread` is known where a finding was named."""
 
     job: Job
@@ -36,11 +36,11 @@ class Asked:
     file: PolicyFile
     command: Command
     step: Step
-    thread: Thread | None = None
+    thread: FindingThread | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class FindingThread:
     """The thread that a request stands in. `finding` is the identity of what it is about, if that is ours."""
 
     root: int = 0
@@ -57,11 +57,11 @@ class Answerer:
     host: CodeHost
     publisher: Publisher
     standards: Standards
-    answering: Answering
-    summarising: Summarising
-    keeper: Keeper
+    answering: QuestionAnswerer
+    summarising: SummaryWriter
+    keeper: KnownFindings
     ledger: Ledger
-    correspondence: Correspondence
+    correspondence: ConversationStore
     signer: Signer
 
     async def __call__(self, job: Job, step: Step) -> str:
@@ -73,20 +73,20 @@ class Answerer:
         try:
             replied = job.trigger is Trigger.REPLY
             command = Command(Verb.EXPLAIN, job.text) if replied else parse(job.text) or Command(Verb.HELP)
-            body = await self._verbs[command.verb](Asked(job, pull, file, command, step))
+            body = await self._verbs[command.verb](AnswerInputs(job, pull, file, command, step))
         except UserError as error:
             await self._say(job, str(error), "confused", step)
             return "not understood"
         await self._say(job, body, "rocket", step)
         return command.verb.value
 
-    async def about(self, job: Job, known: Known, step: Step) -> str:
+    async def about(self, job: Job, known: KnownFinding, step: Step) -> str:
         """What a command answers about a finding that is named, in a thread or not. Nothing is posted. Raises UserError."""
         pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
         file = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
-        thread = await step("thread", lambda: self._thread_about(job, known), Thread)
+        thread = await step("thread", lambda: self._thread_about(job, known), FindingThread)
         command = parse(job.text) or Command(Verb.EXPLAIN)
-        return await self._verbs[command.verb](Asked(job, pull, file, command, step, thread))
+        return await self._verbs[command.verb](AnswerInputs(job, pull, file, command, step, thread))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Somebody said stop: no words, and nothing more is asked of anybody."""
@@ -99,7 +99,7 @@ class Answerer:
         return "failed"
 
     @property
-    def _verbs(self) -> Mapping[Verb, Callable[[Asked], Awaitable[str]]]:
+    def _verbs(self) -> Mapping[Verb, Callable[[AnswerInputs], Awaitable[str]]]:
         return {
             Verb.ASK: self._ask,
             Verb.SUMMARY: self._summary,
@@ -114,13 +114,13 @@ class Answerer:
             Verb.HELP: self._help,
         }
 
-    async def _ask(self, asked: Asked) -> str:
+    async def _ask(self, asked: AnswerInputs) -> str:
         thread = await self._thread(asked)
         if not self.answering.available:
             return f"{reply.NO_MODEL} {await self._standards(asked)}"
         return await self._answer(asked, thread)
 
-    async def _explain(self, asked: Asked) -> str:
+    async def _explain(self, asked: AnswerInputs) -> str:
         """More about the finding of a thread. Without a model its own data, once: a reply to a reply would add nothing."""
         thread = await self._finding_thread(asked)
         if self.answering.available:
@@ -128,15 +128,15 @@ class Answerer:
         before = await asked.step("before", lambda: self._answers(asked, thread), int)
         if before and asked.job.trigger is Trigger.REPLY:
             return ""
-        known = await asked.step("finding", lambda: self._known(asked, thread), Known)
+        known = await asked.step("finding", lambda: self._known(asked, thread), KnownFinding)
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         query = f"{known.topic} {known.title}"
         hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
-        body = reply.explained(known, [hit.standard for hit in hits], Address.of(asked.pull))
+        body = reply.explained(known, [hit.standard for hit in hits], LinkBase.of(asked.pull))
         await self._remember(asked, thread, body)
         return body
 
-    async def _answer(self, asked: Asked, thread: Thread) -> str:
+    async def _answer(self, asked: AnswerInputs, thread: FindingThread) -> str:
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         opening = thread.opening if thread.finding else ""
         question = Question(asked.command.text or "Explain this.", thread.root, opening, thread.path, thread.said)
@@ -147,108 +147,108 @@ class Answerer:
         if answered.conceded:
             await self._concede(asked, thread, answered)
         return reply.answered(
-            answered.text, answered.cited, Address.of(asked.pull), asked.pull.head_sha, known=answered.known
+            answered.text, answered.cited, LinkBase.of(asked.pull), asked.pull.head_sha, known=answered.known
         )
 
-    async def _concede(self, asked: Asked, thread: Thread, answered: Answered) -> None:
+    async def _concede(self, asked: AnswerInputs, thread: FindingThread, answered: QuestionResult) -> None:
         """What somebody who may command has talked us out of is dismissed on their word."""
         job, reason = asked.job, f"conceded: {answered.text}"
         await asked.step("conceded", lambda: self._changed(job, thread, reason, resolved=False), str)
 
-    async def _summary(self, asked: Asked) -> str:
+    async def _summary(self, asked: AnswerInputs) -> str:
         if asked.file.policy.summary == "off":
             raise UserError(reply.SUMMARY_IS_OFF)
         await self.summarising(asked.job, asked.pull, asked.file.policy, asked.step)
         return ""
 
-    async def _standards(self, asked: Asked) -> str:
+    async def _standards(self, asked: AnswerInputs) -> str:
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         hits = await consult(self.standards, subject.shelf, asked.command.text)
-        return reply.sections(asked.command.text, hits, Address.of(asked.pull))
+        return reply.sections(asked.command.text, hits, LinkBase.of(asked.pull))
 
-    async def _dismiss(self, asked: Asked) -> str:
+    async def _dismiss(self, asked: AnswerInputs) -> str:
         thread = await self._finding_thread(asked)
         reason = asked.command.text or "no reason given"
         await asked.step("dismissed", lambda: self._changed(asked.job, thread, reason, resolved=False), str)
         return ""
 
-    async def _resolve(self, asked: Asked) -> str:
+    async def _resolve(self, asked: AnswerInputs) -> str:
         thread = await self._finding_thread(asked)
         await asked.step("resolved", lambda: self._changed(asked.job, thread, "dealt with", resolved=True), str)
         return ""
 
-    async def _changed(self, job: Job, thread: Thread, reason: str, *, resolved: bool) -> str:
+    async def _changed(self, job: Job, thread: FindingThread, reason: str, *, resolved: bool) -> str:
         if thread.root:
             known = await self.keeper.dismiss(job.pull, thread.root, job.actor, reason, resolved=resolved)
         else:
             known = await self.keeper.dismiss_unthreaded(job.pull, thread.finding, job.actor, reason, resolved=resolved)
         return known.identity if known else ""
 
-    async def _pause(self, asked: Asked) -> str:
+    async def _pause(self, asked: AnswerInputs) -> str:
         await asked.step("paused", lambda: self.correspondence.pause(asked.pull.ref, asked.job.actor), type(None))
         return reply.PAUSED
 
-    async def _resume(self, asked: Asked) -> str:
+    async def _resume(self, asked: AnswerInputs) -> str:
         await asked.step("resumed", lambda: self.correspondence.resume(asked.pull.ref), type(None))
         return reply.RESUMED
 
-    async def _status(self, asked: Asked) -> str:
+    async def _status(self, asked: AnswerInputs) -> str:
         ref = asked.pull.ref
         reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
         return reply.status(reviews, findings, await self.correspondence.paused(ref))
 
-    async def _config(self, asked: Asked) -> str:
+    async def _config(self, asked: AnswerInputs) -> str:
         file = asked.file
         problems = (*file.problems, *self.answering.asking.unknown(file.policy))
         return reply.config(described(file.policy, dict(file.sources)), problems)
 
-    async def _help(self, asked: Asked) -> str:
+    async def _help(self, asked: AnswerInputs) -> str:
         return reply.usage(list(Verb), asked.file.policy.label)
 
-    async def _thread(self, asked: Asked) -> Thread:
+    async def _thread(self, asked: AnswerInputs) -> FindingThread:
         """The thread that a request stands in; the conversation as a whole if it stands in none."""
         if asked.job.thread != "inline":
-            return Thread()
-        return await asked.step("thread", lambda: self._read_thread(asked.job), Thread)
+            return FindingThread()
+        return await asked.step("thread", lambda: self._read_thread(asked.job), FindingThread)
 
-    async def _finding_thread(self, asked: Asked) -> Thread:
+    async def _finding_thread(self, asked: AnswerInputs) -> FindingThread:
         thread = asked.thread or await self._thread(asked)
         if not thread.finding:
             raise UserError(reply.NO_THREAD)
         return thread
 
-    async def _read_thread(self, job: Job) -> Thread:
+    async def _read_thread(self, job: Job) -> FindingThread:
         return self._thread_of(job, job.in_reply_to or job.comment, await self.host.said(job.pull))
 
-    async def _thread_about(self, job: Job, known: Known) -> Thread:
+    async def _thread_about(self, job: Job, known: KnownFinding) -> FindingThread:
         """The thread of a finding; its own words if it hangs on no line."""
         said = await self.host.said(job.pull)
         ours = (one for one in said if one.kind == "inline" and one.by_us)
         root = next((one.id for one in ours if known.identity in self.signer.read(job.pull, "finding", one.body)), 0)
         words = "\n\n".join(filter(None, (known.title, known.why)))
-        return self._thread_of(job, root, said) if root else Thread(0, known.path, words, finding=known.identity)
+        return self._thread_of(job, root, said) if root else FindingThread(0, known.path, words, finding=known.identity)
 
-    def _thread_of(self, job: Job, root: int, everything: Sequence[Said]) -> Thread:
+    def _thread_of(self, job: Job, root: int, everything: Sequence[PostedComment]) -> FindingThread:
         """What stood in the thread when the request was made: later words are nobody's question."""
         said = [one for one in everything if root in {one.id, one.in_reply_to}]
         first = next((one for one in said if one.id == root), None)
         if first is None:
-            return Thread(root)
+            return FindingThread(root)
         names = self.signer.read(job.pull, "finding", first.body) if first.by_us else ()
         before = [one for one in said if root < one.id < (job.comment or inf)]
         words = "\n".join(f"{one.author}: {_words(one)}" for one in before)[-_THREAD:]
-        return Thread(root, first.path or "", _words(first), words, next(iter(names), ""))
+        return FindingThread(root, first.path or "", _words(first), words, next(iter(names), ""))
 
-    async def _known(self, asked: Asked, thread: Thread) -> Known:
+    async def _known(self, asked: AnswerInputs, thread: FindingThread) -> KnownFinding:
         found = [one for one in await self.ledger.findings(asked.pull.ref) if one.identity == thread.finding]
         if not found:
             raise UserError(reply.FORGOTTEN)
         return found[0]
 
-    async def _answers(self, asked: Asked, thread: Thread) -> int:
+    async def _answers(self, asked: AnswerInputs, thread: FindingThread) -> int:
         return len(await self.correspondence.exchanges(asked.pull.ref, thread.root))
 
-    async def _remember(self, asked: Asked, thread: Thread, answer: str) -> None:
+    async def _remember(self, asked: AnswerInputs, thread: FindingThread, answer: str) -> None:
         job, question = asked.job, asked.command.text[:_KEPT]
         kept = self.correspondence.remember
         await asked.step("remembered", lambda: kept(job, thread.root, question, answer[:_KEPT]), type(None))
@@ -261,5 +261,5 @@ class Answerer:
         await step("done", lambda: self.publisher.react(job, reaction), type(None))
 
 
-def _words(said: Said) -> str:
+def _words(said: PostedComment) -> str:
     return said.body.partition("<!-- assistant")[0].strip()

@@ -7,33 +7,33 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot.core.claims.material import Facts
+from bot.core.claims.material import PullFacts
 from bot.core.claims.prompt import HostedSearch
-from bot.core.claims.recheck import Doubt
+from bot.core.claims.recheck import RecheckCandidate
 from bot.core.claims.requirements import linked
 from bot.core.code.plan import Batch
-from bot.core.code.pull_request import Issue, PullRequest, Said
-from bot.core.command import Scope
-from bot.core.costs import Allowed
+from bot.core.code.pull_request import Issue, PostedComment, PullRequest
+from bot.core.command import ReviewScope
+from bot.core.costs import ReviewBudget
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, not_offered
 from bot.errors import Refused, TooLarge
-from bot.handlers.passes import AT_ONCE, Brief, Opinion, Passes, reverified
+from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, reverified
 from bot.handlers.read import Change
 from bot.handlers.standards import LOOK_UP, TROUBLE
-from bot.interfaces import Account, Check, CodeHost, Model, Passage, Standards, Step
+from bot.interfaces import Account, Check, CodeHost, Model, SearchPassage, Standards, Step
 from bot.job import Job
-from bot.model.account import Metered
-from bot.model.prompts import Words
-from bot.model.tools import Desk, Files, Searching, offered
+from bot.model.account import MeteredSteps
+from bot.model.prompts import Prompts
+from bot.model.tools import Files, Searching, ToolContext, offered
 from bot.model.tools.bounds import bounded
-from bot.model.tools.grep import Scan, mentions
+from bot.model.tools.grep import ScanSearch, mentions
 from bot.model.tools.search_standards import told
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ModelInputs:
     """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims.
 
     `doubts` are known findings that may no longer be true.
@@ -46,7 +46,7 @@ class Subject:
     drafts: tuple[Draft, ...] = ()
     standards: tuple[Standard, ...] = ()
     batches: tuple[Batch, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[RecheckCandidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Background:
     """What people wrote: the linked issues that can be read, and what was said on the pull request."""
 
     issues: tuple[Issue, ...] = ()
-    said: tuple[Said, ...] = ()
+    said: tuple[PostedComment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ModelReview:
     """Asks `model`, with the operator's `passes` and `tools` (None: all there are), within what is `allowed`.
 
     `account` opens the books of a job; `search` makes what looks through the repository; `salt`, a secret, names the
@@ -69,12 +69,12 @@ class Asking:
     model: Model
     standards: Standards
     checks: Sequence[Check]
-    words: Words
-    account: Callable[[Job, Allowed], Account]
-    allowed: Allowed = field(default_factory=Allowed)
+    words: Prompts
+    account: Callable[[Job, ReviewBudget], Account]
+    allowed: ReviewBudget = field(default_factory=ReviewBudget)
     passes: Collection[str] | None = None
     tools: Collection[str] | None = None
-    search: Searching = Scan
+    search: Searching = ScanSearch
     salt: str = ""
     at_once: int = AT_ONCE
 
@@ -87,24 +87,24 @@ class Asking:
         """What the policy wants that the operator does not offer."""
         return not_offered(policy, [check.name for check in self.checks], self.offered)
 
-    async def __call__(self, job: Job, subject: Subject, step: Step) -> Opinion:
+    async def __call__(self, job: Job, subject: ModelInputs, step: Step) -> PassResults:
         """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""
         if not self.model.available:
-            return Opinion()
+            return PassResults()
         passes, brief = await self.prepare(job, subject, step)
         return await reverified(passes, brief, await passes(brief), subject.doubts)
 
-    async def prepare(self, job: Job, subject: Subject, step: Step) -> tuple[Passes, Brief]:
+    async def prepare(self, job: Job, subject: ModelInputs, step: Step) -> tuple[Passes, PassInput]:
         """The tools, the money and the material for any conversation about a change."""
         background = await step("background", lambda: self._background(subject.pull), Background)
         pull, change = subject.pull, subject.change
         files = Files(self.host, pull)
         searcher = self.search(files)
-        desk = Desk(self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks)
+        desk = ToolContext(self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks)
         paths = await _paths(files)
-        brief = Brief(
+        brief = PassInput(
             job=job.id,
-            facts=Facts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
+            facts=PullFacts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
             batches=subject.batches,
             policy=subject.policy,
             passes=self._passes(job, subject.policy),
@@ -123,13 +123,13 @@ class Asking:
         except TROUBLE:
             return None
 
-    def _trace(self, shelf: Shelf) -> Callable[[Sequence[Passage]], Awaitable[str]]:
-        async def trace(passages: Sequence[Passage]) -> str:
+    def _trace(self, shelf: Shelf) -> Callable[[Sequence[SearchPassage]], Awaitable[str]]:
+        async def trace(passages: Sequence[SearchPassage]) -> str:
             return told(await self.standards.traced(shelf, passages))
 
         return trace
 
-    def _bounded(self, job: Job, policy: Policy, desk: Desk, step: Step) -> Passes:
+    def _bounded(self, job: Job, policy: Policy, desk: ToolContext, step: Step) -> Passes:
         """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""
         allowed = self.allowed.lowered(policy.budgets)
         return Passes(
@@ -137,14 +137,14 @@ class Asking:
             self.words,
             bounded(offered(desk, self.tools)),
             self.account(job, allowed),
-            Metered(step, allowed),
+            MeteredSteps(step, allowed),
             self.salt,
             asyncio.Semaphore(self.at_once),
         )
 
     def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
         """Those that there are, the operator offers, the policy wants and the command is about."""
-        narrow = {Scope.SECURITY.value} if job.scope.scope is Scope.SECURITY else None
+        narrow = {ReviewScope.SECURITY.value} if job.scope.scope is ReviewScope.SECURITY else None
         allowed = [names for names in (policy.passes, narrow) if names is not None]
         return tuple(name for name in self.offered if all(name in names for names in allowed))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.core.code.pull_request import Permission, PullRef, PullRequest, Said
+from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments import comment as fate
 from bot.core.comments.marker import Signer
-from bot.core.findings.known import FindingState, Known, packed, unpacked
+from bot.core.findings.known import FindingState, KnownFinding, packed, unpacked
 from bot.core.findings.lifecycle import merged
 from bot.core.findings.muting import muted
-from bot.core.findings.others import Remark, remarks
+from bot.core.findings.others import ForeignComment, remarks
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
@@ -26,18 +26,18 @@ THUMBS_DOWN = "thumbs down"
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class KnownState:
     """What earlier rounds left: findings, what others said on lines, muted topics, and what `since` has read."""
 
-    known: tuple[Known, ...] = ()
-    others: tuple[Remark, ...] = ()
+    known: tuple[KnownFinding, ...] = ()
+    others: tuple[ForeignComment, ...] = ()
     muted: dict[str, str] = field(default_factory=dict)
     since: str = ""
     seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class KnownFindings:
     """`resolves` says that the App may resolve threads, for which GitHub wants `contents: write`."""
 
     host: CodeHost
@@ -46,7 +46,7 @@ class Keeper:
     signer: Signer
     resolves: bool = False
 
-    async def recall(self, pull: PullRequest, policy: Policy) -> Recalled:
+    async def recall(self, pull: PullRequest, policy: Policy) -> KnownState:
         """What is known before a review. What the ledger has lost is read from our own signed markers."""
         kept = {one.identity: one for one in await self.ledger.findings(pull.ref)}
         said = await self.host.said(pull.ref) if kept or pull.review_comments else ()
@@ -60,9 +60,9 @@ class Keeper:
         ]
         since, seen = await self._read(pull.ref)
         tallies = await self.ledger.tallies(pull.ref.repo_id)
-        return Recalled(tuple(known), remarks(said), muted(tallies, policy.unmute), since, seen)
+        return KnownState(tuple(known), remarks(said), muted(tallies, policy.unmute), since, seen)
 
-    async def settle(self, pull: PullRequest, known: Sequence[Known]) -> tuple[Known, ...]:
+    async def settle(self, pull: PullRequest, known: Sequence[KnownFinding]) -> tuple[KnownFinding, ...]:
         """Show on our own comments what became of the findings; as they are then known. Raises Superseded.
 
         Quiet: an edit notifies nobody. Only what came back, and a fix in a thread that people joined, gets a reply.
@@ -80,17 +80,17 @@ class Keeper:
 
     async def dismiss(
         self, ref: PullRef, comment: int, by: str, reason: str, *, resolved: bool = False
-    ) -> Known | None:
+    ) -> KnownFinding | None:
         """Dismiss the finding whose thread has `comment`; None if that is no thread of ours."""
         return await self._change(ref, comment, lambda one: _dismissed(one, by, reason, resolved=resolved))
 
     async def dismiss_unthreaded(
         self, ref: PullRef, identity: str, by: str, reason: str, *, resolved: bool = False
-    ) -> Known | None:
+    ) -> KnownFinding | None:
         """The same for a finding that hangs on no line: no comment tells of it."""
         return await self.ledger.change(ref, identity, lambda one: _dismissed(one, by, reason, resolved=resolved))
 
-    async def reopen(self, ref: PullRef, comment: int) -> Known | None:
+    async def reopen(self, ref: PullRef, comment: int) -> KnownFinding | None:
         """Take a dismissal back; None if `comment` is in no thread of ours."""
         return await self._change(ref, comment, _reopened)
 
@@ -117,13 +117,15 @@ class Keeper:
             await self.ledger.keep(pull.ref, merged(known, change.diff, change.heads))
         return len(known)
 
-    def _marked(self, ref: PullRef, said: Said) -> list[Known]:
+    def _marked(self, ref: PullRef, said: PostedComment) -> list[KnownFinding]:
         """The findings that a comment or a review of ours carries."""
         found = [unpacked(name, text) for name, text in self.signer.details(ref, "finding", said.body) if said.by_us]
         comment = said.id if said.kind == "inline" else 0
         return [replace(one, comment=comment) for one in found if one]
 
-    async def _judged(self, ref: PullRef, one: Known, said: Sequence[Said], policy: Policy) -> Known:
+    async def _judged(
+        self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment], policy: Policy
+    ) -> KnownFinding:
         """Dismissed as long as somebody who may command gives our comment a thumbs down."""
         comment = next((each for each in said if each.id == one.comment), None)
         down = one.state is FindingState.DISMISSED and one.reason == THUMBS_DOWN
@@ -137,7 +139,7 @@ class Keeper:
         await self.reopen(ref, comment.id)
         return replace(_reopened(one), shown=FindingState.OPEN)
 
-    async def _resolved(self, ref: PullRef, known: Collection[Known], policy: Policy) -> dict[int, str]:
+    async def _resolved(self, ref: PullRef, known: Collection[KnownFinding], policy: Policy) -> dict[int, str]:
         """Who resolved our threads, of those who may command: GitHub does not send a webhook twice, so we look."""
         if not any(one.comment and not one.resolved for one in known):
             return {}
@@ -162,7 +164,9 @@ class Keeper:
                 return review["head"], {path: tuple(names) for path, names in seen.items()}
         return "", {}
 
-    async def _change(self, ref: PullRef, comment: int, change: Callable[[Known], Known]) -> Known | None:
+    async def _change(
+        self, ref: PullRef, comment: int, change: Callable[[KnownFinding], KnownFinding]
+    ) -> KnownFinding | None:
         said = await self.host.said(ref)
         root = next((one.in_reply_to or one.id for one in said if one.id == comment), comment)
         ours = [one for each in said if each.id == root for one in self._marked(ref, each)]
@@ -176,7 +180,7 @@ class Keeper:
             after = await self.ledger.change(ref, before.identity, lambda one: replace(one, shown=one.state))
         return after
 
-    async def _tell(self, ref: PullRef, one: Known, said: Sequence[Said]) -> None:
+    async def _tell(self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment]) -> None:
         thread = [each for each in said if one.comment in {each.id, each.in_reply_to}]
         await self._edit(ref, one, said)
         if one.standing and one.shown not in {FindingState.OPEN, FindingState.MOVED}:
@@ -186,18 +190,18 @@ class Keeper:
         if self.resolves and not one.standing and one.state is not FindingState.DISMISSED:
             await self.publisher.resolve(ref, one.comment)
 
-    async def _edit(self, ref: PullRef, one: Known, said: Sequence[Said]) -> None:
+    async def _edit(self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment]) -> None:
         body = next((each.body for each in said if each.id == one.comment), "")
         restated = fate.restated(body, one, self.signer.mark(ref, "finding", one.identity, packed(one)))
         if body and restated != body:
             await self.publisher.edit(ref, one.comment, restated)
 
-    async def _answer(self, ref: PullRef, one: Known, words: str) -> None:
+    async def _answer(self, ref: PullRef, one: KnownFinding, words: str) -> None:
         key = self.signer.mark(ref, "reply", self.signer.name("fate", one.identity, one.state.value, one.head))
         await self.publisher.answer(ref, one.comment, f"{words}\n\n{key}", key)
 
 
-def _dismissed(one: Known, by: str, reason: str, *, resolved: bool) -> Known:
+def _dismissed(one: KnownFinding, by: str, reason: str, *, resolved: bool) -> KnownFinding:
     """The finding on a person's word. What is fixed stays so, with its witness.
 
     Whoever only tidies up adds nothing: a thread is resolved after its finding was dismissed, or was said again elsewhere.
@@ -209,27 +213,27 @@ def _dismissed(one: Known, by: str, reason: str, *, resolved: bool) -> Known:
     return replace(one, state=FindingState.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
 
 
-def _reopened(one: Known) -> Known:
+def _reopened(one: KnownFinding) -> KnownFinding:
     if one.state is not FindingState.DISMISSED:
         return replace(one, resolved="")
     return replace(one, state=FindingState.OPEN, by="", reason="", resolved="")
 
 
-def _resolved(one: Known, by: str) -> Known:
+def _resolved(one: KnownFinding, by: str) -> KnownFinding:
     """The finding whose thread `by` resolved, if anybody did."""
     return _dismissed(one, by, UNCHANGED, resolved=True) if by else one
 
 
-def _placed(one: Known, thread: int, comment: Said) -> Known:
+def _placed(one: KnownFinding, thread: int, comment: PostedComment) -> KnownFinding:
     """The finding with its thread, and with the line to which GitHub carried it while it stays in its file."""
     follows = comment.line and comment.path == one.path
     return replace(one, comment=thread, line=comment.line if follows else one.line)
 
 
-def _is_news(one: Known, head: str) -> bool:
+def _is_news(one: KnownFinding, head: str) -> bool:
     return one.state is not one.shown or (one.state is FindingState.MOVED and one.head == head)
 
 
-async def _name(changed: Awaitable[Known | None]) -> str:
+async def _name(changed: Awaitable[KnownFinding | None]) -> str:
     one = await changed
     return one.identity if one else ""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from bot.core.claims.material import Datum
+from bot.core.claims.material import FencedText
 from bot.core.claims.prompt import Prompt
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import estimate
 from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable
-from bot.handlers.passes import Brief, Passes
-from bot.interfaces import Account, Answer, Model, Step, Tool
-from bot.storage.conversations import Correspondence, Talk
+from bot.handlers.passes import Passes, PassInput
+from bot.interfaces import Account, Model, ModelAnswer, Step, Tool
+from bot.storage.conversations import ConversationStore, ServerConversation
 
 if TYPE_CHECKING:
     from bot.model.openai_threads import ResponsesConversations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class ThreadQuestion:
     """What is asked in a `thread`: what is shown of the change, what our journal remembers, and the question itself.
 
     `name` is that of the prompt; the answer has the shape of `kind`.
@@ -37,23 +37,23 @@ class Inquiry:
 
     thread: int
     name: str
-    data: Sequence[Datum]
-    past: Sequence[Datum]
-    question: Datum
+    data: Sequence[FencedText]
+    past: Sequence[FencedText]
+    question: FencedText
     kind: type[BaseModel]
 
 
 @dataclass(frozen=True, slots=True)
-class Continuing:
+class OpenAIMemory:
     """Asks within the one conversation of a thread. Each step is journaled; what a crash leaves behind is empty."""
 
     conversations: ResponsesConversations
-    correspondence: Correspondence
+    correspondence: ConversationStore
 
-    async def __call__(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answer:
+    async def __call__(self, passes: Passes, brief: PassInput, inquiry: ThreadQuestion) -> ModelAnswer:
         """The answer. A conversation that the server refuses to go on with is replaced once."""
         ref, thread, name = brief.facts.pull.ref, inquiry.thread, inquiry.name
-        talk = await passes.step("talk", lambda: self.correspondence.talk(ref, thread), Talk)
+        talk = await passes.step("talk", lambda: self.correspondence.talk(ref, thread), ServerConversation)
         over = talk.over
         if not over:
             answer, over = await self._within(talk, passes, brief, inquiry, name)
@@ -61,14 +61,14 @@ class Continuing:
                 return answer
             name = f"{name}/anew"
         try:
-            talk = await passes.step("talk/new", lambda: self._begin(ref, thread, talk, over), Talk)
+            talk = await passes.step("talk/new", lambda: self._begin(ref, thread, talk, over), ServerConversation)
         except (Refused, Retryable) as error:
-            return Answer(None, str(error))
+            return ModelAnswer(None, str(error))
         return (await self._within(talk, passes, brief, inquiry, name))[0]
 
     async def _within(
-        self, talk: Talk, passes: Passes, brief: Brief, inquiry: Inquiry, name: str
-    ) -> tuple[Answer, str]:
+        self, talk: ServerConversation, passes: Passes, brief: PassInput, inquiry: ThreadQuestion, name: str
+    ) -> tuple[ModelAnswer, str]:
         """The answer, and what the server said if it refused the conversation itself."""
         fresh = [one for one in inquiry.data if not talk.knows(_told(one))]
         shown = (*fresh, *(() if talk.told else inquiry.past), inquiry.question)
@@ -83,9 +83,9 @@ class Continuing:
         await passes.step(f"{name}/talk", lambda: self.correspondence.keep_talk(ref, thread, after), type(None))
         return answer, within.refused
 
-    async def _begin(self, ref: PullRef, thread: int, before: Talk, why: str) -> Talk:
+    async def _begin(self, ref: PullRef, thread: int, before: ServerConversation, why: str) -> ServerConversation:
         """A new conversation for the thread; the one before it is deleted."""
-        talk = Talk(await self.conversations.create())
+        talk = ServerConversation(await self.conversations.create())
         await self.correspondence.keep_talk(ref, thread, talk)
         log.info("%s, thread %d: a new conversation at the model's server: %s", ref, thread, why)
         if before.id:
@@ -106,7 +106,7 @@ class _Within:
     """
 
     model: Model
-    talk: Talk
+    talk: ServerConversation
     told: tuple[str, ...] = ()
     refused: str = ""
 
@@ -118,7 +118,7 @@ class _Within:
     def available(self) -> bool:
         return self.model.available
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """As Model.ask; a refusal of this one conversation is an answer without a value."""
         self.told = tuple(filter(None, (prompt.instructions, prompt.rules)))
         instructions, rules = ("" if self.talk.knows(one) else one for one in (prompt.instructions, prompt.rules))
@@ -129,11 +129,11 @@ class _Within:
             raise
         except Refused as error:
             self.refused = str(error)
-            return Answer(None, self.refused)
+            return ModelAnswer(None, self.refused)
 
     async def close(self) -> None:
         """The model is somebody else's."""
 
 
-def _told(datum: Datum) -> str:
+def _told(datum: FencedText) -> str:
     return f"{datum.kind}\n{datum.source}\n{datum.text}"

@@ -19,63 +19,72 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bot.core.claims.material import Datum, Facts, Material, budget, fenced, is_large, material, materials, smaller
+from bot.core.claims.material import (
+    FencedText,
+    Material,
+    PullFacts,
+    budget,
+    fenced,
+    is_large,
+    material,
+    materials,
+    smaller,
+)
 from bot.core.claims.merge import merge
 from bot.core.claims.prompt import HostedSearch, Prompt
-from bot.core.claims.recheck import Doubt, setting, weighed
-from bot.core.claims.refute import CLAIMS, refute, subject
-from bot.core.claims.refute import Facts as Known
-from bot.core.claims.requirements import Judged, asked, judge
+from bot.core.claims.recheck import RecheckCandidate, recheck_results, setting
+from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject
+from bot.core.claims.requirements import JudgedPoint, asked, judge
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
 from bot.core.claims.verify import Dropped, claims, groups, judged, scene
 from bot.core.code.diff import Hunk
-from bot.core.code.plan import Batch, Covered, FileState
+from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
 from bot.core.costs import Usage
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
-from bot.core.findings.lifecycle import Weighed
+from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.engine.journal import from_json
 from bot.errors import Forbidden, NotFound, Refused, Retryable, TooLarge
-from bot.interfaces import Account, Answer, LookedUp, Model, Passage, Step, Tool
-from bot.model.prompts import Words
+from bot.interfaces import Account, Model, ModelAnswer, SearchPassage, Step, Tool, ToolUse
+from bot.model.prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class BatchResult:
     """One reading of one batch: what was answered, or why nothing was."""
 
     lens: str
     batch: Batch
-    answer: Answer
+    answer: ModelAnswer
     drafts: tuple[Draft, ...] = ()
     omitted: tuple[str, ...] = ()
 
 
-def ran(heard: Sequence[Heard]) -> Iterator[Covered]:
+def ran(heard: Sequence[BatchResult]) -> Iterator[CoverageRow]:
     """A row for each pass."""
     for name in dict.fromkeys(one.lens for one in heard):
         yield row(name, [one.answer for one in heard if one.lens == name])
 
 
-def row(name: str, answers: Sequence[Answer]) -> Covered:
+def row(name: str, answers: Sequence[ModelAnswer]) -> CoverageRow:
     """Whether all readings of a pass came to an answer, and if not, why."""
     reasons = dict.fromkeys(answer.reason or "no answer" for answer in answers if answer.value is None)
     if not reasons:
-        return Covered(name, FileState.REVIEWED, by=(f"{len(answers)} of {len(answers)} readings",))
+        return CoverageRow(name, FileState.REVIEWED, by=(f"{len(answers)} of {len(answers)} readings",))
     failed = sum(answer.value is None for answer in answers)
-    return Covered(name, FileState.FAILED, f"{failed} of {len(answers)} readings failed: {'; '.join(reasons)}")
+    return CoverageRow(name, FileState.FAILED, f"{failed} of {len(answers)} readings failed: {'; '.join(reasons)}")
 
 
-def left_out(heard: Iterable[Heard]) -> Iterable[Covered]:
+def left_out(heard: Iterable[BatchResult]) -> Iterable[CoverageRow]:
     """A row for each thing that was not shown."""
     phrases = dict.fromkeys(phrase for one in heard for phrase in one.omitted)
-    return [Covered("material", FileState.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
+    return [CoverageRow("material", FileState.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
 
 
-def missed(heard: Sequence[Heard]) -> tuple[tuple[str, str], ...]:
+def missed(heard: Sequence[BatchResult]) -> tuple[tuple[str, str], ...]:
     """Files with a hunk that no pass could read, and why."""
     read = {hunk for one in heard if one.answer.value is not None for hunk in _hunks(one.batch)}
     failed = [one for one in heard if one.answer.value is None]
@@ -92,7 +101,7 @@ def _hunks(batch: Batch) -> Iterator[tuple[str, Hunk]]:
 _FOUND = '{"standards": ['  # how the answer of search_standards begins; one that was cut has another end
 
 
-def standards_in(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
+def standards_in(lookups: Iterable[ToolUse]) -> Iterable[Standard]:
     """The sections that a search really returned and that govern: only these may be cited."""
     for lookup in lookups:
         if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):
@@ -100,12 +109,12 @@ def standards_in(lookups: Iterable[LookedUp]) -> Iterable[Standard]:
             yield from (from_json(one, Standard) for one in found if one["governs"])
 
 
-def unanswered(lookups: Iterable[LookedUp]) -> Iterable[Covered]:
+def unanswered(lookups: Iterable[ToolUse]) -> Iterable[CoverageRow]:
     """A row if a search of the standards got no answer: what it would have found was not applied."""
     silent = "not available: "
     failed = [one.text for one in lookups if one.tool == "search_standards" and one.text.startswith(silent)][:1]
     reasons = (text.removeprefix(silent) for text in failed)
-    return [Covered("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons]
+    return [CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons]
 
 
 PASSES = ("correctness", "security", "standards")
@@ -118,14 +127,14 @@ A = TypeVar("A", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class PassInput:
     """What the passes work on. `job` keeps fences unforetold; `mentions` gives the head's files that have a word.
 
     `passes` are those that policy and operator allow; `standards` are sections known to govern before anybody searched.
     """
 
     job: str
-    facts: Facts
+    facts: PullFacts
     batches: tuple[Batch, ...]
     policy: Policy
     passes: tuple[str, ...] = PASSES
@@ -135,7 +144,7 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class PassResults:
     """What the model's part came to. Every draft is either in `drafts` or in `dropped` with its reason.
 
     `rows` say of each pass whether it ran; `missed` are files of which some hunk reached no pass, and why; `weighed` is
@@ -144,11 +153,11 @@ class Opinion:
 
     drafts: tuple[Draft, ...] = ()
     dropped: tuple[Dropped, ...] = ()
-    requirements: tuple[Judged, ...] = ()
+    requirements: tuple[JudgedPoint, ...] = ()
     standards: tuple[Standard, ...] = ()
-    rows: tuple[Covered, ...] = ()
+    rows: tuple[CoverageRow, ...] = ()
     missed: tuple[tuple[str, str], ...] = ()
-    weighed: tuple[Weighed, ...] = ()
+    weighed: tuple[RecheckResult, ...] = ()
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
 
@@ -162,26 +171,26 @@ class Passes:
     """
 
     model: Model
-    words: Words
+    words: Prompts
     tools: Sequence[Tool]
     account: Account
     step: Step
     salt: str = ""
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     search: HostedSearch | None = None
-    trace: Callable[[Sequence[Passage]], Awaitable[str]] | None = None
+    trace: Callable[[Sequence[SearchPassage]], Awaitable[str]] | None = None
     _refusals: list[str] = field(default_factory=list)
 
-    async def __call__(self, brief: Brief) -> Opinion:
+    async def __call__(self, brief: PassInput) -> PassResults:
         """All passes over a change; nothing where there is no model or nothing to read."""
         if not self.model.available or not brief.batches:
-            return Opinion()
+            return PassResults()
         found = await self.find(brief)
         standing = await self.refute(found, brief)
         verified = await self.verify(standing, brief)
         return replace(await self.requirements(verified, brief), versions=self.words.versions)
 
-    async def find(self, brief: Brief) -> Opinion:
+    async def find(self, brief: PassInput) -> PassResults:
         """What the passes claim together. A large change is read once, with all lenses at a time.
 
         The first conversation goes alone: it fills the server's cache for the others, or learns that we are not served.
@@ -194,7 +203,7 @@ class Passes:
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         heard = [one for many in (*first, *others) for one in many]
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
-        return Opinion(
+        return PassResults(
             drafts=merge(one.drafts for one in heard),
             standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
             rows=(*ran(heard), *left_out(heard), *unanswered(lookups)),
@@ -202,7 +211,7 @@ class Passes:
             usage=sum((one.answer.usage for one in heard), Usage()),
         )
 
-    async def refute(self, opinion: Opinion, brief: Brief) -> Opinion:
+    async def refute(self, opinion: PassResults, brief: PassInput) -> PassResults:
         """Without what the code itself contradicts."""
 
         async def reasons() -> tuple[str, ...]:
@@ -219,7 +228,7 @@ class Passes:
             ),
         )
 
-    async def verify(self, opinion: Opinion, brief: Brief) -> Opinion:
+    async def verify(self, opinion: PassResults, brief: PassInput) -> PassResults:
         """Without what an independent look does not confirm."""
         if not opinion.drafts:
             return opinion
@@ -240,13 +249,13 @@ class Passes:
             usage=sum((answer.usage for answer in heard), opinion.usage),
         )
 
-    async def requirements(self, opinion: Opinion, brief: Brief) -> Opinion:
+    async def requirements(self, opinion: PassResults, brief: PassInput) -> PassResults:
         """With a word on each point that the linked issues ask for."""
         wanted = asked(brief.facts.issues)
         if not wanted:
             return opinion
         rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
-        numbered = Datum("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
+        numbered = FencedText("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
         whole = brief.batches[0] if len(brief.batches) == 1 else Batch(())
         shown = material(whole, brief.facts, budget(whole))
         answer = await self.ask("requirements", "requirements", (*shown.data, numbered), Requirements, brief)
@@ -258,8 +267,8 @@ class Passes:
         )
 
     async def _find(
-        self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, brief: Brief
-    ) -> tuple[Heard, ...]:
+        self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, brief: PassInput
+    ) -> tuple[BatchResult, ...]:
         """A reading of a batch; of one that the model cannot hold a reading of each half, and so on down to a hunk."""
         name = "+".join(lens)
         try:
@@ -269,19 +278,25 @@ class Passes:
             heard = [await self._find(lens, f"{number}.{n}", *what, brief) for n, what in turns]
             if heard:
                 return tuple(one for many in heard for one in many)
-            answer = Answer(None, str(error))
+            answer = ModelAnswer(None, str(error))
         found = _value(answer, Findings)
         drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
-        return (Heard(name, batch, answer, tuple(drafts), shown.omitted),)
+        return (BatchResult(name, batch, answer, tuple(drafts), shown.omitted),)
 
-    async def _verify(self, number: int, group: tuple[Draft, ...], brief: Brief) -> Answer:
+    async def _verify(self, number: int, group: tuple[Draft, ...], brief: PassInput) -> ModelAnswer:
         batch = scene(group, brief.facts.diff)
         shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch))
         return await self.ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
 
     async def ask(
-        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
-    ) -> Answer:
+        self,
+        name: str,
+        ask: str,
+        data: Iterable[FencedText],
+        answer: type[BaseModel],
+        brief: PassInput,
+        **values: object,
+    ) -> ModelAnswer:
         """One conversation; a model that cannot or will not is an answer too, with the reason.
 
         Without a key, a quota or such a model, or after a stop by policy, nobody asks again.
@@ -289,11 +304,17 @@ class Passes:
         try:
             return await self._ask(name, ask, data, answer, brief, **values)
         except TooLarge as error:
-            return Answer(None, str(error))
+            return ModelAnswer(None, str(error))
 
     async def _ask(
-        self, name: str, ask: str, data: Iterable[Datum], answer: type[BaseModel], brief: Brief, **values: object
-    ) -> Answer:
+        self,
+        name: str,
+        ask: str,
+        data: Iterable[FencedText],
+        answer: type[BaseModel],
+        brief: PassInput,
+        **values: object,
+    ) -> ModelAnswer:
         """The same. Raises TooLarge if the model cannot hold all that it has to read."""
         pull = brief.facts.pull
         prompt = Prompt(
@@ -309,31 +330,31 @@ class Passes:
         )
         async with self.gate:
             if self._refusals:
-                return Answer(None, self._refusals[0])
+                return ModelAnswer(None, self._refusals[0])
             try:
                 return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
             except (Forbidden, NotFound) as error:
                 self._refusals.append(str(error))
-                return Answer(None, str(error))
+                return ModelAnswer(None, str(error))
             except TooLarge:
                 raise
             except (Refused, Retryable) as error:
-                return Answer(None, str(error))
+                return ModelAnswer(None, str(error))
 
-    async def _traced(self, name: str, answer: Answer) -> Answer:
+    async def _traced(self, name: str, answer: ModelAnswer) -> ModelAnswer:
         """With the sections that a search on the server's side found, as if we had looked them up."""
         trace, passages = self.trace, answer.passages
         if trace is None or not passages:
             return answer
         text = await self.step(f"{name}/traced", lambda: trace(passages), str)
-        return replace(answer, looked_up=(*answer.looked_up, LookedUp("search_standards", {}, text)))
+        return replace(answer, looked_up=(*answer.looked_up, ToolUse("search_standards", {}, text)))
 
     @property
     def _policy(self) -> str:
         """What we want. It is the same for all jobs, so that a cache can keep it."""
         return self.words.say("policy", claims=CLAIMS)
 
-    def _rules(self, brief: Brief) -> str:
+    def _rules(self, brief: PassInput) -> str:
         """What the maintainers want. It is the same for all passes, so that a cache can keep it."""
         policy = brief.policy
         if not (policy.tone or policy.path_instructions or brief.standards):
@@ -344,30 +365,32 @@ class Passes:
             instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
             standards=bool(brief.standards),
         )
-        sections = (Datum("standard", section.id, section.text) for section in brief.standards)
+        sections = (FencedText("standard", section.id, section.text) for section in brief.standards)
         return "\n\n".join((said, *(fenced(section, self.salt) for section in sections)))
 
 
-def _value(answer: Answer, kind: type[A]) -> A | None:
+def _value(answer: ModelAnswer, kind: type[A]) -> A | None:
     return None if answer.value is None else kind.model_validate(answer.value)
 
 
-def _with_symbol(draft: Draft, facts: Facts) -> Draft:
+def _with_symbol(draft: Draft, facts: PullFacts) -> Draft:
     place = anchor(draft.path, draft.quoted, facts.diff, draft.side, draft.near)
     text = facts.heads.get(place.path, "")
     return replace(draft, symbol=symbol_at(place.path, text, place.line)) if text and place.line else draft
 
 
-async def _known(draft: Draft, brief: Brief) -> Known:
+async def _known(draft: Draft, brief: PassInput) -> HeadFacts:
     """What is needed to check a draft's claim: the changed files, and those in which the name stands."""
     name = subject(draft.claim)
     texts: dict[str, Any] = dict(brief.facts.heads)
     if name and brief.mentions:
         texts |= await brief.mentions(name)
-    return Known(brief.facts.diff, texts, brief.paths)
+    return HeadFacts(brief.facts.diff, texts, brief.paths)
 
 
-async def reverified(passes: Passes, brief: Brief, opinion: Opinion, doubts: Sequence[Doubt]) -> Opinion:
+async def reverified(
+    passes: Passes, brief: PassInput, opinion: PassResults, doubts: Sequence[RecheckCandidate]
+) -> PassResults:
     """The opinion with what became of each of `doubts`. One that could not be judged is left out, and stays open.
 
     It comes last: money that is short goes to what is new. That it failed is no gap in the review of the change.
@@ -378,7 +401,7 @@ async def reverified(passes: Passes, brief: Brief, opinion: Opinion, doubts: Seq
     grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
     answers = await asyncio.gather(*(_ask(passes, brief, n, group) for n, group in enumerate(grouped, 1)))
     judged = [
-        weighed(group, Verdicts.model_validate(answer.value))
+        recheck_results(group, Verdicts.model_validate(answer.value))
         for group, answer in zip(grouped, answers, strict=True)
         if answer.value is not None
     ]
@@ -390,7 +413,7 @@ async def reverified(passes: Passes, brief: Brief, opinion: Opinion, doubts: Seq
     )
 
 
-async def _ask(passes: Passes, brief: Brief, number: int, group: Sequence[Doubt]) -> Answer:
+async def _ask(passes: Passes, brief: PassInput, number: int, group: Sequence[RecheckCandidate]) -> ModelAnswer:
     batch = setting(group, brief.facts.diff)
     facts = replace(brief.facts, issues=(), said=(), problems=())
     shown = material(batch, facts, budget(batch))

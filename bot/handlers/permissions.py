@@ -10,7 +10,7 @@ from bot.core.policy import Policy
 from bot.errors import Refused, Retryable
 from bot.interfaces import CodeHost, Step
 from bot.job import Job, Trigger
-from bot.storage.conversations import Correspondence, Counted, Limits
+from bot.storage.conversations import ConversationStore, RequestCount, RequestLimits
 
 _UNCOUNTED = {Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.UNLABEL}  # many at once cost nothing: nobody is answered
 
@@ -29,9 +29,9 @@ class Gate:
     """The one gate. `bots` are numeric ids of bots that may command: of their Apps, or of their accounts."""
 
     host: CodeHost
-    correspondence: Correspondence
+    correspondence: ConversationStore
     bots: Collection[int] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
     async def ignores(self, job: Job, step: Step) -> str:
         """Why nobody even looks: the sender is a bot that is not on the list, or ourselves. Empty for people."""
@@ -50,7 +50,7 @@ class Gate:
         if permitted and job.trigger in _UNCOUNTED:
             return Admission(admitted=True)
         counted = await step(
-            "counted", lambda: self.correspondence.count(job, self.limits, permitted=permitted), Counted
+            "counted", lambda: self.correspondence.count(job, self.limits, permitted=permitted), RequestCount
         )
         if not permitted:
             reason = f"{job.actor} may not command here: that takes {policy.minimum_permission} permission or more"

@@ -9,38 +9,38 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.claims.evidence import Cited, proven
-from bot.core.claims.material import Datum, budget
+from bot.core.claims.evidence import CitedPlace, proven
+from bot.core.claims.material import FencedText, budget
 from bot.core.claims.material import material as shown
 from bot.core.claims.memory import Memory, recall
 from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
 from bot.core.code.plan import Batch
-from bot.core.code.pull_request import PullRequest, Said
+from bot.core.code.pull_request import PostedComment, PullRequest
 from bot.core.command import first_line
 from bot.core.comments import replies as reply
 from bot.core.comments.marker import Signer
-from bot.core.comments.walkthrough import Tour, tour
-from bot.core.findings.known import Known
+from bot.core.comments.walkthrough import WalkthroughFacts, tour
+from bot.core.findings.known import KnownFinding
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.errors import Refused, UserError
-from bot.handlers.ask_model import Asking, Subject
-from bot.handlers.openai_memory import Continuing, Inquiry
-from bot.handlers.passes import Brief, Passes, standards_in
+from bot.handlers.ask_model import ModelInputs, ModelReview
+from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
+from bot.handlers.passes import Passes, PassInput, standards_in
 from bot.handlers.read import material, read_change
 from bot.handlers.standards import shelve
 from bot.interfaces import Publisher, Step
 from bot.job import Job
 from bot.model.tools import Files
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import ConversationStore
 from bot.storage.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
-class Summarising:
+class SummaryWriter:
     """Writes it: on request, or after each review where the policy says `summary: always`."""
 
-    answering: Answering
+    answering: QuestionAnswerer
     publisher: Publisher
     signer: Signer
 
@@ -73,38 +73,38 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class QuestionResult:
     """An answer and the citations that hold, or the reason why there is none. `conceded` withdraws the finding."""
 
     text: str = ""
     known: bool = True
     conceded: bool = False
-    cited: tuple[Cited, ...] = ()
+    cited: tuple[CitedPlace, ...] = ()
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class QuestionAnswerer:
     """Conversations about a pull request that are not a review. With `continuing` the model's server remembers them too."""
 
-    asking: Asking
+    asking: ModelReview
     ledger: Ledger
-    correspondence: Correspondence
-    continuing: Continuing | None = None
+    correspondence: ConversationStore
+    continuing: OpenAIMemory | None = None
 
     @property
     def available(self) -> bool:
         """Whether there is a model to ask."""
         return self.asking.model.available
 
-    async def subject(self, pull: PullRequest, policy: Policy, step: Step) -> Subject:
+    async def subject(self, pull: PullRequest, policy: Policy, step: Step) -> ModelInputs:
         """The change with its standards."""
         host, standards = self.asking.host, self.asking.standards
         change = await material(step, "change", lambda: read_change(host, pull, policy, lambda _: True))
         shelved = await shelve(host, standards, pull, policy, change.diff, step)
-        return Subject(pull, policy, change, shelved.shelf, batches=change.plan.batches)
+        return ModelInputs(pull, policy, change, shelved.shelf, batches=change.plan.batches)
 
-    async def answer(self, job: Job, subject: Subject, question: Question, step: Step) -> Answered:
+    async def answer(self, job: Job, subject: ModelInputs, question: Question, step: Step) -> QuestionResult:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
         passes, brief = await self.asking.prepare(job, subject, step)
         facts = replace(brief.facts, said=tuple(one for one in brief.facts.said if _said_before(one, job)))
@@ -117,10 +117,12 @@ class Answering:
             *_finding(question),
         ]
         name, kind = ("explain", Explanation) if question.finding else ("answer", Reply)
-        asked = Datum("question", job.actor, question.text)
-        return await self._ask(passes, brief, Inquiry(question.thread, name, data, _remembered(memory), asked, kind))
+        asked = FencedText("question", job.actor, question.text)
+        return await self._ask(
+            passes, brief, ThreadQuestion(question.thread, name, data, _remembered(memory), asked, kind)
+        )
 
-    async def walkthrough(self, job: Job, subject: Subject, step: Step) -> Tour:
+    async def walkthrough(self, job: Job, subject: ModelInputs, step: Step) -> WalkthroughFacts:
         """What the change consists of; with a model, what it says of it too."""
         change = subject.change
         seen = tour(subject.pull, change.diff, change.heads, change.plan.left_out)
@@ -132,21 +134,21 @@ class Answering:
             return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
         return replace(seen, told=Walkthrough.model_validate(answer.value))
 
-    async def _ask(self, passes: Passes, brief: Brief, inquiry: Inquiry) -> Answered:
+    async def _ask(self, passes: Passes, brief: PassInput, inquiry: ThreadQuestion) -> QuestionResult:
         if self.continuing:
             answer = await self.continuing(passes, brief, inquiry)
         else:
             shown = (*inquiry.data, *inquiry.past, inquiry.question)
             answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, brief)
         if answer.value is None:
-            return Answered(reason=answer.reason or "the model gave no answer")
+            return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
         citations = [Citation.model_validate(one) for one in said["citations"]]
         standards = {one.id: one for one in (*brief.standards, *standards_in(answer.looked_up))}
         cited = await passes.step(
-            "cited", lambda: self._proven(brief.facts.pull, citations, list(standards.values())), tuple[Cited, ...]
+            "cited", lambda: self._proven(brief.facts.pull, citations, list(standards.values())), tuple[CitedPlace, ...]
         )
-        return Answered(
+        return QuestionResult(
             text=said["answer"],
             known=said["known"],
             conceded=said.get("stance") == "concede",
@@ -155,7 +157,7 @@ class Answering:
 
     async def _proven(
         self, pull: PullRequest, citations: Sequence[Citation], standards: Sequence[Standard]
-    ) -> tuple[Cited, ...]:
+    ) -> tuple[CitedPlace, ...]:
         """The citations that hold, judged by the files at the head."""
         files = Files(self.asking.host, pull)
         texts: dict[str, str] = {}
@@ -170,7 +172,7 @@ class Answering:
         return recall(await self.correspondence.exchanges(pull.ref, question.thread), question.text)
 
 
-def _change(brief: Brief, path: str = "") -> list[Datum]:
+def _change(brief: PassInput, path: str = "") -> list[FencedText]:
     """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
     whole = brief.batches[0] if len(brief.batches) == 1 else None
     batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
@@ -178,20 +180,20 @@ def _change(brief: Brief, path: str = "") -> list[Datum]:
     return list(found.whole)
 
 
-def _said_before(said: Said, job: Job) -> bool:
+def _said_before(said: PostedComment, job: Job) -> bool:
     """Whether people said it to each other, before `job` was asked: what they asked us is in our memory."""
     later = said.kind == job.thread and said.id >= job.comment
     return not (said.by_us or later or first_line(said.body))
 
 
-def _finding(question: Question) -> list[Datum]:
+def _finding(question: Question) -> list[FencedText]:
     if not question.finding:
         return []
-    said = [Datum("thread", "comments in the thread, oldest first", question.said)] if question.said else []
-    return [Datum("finding", question.path, question.finding), *said]
+    said = [FencedText("thread", "comments in the thread, oldest first", question.said)] if question.said else []
+    return [FencedText("finding", question.path, question.finding), *said]
 
 
-def _remembered(memory: Memory) -> list[Datum]:
+def _remembered(memory: Memory) -> list[FencedText]:
     return [
         *_lines("summary", "how older exchanges of this conversation began", memory.summary),
         *_lines("recalled", "older exchanges that may matter here", map(str, memory.recalled)),
@@ -199,11 +201,11 @@ def _remembered(memory: Memory) -> list[Datum]:
     ]
 
 
-def _lines(kind: str, source: str, lines: Iterable[str]) -> list[Datum]:
+def _lines(kind: str, source: str, lines: Iterable[str]) -> list[FencedText]:
     text = "\n".join(lines)
-    return [Datum(kind, source, text)] if text else []
+    return [FencedText(kind, source, text)] if text else []
 
 
-def _brief(one: Known) -> str:
+def _brief(one: KnownFinding) -> str:
     about = {"path": one.path, "line": one.line, "severity": one.severity.name.lower()}
     return json.dumps({**about, "title": one.title, "state": one.state}, ensure_ascii=False)

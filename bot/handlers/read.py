@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import Covered, FileState, Plan, narrowed, plan
+from bot.core.code.plan import CoverageRow, FileState, Plan, narrowed, plan
 from bot.core.code.pull_request import PullRequest
-from bot.core.policy import PATH, Layer, Policy, layered
+from bot.core.policy import PATH, Policy, PolicyLayer, layered
 from bot.errors import NotFound, Refused
 from bot.interfaces import CodeHost, Step
 
@@ -50,7 +50,7 @@ class PolicyFile:
 
 async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
     """The policy at the base commit, never at the head, over the organisation's defaults. Unreadable files do not count."""
-    layers: list[Layer] = []
+    layers: list[PolicyLayer] = []
     trouble: list[str] = []
     for name, read in ((ORGANISATION, _organisations), (PATH, _repositorys)):
         try:
@@ -58,7 +58,7 @@ async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
         except Refused as error:
             trouble.append(f"{name} could not be read ({error}); the defaults hold")
         else:
-            layers += [Layer(name, content.decode(errors="replace"))] if content is not None else []
+            layers += [PolicyLayer(name, content.decode(errors="replace"))] if content is not None else []
     found = layered(layers)
     return PolicyFile(found.policy, (*trouble, *map(str, found.problems)), found.sources)
 
@@ -87,7 +87,7 @@ class Change:
     diff: Diff
     plan: Plan
     heads: Mapping[str, str]
-    unread: tuple[Covered, ...] = ()
+    unread: tuple[CoverageRow, ...] = ()
 
 
 async def read_change(
@@ -100,12 +100,12 @@ async def read_change(
     planned = narrowed(plan(diff, policy), paths)
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(file: FileDiff) -> str | Covered:
+    async def read(file: FileDiff) -> str | CoverageRow:
         async with gate:
             try:
                 content = await host.blob(pull.ref, file.blob)
             except Refused as error:
-                return Covered(file.path, FileState.FAILED, f"only its changed lines were read: {error}")
+                return CoverageRow(file.path, FileState.FAILED, f"only its changed lines were read: {error}")
         return content.decode(errors="replace")
 
     wanted = [file for file in planned.files if needed(file.path)]
@@ -115,5 +115,5 @@ async def read_change(
         diff,
         planned,
         {file.path: text for file, text in pairs if isinstance(text, str)},
-        tuple(text for _, text in pairs if isinstance(text, Covered)),
+        tuple(text for _, text in pairs if isinstance(text, CoverageRow)),
     )

@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass, replace
 
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import check_key, concluded, conclusion, started, stopped
-from bot.core.comments.comment import Address, inline, review_body
+from bot.core.comments.comment import LinkBase, inline, review_body
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Finding
-from bot.core.findings.known import Known, first, packed
+from bot.core.findings.known import KnownFinding, first, packed
 from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.errors import Superseded
-from bot.handlers.ask_model import Asking
-from bot.handlers.known_findings import Keeper, Recalled
-from bot.handlers.questions import Summarising
+from bot.handlers.ask_model import ModelReview
+from bot.handlers.known_findings import KnownFindings, KnownState
+from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import PolicyFile, material, read_change, read_policy
-from bot.handlers.round import Gathered
+from bot.handlers.round import ReviewInputs
 from bot.handlers.run_checks import CheckedChange, prove_suggestions, run_checks
-from bot.handlers.standards import Cited, cite, shelve
+from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.storage.ledger import Ledger, ReviewRecord
@@ -37,14 +37,14 @@ class Reviewer:
 
     host: CodeHost
     publisher: Publisher
-    asking: Asking
+    asking: ModelReview
     standards: Standards
     checks: Sequence[Check]
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
-    keeper: Keeper
-    summarising: Summarising
+    keeper: KnownFindings
+    summarising: SummaryWriter
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
@@ -54,7 +54,7 @@ class Reviewer:
         await step("started", lambda: self.publisher.check(pull, started(check_key(pull))), int)
         review = await self.review(job, pull, step)
         url = await self._publish(job, pull, review, step)
-        known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[Known, ...])
+        known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[KnownFinding, ...])
         await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         await self._unlabel(job, step)
@@ -72,7 +72,7 @@ class Reviewer:
         )
         return gathered.told(review, proofs, self.asking.unknown(gathered.policy.policy))
 
-    async def _gather(self, job: Job, pull: PullRequest, step: Step) -> Gathered:
+    async def _gather(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
         """Read, check, cite, recall, ask."""
         policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
         checks = self._checks(policy.policy)
@@ -81,10 +81,10 @@ class Reviewer:
         )
         checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
         shelved = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
-        cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), Cited)
-        recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), Recalled)
+        cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), CitedDrafts)
+        recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), KnownState)
         model = self.asking.model.name if self.asking.model.available else ""
-        gathered = Gathered(job, pull, policy, change, checked, shelved, cited, recalled, model)
+        gathered = ReviewInputs(job, pull, policy, change, checked, shelved, cited, recalled, model)
         return replace(gathered, opinion=await self.asking(job, gathered.subject, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
@@ -155,7 +155,7 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
     """The review as one post. Its key names the job and the head, so that it can be posted once only."""
     name = signer.name("review", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number), pull.head_sha, job.id)
     key = signer.mark(pull.ref, "review", name)
-    address = Address.of(pull)
+    address = LinkBase.of(pull)
     hanging = [finding for finding in review.findings if finding.anchor.place is not Place.SUMMARY]
     elsewhere = [finding for finding in (*review.findings, *review.listed) if finding not in hanging]
 

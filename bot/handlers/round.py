@@ -6,34 +6,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.claims.recheck import Doubt, doubts
+from bot.core.claims.recheck import RecheckCandidate, doubts
 from bot.core.code.compare import Blocks, fresh, read
 from bot.core.code.diff import Diff
-from bot.core.code.plan import Coverage, Covered, FileState, batches
+from bot.core.code.plan import Coverage, CoverageRow, FileState, batches
 from bot.core.code.pull_request import PullRequest
-from bot.core.command import Scope
+from bot.core.command import ReviewScope
 from bot.core.comments.check_run import requirement, since
 from bot.core.comments.remarks import remarks
 from bot.core.comments.sanitize import plain
 from bot.core.findings.finding import Draft, with_proof
 from bot.core.findings.lifecycle import View
 from bot.core.findings.standard import Standard
-from bot.core.findings.triage import Context, Review
-from bot.handlers.ask_model import Subject
-from bot.handlers.known_findings import Recalled
-from bot.handlers.passes import Opinion
+from bot.core.findings.triage import Review, TriageContext
+from bot.handlers.ask_model import ModelInputs
+from bot.handlers.known_findings import KnownState
+from bot.handlers.passes import PassResults
 from bot.handlers.read import Change, PolicyFile
 from bot.handlers.run_checks import CheckedChange
-from bot.handlers.standards import Cited, Shelved
+from bot.handlers.standards import CitedDrafts, IndexedShelf
 from bot.job import Job
 from bot.standards.rule_usage import entry
 
 _PROBLEM = 300  # characters of what is wrong in a policy file: its keys are whatever somebody wrote
-_PARTIAL = {Scope.SECURITY, Scope.PATHS}  # a look at a part, or with one eye
+_PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # a look at a part, or with one eye
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class ReviewInputs:
     """The material of one round. `model` is the name of the one that is asked, or empty."""
 
     job: Job
@@ -41,16 +41,16 @@ class Gathered:
     policy: PolicyFile
     change: Change
     checked: CheckedChange
-    shelved: Shelved
-    cited: Cited
-    recalled: Recalled
+    shelved: IndexedShelf
+    cited: CitedDrafts
+    recalled: KnownState
     model: str = ""
-    opinion: Opinion = field(default_factory=Opinion)
+    opinion: PassResults = field(default_factory=PassResults)
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> ModelInputs:
         """What the model is asked about."""
-        return Subject(
+        return ModelInputs(
             self.pull,
             self.policy.policy,
             self.change,
@@ -66,11 +66,11 @@ class Gathered:
         """Everything that is claimed."""
         return (*self.cited.drafts, *self.opinion.drafts)
 
-    def context(self, parses: Callable[[str, str], bool]) -> Context:
+    def context(self, parses: Callable[[str, str], bool]) -> TriageContext:
         """What the drafts are judged by."""
         weighed = {one.identity: one for one in self.opinion.weighed}
         change = self.change
-        return Context(
+        return TriageContext(
             view=View(self.pull.head_sha, change.diff, change.heads, self._checked, self._read, weighed),
             policy=self.policy.policy,
             shelf={one.id: one for one in self._standards},
@@ -105,7 +105,7 @@ class Gathered:
 
     @property
     def _incremental(self) -> bool:
-        return self.job.scope.scope is Scope.CHANGES
+        return self.job.scope.scope is ReviewScope.CHANGES
 
     @property
     def _unread(self) -> Diff:
@@ -113,7 +113,7 @@ class Gathered:
         return fresh(Diff(self.change.plan.files), self.recalled.seen if self._incremental else {})
 
     @property
-    def _doubts(self) -> tuple[Doubt, ...]:
+    def _doubts(self) -> tuple[RecheckCandidate, ...]:
         """The findings to ask again about, unless only a part of the change is looked at."""
         if self.job.scope.scope in _PARTIAL:
             return ()
@@ -147,7 +147,7 @@ class Gathered:
     @property
     def _read(self) -> frozenset[str]:
         """The files of which the model saw all that is new, in every way it looks at them."""
-        if not self._whole or self.job.scope.scope is Scope.SECURITY:
+        if not self._whole or self.job.scope.scope is ReviewScope.SECURITY:
             return frozenset()
         missed = {path for path, _ in self.opinion.missed}
         return frozenset(file.path for file in self.change.plan.files if file.path not in missed)
@@ -164,10 +164,10 @@ class Gathered:
         change, opinion, readers = self.change, self.opinion, dict(self.checked.readers)
         unread = {row.path: row for row in change.unread}
         unread |= {
-            path: Covered(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed
+            path: CoverageRow(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed
         }
         rows = [
-            unread.get(file.path) or Covered(file.path, FileState.REVIEWED, by=readers.get(file.path, ()))
+            unread.get(file.path) or CoverageRow(file.path, FileState.REVIEWED, by=readers.get(file.path, ()))
             for file in change.plan.files
         ]
         asked = (*self.shelved.rows, *self.cited.rows, *opinion.rows)

@@ -15,7 +15,7 @@ from bot.handlers.permissions import Gate
 from bot.handlers.read import PolicyFile, read_policy
 from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Route, Routed, Trigger
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import ConversationStore
 
 _AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.READY, Trigger.RECOVERED}
 _NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
@@ -30,7 +30,7 @@ class Router:
     host: CodeHost
     publisher: Publisher
     gate: Gate
-    correspondence: Correspondence
+    correspondence: ConversationStore
     signer: Signer
 
     async def __call__(self, job: Job, step: Step) -> Routed:

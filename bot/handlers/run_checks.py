@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.code.diff import FileDiff, Side, before
-from bot.core.code.plan import Covered, FileState
+from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Problem, drafts
 from bot.core.findings.suggestion import committed
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class CheckedChange:
     """What the checks claim about a change, one row a check, and per file the checks that read it."""
 
     drafts: tuple[Draft, ...] = ()
-    rows: tuple[Covered, ...] = ()
+    rows: tuple[CoverageRow, ...] = ()
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -88,7 +88,7 @@ async def _proven(checks: Sequence[Check], finding: Finding, heads: Mapping[str,
     return tuple(check.name for check in readers)
 
 
-def _rules(checked: Checked) -> Counter[str]:
+def _rules(checked: CheckResult) -> Counter[str]:
     return Counter(problem.rule for problem in checked.problems)
 
 
@@ -98,7 +98,7 @@ def _excerpt(file: FileDiff, side: Side) -> str:
     return "\n".join(shown.get(number, "") for number in range(1, max(shown, default=0) + 1))
 
 
-def _by_path(checked: Iterable[Checked]) -> defaultdict[str, list[Problem]]:
+def _by_path(checked: Iterable[CheckResult]) -> defaultdict[str, list[Problem]]:
     problems: defaultdict[str, list[Problem]] = defaultdict(list)
     for one in checked:
         for problem in one.problems:
@@ -106,20 +106,20 @@ def _by_path(checked: Iterable[Checked]) -> defaultdict[str, list[Problem]]:
     return problems
 
 
-async def _run(check: Check, versions: _Versions) -> tuple[Checked, Checked]:
+async def _run(check: Check, versions: _Versions) -> tuple[CheckResult, CheckResult]:
     """One check on the new versions, and on the old ones of the files it had something to say about."""
     wanted = [Source(path, text) for path, text in versions.head.items() if check.reads(path)]
     if not wanted:
-        return Checked(), Checked()
+        return CheckResult(), CheckResult()
     now = await check.run(wanted)
     spoken = dict.fromkeys(problem.path for problem in now.problems)
     old = [Source(path, text) for path in spoken if (text := versions.base.get(path))]
-    return now, await check.run(old) if old else Checked()
+    return now, await check.run(old) if old else CheckResult()
 
 
-def _rows(check: Check, now: Checked, versions: _Versions) -> list[Covered]:
+def _rows(check: Check, now: CheckResult, versions: _Versions) -> list[CoverageRow]:
     name, count = f"check: {check.name}", sum(check.reads(path) for path in versions.head)
-    failed = [Covered(f"{name}: {path}" if path else name, FileState.FAILED, reason) for path, reason in now.failed]
+    failed = [CoverageRow(f"{name}: {path}" if path else name, FileState.FAILED, reason) for path, reason in now.failed]
     if not count:
-        return [Covered(name, FileState.SKIPPED, "no file of its kind changed")]
-    return [Covered(name, FileState.REVIEWED, by=(f"{count} file{'' if count == 1 else 's'}",)), *failed]
+        return [CoverageRow(name, FileState.SKIPPED, "no file of its kind changed")]
+    return [CoverageRow(name, FileState.REVIEWED, by=(f"{count} file{'' if count == 1 else 's'}",)), *failed]

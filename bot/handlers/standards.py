@@ -16,15 +16,15 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.code.diff import Diff, Status
 from bot.core.code.language import language
-from bot.core.code.plan import Covered, FileState
+from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.core.policy import PATH, Layer, Policy, layered, parse
+from bot.core.policy import PATH, Policy, PolicyLayer, layered, parse
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
 from bot.handlers.read import ORGANISATION, material
-from bot.interfaces import CodeHost, Entry, Library, Standards, Step
+from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, TreeFile
 from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
 
 SAID = 50
@@ -32,7 +32,7 @@ SAID = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedStandards:
     """The shelf of a change. `skipped` says what was left out and why, `failed` what could not be looked for.
 
     `tampered` has a line for each file of the change that alters the rules themselves.
@@ -44,7 +44,7 @@ class Collected:
     tampered: tuple[str, ...] = ()
 
 
-async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> Collected:
+async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> CollectedStandards:
     """What governs `diff`. A repository whose files cannot be listed costs its documents, never the review."""
     found, failed = Selection(), []
     try:
@@ -60,7 +60,7 @@ async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff)
     left_out = [f"{path}: {reason}" for path, reason in (*library.skipped, *found.skipped)]
     more = [f"and {len(left_out) - SAID} more"] if len(left_out) > SAID else []
     own = {document.path for document in found.documents}
-    return Collected(
+    return CollectedStandards(
         shelf,
         skipped=(*left_out[:SAID], *more),
         failed=tuple(failed),
@@ -108,7 +108,7 @@ async def _organisations(host: CodeHost, pull: PullRequest) -> Selection:
     return Selection(tuple(kept), skipped)
 
 
-async def _policy(host: CodeHost, library: Library, entries: Collection[Entry]) -> Policy:
+async def _policy(host: CodeHost, library: OrganisationStandards, entries: Collection[TreeFile]) -> Policy:
     entry = next((entry for entry in entries if entry.path == PATH), None)
     if entry is None:
         return Policy()
@@ -130,16 +130,18 @@ async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Dif
         return ()
     layers = []
     with suppress(Refused):
-        layers.append(Layer(ORGANISATION, (await host.organisation_file(pull.ref, PATH)).decode(errors="replace")))
+        layers.append(
+            PolicyLayer(ORGANISATION, (await host.organisation_file(pull.ref, PATH)).decode(errors="replace"))
+        )
     if file.path == PATH and file.status is not Status.REMOVED:
         try:
-            layers.append(Layer(PATH, (await host.blob(pull.ref, file.blob)).decode(errors="replace")))
+            layers.append(PolicyLayer(PATH, (await host.blob(pull.ref, file.blob)).decode(errors="replace")))
         except Refused as error:
             return (f"What `{PATH}` would set once this is merged cannot be told: {error}",)
     return consequences(policy, layered(layers))
 
 
-def _listed(entries: Collection[Entry]) -> list[tuple[str, str, int]]:
+def _listed(entries: Collection[TreeFile]) -> list[tuple[str, str, int]]:
     return [(entry.path, entry.blob, entry.size) for entry in entries]
 
 
@@ -150,14 +152,14 @@ TROUBLE = (ConfigurationError, Refused, Retryable, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
+class IndexedShelf:
     """The documents that govern a review, a row for what became of them, and what the change does to them.
 
     `sections` are all of the shelf's; they are not journaled. Where the index is not `available`, nothing is searched.
     """
 
     shelf: Shelf
-    rows: tuple[Covered, ...] = ()
+    rows: tuple[CoverageRow, ...] = ()
     tampered: tuple[str, ...] = ()
     sections: tuple[Standard, ...] = ()
     available: bool = True
@@ -169,16 +171,16 @@ class Shelved:
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class CitedDrafts:
     """Drafts with the sections that govern them, those sections, and a row if the index stopped answering."""
 
     drafts: tuple[Draft, ...] = ()
     standards: tuple[Standard, ...] = ()
-    rows: tuple[Covered, ...] = ()
+    rows: tuple[CoverageRow, ...] = ()
 
 
 @dataclass(slots=True)
-class Reading:
+class DocumentReader:
     """Reads documents where they are at home. What GitHub answers later or never is not the index's fault."""
 
     host: CodeHost
@@ -199,17 +201,17 @@ class Reading:
 
 async def shelve(
     host: CodeHost, standards: Standards, pull: PullRequest, policy: Policy, diff: Diff, step: Step
-) -> Shelved:
+) -> IndexedShelf:
     """Find the documents at the base commit and make them searchable.
 
     Which documents they are is journaled. The index belongs to a machine: wherever the job goes on, it is brought up to
     date again, for nothing if it is.
     """
-    found = await step("shelf", lambda: collect(host, pull, policy, diff), Collected)
-    return await material(step, "standards", lambda: _indexed(standards, Reading(host, pull), found))
+    found = await step("shelf", lambda: collect(host, pull, policy, diff), CollectedStandards)
+    return await material(step, "standards", lambda: _indexed(standards, DocumentReader(host, pull), found))
 
 
-async def _indexed(standards: Standards, read: Reading, found: Collected) -> Shelved:
+async def _indexed(standards: Standards, read: DocumentReader, found: CollectedStandards) -> IndexedShelf:
     problems: tuple[str, ...] = ()
     sections: tuple[Standard, ...] = ()
     failed, available = [*found.failed], True
@@ -225,23 +227,25 @@ async def _indexed(standards: Standards, read: Reading, found: Collected) -> She
     unread = tuple(f"{path}: " for path in read.refused)
     failed += [problem for problem in problems if problem.startswith(unread)]
     skipped = [*found.skipped, *(problem for problem in problems if not problem.startswith(unread))]
-    rows = (*_counted(found), *(Covered("standards", FileState.SKIPPED, reason) for reason in skipped))
-    return Shelved(found.shelf, (*rows, *map(unavailable, failed)), found.tampered, sections, available)
+    rows = (*_counted(found), *(CoverageRow("standards", FileState.SKIPPED, reason) for reason in skipped))
+    return IndexedShelf(found.shelf, (*rows, *map(unavailable, failed)), found.tampered, sections, available)
 
 
-def _counted(found: Collected) -> tuple[Covered, ...]:
+def _counted(found: CollectedStandards) -> tuple[CoverageRow, ...]:
     count, others = len(found.shelf.documents), sum(bool(one.repo) for one in found.shelf.documents)
     if not count:
         if found.failed:
             return ()
-        return (Covered("standards", FileState.SKIPPED, "the base branch has no standards documents"),)
+        return (CoverageRow("standards", FileState.SKIPPED, "the base branch has no standards documents"),)
     words = f"{count} document{'' if count == 1 else 's'} at the base commit"
     return (
-        Covered("standards", FileState.REVIEWED, by=(f"{words}, {others} of the organisation" if others else words,)),
+        CoverageRow(
+            "standards", FileState.REVIEWED, by=(f"{words}, {others} of the organisation" if others else words,)
+        ),
     )
 
 
-async def cite(standards: Standards, shelved: Shelved, drafts: tuple[Draft, ...]) -> Cited:
+async def cite(standards: Standards, shelved: IndexedShelf, drafts: tuple[Draft, ...]) -> CitedDrafts:
     """Give each draft of a check the section that governs it, where one clearly does."""
     cited: list[Draft] = []
     governing: dict[tuple[str, str], Standard | None] = {}  # a rule is governed once a file, however often it is broken
@@ -253,11 +257,11 @@ async def cite(standards: Standards, shelved: Shelved, drafts: tuple[Draft, ...]
                 hits = await _searched(standards, shelved.searchable, query, draft.path)
             except TROUBLE as error:
                 rest = drafts[len(cited) :]
-                return Cited((*cited, *rest), _distinct(governing.values()), (unavailable(_reason(error)),))
+                return CitedDrafts((*cited, *rest), _distinct(governing.values()), (unavailable(_reason(error)),))
             governing[key] = next((hit.standard for hit in hits if hit.governs), None)
         best = governing[key]
         cited.append(draft if best is None else replace(draft, standard_refs=(best.id,)))
-    return Cited(tuple(cited), _distinct(governing.values()))
+    return CitedDrafts(tuple(cited), _distinct(governing.values()))
 
 
 def _distinct(found: Iterable[Standard | None]) -> tuple[Standard, ...]:
@@ -277,9 +281,9 @@ async def _searched(standards: Standards, shelf: Shelf, query: str, path: str, l
         return await standards.search(shelf, query, path=path, language=language(path), limit=limit)
 
 
-def unavailable(reason: str) -> Covered:
+def unavailable(reason: str) -> CoverageRow:
     """The row that keeps a review from calling itself complete."""
-    return Covered("standards", FileState.FAILED, f"standards unavailable: {reason}")
+    return CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}")
 
 
 def _reason(error: Exception) -> str:

@@ -73,7 +73,7 @@ class TreeEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class GitChange:
     """A changed file: git's status letter, the object ids of both sides, and the lines added and deleted.
 
     `status` is one of A D M R C T. For binary files the counts are None. A side that is not there has NO_OBJECT.
@@ -134,7 +134,7 @@ class Git:
         """The patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
         return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--"))
 
-    async def changes(self, base: str, head: str) -> list[Change]:
+    async def changes(self, base: str, head: str) -> list[GitChange]:
         """The changed files between two commits, in the order of the patch that `diff` prints."""
         out = await self.run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
         return _changes(out)
@@ -272,7 +272,7 @@ def _log_entry(sha: str, parents: str, author: str, time: str, message: str) -> 
     return LogEntry(sha.strip(), tuple(parents.split()), author, int(time), message.rstrip("\n"))
 
 
-def _changes(out: bytes) -> list[Change]:
+def _changes(out: bytes) -> list[GitChange]:
     tokens = iter(out.split(b"\0"))
     raw: list[tuple[list[str], str | None, str]] = []
     counts: dict[str, tuple[int | None, int | None]] = {}
@@ -288,7 +288,8 @@ def _changes(out: bytes) -> list[Change]:
                 path = next(tokens)
             counts[_text(path)] = (_count(added), _count(deleted))
     return [
-        Change(meta[4][0], path, previous, meta[2], meta[3], *counts.get(path, (0, 0))) for meta, previous, path in raw
+        GitChange(meta[4][0], path, previous, meta[2], meta[3], *counts.get(path, (0, 0)))
+        for meta, previous, path in raw
     ]
 
 

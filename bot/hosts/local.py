@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff
-from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.errors import NotFound, UserError
 from bot.hosts import working_tree as local_tree
 from bot.hosts.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
 from bot.hosts.working_tree import SUBMODULE_MODE, blob_id, readable
-from bot.interfaces import Entry, Library
+from bot.interfaces import OrganisationStandards, TreeFile
 from bot.job import Job
 
 LINK_MODE = "120000"
@@ -31,7 +31,7 @@ class LocalHost:
     changes: Diff
     git: Git | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TreeFile, ...] = ()
     unfollowed: tuple[str, ...] = ()
     posted: ReviewPost | None = None
     concluded: CheckRun | None = None
@@ -97,12 +97,12 @@ class LocalHost:
         """What changed."""
         return self.changes
 
-    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+    async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`, or for the head of what is not committed, in the working tree."""
         if commit == NO_OBJECT or self.git is None:
             return self.entries
         files = (entry for entry in await self.git.tree(commit) if entry.mode not in {LINK_MODE, SUBMODULE_MODE})
-        return tuple(Entry(readable(entry.path), entry.blob, entry.size) for entry in files)
+        return tuple(TreeFile(readable(entry.path), entry.blob, entry.size) for entry in files)
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
         """A file's content. Raises NotFound, and TooLarge over a megabyte."""
@@ -128,11 +128,11 @@ class LocalHost:
         """Raises NotFound: a local change belongs to nobody else."""
         raise NotFound("a local change has no organisation")
 
-    async def library(self, ref: PullRef) -> Library | None:
+    async def library(self, ref: PullRef) -> OrganisationStandards | None:
         """None: a local change has no organisation."""
         return None
 
-    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
         """Nobody said anything yet."""
         return ()
 

@@ -17,7 +17,7 @@ from bot.core.code.compare import binary, patch
 from bot.core.code.diff import FileDiff, Status, after, before, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.git import MEGABYTE, Git
-from bot.interfaces import Entry
+from bot.interfaces import TreeFile
 
 SUBMODULE_MODE = "160000"
 
@@ -29,7 +29,7 @@ class WorkingTree:
     `unfollowed` are files, and folders of them, that git neither follows nor ignores.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TreeFile, ...]
     changed: Mapping[str, bytes]
     files: tuple[FileDiff, ...]
     unfollowed: tuple[str, ...]
@@ -41,7 +41,7 @@ async def read(git: Git, base: str) -> WorkingTree:
     Modes, renames and submodules are not looked at; what a sparse checkout leaves out is as it was.
     """
     old_files = [entry for entry in await git.tree(base) if entry.mode != SUBMODULE_MODE]
-    committed = {entry.path: Entry(entry.path, entry.blob, entry.size) for entry in old_files}
+    committed = {entry.path: TreeFile(entry.path, entry.blob, entry.size) for entry in old_files}
     followed = await _followed(git)
     paths = sorted({*committed, *followed})
     found = await asyncio.to_thread(_scan, git.directory, paths, committed)
@@ -104,14 +104,14 @@ def blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _scan(root: Path, paths: Iterable[str], before: Mapping[str, Entry]) -> list[tuple[Entry, bytes | None]]:
+def _scan(root: Path, paths: Iterable[str], before: Mapping[str, TreeFile]) -> list[tuple[TreeFile, bytes | None]]:
     """The files that are there, each with its content if that is not the one `before`."""
-    found: list[tuple[Entry, bytes | None]] = []
+    found: list[tuple[TreeFile, bytes | None]] = []
     real = root.resolve()
     for path in paths:
         content = _content(real, path)
         if content is not None:
-            entry = Entry(path, blob_id(content), len(content))
+            entry = TreeFile(path, blob_id(content), len(content))
             found.append((entry, None if before.get(path) == entry else content))
     return found
 
@@ -130,7 +130,9 @@ def _content(root: Path, path: str) -> bytes | None:
         return None
 
 
-async def _compare(git: Git, path: str, old: Entry | None, new: Entry | None, changed: Mapping[str, bytes]) -> FileDiff:
+async def _compare(
+    git: Git, path: str, old: TreeFile | None, new: TreeFile | None, changed: Mapping[str, bytes]
+) -> FileDiff:
     before = await git.blob(old.blob) if old else b""
     after = changed[new.blob] if new else b""
     status = Status.MODIFIED if old and new else Status.ADDED if new else Status.REMOVED

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from bot.core.costs import NEARLY, Allowed, Usage
+from bot.core.costs import NEARLY, ReviewBudget, Usage
 from bot.errors import BudgetExhausted
 from bot.interfaces import Step
 from bot.job import Job
-from bot.model.conversation import DENIED, Reply, Told
+from bot.model.conversation import DENIED, JournaledReply, JournaledToolResult
 from bot.model.tools.bounds import cut
-from bot.storage.ledger import Bound, Ledger, Spent
+from bot.storage.ledger import Ledger, Spending, SpendingLimit
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class LedgerAccount:
 
     ledger: Ledger
     job: Job
-    bounds: tuple[Bound, ...]
+    bounds: tuple[SpendingLimit, ...]
     _rows: dict[str, str] = field(default_factory=dict)
 
     async def reserve(self, name: str, worst: Usage) -> None:
@@ -43,12 +43,12 @@ class LedgerAccount:
         await self.ledger.settle(self._rows[name], _cost(actual))
         own = self.bounds[0]
         spent = await self.ledger.spent(self.job.pull, own, self.job.id)
-        nearly = Spent(int(spent.tokens * (1 / NEARLY - 1)), spent.dollars * (1 / NEARLY - 1))
+        nearly = Spending(int(spent.tokens * (1 / NEARLY - 1)), spent.dollars * (1 / NEARLY - 1))
         return bool(own.exceeded(spent, nearly))
 
 
 @dataclass(slots=True)
-class Metered:
+class MeteredSteps:
     """A Step through which only as many calls of the model and of tools go as are `allowed`, and so many characters.
 
     Replayed ones count too, so that a crash neither widens nor narrows what a review may do. How many tools a reply may
@@ -56,7 +56,7 @@ class Metered:
     """
 
     step: Step
-    allowed: Allowed
+    allowed: ReviewBudget
     _made: int = 0
     _waited: float = 0.0
     _lookups: dict[str, int] = field(default_factory=dict)
@@ -68,11 +68,11 @@ class Metered:
             self._count(name, result)
             return result
 
-        if kind is Reply:
+        if kind is JournaledReply:
             self._admit()
         result = await self.step(name, bounded, kind)
         self._count(name, result)
-        self._waited += result.seconds if isinstance(result, Reply) else 0.0
+        self._waited += result.seconds if isinstance(result, JournaledReply) else 0.0
         return result
 
     def _admit(self) -> None:
@@ -85,21 +85,21 @@ class Metered:
     def _bounded(self, result: T) -> T:
         """As much of what came as is left."""
         room = max(self.allowed.tool_characters - sum(self._characters.values()), 0)
-        if isinstance(result, Reply):
+        if isinstance(result, JournaledReply):
             left = self.allowed.tool_calls - sum(self._lookups.values()) if room else 0
             return replace(result, lookups=min(result.lookups, left))
-        if isinstance(result, Told):
+        if isinstance(result, JournaledToolResult):
             return replace(result, text=cut(result.text, room) if room else DENIED)
         return result
 
     def _count(self, name: str, result: object) -> None:
         """By name: what was counted when it came is not counted again when the journal has it."""
-        if isinstance(result, Reply):
+        if isinstance(result, JournaledReply):
             self._lookups[name] = result.lookups
-        if isinstance(result, Told):
+        if isinstance(result, JournaledToolResult):
             self._characters[name] = len(result.text)
 
 
-def _cost(usage: Usage) -> Spent:
+def _cost(usage: Usage) -> Spending:
     """What has no known price counts in tokens alone."""
-    return Spent(usage.tokens, usage.dollars or 0.0)
+    return Spending(usage.tokens, usage.dollars or 0.0)

@@ -15,11 +15,11 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat.chat_completion_chunk import Choice
 
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import PRICES, Calibration, Limits, Price, Usage
+from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
-from bot.interfaces import Account, Answer, Step, Tool
-from bot.model.client import Endpoint, Fault, count, error, mapping, mappings, spoken, text
-from bot.model.conversation import Ask, Capabilities, Dialogue, Item, ToolCall, Turn
+from bot.interfaces import Account, ModelAnswer, Step, Tool
+from bot.model.client import Endpoint, ServerFault, count, error, mapping, mappings, spoken, text
+from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class ChatModel:
     model: str
     endpoint: Endpoint
     capabilities: Capabilities = field(default_factory=Capabilities)
-    limits: Limits = field(default_factory=Limits)
+    limits: ConversationLimits = field(default_factory=ConversationLimits)
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     options: Mapping[str, object] = field(default_factory=dict)
     limit_field: str = "max_completion_tokens"
@@ -54,9 +54,9 @@ class ChatModel:
         """This API has no tools of the server's own."""
         return ()
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """One bounded conversation, see Model."""
-        return await Dialogue(self, prompt, tuple(tools), step, account).hold()
+        return await Conversation(self, prompt, tuple(tools), step, account).hold()
 
     async def close(self) -> None:
         """Give connections back."""
@@ -70,7 +70,7 @@ class ChatModel:
             user.append(f"Answer with one JSON object that fits this JSON schema:\n{json.dumps(prompt.schema)}")
         return [{"role": "system", "content": "\n\n".join(system)}, self.remark("\n\n".join(user))]
 
-    def request(self, prompt: Prompt, items: Sequence[Item], ask: Ask) -> dict[str, Any]:
+    def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:
         """The body of one call."""
         body: dict[str, Any] = {**self.options, "model": self.model, "messages": list(items)}
         body[self.limit_field] = ask.ceiling
@@ -155,7 +155,9 @@ def _completion(raw: str) -> Mapping[str, Any]:
         failed = failed if isinstance(failed, dict) else {"message": str(failed)}
         code = failed.get("code")
         status = code if isinstance(code, int) else 0
-        raise error(Fault(status, str(code or ""), str(failed.get("type") or ""), str(failed.get("message") or "")))
+        raise error(
+            ServerFault(status, str(code or ""), str(failed.get("type") or ""), str(failed.get("message") or ""))
+        )
     choices = mappings(completion.get("choices")) if isinstance(completion, dict) else ()
     if not choices or not isinstance(choices[0].get("message"), dict):
         raise Retryable("the model server sent something that is no completion")

@@ -75,7 +75,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ServerFault:
     """What a server said instead of an answer. `status` 0 is a failure reported inside a response, or a stream."""
 
     status: int = 0
@@ -91,7 +91,7 @@ class Fault:
         return f"HTTP {self.status} {name}".strip() if self.status else name or "an error without a name"
 
 
-def error(fault: Fault) -> AssistantError:
+def error(fault: ServerFault) -> AssistantError:
     """The error to raise. Its text may be shown to people."""
     names = {fault.code, fault.kind}
     if names & _NO_MONEY:
@@ -103,7 +103,7 @@ def error(fault: Fault) -> AssistantError:
     return _transient(fault) or _final(fault)
 
 
-def _transient(fault: Fault) -> Retryable | None:
+def _transient(fault: ServerFault) -> Retryable | None:
     if fault.headers.get("x-should-retry") == "false":
         return None
     wait = retry_after(fault.headers)
@@ -117,7 +117,7 @@ def _transient(fault: Fault) -> Retryable | None:
     return None
 
 
-def _final(fault: Fault) -> Refused:
+def _final(fault: ServerFault) -> Refused:
     if fault.status == _UNAUTHORIZED:
         return Forbidden("the model server does not accept the key (HTTP 401)")
     if fault.status == _FORBIDDEN:
@@ -212,7 +212,7 @@ def spoken() -> Iterator[None]:
         raise Retryable("the model server broke off in the middle of its answer") from broken
 
 
-def _fault(failed: APIError, status: int, headers: httpx2.Headers) -> Fault:
+def _fault(failed: APIError, status: int, headers: httpx2.Headers) -> ServerFault:
     body = failed.body if isinstance(failed.body, dict) else {}
     message = str(body.get("message") or failed.message)
-    return Fault(status, failed.code or "", failed.type or "", message, dict(headers.items()))
+    return ServerFault(status, failed.code or "", failed.type or "", message, dict(headers.items()))

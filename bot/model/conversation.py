@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import NEARLY, Calibration, Limits, Price, Usage, at_worst, estimate, priced
+from bot.core.costs import NEARLY, Calibration, ConversationLimits, Price, Usage, at_worst, estimate, priced
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
-from bot.interfaces import Account, Answer, LookedUp, Passage, Step, Tool
+from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Turn:
     refusal: str = ""
     usage: Usage = field(default_factory=Usage)
     retrieved: tuple[str, ...] = ()
-    passages: tuple[Passage, ...] = ()
+    passages: tuple[SearchPassage, ...] = ()
 
 
 Item = Mapping[str, Any]
@@ -75,7 +75,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ModelRequest:
     """What one request offers: tools, whether they may be called, the schema, and how long the answer may be."""
 
     tools: tuple[Tool, ...]
@@ -84,7 +84,7 @@ class Ask:
     ceiling: int
 
 
-class Wire(Protocol):
+class ApiFormat(Protocol):
     """How one API says it. `read` raises Retryable for what is no reply at all; `send` raises as Model.ask does."""
 
     calibration: Calibration
@@ -94,14 +94,14 @@ class Wire(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> ConversationLimits: ...
     @property
     def prices(self) -> Mapping[str, Price]: ...
     @property
     def hosted(self) -> tuple[Mapping[str, Any], ...]: ...
 
     def opening(self, prompt: Prompt) -> list[Item]: ...
-    def request(self, prompt: Prompt, items: Sequence[Item], ask: Ask) -> dict[str, Any]: ...
+    def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]: ...
     async def count(self, request: Mapping[str, Any]) -> int: ...
     async def send(self, request: Mapping[str, Any]) -> str: ...
     def read(self, raw: str) -> Turn: ...
@@ -110,7 +110,7 @@ class Wire(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class JournaledReply:
     """What is journaled of one call: the server's words as they came, what they cost, and whether money runs out.
 
     `lookups` is how many of the tool calls in it may be run.
@@ -124,20 +124,20 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class JournaledToolResult:
     """What is journaled of one tool call: the tool's answer."""
 
     text: str
 
 
 @dataclass(slots=True)
-class Dialogue:
+class Conversation:
     """The state of one conversation. It depends on journaled replies alone: replayed, it takes the same way.
 
     `held` are the tokens that the server keeps of it, and puts before what we send.
     """
 
-    wire: Wire
+    wire: ApiFormat
     prompt: Prompt
     tools: tuple[Tool, ...]
     step: Step
@@ -152,10 +152,10 @@ class Dialogue:
     closing: bool = False
     repaired: bool = False
     retrieved: list[str] = field(default_factory=list)
-    passages: list[Passage] = field(default_factory=list)
-    looked_up: list[LookedUp] = field(default_factory=list)
+    passages: list[SearchPassage] = field(default_factory=list)
+    looked_up: list[ToolUse] = field(default_factory=list)
 
-    async def hold(self) -> Answer:
+    async def hold(self) -> ModelAnswer:
         """Talk until there is an answer, or a reason why there is none. Raises as Model.ask does."""
         self.items, self.held = self.wire.opening(self.prompt), self.prompt.held
         try:
@@ -164,7 +164,7 @@ class Dialogue:
                 ask = self._next()
                 end = await self._take(await self._call(ask), ask)
         except BudgetExhausted as error:
-            end = Answer(None, str(error))
+            end = ModelAnswer(None, str(error))
         retrieved = (*self.retrieved, *(id_ for looked in self.looked_up for id_ in standards_in(looked)))
         usage = self.usage + Usage(tool_calls=len(self.looked_up))
         return replace(
@@ -176,24 +176,24 @@ class Dialogue:
             held=self.held,
         )
 
-    def _next(self) -> Ask:
+    def _next(self) -> ModelRequest:
         """What to offer now. Tools stay in the list when they may no longer be called: a cache knows the list."""
         able, limits = self.wire.capabilities, self.wire.limits
         full = self.calls + 1 >= limits.calls or len(self.looked_up) >= limits.tool_calls
         self.closing = self.closing or full or not (self.tools or self.wire.hosted)
-        return Ask(
+        return ModelRequest(
             tools=self.tools if able.schema_with_tools or not self.closing else (),
             callable=not self.closing,
             schema=able.schema_with_tools or self.closing,
             ceiling=limits.longest if self.longer else limits.output,
         )
 
-    async def _take(self, turn: Turn, ask: Ask) -> Answer | None:
+    async def _take(self, turn: Turn, ask: ModelRequest) -> ModelAnswer | None:
         """What a turn leads to: the end, or None and one more call."""
         if turn.refusal:
-            return Answer(None, turn.refusal)
+            return ModelAnswer(None, turn.refusal)
         if turn.cut:
-            again = None if not self.longer else Answer(None, f"the answer was cut off at {ask.ceiling} tokens")
+            again = None if not self.longer else ModelAnswer(None, f"the answer was cut off at {ask.ceiling} tokens")
             self.longer = True
             return again
         self.retrieved += turn.retrieved
@@ -208,7 +208,7 @@ class Dialogue:
             return None
         return self._judge(turn)
 
-    def _judge(self, turn: Turn) -> Answer | None:
+    def _judge(self, turn: Turn) -> ModelAnswer | None:
         try:
             answer = self.prompt.answer.model_validate_json(turn.text)
         except ValidationError as error:
@@ -217,21 +217,21 @@ class Dialogue:
             if turn.text:
                 self.items += [*turn.items, self.wire.remark(f"invalid answer: {found}")]
             return self._once_more(found)
-        return Answer(answer.model_dump(mode="json"))
+        return ModelAnswer(answer.model_dump(mode="json"))
 
-    def _once_more(self, problem: str) -> Answer | None:
+    def _once_more(self, problem: str) -> ModelAnswer | None:
         """One repair in a conversation; the second time it ends."""
         if self.repaired:
-            return Answer(None, f"the model gave no valid answer ({problem})")
+            return ModelAnswer(None, f"the model gave no valid answer ({problem})")
         self.repaired = self.closing = True
         return None
 
-    async def _call(self, ask: Ask) -> Turn:
+    async def _call(self, ask: ModelRequest) -> Turn:
         self.calls += 1
         name, limits = f"{self.prompt.name}/call-{self.calls}", self.wire.limits
         request = self.wire.request(self.prompt, self.items, ask)
         left = max(limits.seconds - self.seconds, PATIENCE)
-        reply = await self.step(name, lambda: self._paid(name, request, ask, left), Reply)
+        reply = await self.step(name, lambda: self._paid(name, request, ask, left), JournaledReply)
         self.usage += reply.usage
         self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
@@ -241,7 +241,7 @@ class Dialogue:
         self.closing = self.closing or reply.low or late or long
         return self.wire.read(reply.raw)
 
-    async def _paid(self, name: str, request: Mapping[str, Any], ask: Ask, seconds: float) -> Reply:
+    async def _paid(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
         """Measure, reserve, send, settle. What was refused costs nothing; what was lost stays reserved."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
@@ -264,7 +264,7 @@ class Dialogue:
         usage = self._priced(told if told.input else replace(told, input=size, output=estimate(raw)))
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
         room = self.wire.limits.tool_calls - len(self.looked_up) if ask.callable else 0
-        return Reply(raw, usage, seconds, low, min(len(turn.calls), room))
+        return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room))
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
         """Tokens of the input: estimated, and counted by the server where the estimate is near the limit."""
@@ -291,23 +291,23 @@ class Dialogue:
             self.items.append(self.wire.result(call, looked.text))
         self.items += [self.wire.result(call, DENIED) for call in calls[len(run) :]]
 
-    async def _look_up(self, name: str, call: ToolCall) -> LookedUp:
+    async def _look_up(self, name: str, call: ToolCall) -> ToolUse:
         """A tool's answer; what is wrong with the call is an answer too. Raises Retryable as it comes."""
         tool = next((tool for tool in self.tools if tool.name == call.name), None)
         arguments = _object(call.arguments)
         if tool is None or arguments is None:
             wrong = "there is no such tool" if tool is None else "the arguments are not a JSON object"
-            return LookedUp(call.name[:64], arguments or {}, f"error: {wrong}")
+            return ToolUse(call.name[:64], arguments or {}, f"error: {wrong}")
 
-        async def work() -> Told:
+        async def work() -> JournaledToolResult:
             try:
-                return Told(await tool(arguments))
+                return JournaledToolResult(await tool(arguments))
             except UserError as error:
-                return Told(f"error: {error}")
+                return JournaledToolResult(f"error: {error}")
             except Refused as error:
-                return Told(f"not available: {error}")
+                return JournaledToolResult(f"not available: {error}")
 
-        return LookedUp(tool.name, arguments, (await self.step(name, work, Told)).text)
+        return ToolUse(tool.name, arguments, (await self.step(name, work, JournaledToolResult)).text)
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -318,7 +318,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def standards_in(looked: LookedUp) -> tuple[str, ...]:
+def standards_in(looked: ToolUse) -> tuple[str, ...]:
     """The ids of the sections that `search_standards` found; what any other tool says is no source of ids."""
     found = _object(looked.text) if looked.tool == "search_standards" else None
     sections = (found or {}).get("standards", ())

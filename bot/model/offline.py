@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.core.claims.prompt import Prompt
-from bot.interfaces import Account, Answer, Step, Tool
+from bot.interfaces import Account, ModelAnswer, Step, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class OfflineModel:
     name: str = "offline"
     available: bool = False
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """No answer, and why."""
-        return Answer(None, "no model was configured")
+        return ModelAnswer(None, "no model was configured")
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -12,7 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Prompts:
     """Prompts by the name of their file without suffix. A missing variable is an error, not an empty string."""
 
     texts: Mapping[str, str]

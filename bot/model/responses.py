@@ -16,11 +16,11 @@ from itertools import takewhile
 from typing import Any, cast
 
 from bot.core.claims.prompt import HostedSearch, Prompt
-from bot.core.costs import PRICES, Calibration, Limits, Price, Usage
+from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
-from bot.interfaces import Account, Answer, Passage, Step, Tool
-from bot.model.client import Endpoint, Fault, count, error, mapping, mappings, number, spoken, text
-from bot.model.conversation import Ask, Capabilities, Dialogue, Item, ToolCall, Turn
+from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool
+from bot.model.client import Endpoint, ServerFault, count, error, mapping, mappings, number, spoken, text
+from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 
 Output = Sequence[Mapping[str, Any]]
 
@@ -64,7 +64,7 @@ def _ending(response: Mapping[str, Any]) -> tuple[str, bool]:
     status = response.get("status")
     if status == "failed":
         failed = mapping(response.get("error"))
-        raise error(Fault(code=text(failed.get("code")), message=text(failed.get("message"))))
+        raise error(ServerFault(code=text(failed.get("code")), message=text(failed.get("message"))))
     if status == "incomplete":
         why = text(mapping(response.get("incomplete_details")).get("reason")) or "unknown"
         return ("", True) if why == "max_output_tokens" else (f"the answer is incomplete: {why}", False)
@@ -103,12 +103,12 @@ def _retrieved(output: Output) -> list[str]:
     return [text(hit[key]) for hit in found for key in ("file_id", "filename") if text(hit.get(key))]
 
 
-def _passages(output: Output) -> Iterator[Passage]:
+def _passages(output: Output) -> Iterator[SearchPassage]:
     for item in output:
         asked = item.get("queries")
         query = " ".join(map(str, asked)) if isinstance(asked, list) else ""
         for hit in _results(item):
-            yield Passage(query, text(hit.get("text")), mapping(hit.get("attributes")), number(hit.get("score")))
+            yield SearchPassage(query, text(hit.get("text")), mapping(hit.get("attributes")), number(hit.get("score")))
 
 
 def _results(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -154,7 +154,7 @@ class ResponsesModel:
     model: str
     endpoint: Endpoint
     capabilities: Capabilities = FULL
-    limits: Limits = field(default_factory=Limits)
+    limits: ConversationLimits = field(default_factory=ConversationLimits)
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     effort: str = "medium"
     hosted: tuple[Mapping[str, Any], ...] = ()
@@ -172,9 +172,9 @@ class ResponsesModel:
         """There is a model to ask."""
         return True
 
-    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> Answer:
+    async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """One bounded conversation, see Model."""
-        return await Dialogue(self, prompt, tuple(tools), step, account).hold()
+        return await Conversation(self, prompt, tuple(tools), step, account).hold()
 
     async def close(self) -> None:
         """Give connections back."""
@@ -190,7 +190,7 @@ class ResponsesModel:
         kept = [_message(role, text, keep=keep) for role, text in parts if text]
         return [*kept, _message("user", prompt.ask)]
 
-    def request(self, prompt: Prompt, items: Sequence[Item], ask: Ask) -> dict[str, Any]:
+    def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:
         """The body of one call. What a cache hangs on stays the same for the whole conversation."""
         hosted = (*self.hosted, *([shelf_search(prompt.search)] if prompt.search else []))
         able, tools = self.capabilities, [*map(_function, sorted(ask.tools, key=lambda tool: tool.name))]

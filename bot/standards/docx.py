@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from bot.errors import Refused, TooLarge
-from bot.standards.formats import Head, Layout
+from bot.standards.formats import Layout, SectionHead
 
 PART = 20_000_000
 """Bytes of one unpacked part."""
@@ -106,7 +106,7 @@ class _Paragraphs:
 
     levels: dict[str, int]
     parts: list[str] = field(default_factory=list)
-    heads: list[Head] = field(default_factory=list)
+    heads: list[SectionHead] = field(default_factory=list)
     length: int = 0
     begun: int = 0
     level: int = 0
@@ -135,7 +135,7 @@ class _Paragraphs:
                 title = " ".join("".join(self.parts[self._first() :]).split())
                 self._add("\n\n")
                 if self.level and title:
-                    self.heads.append(Head(self.begun, self.length, self.level, title))
+                    self.heads.append(SectionHead(self.begun, self.length, self.level, title))
 
     def data(self, text: str) -> None:
         if self.inside:

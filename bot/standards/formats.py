@@ -19,7 +19,7 @@ from bot.core.findings.standard import LINE
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class SectionHead:
     """A section's beginning: `offset` of its first character, `body` of the first one behind the heading itself.
 
     A section ends where the next begins; it is a child of the nearest one before it with a smaller `level`.
@@ -48,7 +48,7 @@ class Layout:
     """A document's text and how it is divided. Every section is an exact substring of `text`."""
 
     text: str
-    heads: tuple[Head, ...] = ()
+    heads: tuple[SectionHead, ...] = ()
     fences: tuple[Fence, ...] = ()
 
 
@@ -64,7 +64,7 @@ def plain(text: str) -> Layout:
     """
     rows = LINE.split(text)
     starts = lines(text)
-    heads: list[Head] = []
+    heads: list[SectionHead] = []
     styles: list[tuple[str, bool]] = []
     for number in range(1, len(rows)):
         title, rule = rows[number - 1].rstrip(), rows[number].rstrip()
@@ -76,7 +76,7 @@ def plain(text: str) -> Layout:
         first = number - 2 if over else number - 1
         anchor, first = _target(rows, first)
         level = styles.index((rule[0], over)) + 1
-        heads.append(Head(starts[first], starts[number + 1], level, title.strip(), anchor))
+        heads.append(SectionHead(starts[first], starts[number + 1], level, title.strip(), anchor))
     return Layout(text, tuple(heads))
 
 
@@ -98,7 +98,7 @@ def editorconfig(text: str) -> Layout:
     """.editorconfig: each `[glob]` is a section whose scope is that glob. https://spec.editorconfig.org/"""
     starts = lines(text)
     heads = [
-        Head(starts[number], starts[number + 1], 1, row.strip(), scope=(row.strip()[1:-1],))
+        SectionHead(starts[number], starts[number + 1], 1, row.strip(), scope=(row.strip()[1:-1],))
         for number, row in enumerate(LINE.split(text))
         if row.strip().startswith("[") and row.strip().endswith("]")
     ]
@@ -124,7 +124,7 @@ class _Headings(HTMLParser):
     """Collects headings and `pre` blocks while the standard library reads the tags."""
 
     text: str
-    heads: list[Head] = field(default_factory=list)
+    heads: list[SectionHead] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class _Headings(HTMLParser):
         if self._open and tag == self._open[0]:
             end = self._here() + len(f"</{tag}>")
             title = " ".join("".join(self._title).split())
-            self.heads.append(Head(self._open[1], end, int(tag[1]), title, self._anchor))
+            self.heads.append(SectionHead(self._open[1], end, int(tag[1]), title, self._anchor))
             self._open, self._anchor = None, ""
 
     def handle_data(self, data: str) -> None:
@@ -194,14 +194,14 @@ def markdown(text: str) -> Layout:
     return Layout(text, tuple(_anchored(LINE.split(text), starts, headings, fences)), fences)
 
 
-def _head(opening: Token, inline: Token, starts: list[int]) -> Head:
+def _head(opening: Token, inline: Token, starts: list[int]) -> SectionHead:
     first, behind = opening.map or (0, 0)
     content = inline.content[:_TITLE]
     explicit = _BRACED.search(content) or _NAMED.search(content)
     spoken = _INLINE.parseInline(content) if content else ()
     words = "".join(_words(child) for token in spoken for child in token.children or [])
     title = " ".join(_BRACED.sub("", words).split())
-    return Head(starts[first], starts[behind], int(opening.tag[1]), title, explicit[1] if explicit else "")
+    return SectionHead(starts[first], starts[behind], int(opening.tag[1]), title, explicit[1] if explicit else "")
 
 
 def _words(token: Token) -> str:
@@ -210,7 +210,9 @@ def _words(token: Token) -> str:
     return token.content if token.type in {"text", "code_inline", "text_special"} else ""
 
 
-def _anchored(rows: list[str], starts: list[int], headings: dict[int, Head], fences: tuple[Fence, ...]) -> list[Head]:
+def _anchored(
+    rows: list[str], starts: list[int], headings: dict[int, SectionHead], fences: tuple[Fence, ...]
+) -> list[SectionHead]:
     """The headings, with the anchors that stand above them, and the rules that have an anchor of their own."""
     found = dict(headings)
     for number, row in enumerate(rows):
@@ -222,10 +224,10 @@ def _anchored(rows: list[str], starts: list[int], headings: dict[int, Head], fen
             continue
         if below in headings:
             head = headings[below]
-            found[below] = Head(starts[number], head.body, head.level, head.title, head.anchor or named[1])
+            found[below] = SectionHead(starts[number], head.body, head.level, head.title, head.anchor or named[1])
         else:
             bare = tagless(row).strip() or rows[below]
-            found[number] = Head(starts[number], starts[number], _RULE, _first_words(bare), named[1])
+            found[number] = SectionHead(starts[number], starts[number], _RULE, _first_words(bare), named[1])
     return list(found.values())
 
 

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from bot.core.claims.prompt import HostedSearch
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
-from bot.interfaces import Passage
+from bot.interfaces import SearchPassage
 from bot.standards import READERS
 from bot.standards.local_index import Index
 from bot.standards.sections import Reader, sections
@@ -79,7 +79,7 @@ class FolderStandards:
         """None: the file is ours alone."""
         return None
 
-    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
         """Nothing: no server ever saw these documents."""
         return ()
 

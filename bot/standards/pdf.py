@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from bot.errors import Refused, TooLarge
-from bot.standards.formats import Head, Layout
+from bot.standards.formats import Layout, SectionHead
 
 try:
     from pypdf import PdfReader
@@ -38,7 +38,7 @@ def _pages(reader: PdfReader) -> Layout:
         raise TooLarge(f"it has more than {PAGES} pages")
     text, heads = "", []
     for number, page in enumerate(reader.pages, 1):
-        heads.append(Head(len(text), len(text), 1, f"Page {number}", f"page={number}"))
+        heads.append(SectionHead(len(text), len(text), 1, f"Page {number}", f"page={number}"))
         text += page.extract_text() + "\n\n"
         if len(text) > TEXT:
             raise TooLarge(f"it holds more than {TEXT:,} characters of text")

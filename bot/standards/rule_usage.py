@@ -29,7 +29,7 @@ Named = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RuleUsage:
     """What happened to one section, by its id."""
 
     id: str
@@ -50,12 +50,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RuleUsageReport:
     """The rules of one repository over its last `reviews`, and the possible conflicts among them as last seen."""
 
     repo: str
     reviews: int
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[RuleUsage, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
 
 
@@ -98,7 +98,7 @@ def _speaks(section: Standard, scope: Globs | None, paths: Collection[str]) -> b
     )
 
 
-def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) -> tuple[Rules, ...]:
+def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) -> tuple[RuleUsageReport, ...]:
     """The rules of each repository, by name. `reviews` are rows of the ledger, the newest first."""
     repositories: dict[str, _Counts] = {}
     for row in reviews:
@@ -117,10 +117,10 @@ def _count(counts: _Counts, row: Mapping[str, Any], kept: Mapping[str, Any]) -> 
         counts.violated[id_] |= {(row["repo_id"], row["number"], identity) for identity in identities}
 
 
-def _rules(repo: str, counts: _Counts, dismissed: Collection[Named]) -> Rules:
+def _rules(repo: str, counts: _Counts, dismissed: Collection[Named]) -> RuleUsageReport:
     ids = sorted({*counts.in_scope, *counts.checked, *counts.violated})
     rules = (
-        Rule(
+        RuleUsage(
             id=id_,
             in_scope=counts.in_scope[id_],
             checked=counts.checked[id_],
@@ -129,4 +129,4 @@ def _rules(repo: str, counts: _Counts, dismissed: Collection[Named]) -> Rules:
         )
         for id_ in ids
     )
-    return Rules(repo, counts.reviews, tuple(rules), counts.conflicts)
+    return RuleUsageReport(repo, counts.reviews, tuple(rules), counts.conflicts)

@@ -23,7 +23,7 @@ from bot.core.code import language
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import ARCHIVES, Document, Standard
 from bot.errors import Refused, TooLarge
-from bot.standards.formats import Fence, Head, Layout, editorconfig, html, lines, markdown, plain, tagless
+from bot.standards.formats import Fence, Layout, SectionHead, editorconfig, html, lines, markdown, plain, tagless
 
 FRONT_MATTER_LONGEST = 200
 """Lines looked at for the closing `---`."""
@@ -162,13 +162,13 @@ def _standards(
     return tuple(found)
 
 
-def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[Head, tuple[str, ...], str, int, int]]:
+def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[SectionHead, tuple[str, ...], str, int, int]]:
     """Head, heading path, anchor, start and end of each section that says something beyond its heading."""
     heads = sorted(layout.heads, key=lambda head: head.offset)
     if not heads or heads[0].offset > 0:
-        heads.insert(0, Head(0, 0, 0, ""))
+        heads.insert(0, SectionHead(0, 0, 0, ""))
     slugs = _Slugs()
-    stack: list[Head] = []
+    stack: list[SectionHead] = []
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         while stack and stack[-1].level >= head.level:
             stack.pop()
@@ -180,7 +180,7 @@ def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[Head, tuple
             yield head, path, "" if number else anchor, start, end
 
 
-def _cuts(layout: Layout, head: Head, stop: int) -> Iterator[tuple[int, int]]:
+def _cuts(layout: Layout, head: SectionHead, stop: int) -> Iterator[tuple[int, int]]:
     """`head.offset`..`stop`, cut at blank lines where it is too long, each piece without the white space around it."""
     if len(re.findall(r"\w+", tagless(layout.text[head.body : stop]))) < 2:  # noqa: PLR2004 - one word is no rule
         return
@@ -205,7 +205,7 @@ class _Slugs:
 
     taken: dict[str, int] = field(default_factory=dict)
 
-    def take(self, head: Head) -> str:
+    def take(self, head: SectionHead) -> str:
         """The head's own anchor if it has one that is still free, else a slug of its title."""
         plain = head.anchor or re.sub(r"[^\w\- ]", "", head.title.lower()).strip().replace(" ", "-")
         if not plain:

@@ -18,8 +18,8 @@ from bot.core.claims.prompt import HostedSearch
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.errors import NotFound
-from bot.interfaces import Passage, Standards
-from bot.standards.vector_store_api import Attributes, Chunk, Held, Loose, VectorStoreClient
+from bot.interfaces import SearchPassage, Standards
+from bot.standards.vector_store_api import AccountFile, Attributes, Chunk, StoreFile, VectorStoreClient
 
 HALF = 0.5
 """A chunk speaks of a section if it holds this share of it, or if the section makes up this share of the chunk."""
@@ -27,7 +27,7 @@ _LONGEST = 512  # characters of an attribute
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class DocumentText:
     """The sections of one document, as one Markdown file. `repo` and `path` say where they come from."""
 
     repo: str
@@ -53,7 +53,7 @@ class Text:
         return {key: value[:_LONGEST] for key, value in known.items()} | {"digest": self.digest}
 
 
-def sections_of(text: Text, chunk: str) -> tuple[Standard, ...]:
+def sections_of(text: DocumentText, chunk: str) -> tuple[Standard, ...]:
     """The sections that `chunk` speaks of, in order; none if it is not word for word in the text."""
     words = [_normal(one.text) for one in text.sections]
     starts = list(accumulate((len(one) + 1 for one in words), initial=0))
@@ -70,12 +70,12 @@ def sections_of(text: Text, chunk: str) -> tuple[Standard, ...]:
     return tuple(found)
 
 
-def texts(repo: str, sections: Sequence[Standard]) -> dict[str, Text]:
+def texts(repo: str, sections: Sequence[Standard]) -> dict[str, DocumentText]:
     """The documents that `sections` make up, by digest; those without a repository of their own belong to `repo`."""
     documents: dict[tuple[str, str, str], list[Standard]] = {}
     for one in sections:
         documents.setdefault((one.repo or repo, one.document, one.blob), []).append(one)
-    found = (Text(*place, tuple(standards)) for place, standards in documents.items())
+    found = (DocumentText(*place, tuple(standards)) for place, standards in documents.items())
     return {text.digest: text for text in found}
 
 
@@ -135,7 +135,7 @@ class VectorStoreStandards:
         held = texts(shelf.repo, await self.local.sections(shelf))
         return HostedSearch(await self._known(shelf.repo), "digest", tuple(held)) if held else None
 
-    async def traced(self, shelf: Shelf, passages: Sequence[Passage]) -> tuple[Hit, ...]:
+    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
         """The sections in passages of this shelf's documents, judged as `search` judges them."""
         held = texts(shelf.repo, await self.local.sections(shelf))
         found: list[Hit] = []
@@ -173,10 +173,10 @@ class VectorStoreStandards:
         return removed
 
     async def _add(
-        self, store: str, repo: str, missing: Mapping[str, Text], loose: Mapping[str, Loose]
+        self, store: str, repo: str, missing: Mapping[str, DocumentText], loose: Mapping[str, AccountFile]
     ) -> tuple[str, ...]:
         """Upload and attach; what an earlier run has uploaded already is only attached. What failed, and why."""
-        files: dict[str, Text] = {}
+        files: dict[str, DocumentText] = {}
         for digest, text in missing.items():
             name = _name(repo, digest)
             file = loose[name].id if name in loose else await self.client.upload(name, text.body)
@@ -186,7 +186,7 @@ class VectorStoreStandards:
             await self.client.remove(file, store)
         return tuple(f"{files[file].path}: {message}" for file, message in failed.items() if file in files)
 
-    async def _clear(self, store: str, broken: Sequence[Held], orphans: Collection[Loose]) -> None:
+    async def _clear(self, store: str, broken: Sequence[StoreFile], orphans: Collection[AccountFile]) -> None:
         """Remove duplicates and files the server could not read, and uploads that nobody attached for a while."""
         for one in broken:
             await self.client.remove(one.id, store)
@@ -194,7 +194,7 @@ class VectorStoreStandards:
             if self.now() - orphan.created >= self.grace:
                 await self.client.remove(orphan.id)
 
-    async def _age(self, store: str, kept: Mapping[str, Held], wanted: Collection[str]) -> None:
+    async def _age(self, store: str, kept: Mapping[str, StoreFile], wanted: Collection[str]) -> None:
         """Note when a file left the shelf, remove it a while later, and forget the note if it came back."""
         for digest, one in kept.items():
             left = one.attributes.get("left")
@@ -226,13 +226,13 @@ class VectorStoreStandards:
             self._stores[repo] = alive[0].id
         return self._stores[repo]
 
-    async def _loose(self, repo: str, held: Sequence[Held]) -> list[Loose]:
+    async def _loose(self, repo: str, held: Sequence[StoreFile]) -> list[AccountFile]:
         """Our uploads for this repository that are in no store."""
         attached = {one.id for one in held}
         return [one for one in await self.client.files(_name(repo, "")[: -len(".md")]) if one.id not in attached]
 
 
-def _hits(chunks: Sequence[Chunk], held: Mapping[str, Text], near: Sequence[Hit], path: str) -> tuple[Hit, ...]:
+def _hits(chunks: Sequence[Chunk], held: Mapping[str, DocumentText], near: Sequence[Hit], path: str) -> tuple[Hit, ...]:
     """The sections in `chunks`, each with its best chunk's score; the local hits break ties and say what governs."""
     order = {hit.standard.id: place for place, hit in enumerate(near)}
     governing = {hit.standard.id for hit in near if hit.governs}
@@ -247,7 +247,7 @@ def _hits(chunks: Sequence[Chunk], held: Mapping[str, Text], near: Sequence[Hit]
     )
 
 
-def _digest(one: Held) -> str:
+def _digest(one: StoreFile) -> str:
     return str(one.attributes.get("digest", ""))
 
 

@@ -44,7 +44,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoreFile:
     """A file in a vector store; one that is not `usable` could not be read by the server."""
 
     id: str
@@ -53,7 +53,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Loose:
+class AccountFile:
     """A file of the account. `created` in Unix seconds."""
 
     id: str
@@ -101,17 +101,17 @@ class VectorStoreClient:
         with suppress(NotFound), spoken():
             await self._api.vector_stores.delete(store)
 
-    async def held(self, store: str) -> list[Held]:
+    async def held(self, store: str) -> list[StoreFile]:
         """Every file of a store."""
         with spoken():
             listed = await _all(self._api.vector_stores.files.list(store, limit=100))
-        return [Held(one.id, one.status in {"completed", "in_progress"}, one.attributes or {}) for one in listed]
+        return [StoreFile(one.id, one.status in {"completed", "in_progress"}, one.attributes or {}) for one in listed]
 
-    async def files(self, prefix: str) -> list[Loose]:
+    async def files(self, prefix: str) -> list[AccountFile]:
         """Every file of the account whose name begins with `prefix`."""
         with spoken():
             listed = await _all(self._api.files.list(purpose="assistants", limit=10_000))
-        return [Loose(one.id, one.filename, one.created_at) for one in listed if one.filename.startswith(prefix)]
+        return [AccountFile(one.id, one.filename, one.created_at) for one in listed if one.filename.startswith(prefix)]
 
     async def upload(self, name: str, text: str) -> str:
         """Send a file; it belongs to no store yet."""

@@ -24,7 +24,7 @@ GROWTH = 12_000
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ServerConversation:
     """`opening` are the tokens of what began it, `tokens` those it holds by now; `told` are fingerprints of what it was
     shown. One that ended badly is `broken`: a call of a tool may stand in it without its answer.
     """
@@ -49,7 +49,7 @@ class Talk:
         """Whether it was shown exactly this."""
         return _fingerprint(text) in self.told
 
-    def after(self, texts: Iterable[str], opening: int, tokens: int) -> Talk:
+    def after(self, texts: Iterable[str], opening: int, tokens: int) -> ServerConversation:
         """The talk once it was shown `texts` and holds `tokens`; `opening` counts if it began with them."""
         told = dict.fromkeys((*self.told, *map(_fingerprint, texts)))
         return replace(self, opening=self.opening or opening, tokens=tokens, told=tuple(told))
@@ -63,7 +63,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """How often people may ask: in an hour each of them, in an hour in one repository; and refusals said in a day."""
 
     person: int = 30
@@ -72,7 +72,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class RequestCount:
     """What became of a request: `over` says which limit it exceeds; `tell` whether a refusal may be said aloud."""
 
     over: str = ""
@@ -80,19 +80,19 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Correspondence:
+class ConversationStore:
     """Rows about people. Every write may be repeated: the same job writes the same row."""
 
     database: Database
 
-    async def count(self, job: Job, limits: Limits, *, permitted: bool) -> Counted:
+    async def count(self, job: Job, limits: RequestLimits, *, permitted: bool) -> RequestCount:
         """Write down that `job` was asked, and decide in the same transaction whether that is too often.
 
         Those without permission count for themselves only: they cannot use up what a repository may ask. A refusal is
         said once a day to a person on a pull request, and only so often in a repository.
         """
 
-        def write(connection: sa.Connection) -> Counted:
+        def write(connection: sa.Connection) -> RequestCount:
             mine, here = ASKED.c.actor == job.actor_id, ASKED.c.repo_id == job.pull.repo_id
             others = ASKED.c.job != job.id
             asked = _count(connection, _HOUR, mine, others)
@@ -103,7 +103,7 @@ class Correspondence:
             tell = not told and _count(connection, _DAY, aloud) < limits.refusals
             admit = permitted and not over
             self.database.upsert(connection, ASKED, [_row(job, admit=admit, tell=tell)], keep=("at",))
-            return Counted(over, tell and not admit)
+            return RequestCount(over, tell and not admit)
 
         return await self.database.run(write)
 
@@ -124,14 +124,14 @@ class Correspondence:
         rows = await self.database.run(lambda connection: connection.execute(query).all())
         return tuple(Exchange(*row) for row in reversed(rows))
 
-    async def talk(self, pull: PullRef, thread: int) -> Talk:
+    async def talk(self, pull: PullRef, thread: int) -> ServerConversation:
         """The conversation that the model's server keeps for a thread; one without an id where there is none."""
         columns = (TALKS.c.id, TALKS.c.opening, TALKS.c.tokens, TALKS.c.told, TALKS.c.broken)
         query = sa.select(*columns).where(of_pull(TALKS, pull), TALKS.c.thread == thread)
         row = await self.database.run(lambda connection: connection.execute(query).one_or_none())
-        return Talk() if row is None else replace(Talk(*row), told=tuple(row.told))
+        return ServerConversation() if row is None else replace(ServerConversation(*row), told=tuple(row.told))
 
-    async def keep_talk(self, pull: PullRef, thread: int, talk: Talk) -> None:
+    async def keep_talk(self, pull: PullRef, thread: int, talk: ServerConversation) -> None:
         """Keep how a conversation at the model's server stands, instead of what was known of the thread's."""
         rows = [{**_key(pull), "thread": thread, **asdict(talk)}]
         await self.database.run(lambda connection: self.database.upsert(connection, TALKS, rows, keep=()))
@@ -151,7 +151,7 @@ class Correspondence:
         return await self.database.run(lambda connection: connection.execute(query).scalar()) or ""
 
 
-def _over(asked: int, admitted: int, limits: Limits) -> str:
+def _over(asked: int, admitted: int, limits: RequestLimits) -> str:
     if asked >= limits.person:
         return f"more than {limits.person} requests of one person within an hour"
     if admitted >= limits.repository:

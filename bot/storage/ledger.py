@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category
-from bot.core.findings.known import FindingState, Known, Outcome
-from bot.core.findings.muting import Tally
+from bot.core.findings.known import FindingState, KnownFinding, Outcome
+from bot.core.findings.muting import TopicTally
 from bot.engine.journal import from_json, to_json
 from bot.storage.database import Database
 from bot.storage.tables import FINDINGS, REVIEWS, SPENDING, of_pull
 
 
-class Counted(NamedTuple):
+class OutcomeCount(NamedTuple):
     """How many findings of a category had an outcome when a repository's pull requests were merged."""
 
     repo: str
@@ -33,17 +33,17 @@ class Counted(NamedTuple):
 class Findings(Database):
     """The table of findings. Every write may be repeated."""
 
-    async def findings(self, pull: PullRef) -> tuple[Known, ...]:
+    async def findings(self, pull: PullRef) -> tuple[KnownFinding, ...]:
         """Every finding ever said on the pull request, as it stands now."""
         query = sa.select(FINDINGS.c.known).where(of_pull(FINDINGS, pull)).order_by(FINDINGS.c.identity)
         rows = await self.run(lambda connection: connection.execute(query).scalars().all())
-        return tuple(from_json(row, Known) for row in rows)
+        return tuple(from_json(row, KnownFinding) for row in rows)
 
-    async def keep(self, pull: PullRef, known: Iterable[Known]) -> None:
+    async def keep(self, pull: PullRef, known: Iterable[KnownFinding]) -> None:
         """Write findings as they stand. What a person dismissed in the meantime stays dismissed."""
         await self.run(lambda connection: self.write(connection, pull, known))
 
-    def write(self, connection: sa.Connection, pull: PullRef, known: Iterable[Known]) -> None:
+    def write(self, connection: sa.Connection, pull: PullRef, known: Iterable[KnownFinding]) -> None:
         """`keep`, within a transaction."""
         query = sa.select(FINDINGS.c.identity).where(
             of_pull(FINDINGS, pull), FINDINGS.c.state == FindingState.DISMISSED
@@ -52,7 +52,9 @@ class Findings(Database):
         kept = [one for one in known if not (one.standing and one.identity in dismissed)]
         self.upsert(connection, FINDINGS, [_row(pull, one) for one in kept], keep=())
 
-    async def change(self, pull: PullRef, identity: str, change: Callable[[Known], Known]) -> Known | None:
+    async def change(
+        self, pull: PullRef, identity: str, change: Callable[[KnownFinding], KnownFinding]
+    ) -> KnownFinding | None:
         """Change one finding on a person's word, whatever it was; None if it is not known."""
         query = (
             sa.select(FINDINGS.c.known)
@@ -60,25 +62,25 @@ class Findings(Database):
             .with_for_update()
         )
 
-        def work(connection: sa.Connection) -> Known | None:
+        def work(connection: sa.Connection) -> KnownFinding | None:
             row = connection.execute(query).scalar_one_or_none()
             if row is None:
                 return None
-            after = change(from_json(row, Known))
+            after = change(from_json(row, KnownFinding))
             self.upsert(connection, FINDINGS, [_row(pull, after)], keep=())
             return after
 
         return await self.run(work)
 
-    async def tallies(self, repo_id: int | None = None) -> tuple[Tally, ...]:
+    async def tallies(self, repo_id: int | None = None) -> tuple[TopicTally, ...]:
         """What people did about each topic, in one repository or in each of them."""
         columns = (FINDINGS.c.repo_id, FINDINGS.c.topic, FINDINGS.c.category, FINDINGS.c.rule, FINDINGS.c.state)
         query = sa.select(sa.func.max(FINDINGS.c.repo), sa.func.count(), *columns).group_by(*columns)
         query = query if repo_id is None else query.where(FINDINGS.c.repo_id == repo_id)
         rows = await self.run(lambda connection: connection.execute(query.order_by(*columns)).all())
-        tallies: dict[tuple[int, str, str], Tally] = {}
+        tallies: dict[tuple[int, str, str], TopicTally] = {}
         for repo, count, there, topic, category, rule, state in rows:
-            one = tallies.get((there, topic, category), Tally(topic, category, mutable=rule, repo=repo))
+            one = tallies.get((there, topic, category), TopicTally(topic, category, mutable=rule, repo=repo))
             fixed, dismissed = count * (state == FindingState.FIXED), count * (state == FindingState.DISMISSED)
             tallies[there, topic, category] = replace(one, fixed=one.fixed + fixed, dismissed=one.dismissed + dismissed)
         return tuple(tallies.values())
@@ -90,16 +92,16 @@ class Findings(Database):
         rows = await self.run(lambda connection: connection.execute(query).all())
         return frozenset((int(repo), int(number), str(identity)) for repo, number, identity in rows)
 
-    async def outcomes(self) -> tuple[Counted, ...]:
+    async def outcomes(self) -> tuple[OutcomeCount, ...]:
         """What had become of the findings of merged pull requests."""
         columns = (FINDINGS.c.repo, FINDINGS.c.category, FINDINGS.c.outcome)
         merged = FINDINGS.c.outcome != Outcome.PENDING
         query = sa.select(*columns, sa.func.count()).where(merged).group_by(*columns).order_by(*columns)
         rows = await self.run(lambda connection: connection.execute(query).all())
-        return tuple(Counted(*row) for row in rows)
+        return tuple(OutcomeCount(*row) for row in rows)
 
 
-def _row(pull: PullRef, one: Known) -> dict[str, Any]:
+def _row(pull: PullRef, one: KnownFinding) -> dict[str, Any]:
     return {
         "repo_id": pull.repo_id,
         "repo": pull.repo,
@@ -110,7 +112,7 @@ def _row(pull: PullRef, one: Known) -> dict[str, Any]:
         "category": one.category.value,
         "rule": bool(one.check) or one.category is Category.STANDARDS,
         "outcome": one.outcome.value,
-        "known": to_json(one, Known),
+        "known": to_json(one, KnownFinding),
         "changed": datetime.now(UTC),
     }
 
@@ -129,7 +131,7 @@ class ReviewRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Spending:
     """Tokens and US dollars in some scope and time, reservations included."""
 
     tokens: int = 0
@@ -137,7 +139,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class SpendingLimit:
     """A limit on spending in a `scope`: job, pull, repository or installation, over the time `within`. None: no limit."""
 
     scope: str
@@ -145,7 +147,7 @@ class Bound:
     tokens: int | None = None
     dollars: float | None = None
 
-    def exceeded(self, spent: Spent, more: Spent) -> str:
+    def exceeded(self, spent: Spending, more: Spending) -> str:
         """What `more` on top of `spent` would exceed, in words; empty when nothing."""
         what = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
         if self.tokens is not None and spent.tokens + more.tokens > self.tokens:
@@ -158,7 +160,7 @@ class Bound:
 class Ledger(Findings):
     """Rows in the one database. Every write may be repeated: the same job writes the same rows."""
 
-    async def record(self, review: ReviewRecord, findings: Sequence[Known] = ()) -> None:
+    async def record(self, review: ReviewRecord, findings: Sequence[KnownFinding] = ()) -> None:
         """Write a finished review and the state of its findings, in one transaction."""
         row = {
             "job": review.job,
@@ -196,7 +198,7 @@ class Ledger(Findings):
         row = await self.run(lambda connection: connection.execute(query).one_or_none())
         return row and PullRef(row.repo, number, row.repo_id, row.installation)
 
-    async def reserve(self, name: str, pull: PullRef, job: str, cost: Spent, bounds: Sequence[Bound]) -> str:
+    async def reserve(self, name: str, pull: PullRef, job: str, cost: Spending, bounds: Sequence[SpendingLimit]) -> str:
         """Book an expected cost under `name` before a call is made, unless it would exceed one of `bounds`.
 
         What it would exceed, in words; empty when it was booked. Two calls at once cannot both get the last of it.
@@ -224,18 +226,18 @@ class Ledger(Findings):
 
         return await self.run(book)
 
-    async def settle(self, name: str, cost: Spent) -> None:
+    async def settle(self, name: str, cost: Spending) -> None:
         """Replace the reservation `name` by what the call really cost."""
         values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
         change = sa.update(SPENDING).where(SPENDING.c.id == name).values(values)
         await self.run(lambda connection: connection.execute(change))
 
-    async def spent(self, pull: PullRef, bound: Bound, job: str = "") -> Spent:
+    async def spent(self, pull: PullRef, bound: SpendingLimit, job: str = "") -> Spending:
         """What was spent or reserved in the scope and time of `bound`."""
         return await self.run(lambda connection: _spent(connection, pull, job, bound))
 
 
-def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: Bound) -> Spent:
+def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: SpendingLimit) -> Spending:
     tokens, dollars = (sa.func.coalesce(sa.func.sum(column), 0) for column in (SPENDING.c.tokens, SPENDING.c.dollars))
     query = sa.select(tokens, dollars).where(SPENDING.c.installation == pull.installation)
     if bound.scope == "job":
@@ -247,7 +249,7 @@ def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: Bound) -> 
     if bound.within is not None:
         query = query.where(SPENDING.c.at >= datetime.now(UTC) - bound.within)
     used = connection.execute(query).one()
-    return Spent(int(used[0]), float(used[1]))
+    return Spending(int(used[0]), float(used[1]))
 
 
 def _one_at_a_time(connection: sa.Connection, installation: int) -> None:

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.checks import every, jail_cell
-from bot.checks.bounds import Bounded, excess
+from bot.checks.bounds import BoundedCheck, excess
 from bot.core.code.diff import Status, parse_patch
 from bot.core.findings.problem import drafts
-from bot.interfaces import Check, Checked, Source
+from bot.interfaces import Check, CheckResult, Source
 
 CHECKS = every()
 needs_ruff = pytest.mark.skipif(bool(jail_cell.obstacle()), reason=f"nothing can be confined: {jail_cell.obstacle()}")
 
 
-async def run_all(files: list[Source], checks: tuple[Check, ...] = CHECKS) -> list[Checked]:
+async def run_all(files: list[Source], checks: tuple[Check, ...] = CHECKS) -> list[CheckResult]:
     """Every check over the files that are its business."""
     return [await check.run([file for file in files if check.reads(file.path)]) for check in checks]
 
@@ -46,7 +46,7 @@ def test_what_is_planted_is_found_and_what_was_there_is_not_news() -> None:
         "@@ -4,2 +4,7 @@\n def load(path):\n     return open(path)\n" + "".join(f"+{line}\n" for line in planted),
     )
 
-    async def both() -> tuple[list[Checked], list[Checked]]:
+    async def both() -> tuple[list[CheckResult], list[CheckResult]]:
         return await run_all([Source("app.py", before)]), await run_all([Source("app.py", after)])
 
     old, new = asyncio.run(both())
@@ -74,7 +74,7 @@ def test_what_is_planted_is_found_and_what_was_there_is_not_news() -> None:
 def test_an_ordinary_file_yields_nothing() -> None:
     text = 'def add(one: int, other: int) -> int:\n    """The sum."""\n    return one + other\n'
 
-    assert asyncio.run(run_all([Source("a.py", text), Source("b.md", "# Words\n")])) == [Checked()] * 4
+    assert asyncio.run(run_all([Source("a.py", text), Source("b.md", "# Words\n")])) == [CheckResult()] * 4
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Recorder:
     def reads(self, path: str) -> bool:
         return path.endswith(".x")
 
-    async def run(self, files: list[Source]) -> Checked:
-        return Checked(failed=tuple((file.path, "was given") for file in files))
+    async def run(self, files: list[Source]) -> CheckResult:
+        return CheckResult(failed=tuple((file.path, "was given") for file in files))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ class Recorder:
     ],
 )
 def test_no_check_sees_a_file_over_the_bounds(text: str, reason: str) -> None:
-    check = Bounded(Recorder())
+    check = BoundedCheck(Recorder())
 
     checked = asyncio.run(check.run([Source("good.x", "a"), Source("other.x", text)]))
 
@@ -154,7 +154,7 @@ def test_nothing_is_reported_on_lines_that_were_not_added(marks: list[tuple[str,
     header = f"@@ -{min(1, counts[0])},{counts[0]} +{min(1, counts[1])},{counts[1]} @@\n"
     file = parse_patch("a.py", Status.MODIFIED, header + "".join(f"{mark}{text}\n" for mark, text in marks))
 
-    async def both() -> tuple[list[Checked], list[Checked]]:
+    async def both() -> tuple[list[CheckResult], list[CheckResult]]:
         python_only = tuple(check for check in CHECKS if check.name != "ruff")
         return await run_all([Source("a.py", before)], python_only), await run_all([Source("a.py", after)], python_only)
 

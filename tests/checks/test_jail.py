@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bot.checks import jail_cell as cell
-from bot.checks.jail import FILES, Jail, Ran
+from bot.checks.jail import FILES, Jail, ProgramRun
 
 PYTHON = os.path.realpath(sys.executable)
 NEEDS = (f"{sys.base_prefix}/lib",)  # all of /usr would have every program in it
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(bool(cell.obstacle()), reason=f"nothing can be confined here: {cell.obstacle()}")
 
 
-def python(code: str, *arguments: str, jail: Jail | None = None) -> Ran:
+def python(code: str, *arguments: str, jail: Jail | None = None) -> ProgramRun:
     """Run `code` in the jail."""
     command = [PYTHON, "-I", "-S", FILES, *arguments]
     return asyncio.run((jail or Jail()).run(command, [("attack.py", textwrap.dedent(code).encode())], NEEDS))

@@ -11,7 +11,7 @@ from bot.checks import jail_cell
 from bot.checks.jail import FILES, Analyser, Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Checked, Source
+from bot.interfaces import CheckResult, Source
 
 pytestmark = pytest.mark.skipif(
     bool(jail_cell.obstacle()), reason=f"nothing can be confined here: {jail_cell.obstacle()}"
@@ -26,7 +26,7 @@ def parse(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
     )
 
 
-def run(script: str, texts: Sequence[str] = ("fine", "fine")) -> Checked:
+def run(script: str, texts: Sequence[str] = ("fine", "fine")) -> CheckResult:
     """What comes of a shell script over such files."""
     files = [Source(f"src/{number}.go", text) for number, text in enumerate(texts)]
     return asyncio.run(Analyser(("/bin/sh", "-c", script, "own", FILES), Jail(), parse).run(files))
@@ -41,11 +41,11 @@ def test_output_that_cannot_be_right_is_a_failure_that_is_said() -> None:
     checked = run("echo nonsense; echo 'what a pity' >&2")
 
     reason = "gave no output that can be read: what a pity"
-    assert checked == Checked(failed=(("src/0.go", reason), ("src/1.go", reason)))
+    assert checked == CheckResult(failed=(("src/0.go", reason), ("src/1.go", reason)))
 
 
 def test_a_crash_on_one_file_is_said_of_that_file() -> None:
     script = 'for file in "$@"; do read -r line < "$file"; [ "$line" = crash ] && kill -ABRT $$; done'
     texts = [("crash" if number == 5 else "fine") + "\n" for number in range(8)]
 
-    assert run(script, texts) == Checked(failed=(("src/5.go", "died of SIGABRT"),))
+    assert run(script, texts) == CheckResult(failed=(("src/5.go", "died of SIGABRT"),))

@@ -15,14 +15,14 @@ from bot.checks.jail import Jail
 from bot.checks.ruff import RULES, Ruff
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.interfaces import Checked, Source
+from bot.interfaces import CheckResult, Source
 
 pytestmark = pytest.mark.skipif(
     bool(jail_cell.obstacle()), reason=f"nothing can be confined here: {jail_cell.obstacle()}"
 )
 
 
-def check(*files: tuple[str, str]) -> Checked:
+def check(*files: tuple[str, str]) -> CheckResult:
     """What ruff says about files given as (path, text)."""
     return asyncio.run(Ruff(Jail()).run([Source(path, dedent(text)) for path, text in files]))
 
@@ -76,7 +76,7 @@ ORDINARY = '''
 
 
 def test_an_ordinary_file_is_clean() -> None:
-    assert check(("shelf.py", ORDINARY)) == Checked()
+    assert check(("shelf.py", ORDINARY)) == CheckResult()
 
 
 PLANTED = {

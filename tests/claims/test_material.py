@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.claims.material import FACTOR, Facts, budget, changed, characters, fenced, is_large, material, materials
+from bot.core.claims.material import (
+    FACTOR,
+    PullFacts,
+    budget,
+    changed,
+    characters,
+    fenced,
+    is_large,
+    material,
+    materials,
+)
 from bot.core.claims.requirements import linked, points
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import Batch, Part
-from bot.core.code.pull_request import Said
+from bot.core.code.pull_request import PostedComment
 from bot.core.findings.finding import Category, Draft, Severity
 from tests.support.repository import issue, pull_request
 
@@ -31,7 +41,7 @@ BATCH = Batch((PART,))
 
 
 def facts(**values):
-    return Facts(**{"pull": pull_request(), "diff": DIFF, "heads": {"cart.py": CART}} | values)
+    return PullFacts(**{"pull": pull_request(), "diff": DIFF, "heads": {"cart.py": CART}} | values)
 
 
 def kinds(shown):
@@ -58,8 +68,8 @@ def test_context_is_what_encloses_a_hunk_and_binds_its_names_without_repeating_i
 
 def test_everything_known_stands_beside_the_hunks_longest_lived_first():
     problem = Draft("cart.py", "x", "sum is slow", "…", Severity.NOTE, Category.PERFORMANCE, "lint", rule="L1", near=8)
-    said = Said(1, "inline", 5, "bob", "Why\nnot Decimal?", by_us=False, path="cart.py", line=9)
-    elsewhere = Said(2, "inline", 5, "bob", "Other file", by_us=False, path="order.py", line=9)
+    said = PostedComment(1, "inline", 5, "bob", "Why\nnot Decimal?", by_us=False, path="cart.py", line=9)
+    elsewhere = PostedComment(2, "inline", 5, "bob", "Other file", by_us=False, path="order.py", line=9)
     shown = material(
         BATCH,
         facts(

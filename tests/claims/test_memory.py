@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.claims.memory import Exchange, Memory, Room, recall
+from bot.core.claims.memory import Exchange, Memory, MemoryBudget, recall
 from bot.core.costs import estimate
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=400)
@@ -28,7 +28,7 @@ def test_a_short_conversation_is_kept_whole():
 def test_of_a_long_one_the_last_exchanges_stay_whole_and_the_others_keep_a_line():
     exchanges = [long(n) for n in range(1, 41)]
 
-    memory = recall(exchanges, "And now?", Room(recent=1_000, recalled=0, summary=2_000))
+    memory = recall(exchanges, "And now?", MemoryBudget(recent=1_000, recalled=0, summary=2_000))
 
     assert memory.recent == tuple(exchanges[-len(memory.recent) :])
     assert len(memory.summary) == 40 - len(memory.recent)
@@ -45,7 +45,7 @@ def test_an_old_exchange_comes_back_whole_when_the_question_is_about_it():
     assert told not in memory.recent
 
 
-@given(EXCHANGES, WORDS, st.builds(Room, *[st.integers(0, 500)] * 3))
+@given(EXCHANGES, WORDS, st.builds(MemoryBudget, *[st.integers(0, 500)] * 3))
 def test_nothing_is_cut_nothing_is_twice_and_nothing_exceeds_its_room(exchanges, question, room):
     memory = recall(exchanges, question, room)
 

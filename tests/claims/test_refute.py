@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.claims.refute import CLAIMS, Facts, refute, subject
+from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Side, Status
 from bot.core.findings.finding import Category, Draft, Severity
 
@@ -19,7 +19,7 @@ def facts(files, paths=()):
             for path, text in files.items()
         )
     )
-    return Facts(diff, files, frozenset((*files, *paths)))
+    return HeadFacts(diff, files, frozenset((*files, *paths)))
 
 
 def draft(claim, quoted, path="shop.py", **values):
@@ -214,7 +214,7 @@ def test_a_claim_about_a_file_is_held_against_the_tree():
     assert refute(draft("missing_file: src/rate.py", "x = 1", at), known) is None
     assert refute(draft("duplicate: src/old.py:12", "x = 1", at), known) == "there is no file src/old.py"
     assert refute(draft("duplicate: src/tax.py", "x = 1", at), known) is None
-    assert refute(draft("duplicate: src/old.py", "x = 1", at), Facts(known.diff, known.texts)) is None
+    assert refute(draft("duplicate: src/old.py", "x = 1", at), HeadFacts(known.diff, known.texts)) is None
 
 
 def test_a_test_that_mentions_the_name_is_a_test():
@@ -230,7 +230,7 @@ def test_what_cannot_be_decided_stands(kind):
     removed = draft(f"{kind}: total", "    net = sum(items)", side=Side.LEFT)
 
     assert refute(unknown, facts({"shop.py": SHOP})) is None
-    assert refute(removed, Facts(Diff(), {})) is None
+    assert refute(removed, HeadFacts(Diff(), {})) is None
 
 
 def test_a_claim_names_its_subject():

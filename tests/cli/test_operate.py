@@ -16,7 +16,7 @@ from bot.errors import UserError
 from bot.job import Job, Trigger
 from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings
-from bot.storage.conversations import Correspondence
+from bot.storage.conversations import ConversationStore
 from bot.storage.ledger import ReviewRecord
 
 PULL = PullRef("Octo/repo", 7, 70, 9)
@@ -51,10 +51,10 @@ def say(app, verb, number=7, repo="octo/repo"):
 def test_a_pause_is_the_one_that_the_server_obeys_and_status_names_it(app):
     say(app, Verb.PAUSE)
 
-    assert asyncio.run(Correspondence(app.ledger).paused(PULL)) == "the operator"
+    assert asyncio.run(ConversationStore(app.ledger).paused(PULL)) == "the operator"
     assert "Paused by `the operator`" in say(app, Verb.STATUS)
     say(app, Verb.RESUME)
-    assert asyncio.run(Correspondence(app.ledger).paused(PULL)) == ""
+    assert asyncio.run(ConversationStore(app.ledger).paused(PULL)) == ""
 
 
 def test_status_tells_reviews_and_cost_and_that_another_has_none(app):

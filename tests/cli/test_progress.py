@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from rich.console import Console
 
-from bot.cli.progress import Ticker, watched
+from bot.cli.progress import ProgressStep, watched
 from bot.cli.serve import Server, listen
 from bot.errors import Retryable
 from tests.support.model_server import ModelServer
@@ -113,7 +113,7 @@ def test_what_the_model_says_cannot_draw_on_the_terminal():
 
 
 def test_only_the_end_of_what_was_said_is_kept():
-    ticker = Ticker()
+    ticker = ProgressStep()
     for number in range(10_000):
         ticker.hear(f"{number} ")
 
@@ -130,7 +130,7 @@ def test_what_fails_for_a_moment_is_tried_again_while_somebody_looks_on(monkeypa
             raise answer
         return answer
 
-    assert asyncio.run(Ticker()("asking", work, str)) == "done"
+    assert asyncio.run(ProgressStep()("asking", work, str)) == "done"
 
 
 def test_nobody_who_looks_on_waits_for_long(monkeypatch):
@@ -140,4 +140,4 @@ def test_nobody_who_looks_on_waits_for_long(monkeypatch):
         raise Retryable("502")
 
     with pytest.raises(Retryable):
-        asyncio.run(Ticker()("asking", work, str))
+        asyncio.run(ProgressStep()("asking", work, str))

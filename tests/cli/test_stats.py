@@ -9,12 +9,14 @@ import pytest
 from bot.cli.stats import stats
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.known import FindingState, Known, Outcome
+from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
 from bot.storage.ledger import Ledger
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
-FOUND = Known("", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff", outcome=Outcome.FIXED)
+FOUND = KnownFinding(
+    "", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff", outcome=Outcome.FIXED
+)
 
 
 @pytest.fixture

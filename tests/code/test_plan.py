@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status, parse_patch
-from bot.core.code.plan import Batch, FileState, Limits, Part, halved, plan
+from bot.core.code.plan import Batch, BatchLimits, FileState, Part, halved, plan
 from bot.core.policy import Policy
 from tests.support.patches import changes, unified
 
@@ -189,7 +189,7 @@ def diffs(draw):
     return Diff(tuple(files.values()))
 
 
-@given(diffs(), st.builds(Limits, st.integers(1, 400), st.integers(0, 400), st.integers(0, 5)))
+@given(diffs(), st.builds(BatchLimits, st.integers(1, 400), st.integers(0, 400), st.integers(0, 5)))
 def test_every_file_is_read_whole_or_left_out_for_a_reason(diff, limits):
     planned = plan(diff, Policy(ignore=("*.rb",)), limits)
 
@@ -211,7 +211,7 @@ def test_every_file_is_read_whole_or_left_out_for_a_reason(diff, limits):
 
 @given(diffs(), st.integers(50, 400))
 def test_no_batch_is_over_the_budget_unless_one_line_is(diff, budget):
-    limits = Limits(batch=budget, together=budget, line=0)
+    limits = BatchLimits(batch=budget, together=budget, line=0)
 
     for batch in plan(diff, Policy(), limits).batches:
         hunks = [(part.path, hunk) for part in batch.parts for hunk in part.hunks]
@@ -222,7 +222,7 @@ def test_no_batch_is_over_the_budget_unless_one_line_is(diff, budget):
 def test_batches_are_filled_to_the_budget():
     diff = Diff(tuple(file(f"f{n}.py", *(["x" * 99] * 10)) for n in range(100)))
 
-    batches = plan(diff, Policy(), Limits(batch=10_200, together=5_000, line=0)).batches
+    batches = plan(diff, Policy(), BatchLimits(batch=10_200, together=5_000, line=0)).batches
 
     assert [len(batch.paths) for batch in batches] == [10] * 10
 

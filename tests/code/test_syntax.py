@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.code.context import Context, context
+from bot.core.code.context import EnclosingCode, context
 from bot.core.code.syntax import LARGEST, definitions, errors, outline, parses, readable, symbol_at
 
 # Each has a class-like `Cart` with a method-like `total` (or a function `total`) whose last changed line uses a
@@ -144,15 +144,15 @@ def test_the_context_of_a_change_is_its_function_its_class_header_and_its_bindin
     )
     changed = text.split("\n").index("        return net * rate") + 1
 
-    assert context("cart.py", text, [changed]) == Context(blocks=((12, 12), (18, 20)), bindings=(1,))
+    assert context("cart.py", text, [changed]) == EnclosingCode(blocks=((12, 12), (18, 20)), bindings=(1,))
 
 
 def test_of_a_long_function_the_signature_and_the_neighbourhood_are_shown():
     body = "".join(f"    step({n})\n" for n in range(100))
     text = f"def long(\n    items,\n):\n    limit = 3\n{body}    return limit\n"
 
-    assert context("long.py", text, [60]) == Context(blocks=((1, 3), (48, 72)), bindings=())
-    assert context("long.py", text, [105]) == Context(blocks=((1, 3), (93, 105)), bindings=(4,))
+    assert context("long.py", text, [60]) == EnclosingCode(blocks=((1, 3), (48, 72)), bindings=())
+    assert context("long.py", text, [105]) == EnclosingCode(blocks=((1, 3), (93, 105)), bindings=(4,))
 
 
 def test_where_the_language_is_unknown_the_context_is_twenty_lines_around():
@@ -161,4 +161,4 @@ def test_where_the_language_is_unknown_the_context_is_twenty_lines_around():
 
 
 def test_lines_that_do_not_exist_have_no_context():
-    assert context("cart.py", "x = 1\n", [0, -1, 99]) == Context()
+    assert context("cart.py", "x = 1\n", [0, -1, 99]) == EnclosingCode()

@@ -6,7 +6,7 @@ from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.comments.check_run import concluded
 from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.lifecycle import View
-from bot.core.findings.triage import Context, triage
+from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 
 FLAW, MANY = "    except:", 3_000
@@ -20,7 +20,7 @@ def test_thousands_of_equal_findings_cost_little_and_are_counted_where_they_are_
         for n in range(1, 2 * MANY, 2)
     ]
     begun = time.process_time()
-    review = triage(drafts, Context(View("h" * 40, Diff((file,))), Policy(comments=10)))
+    review = triage(drafts, TriageContext(View("h" * 40, Diff((file,))), Policy(comments=10)))
     run = concluded(review, "review/1/1/head")
 
     assert time.process_time() - begun < 10

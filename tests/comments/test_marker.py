@@ -1,4 +1,4 @@
-from bot.core.code.pull_request import PullRef, Said
+from bot.core.code.pull_request import PostedComment, PullRef
 from bot.core.comments.marker import Signer
 
 HERE = PullRef("octo/shop", 7, repo_id=42)
@@ -8,7 +8,7 @@ SIGNER = Signer(b"ours")
 
 
 def said(body, *, by_us=True):
-    return Said(1, "inline", 9, "bot", body, by_us)
+    return PostedComment(1, "inline", 9, "bot", body, by_us)
 
 
 def test_a_marker_is_read_where_it_was_made():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.core.command import Command, Scope, Verb, parse
+from bot.core.command import Command, ReviewScope, Verb, parse
 from bot.errors import UserError
 
 UNDERSTOOD = {
@@ -12,9 +12,9 @@ UNDERSTOOD = {
     "/assistant help": Command(Verb.HELP),
     "/assistant review": Command(Verb.REVIEW),
     "/Assistant  Review  ": Command(Verb.REVIEW),
-    "/assistant review full": Command(Verb.REVIEW, scope=Scope.FULL),
-    "/assistant review security": Command(Verb.REVIEW, scope=Scope.SECURITY),
-    "/assistant review src/a.py docs/*": Command(Verb.REVIEW, scope=Scope.PATHS, paths=("src/a.py", "docs/*")),
+    "/assistant review full": Command(Verb.REVIEW, scope=ReviewScope.FULL),
+    "/assistant review security": Command(Verb.REVIEW, scope=ReviewScope.SECURITY),
+    "/assistant review src/a.py docs/*": Command(Verb.REVIEW, scope=ReviewScope.PATHS, paths=("src/a.py", "docs/*")),
     "/assistant ask what does `pay` do?\n\nThanks!": Command(Verb.ASK, text="what does `pay` do?"),
     "/assistant standards may I print?": Command(Verb.STANDARDS, text="may I print?"),
     "/assistant explain": Command(Verb.EXPLAIN),

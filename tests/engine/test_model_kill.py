@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.app import Wiring, model_of, reviewer_of
+from bot.app import UseCases, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.engine.journal import to_json
@@ -95,7 +95,7 @@ class World:
         model = model_of(self.settings, b"pepper")
         model.endpoint.transport = self.server.transport()
         standards = FolderStandards(":memory:")
-        wired = Wiring(self.settings, self.host, self.host, standards, self.ledger, Signer(b"key"), model)
+        wired = UseCases(self.settings, self.host, self.host, standards, self.ledger, Signer(b"key"), model)
         try:
             return await reviewer_of(wired)(Job(f"job-{number}", self.host.pull.ref, Trigger.OPENED), step)
         finally:

@@ -1,6 +1,6 @@
 import pytest
 
-from bot.core.findings.muting import Tally, muted, rates, wilson
+from bot.core.findings.muting import TopicTally, muted, rates, wilson
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ def test_the_interval_is_wilsons(good, all_of_them, low, high):
 @pytest.mark.parametrize(
     ("tally", "silent"),
     [
-        (Tally("T201", "hygiene", dismissed=9), True),
-        (Tally("T201", "hygiene", dismissed=8), False),
-        (Tally("T201", "hygiene", fixed=1, dismissed=14), True),
-        (Tally("T201", "hygiene", fixed=5, dismissed=9), False),
-        (Tally("leak", "security", dismissed=50), False),
-        (Tally("correctness", "correctness", dismissed=50, mutable=False), False),
+        (TopicTally("T201", "hygiene", dismissed=9), True),
+        (TopicTally("T201", "hygiene", dismissed=8), False),
+        (TopicTally("T201", "hygiene", fixed=1, dismissed=14), True),
+        (TopicTally("T201", "hygiene", fixed=5, dismissed=9), False),
+        (TopicTally("leak", "security", dismissed=50), False),
+        (TopicTally("correctness", "correctness", dismissed=50, mutable=False), False),
     ],
     ids=["dismissed", "too few", "mostly dismissed", "often heeded", "security", "no rule"],
 )
@@ -28,7 +28,7 @@ def test_a_rule_is_muted_only_when_even_the_upper_end_is_low(tally, silent):
 
 
 def test_muting_says_so_and_how_to_undo_it():
-    tally = Tally("T201", "hygiene", dismissed=9)
+    tally = TopicTally("T201", "hygiene", dismissed=9)
 
     assert muted([tally], ["T201"]) == {}
     assert "dismissed 9 of 9 times" in muted([tally], ())["T201"]

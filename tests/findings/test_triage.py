@@ -12,8 +12,8 @@ from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Category, Draft, Severity, identity, sketch
 from bot.core.findings.known import FindingState, first, packed, unpacked
 from bot.core.findings.lifecycle import View
-from bot.core.findings.muting import Tally, muted
-from bot.core.findings.triage import HARD_CAP, Context, triage
+from bot.core.findings.muting import TopicTally, muted
+from bot.core.findings.triage import HARD_CAP, TriageContext, triage
 from bot.core.policy import Policy
 
 TEXT = "def pay():\n    charge()\n    log()\n    charge()\n\ndef other():\n    charge()\n" + "".join(
@@ -41,7 +41,7 @@ def draft(quoted="    charge()", near=2, **changed):
 
 
 def judged(*drafts, **context):
-    return triage(drafts, Context(**{"view": view(), "policy": Policy(comments=30)} | context))
+    return triage(drafts, TriageContext(**{"view": view(), "policy": Policy(comments=30)} | context))
 
 
 def test_equal_code_at_several_places_is_several_findings_with_names_of_their_own():
@@ -77,7 +77,7 @@ def test_a_draft_of_a_check_learns_its_symbol():
 
 
 def test_a_muted_rule_is_dropped_with_a_notice():
-    silent = muted([Tally("L1", "correctness", dismissed=9)], ())
+    silent = muted([TopicTally("L1", "correctness", dismissed=9)], ())
     review = judged(draft(near=2), draft(near=4), draft(rule="L2", near=7), muted=silent)
 
     assert [one.topic for one in review.findings] == ["L2"]

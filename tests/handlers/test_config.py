@@ -9,16 +9,16 @@ from typer.testing import CliRunner
 
 import bot.checks
 import bot.model.tools
-from bot.app import Wiring, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
+from bot.app import UseCases, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
 from bot.cli.commands import cli
 from bot.core.comments.marker import Signer
-from bot.core.costs import Allowed
-from bot.core.findings.muting import Tally, muted
-from bot.core.policy import Budgets, Layer, Policy, described, layered, schema
+from bot.core.costs import ReviewBudget
+from bot.core.findings.muting import TopicTally, muted
+from bot.core.policy import Budgets, Policy, PolicyLayer, described, layered, schema
 from bot.handlers.read import read_policy
 from bot.hosts.github.host import GitHubHost
 from bot.job import Job, Trigger
-from bot.model.prompts import Words
+from bot.model.prompts import Prompts
 from bot.settings import Settings
 from bot.standards.documents import select
 from bot.standards.local import FolderStandards
@@ -57,7 +57,7 @@ class Lab:
         self.github.repo.user("tess", "triage")
         self.pull = await self.github.repo.open_pull("Pay", "Pays.", {"app.py": FLAWED}, **options)
         standards, host = FolderStandards(self.folder / "standards.db"), self.github.host
-        self.wired = Wiring(
+        self.wired = UseCases(
             self.settings, host, self.github.publisher, standards, self.ledger, Signer(b"ours"), self.model
         )
         return self
@@ -126,13 +126,13 @@ async def talking(lab):
 
 
 async def shelved(lab):
-    policy = layered([Layer(PATH, lab.policy)]).policy
+    policy = layered([PolicyLayer(PATH, lab.policy)]).policy
     return select([("docs/standards/python.md", "b" * 40, 9)], policy, changed=["app.py"]).documents
 
 
 async def mutes(lab):
-    policy = layered([Layer(PATH, lab.policy)]).policy
-    return muted([Tally("E722", "hygiene", dismissed=40)], policy.unmute)
+    policy = layered([PolicyLayer(PATH, lab.policy)]).policy
+    return muted([TopicTally("E722", "hygiene", dismissed=40)], policy.unmute)
 
 
 def files(review):
@@ -209,22 +209,22 @@ def test_every_key_has_an_effect(tmp_path, key):
             lab.ledger.close()
         return DEFAULTS.setdefault(observe, result) if name == "default" else result
 
-    assert layered([Layer(PATH, text)]).problems == ()
+    assert layered([PolicyLayer(PATH, text)]).problems == ()
     assert observed("set", text) != observed("default", "")
 
 
 def test_a_repository_can_only_lower_what_the_operator_allows():
-    allowed = Allowed(dollars=1.0, tokens=1000)
+    allowed = ReviewBudget(dollars=1.0, tokens=1000)
 
-    assert allowed.lowered(Budgets(dollars=0.5, tokens=10)) == Allowed(dollars=0.5, tokens=10)
+    assert allowed.lowered(Budgets(dollars=0.5, tokens=10)) == ReviewBudget(dollars=0.5, tokens=10)
     assert allowed.lowered(Budgets(dollars=50, tokens=10**9, calls=10**9)) == allowed
 
 
 def test_the_organisations_defaults_hold_where_the_repository_is_silent():
     found = layered(
         [
-            Layer("org", "label: theirs\ncomments: 3\ntriggers: {drafts: true, pushed: false}\nignore: [a]\n"),
-            Layer("own", "label: ours\ntriggers: {pushed: true}\nignore: [b]\n"),
+            PolicyLayer("org", "label: theirs\ncomments: 3\ntriggers: {drafts: true, pushed: false}\nignore: [a]\n"),
+            PolicyLayer("own", "label: ours\ntriggers: {pushed: true}\nignore: [b]\n"),
         ]
     )
     holds = {one.name: (one.value, one.source) for one in described(found.policy, dict(found.sources))}
@@ -238,7 +238,7 @@ def test_the_organisations_defaults_hold_where_the_repository_is_silent():
 
 
 def test_what_is_wrong_in_one_file_costs_the_other_nothing():
-    found = layered([Layer("org", "comments: 3\nlable: x\n"), Layer("own", "tone: [\n")])
+    found = layered([PolicyLayer("org", "comments: 3\nlable: x\n"), PolicyLayer("own", "tone: [\n")])
 
     assert found.policy.comments == 3
     assert [str(problem) for problem in found.problems] == [
@@ -248,7 +248,7 @@ def test_what_is_wrong_in_one_file_costs_the_other_nothing():
 
 
 def test_off_is_a_word_here_and_not_a_truth_value():
-    assert layered([Layer("own", "summary: off\n")]).policy.summary == "off"
+    assert layered([PolicyLayer("own", "summary: off\n")]).policy.summary == "off"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_the_page_names_every_key_and_its_example_is_valid(request):
     assert {
         name: one.value in rows.get(name, "") for one in described(Policy(), {}) for name in [one.name]
     } == dict.fromkeys(EFFECTS, True)
-    assert layered([Layer(PATH, example)]).problems == ()
+    assert layered([PolicyLayer(PATH, example)]).problems == ()
 
 
 def test_a_terminal_checks_shows_and_describes(tmp_path):
@@ -344,12 +344,12 @@ def test_a_terminal_checks_shows_and_describes(tmp_path):
 
 
 CHECK = """
-from bot.interfaces import Checked
+from bot.interfaces import CheckResult
 
 class Shouting:
     name, whole = "shouting", False
     def reads(self, path): return True
-    async def run(self, files): return Checked()
+    async def run(self, files): return CheckResult()
 
 def offer(jail): return Shouting()
 """
@@ -373,7 +373,7 @@ def test_a_check_a_tool_and_a_pass_are_one_new_file_each(tmp_path, monkeypatch):
     async def story():
         lab = await Lab(tmp_path, "").start()
         asking = asking_of(lab.wired)
-        words = Words({**asking.words.texts, "find_licences": "Look for licences."})
+        words = Prompts({**asking.words.texts, "find_licences": "Look for licences."})
         lab.model.uses = [("weather", {})]
         reviewer = replace(reviewer_of(lab.wired), asking=replace(asking, words=words))
         review = await reviewer.review(lab.job(), await lab.github.host.pull_request(lab.github.ref(lab.pull)), _step)

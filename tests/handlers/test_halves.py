@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from bot.core.code.plan import FileState
-from bot.core.costs import Allowed, Limits
+from bot.core.costs import ConversationLimits, ReviewBudget
 from bot.engine.database import pack, unpack
 from bot.errors import AssistantError
 from bot.handlers.passes import Passes
-from bot.model.account import Metered
+from bot.model.account import MeteredSteps
 from tests.handlers.test_passes import brief
 from tests.support.conversation import Crash, Journal, responses
 from tests.support.model_server import ModelServer
@@ -59,7 +59,7 @@ class Durable(Journal):
 
 def read(server, files, step=None, limits=None):
     """One pass over new files."""
-    model = responses(server, limits=limits or Limits())
+    model = responses(server, limits=limits or ConversationLimits())
     passes = Passes(model, WORDS, (), Purse(), step or Journal())
     return asyncio.run(passes(brief(files, passes=("correctness",))))
 
@@ -78,7 +78,7 @@ def test_a_batch_that_the_model_cannot_hold_is_read_in_halves():
 
 def test_a_batch_over_our_own_estimate_is_halved_before_it_is_sent():
     server = Narrow(room=10**6)
-    opinion = read(server, FILES, limits=Limits(input=3_700))
+    opinion = read(server, FILES, limits=ConversationLimits(input=3_700))
 
     assert opinion.missed == ()
     assert len(server.read) == len(FILES)
@@ -109,7 +109,7 @@ def test_a_crash_while_halving_asks_nothing_twice():
 
 def test_halving_stays_within_the_calls_of_a_review():
     server = Narrow()
-    opinion = read(server, HUGE, Metered(Journal(), Allowed(calls=3)))
+    opinion = read(server, HUGE, MeteredSteps(Journal(), ReviewBudget(calls=3)))
 
     assert len(server.asked) == 3
     assert {reason for _, reason in opinion.missed} == {"this review may make 3 model calls"}

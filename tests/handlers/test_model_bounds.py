@@ -7,20 +7,20 @@ from uuid import uuid4
 
 import pytest
 
-from bot.app import Wiring, model_of, reviewer_of
+from bot.app import UseCases, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.command import parse
 from bot.core.comments.marker import Signer
-from bot.core.costs import Allowed
+from bot.core.costs import ReviewBudget
 from bot.core.policy import PATH
-from bot.engine.inline import Steps
+from bot.engine.inline import InlineSteps
 from bot.errors import ConfigurationError, UserError
 from bot.handlers.passes import Passes
 from bot.hosts.local import LocalHost
 from bot.hosts.working_tree import blob_id
-from bot.interfaces import Entry
+from bot.interfaces import TreeFile
 from bot.job import Job, Trigger
-from bot.model.account import Metered
+from bot.model.account import MeteredSteps
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.ledger import Ledger
@@ -52,12 +52,12 @@ async def _review(folder, policy, script, changes):
     host = await LocalHost.from_patch(PATCH, folder)
     text = policy.encode()
     host.contents = {**host.contents, blob_id(text): text}
-    host.entries = (Entry(PATH, blob_id(text), len(text)), Entry("app.py", blob_id(text), 1))
+    host.entries = (TreeFile(PATH, blob_id(text), len(text)), TreeFile("app.py", blob_id(text), 1))
     host.pull = replace(host.pull, ref=PullRef("octo/shop", 1, 1, 1))
     model = model_of(settings(**changes), b"pepper")
     model.endpoint.transport = server.transport()
-    wired = Wiring(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-    await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), Steps())
+    wired = UseCases(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
+    await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), InlineSteps())
     await model.close()
     ledger.close()
     assert not server.rejected
@@ -151,7 +151,7 @@ THREE = [("look_up", {"q": letter}) for letter in "abc"]
 def looked_up(entries, tool, dies_after=None):
     """One life of a review whose every conversation wants three look-ups, where five are allowed."""
     server = ModelServer(lambda body: says(findings()) if Request(body).told else calls(*THREE))
-    step = Metered(Journal(dies_after, entries), Allowed(tool_calls=5))
+    step = MeteredSteps(Journal(dies_after, entries), ReviewBudget(tool_calls=5))
     passes = Passes(responses(server), WORDS, [tool], Purse(), step)
     asyncio.run(passes(brief()))
 

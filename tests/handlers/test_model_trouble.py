@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.app import Wiring, model_of, reviewer_of
+from bot.app import UseCases, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.engine import inline
@@ -93,7 +93,7 @@ async def reviewed(folder, server, names):
     for number, name in enumerate(names, 1):
         host = await LocalHost.from_patch(PATCH, folder)
         host.pull = replace(host.pull, ref=PullRef("octo/shop", number, number, 1), title=name)
-        wired = Wiring(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
+        wired = UseCases(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
         await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), inline.Steps())
         checks[name] = host.concluded
     await model.close()

@@ -9,16 +9,16 @@ import httpx2
 import pytest
 
 from bot.app import conversations_of
-from bot.core.claims.material import Datum
+from bot.core.claims.material import FencedText
 from bot.core.claims.schemas import Reply
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import estimate
 from bot.errors import ConfigurationError, Retryable
-from bot.handlers.openai_memory import Continuing, Inquiry
+from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
 from bot.handlers.passes import Passes
 from bot.model.openai_threads import ResponsesConversations
 from bot.settings import Settings
-from bot.storage.conversations import GROWTH, Correspondence
+from bot.storage.conversations import GROWTH, ConversationStore
 from bot.storage.ledger import Ledger
 from tests.handlers.test_passes import brief
 from tests.support.conversation import YES, Crash, Journal, Lookup, endpoint, responses
@@ -27,7 +27,7 @@ from tests.support.model_turns import calls, refuses, says
 from tests.support.product_with_model import KEY, ModelTheatre, Request
 from tests.support.scripted_model import WORDS, Purse
 
-CHANGE = Datum("diff", "cart.py", "+ return total")
+CHANGE = FencedText("diff", "cart.py", "+ return total")
 LOOK = ("look_up", {"q": "x"})
 ABLE = "schema,schema_with_tools,parallel_tools,encrypted_reasoning,extras,conversations"
 
@@ -65,11 +65,11 @@ class Thread:
 
     def __init__(self, book):
         self.server, self.number = Server(lambda _: says(YES)), next(self.numbers)
-        self.continuing = Continuing(ResponsesConversations(endpoint(self.server)), book)
+        self.continuing = OpenAIMemory(ResponsesConversations(endpoint(self.server)), book)
 
     def ask(self, words, *tools, past=(), data=(CHANGE,), step=None):
         passes = Passes(responses(self.server), WORDS, tools, Purse(), step or Journal(), salt="salt")
-        inquiry = Inquiry(self.number, "answer", data, past, Datum("question", "ada", words), Reply)
+        inquiry = ThreadQuestion(self.number, "answer", data, past, FencedText("question", "ada", words), Reply)
         return asyncio.run(self.continuing(passes, brief(), inquiry))
 
     def shown(self):
@@ -85,7 +85,7 @@ class Thread:
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     with Ledger(f"sqlite:///{tmp_path_factory.mktemp('continuing')}/ledger.db") as ledger:
-        yield Correspondence(ledger)
+        yield ConversationStore(ledger)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def thread(book):
 
 
 def remembered(words):
-    return [Datum("history", "the last exchanges of this conversation", words)]
+    return [FencedText("history", "the last exchanges of this conversation", words)]
 
 
 def test_a_second_question_says_nothing_that_the_first_has_said(thread):
@@ -120,8 +120,8 @@ def test_nothing_but_the_conversation_is_stored_and_no_request_continues_a_respo
 
 
 def test_what_changed_is_told_again_and_what_did_not_is_not(thread):
-    thread.ask("why?", data=(CHANGE, Datum("findings", "the review", "open")))
-    thread.ask("why?", data=(CHANGE, Datum("findings", "the review", "fixed")))
+    thread.ask("why?", data=(CHANGE, FencedText("findings", "the review", "open")))
+    thread.ask("why?", data=(CHANGE, FencedText("findings", "the review", "fixed")))
 
     assert thread.shown()[1] == {"findings": ["fixed"], "question": ["why?"]}
 
@@ -298,7 +298,7 @@ def test_a_question_on_github_goes_on_in_the_conversation_and_our_journal_has_it
 
     first, second = theatre.model.calls_to("/v1/responses")
     ref = PullRef(pull.repo.full_name, pull.number, pull.repo.id)
-    exchanges = theatre.play(Correspondence(theatre.app.ledger).exchanges(ref, 0))
+    exchanges = theatre.play(ConversationStore(theatre.app.ledger).exchanges(ref, 0))
     assert "diff" in Request(first).blocks
     assert Request(second).blocks.keys() == {"question"}
     assert [(one.question, one.answer) for one in exchanges] == [("why?", "yes"), ("and now?", "yes")]

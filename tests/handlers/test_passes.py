@@ -5,17 +5,17 @@ import json
 
 import pytest
 
-from bot.core.claims.material import Facts
-from bot.core.claims.requirements import Point
+from bot.core.claims.material import PullFacts
+from bot.core.claims.requirements import AcceptancePoint
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import FileState, plan
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import PathInstruction, Policy
 from bot.errors import BudgetExhausted, Forbidden, RateLimited
-from bot.handlers.passes import Brief, Passes
-from bot.model.tools import Desk, Files, offered
+from bot.handlers.passes import Passes, PassInput
+from bot.model.tools import Files, ToolContext, offered
 from bot.model.tools.bounds import bounded
-from bot.model.tools.grep import Scan
+from bot.model.tools.grep import ScanSearch
 from tests.support.repository import Repository, issue, pull_request
 from tests.support.scripted_model import WORDS, Journal, Purse, Script, blocks, findings, verdicts
 
@@ -34,9 +34,9 @@ def brief(files=None, policy=None, mentions=None, pull=None, **values):
     files = files or {"cart.py": CART}
     diff = Diff(tuple(whole(path, text) for path, text in files.items()))
     known = {"pull": pull or pull_request(), "diff": diff, "heads": files}
-    facts = Facts(**known | {key: values.pop(key) for key in ("issues", "said", "problems") if key in values})
+    facts = PullFacts(**known | {key: values.pop(key) for key in ("issues", "said", "problems") if key in values})
     policy = policy or Policy()
-    return Brief(
+    return PassInput(
         "delivery-1",
         facts,
         plan(diff, policy).batches,
@@ -200,7 +200,7 @@ def test_each_point_of_a_linked_issue_is_judged_and_met_needs_a_line_that_exists
         ("unmet", None),
         ("unclear", None),
     ]
-    assert opinion.requirements[0].point == Point(12, "computes the average")
+    assert opinion.requirements[0].point == AcceptancePoint(12, "computes the average")
     assert "does not exist" in opinion.requirements[1].reason
 
 
@@ -233,7 +233,7 @@ def test_only_sections_that_a_search_returned_and_that_govern_may_be_cited():
 def test_a_hijacked_model_is_refused_and_without_effect():
     host = Repository({"cart.py": CART})
     files = Files(host, pull_request())
-    desk = Desk(host, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), files, Scan(files))
+    desk = ToolContext(host, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), files, ScanSearch(files))
     wishes = [
         ("get_github_issue", {"number": "org/private#1"}),
         ("get_github_issue", {"number": 1, "repo": "org/private"}),
@@ -294,7 +294,7 @@ def test_the_same_job_asks_with_the_same_bytes_and_another_one_with_other_fences
     run(one)
     run(again)
     elsewhere = brief()
-    run(other, Brief("delivery-2", elsewhere.facts, elsewhere.batches, Policy()))
+    run(other, PassInput("delivery-2", elsewhere.facts, elsewhere.batches, Policy()))
 
     assert [p.material for p in one.prompts] == [p.material for p in again.prompts]
     assert one.prompts[0].material != other.prompts[0].material
@@ -338,9 +338,9 @@ def test_what_was_not_shown_is_a_row_of_the_ledger():
     rows = text.split("\n")
     hunks = tuple(Hunk((Line(rows[n - 1], None, n),)) for n in range(60, len(rows), 3))
     diff = Diff((FileDiff("long.py", Status.MODIFIED, hunks, additions=len(hunks)),))
-    facts = Facts(pull_request(), diff, {"long.py": text + "x = 1\n" * 100})
+    facts = PullFacts(pull_request(), diff, {"long.py": text + "x = 1\n" * 100})
     script = Script({"find": findings()})
-    opinion = run(script, Brief("delivery-1", facts, plan(diff, Policy()).batches, Policy()))
+    opinion = run(script, PassInput("delivery-1", facts, plan(diff, Policy()).batches, Policy()))
 
     assert "not shown to the model: the code around long.py" in [row.reason for row in opinion.rows]
     assert blocks(script.prompts[0])["not_shown"] == ["the code around long.py"]

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from bot.app import Wiring, answerer_of, reviewer_of, router_of
+from bot.app import UseCases, answerer_of, reviewer_of, router_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.check_run import waiting
 from bot.core.comments.marker import Signer
@@ -23,7 +23,7 @@ from bot.sandbox.world.hooks import emit
 from bot.sandbox.world.state import User
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
-from bot.storage.conversations import Correspondence, Limits
+from bot.storage.conversations import ConversationStore, RequestLimits
 from bot.storage.ledger import Ledger
 from bot.webhook import EVENTS, parse
 from tests.support.github_client import connect
@@ -232,8 +232,8 @@ class House:
         self.signer = Signer(b"ours")
         self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         self.ledger.migrate()
-        correspondence = Correspondence(self.ledger)
-        limits = Limits(person=10_000, repository=10_000)
+        correspondence = ConversationStore(self.ledger)
+        limits = RequestLimits(person=10_000, repository=10_000)
         gate = Gate(self.host, correspondence, {LISTED.id, self.us.id, self.sandbox.world.app.id}, limits)
         self.router = Router(self.host, self.publisher, gate, correspondence, self.signer)
 
@@ -317,7 +317,7 @@ class Instance:
         settings = Settings.read(_env_file=None, assistant_model_api="offline", assistant_bots=str(OTHER.id))
         client = connect(self.sandbox)
         standards = FolderStandards(folder / "standards.db")
-        wired = Wiring(settings, GitHubHost(client), GitHubPublisher(client), standards, self.ledger, Signer(b"ours"))
+        wired = UseCases(settings, GitHubHost(client), GitHubPublisher(client), standards, self.ledger, Signer(b"ours"))
         reviewer, answerer = reviewer_of(wired), answerer_of(wired)
         handlers = Handlers(router_of(wired), reviewer, answerer, reviewer.abandon, answerer.fail)
         self.engine = InlineEngine(handlers)

@@ -10,8 +10,8 @@ from bot.core.claims.schemas import ANSWERS, FindingOnWire, TypedClaim
 from bot.core.code.diff import Diff
 from bot.core.findings.standard import Shelf
 from bot.handlers.passes import PASSES
-from bot.model.prompts import Words
-from bot.model.tools import Desk, offered
+from bot.model.prompts import Prompts
+from bot.model.tools import ToolContext, offered
 from tests.support.repository import pull_request
 from tests.support.scripted_model import WORDS
 
@@ -38,7 +38,7 @@ def test_a_missing_variable_is_an_error(name):
 
 
 def test_the_policy_with_the_tools_before_it_is_long_enough_for_a_cache_to_keep():
-    tools = offered(Desk(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
+    tools = offered(ToolContext(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
     said = [WORDS.say("policy", claims=CLAIMS), *(f"{tool.description}{json.dumps(tool.parameters)}" for tool in tools)]
 
     assert sum(map(len, said)) > 4.5 * 1024
@@ -77,6 +77,6 @@ def test_every_pass_has_its_prompt():
 
 def test_a_changed_word_is_another_version():
     versions = dict(WORDS.versions)
-    changed = dict(Words({**WORDS.texts, "verify": WORDS.texts["verify"] + "!"}).versions)
+    changed = dict(Prompts({**WORDS.texts, "verify": WORDS.texts["verify"] + "!"}).versions)
 
     assert {name for name in versions if versions[name] != changed[name]} == {"verify"}

@@ -10,11 +10,11 @@ import pytest
 
 from bot.core.code.diff import Side
 from bot.core.code.pull_request import PullRef
-from bot.core.comments.comment import Address, inline
+from bot.core.comments.comment import LinkBase, inline
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.lifecycle import View
-from bot.core.findings.triage import Context, triage
+from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 from bot.sandbox.world import history
 from bot.sandbox.world.rules import Rejected, place
@@ -62,12 +62,12 @@ async def tried(folder, files):
     installation = here.sandbox.world.installation_of(repo.state)
     diff = await here.host.diff(await here.host.pull_request(PullRef("octo/lib", 1, repo.state.id, installation.id)))
     claimed = list(drafts(diff))
-    review = triage(claimed, Context(View(pull.head, diff), Policy()))
+    review = triage(claimed, TriageContext(View(pull.head, diff), Policy()))
     found = (*review.findings, *review.listed)
     compared, refused = await history.changed(repo.state, pull.state), []
     for finding in found:
         if finding.anchor.place is Place.INLINE:
-            comment = inline(finding, Address(), "")
+            comment = inline(finding, LinkBase(), "")
             item = {"path": comment.path, "line": comment.line, "side": comment.side}
             ends = {"start_line": comment.start_line, "start_side": comment.start_side} if comment.start_line else {}
             try:

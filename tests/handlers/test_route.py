@@ -10,7 +10,7 @@ from bot.core.comments.marker import Signer
 from bot.handlers.permissions import Gate
 from bot.handlers.route import Router
 from bot.job import Job, Route, Trigger
-from bot.storage.conversations import Correspondence, Counted, Limits
+from bot.storage.conversations import ConversationStore, RequestCount, RequestLimits
 from bot.storage.ledger import Ledger
 from tests.support.github_client import hosted
 
@@ -24,13 +24,13 @@ class Desk:
         self.folder, self.number = folder, 0
         self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         self.ledger.migrate()
-        self.correspondence = Correspondence(self.ledger)
+        self.correspondence = ConversationStore(self.ledger)
 
     async def open(self, policy="", *, private=False, limits=None, **options):
         files = {"app.py": "x = 1\n"} | ({POLICY: policy} if policy else {})
         self.github = await hosted(self.folder / "github", files, private=private)
         self.github.repo.user("alice", "write")
-        gate = Gate(self.github.host, self.correspondence, (), limits or Limits())
+        gate = Gate(self.github.host, self.correspondence, (), limits or RequestLimits())
         self.router = Router(self.github.host, self.github.publisher, gate, self.correspondence, Signer(b"ours"))
         self.pull = await self.github.repo.open_pull("Pay", "", {"app.py": "x = 2\n"}, **options)
         return self
@@ -159,7 +159,7 @@ def test_a_refusal_is_said_once_a_day_to_a_person_on_a_pull_request(play):
 
 def test_a_crowd_of_strangers_does_not_make_us_fill_a_conversation(play):
     async def story(desk):
-        await desk.open(limits=Limits(refusals=3))
+        await desk.open(limits=RequestLimits(refusals=3))
         for n in range(6):
             await desk.route(Trigger.COMMAND, f"stranger-{n}", "/assistant review")
         return desk
@@ -169,7 +169,7 @@ def test_a_crowd_of_strangers_does_not_make_us_fill_a_conversation(play):
 
 def test_who_asks_too_often_is_asked_to_wait(play):
     async def story(desk):
-        await desk.open(limits=Limits(person=2))
+        await desk.open(limits=RequestLimits(person=2))
         routes = [(await desk.route(Trigger.COMMAND, "alice", "/assistant status")).route for _ in range(4)]
         return routes, desk
 
@@ -181,7 +181,7 @@ def test_who_asks_too_often_is_asked_to_wait(play):
 
 def test_a_repository_is_limited_by_those_who_may_ask_alone(play):
     async def story(desk):
-        await desk.open(limits=Limits(repository=2))
+        await desk.open(limits=RequestLimits(repository=2))
         desk.github.repo.user("bob", "write")
         await desk.route(Trigger.COMMAND, "eve", "/assistant status")
         await desk.route(Trigger.COMMAND, "eve", "/assistant status")
@@ -198,11 +198,11 @@ def test_a_step_that_is_run_again_is_not_counted_again(tmp_path):
     job = Job("delivery/1", PullRef("octo/shop", 1, 42), Trigger.COMMAND, actor_id=7)
 
     async def twice():
-        book = Correspondence(ledger)
-        limits = Limits(person=1)
+        book = ConversationStore(ledger)
+        limits = RequestLimits(person=1)
         return [await book.count(job, limits, permitted=True) for _ in range(2)]
 
-    assert asyncio.run(twice()) == [Counted(), Counted()]
+    assert asyncio.run(twice()) == [RequestCount(), RequestCount()]
     ledger.close()
 
 

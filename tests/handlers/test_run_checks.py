@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from bot.core.comments.comment import Address, body
+from bot.core.comments.comment import LinkBase, body
 from bot.core.findings.anchor import Anchor, Place
 from bot.core.findings.finding import Category, Draft, Finding, Severity, with_proof
 from bot.core.findings.problem import Problem
 from bot.handlers.run_checks import prove_suggestions
-from bot.interfaces import Checked
+from bot.interfaces import CheckResult
 
 HEAD = "one()\nbad()\n"
 
@@ -29,7 +29,7 @@ class Lint:
             for n, line in enumerate(one.text.split("\n"), 1)
             if "bad" in line
         ]
-        return Checked(tuple(found), tuple((one.path, "unreadable") for one in files if "unreadable" in one.text))
+        return CheckResult(tuple(found), tuple((one.path, "unreadable") for one in files if "unreadable" in one.text))
 
 
 def finding(suggestion, path="a.py"):
@@ -49,7 +49,7 @@ def test_a_suggestion_leaves_the_checks_no_worse(suggestion, proof):
 
 def test_the_comment_says_what_was_tried():
     (proof,) = asyncio.run(prove_suggestions([Lint()], [finding("good()")], {"a.py": HEAD}))
-    said = body(with_proof(finding("good()"), proof), Address())
+    said = body(with_proof(finding("good()"), proof), LinkBase())
 
     assert (
         "Tried on this head: it applies to exactly these lines, the file still parses, lint found nothing new." in said
@@ -59,8 +59,8 @@ def test_the_comment_says_what_was_tried():
 def test_where_no_check_reads_and_nothing_parses_nothing_is_claimed():
     (proof,) = asyncio.run(prove_suggestions([Lint()], [finding("good()", "a.txt")], {"a.txt": HEAD}))
 
-    assert "it applies to exactly these lines.</sub>" in body(with_proof(finding("good()", "a.txt"), proof), Address())
+    assert "it applies to exactly these lines.</sub>" in body(with_proof(finding("good()", "a.txt"), proof), LinkBase())
 
 
 def test_without_proof_there_is_no_suggestion():
-    assert "suggestion" not in body(with_proof(finding("bad()"), None), Address())
+    assert "suggestion" not in body(with_proof(finding("bad()"), None), LinkBase())

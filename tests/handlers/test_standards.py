@@ -8,13 +8,13 @@ import pytest
 from bot.core.code.diff import Diff, FileDiff, Status
 from bot.core.code.plan import Coverage, FileState
 from bot.core.code.pull_request import PullRef
-from bot.core.comments.comment import Address
+from bot.core.comments.comment import LinkBase
 from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.errors import ConfigurationError, NotFound, Retryable, TooLarge, UserError
 from bot.handlers.standards import cite, consult, shelve
-from bot.interfaces import Entry, Library
+from bot.interfaces import OrganisationStandards, TreeFile
 from bot.standards.local import FolderStandards
 from tests.support.repository import BASE, REF, Repository, pull_request
 from tests.support.scripted_model import Journal
@@ -46,7 +46,7 @@ class Host(Repository):
         if "tree" in self.broken:
             raise self.broken["tree"]
         if ref.repo == "octo/handbook":
-            return tuple(Entry(path, f"handbook {path}", len(content)) for path, content in self.shared.items())
+            return tuple(TreeFile(path, f"handbook {path}", len(content)) for path, content in self.shared.items())
         return await super().tree(ref, commit)
 
     async def blob(self, ref, sha):
@@ -58,7 +58,7 @@ class Host(Repository):
         return found
 
     async def library(self, ref):
-        return Library(PullRef("octo/handbook", 0), "c" * 40, self.private) if self.named else None
+        return OrganisationStandards(PullRef("octo/handbook", 0), "c" * 40, self.private) if self.named else None
 
     async def organisation_file(self, ref, path):
         raise NotFound("none was named")
@@ -258,6 +258,6 @@ def section(document, **rest):
     ],
 )
 def test_a_citation_links_to_where_the_words_stand(standard, words, link):
-    address = Address(f"https://github.test/{REF.repo}", BASE)
+    address = LinkBase(f"https://github.test/{REF.repo}", BASE)
 
     assert address.standard(standard, words) == f"https://github.test/{link.replace('BASE', BASE)}"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import errors
-from bot.hosts.github.auth import READ, WRITE, App, Grant
+from bot.hosts.github.auth import READ, WRITE, GitHubApp, Grant
 from bot.hosts.github.client import GitHubClient, path, repository
 from bot.sandbox.api.auth import key_pair
 from tests.support.github_client import API, NOW, REF, Script, answer, scripted, sent
@@ -80,7 +80,9 @@ def test_an_address_without_end_is_not_found():
 
 def test_an_enterprise_host_keeps_its_prefix():
     script = Script().on("GET", f"/api/v3{PULL}", answer(body={"number": 1}))
-    client = GitHubClient(App("1", key_pair().private), "https://ghes.test/api/v3", transport=script, clock=lambda: NOW)
+    client = GitHubClient(
+        GitHubApp("1", key_pair().private), "https://ghes.test/api/v3", transport=script, clock=lambda: NOW
+    )
     asyncio.run(client.get(GRANT, PULL))
     assert [str(one.url) for one in script.asked] == [
         "https://ghes.test/api/v3/app/installations/7/access_tokens",
@@ -106,7 +108,7 @@ def test_pages_never_lead_to_another_host(link):
 
 def test_pages_of_an_enterprise_host_stay_in_its_api():
     script = Script().on("GET", "/api/v3/labels", answer(body=[1], link=f'<{API}/login?page=2>; rel="next"'))
-    client = GitHubClient(App("1", key_pair().private), f"{API}/api/v3", transport=script, clock=lambda: NOW)
+    client = GitHubClient(GitHubApp("1", key_pair().private), f"{API}/api/v3", transport=script, clock=lambda: NOW)
     with pytest.raises(errors.NotFound):
         asyncio.run(client.every(GRANT, "/labels", list[int]))
 
@@ -281,7 +283,7 @@ def test_a_key_that_github_does_not_know_is_forbidden_after_one_try():
 
 @pytest.mark.parametrize("key", ["-----BEGIN NONSENSE-----", key_pair().public])
 def test_a_key_that_cannot_sign_is_the_operators_to_mend(key):
-    client = GitHubClient(App("1", key), API, transport=Script())
+    client = GitHubClient(GitHubApp("1", key), API, transport=Script())
     with pytest.raises(errors.ConfigurationError, match="private key"):
         asyncio.run(client.get(GRANT, PULL))
 
@@ -305,7 +307,7 @@ def test_no_token_and_no_key_in_what_is_logged_or_raised(caplog):
         with pytest.raises(errors.AssistantError) as caught:
             read(script)
         caplog.records.append(logging.makeLogRecord({"msg": "".join(traceback.format_exception(caught.value))}))
-        caplog.records.append(logging.makeLogRecord({"msg": repr([caught.value, App("1", key_pair().private)])}))
+        caplog.records.append(logging.makeLogRecord({"msg": repr([caught.value, GitHubApp("1", key_pair().private)])}))
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert "ghs_" not in logged
     assert "eyJ" not in logged
@@ -340,7 +342,7 @@ def test_calls_one_after_the_other_share_a_connection():
     async def run():
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        client = GitHubClient(App("1", key_pair().private), f"http://127.0.0.1:{port}")
+        client = GitHubClient(GitHubApp("1", key_pair().private), f"http://127.0.0.1:{port}")
         for _ in range(5):
             await client.get(GRANT, PULL)
         await client.close()

@@ -8,7 +8,7 @@ from bot import errors
 from bot.core.code.diff import Status
 from bot.core.code.pull_request import Permission, PullRequest
 from bot.hosts.github.host import GitHubHost
-from bot.interfaces import Entry
+from bot.interfaces import TreeFile
 from bot.sandbox.world.faults import not_found
 from tests.support.github_client import REF, Script, answer, hosted, scripted
 
@@ -159,7 +159,7 @@ def test_a_tree_names_every_file_and_no_link(tmp_path):
     file = {"path": "AGENTS.md", "mode": "100644", "type": "blob", "sha": "d" * 40, "size": 3}
     script = Script().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [link, module, file]}))
     tree = asyncio.run(GitHubHost(scripted(script)).tree(REF, "main"))
-    assert tree == (Entry("AGENTS.md", "d" * 40, 3),)
+    assert tree == (TreeFile("AGENTS.md", "d" * 40, 3),)
 
 
 def test_a_tree_that_github_cuts_is_too_large():

@@ -9,7 +9,7 @@ from bot.core.costs import CODE_RUN, FILE_SEARCH, PRICES, Price, Usage, priced
 from bot.errors import BudgetExhausted
 from bot.job import Job, Trigger
 from bot.model.account import LedgerAccount
-from bot.storage.ledger import Bound, Ledger
+from bot.storage.ledger import Ledger, SpendingLimit
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 
@@ -22,7 +22,7 @@ def ledger(tmp_path):
 
 def test_a_lost_answer_is_spent_when_the_call_is_made_again(ledger):
     async def lose():
-        account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (Bound("job", tokens=100),))
+        account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (SpendingLimit("job", tokens=100),))
         await account.reserve("call-1", Usage(input=40))
         await account.reserve("call-1", Usage(input=40))
         with pytest.raises(BudgetExhausted, match="this review may use 100 tokens; 80 are used or reserved"):
@@ -33,7 +33,9 @@ def test_a_lost_answer_is_spent_when_the_call_is_made_again(ledger):
 
 def test_without_a_price_tokens_still_bound_and_most_of_them_is_nearly_all(ledger):
     async def spend():
-        account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (Bound("job", tokens=100, dollars=0.01),))
+        account = LedgerAccount(
+            ledger, Job("a", PULL, Trigger.OPENED), (SpendingLimit("job", tokens=100, dollars=0.01),)
+        )
         for name, tokens in (("call-1", 60), ("call-2", 30)):
             unknown = Usage(input=tokens, dollars=None)
             await account.reserve(name, unknown)

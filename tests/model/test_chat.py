@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bot.core.costs import Limits
+from bot.core.costs import ConversationLimits
 from bot.model.conversation import Capabilities
 from tests.support.conversation import YES, Lookup, ask, chat, grammar, schemaless
 from tests.support.model_requests import problems
@@ -133,7 +133,7 @@ def test_a_person_sees_the_answer_come_and_the_answer_is_the_same():
 def test_a_server_that_can_count_is_asked_near_the_limit():
     server = ModelServer([says(YES)])
     server.tokens = 2_000
-    model = chat(server, capabilities=Capabilities(count_tokens=True), limits=Limits(input=3_000))
+    model = chat(server, capabilities=Capabilities(count_tokens=True), limits=ConversationLimits(input=3_000))
     assert ask(model, material="word and number 12 \n" * 400).value == YES
     (asked,) = server.calls_to("/tokenize")
     assert asked.keys() == {"model", "messages"}

@@ -6,7 +6,7 @@ import json
 import httpx2
 import pytest
 
-from bot.core.costs import Limits
+from bot.core.costs import ConversationLimits
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.model import conversation as dialogue
 from bot.model.responses import ResponsesModel
@@ -166,7 +166,7 @@ def test_a_refused_request_costs_nothing(make):
 def test_a_server_that_hangs_is_left(make, monkeypatch):
     monkeypatch.setattr(dialogue, "PATIENCE", 0.05)
     model = make(ModelServer([says(YES, seconds=30)]))
-    model.limits = Limits(seconds=0.05)
+    model.limits = ConversationLimits(seconds=0.05)
     with pytest.raises(Retryable, match="did not answer within"):
         ask(model)
 
@@ -182,7 +182,7 @@ def test_too_much_input_is_never_sent(make):
 
 def test_near_the_limit_the_server_is_asked_to_count():
     server = ModelServer([says(YES), says(YES)])
-    model = responses(server, limits=Limits(input=3_000))
+    model = responses(server, limits=ConversationLimits(input=3_000))
     server.tokens = 2_999
     assert ask(model, material="word and number 12 \n" * 400).value == YES
     server.tokens = 3_001

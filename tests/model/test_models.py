@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.costs import Limits
+from bot.core.costs import ConversationLimits
 from bot.errors import NotFound, Retryable, UserError
 from tests.support.conversation import TALKING, YES, Crash, Journal, Lookup, ask, core, offline, responses
 from tests.support.model_server import ModelServer
@@ -94,7 +94,7 @@ def test_only_ids_that_a_search_returned_are_retrieved(make):
 def test_at_a_cap_of_calls_an_answer_is_forced(make):
     server = ModelServer(lambda body: says(YES) if closed(body) else calls(("look_up", {"q": "x"})))
     model = make(server)
-    model.limits = Limits(calls=3)
+    model.limits = ConversationLimits(calls=3)
     answer = ask(model, Lookup())
     assert answer.value == YES
     assert len(server.asked) == 3
@@ -114,7 +114,7 @@ def test_four_hundred_tool_calls_are_thirty(make):
 def test_a_model_that_never_stops_calling_ends_without_an_answer(make):
     server = ModelServer(lambda _: calls(("look_up", {"q": "x"})))
     model = make(server)
-    model.limits = Limits(calls=3)
+    model.limits = ConversationLimits(calls=3)
     answer = ask(model, Lookup())
     assert answer.value is None
     assert "calling tools" in answer.reason

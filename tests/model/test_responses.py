@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.core.costs import CODE_RUN, FILE_SEARCH, Usage, priced
 from bot.model.client import Endpoint
-from bot.model.conversation import Ask
+from bot.model.conversation import ModelRequest
 from bot.model.responses import code_interpreter, file_search
 from tests.support.conversation import YES, Journal, Lookup, ask, core, prompt, responses
 from tests.support.model_requests import problems
@@ -207,7 +207,7 @@ def test_a_client_is_made_when_first_used_and_again_after_it_was_closed():
 
 
 GOOD = responses().request(
-    prompt(), responses().opening(prompt()), Ask((Lookup(),), callable=True, schema=True, ceiling=99)
+    prompt(), responses().opening(prompt()), ModelRequest((Lookup(),), callable=True, schema=True, ceiling=99)
 )
 
 

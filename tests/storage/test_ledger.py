@@ -9,13 +9,13 @@ from alembic.migration import MigrationContext
 
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.known import FindingState, Known, Outcome
-from bot.storage.ledger import Bound, Ledger, ReviewRecord, Spent
+from bot.core.findings.known import FindingState, KnownFinding, Outcome
+from bot.storage.ledger import Ledger, ReviewRecord, Spending, SpendingLimit
 from bot.storage.tables import TABLES
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 REVIEW = ReviewRecord("delivery/1/a", PULL, "h" * 40, "opened", "neutral", "https://example.test/1", {"posted": 2})
-FOUND = Known("0123456789abcdef", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff")
+FOUND = KnownFinding("0123456789abcdef", "E722", "", "p" * 16, 1, "a.py", Category.CORRECTNESS, Severity.ERROR, "ruff")
 
 
 @pytest.fixture
@@ -95,37 +95,37 @@ def test_tallies_and_outcomes_count_what_became_of_findings(ledger):
 
 
 def test_a_reservation_counts_until_it_is_settled(ledger):
-    today = Bound("pull", timedelta(days=1))
+    today = SpendingLimit("pull", timedelta(days=1))
 
     async def spend():
-        await ledger.reserve("job/call-1", PULL, "job", Spent(1000, 0.5), [])
-        reserved = await ledger.spent(PULL, Bound("job"), "job")
-        await ledger.settle("job/call-1", Spent(400, 0.1))
+        await ledger.reserve("job/call-1", PULL, "job", Spending(1000, 0.5), [])
+        reserved = await ledger.spent(PULL, SpendingLimit("job"), "job")
+        await ledger.settle("job/call-1", Spending(400, 0.1))
         return reserved, await ledger.spent(PULL, today)
 
-    assert asyncio.run(spend()) == (Spent(1000, 0.5), Spent(400, 0.1))
+    assert asyncio.run(spend()) == (Spending(1000, 0.5), Spending(400, 0.1))
 
 
 def test_what_would_exceed_a_bound_is_not_booked(ledger):
-    bounds = [Bound("job", dollars=1.0), Bound("repository", timedelta(days=1), tokens=100)]
+    bounds = [SpendingLimit("job", dollars=1.0), SpendingLimit("repository", timedelta(days=1), tokens=100)]
 
     async def spend():
-        first = await ledger.reserve("a", PULL, "job", Spent(60, 0.1), bounds)
-        second = await ledger.reserve("b", PULL, "other", Spent(60, 0.1), bounds)
+        first = await ledger.reserve("a", PULL, "job", Spending(60, 0.1), bounds)
+        second = await ledger.reserve("b", PULL, "other", Spending(60, 0.1), bounds)
         return first, second, await ledger.spent(PULL, bounds[1])
 
     first, second, spent = asyncio.run(spend())
 
     assert first == ""
     assert "100 tokens" in second
-    assert spent == Spent(60, 0.1)
+    assert spent == Spending(60, 0.1)
 
 
 def test_two_calls_at_once_do_not_both_get_the_last_of_it(ledger):
-    bounds = [Bound("installation", timedelta(days=30), dollars=1.0)]
+    bounds = [SpendingLimit("installation", timedelta(days=30), dollars=1.0)]
 
     async def spend():
         names = [f"call-{n}" for n in range(20)]
-        return await asyncio.gather(*(ledger.reserve(n, PULL, n, Spent(1, 0.3), bounds) for n in names))
+        return await asyncio.gather(*(ledger.reserve(n, PULL, n, Spending(1, 0.3), bounds) for n in names))
 
     assert sorted(map(bool, asyncio.run(spend()))) == [False] * 3 + [True] * 17

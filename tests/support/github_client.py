@@ -7,7 +7,7 @@ import httpx
 
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.post import ReviewPost
-from bot.hosts.github.auth import App
+from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
@@ -48,7 +48,7 @@ def connect(sandbox, **settings):
     """A client of the sandbox's API, without a socket and without waiting."""
     app = sandbox.world.app
     return GitHubClient(
-        App(str(app.id), app.private_key),
+        GitHubApp(str(app.id), app.private_key),
         sandbox.world.api,
         transport=httpx.ASGITransport(sandbox.asgi),
         clock=sandbox.world.clock,
@@ -114,7 +114,7 @@ def answer(status=200, body=None, **headers):
 
 def scripted(script, **settings):
     """A client that speaks to a script."""
-    app = App("1234", key_pair().private)
+    app = GitHubApp("1234", key_pair().private)
     return GitHubClient(app, API, transport=script, **{"spacing": 0.0, "clock": lambda: NOW} | settings)
 
 

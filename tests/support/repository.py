@@ -5,7 +5,7 @@ import hashlib
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest
 from bot.errors import NotFound
-from bot.interfaces import Entry
+from bot.interfaces import TreeFile
 
 REF = PullRef("octo/shop", 7)
 BASE, HEAD = "b" * 40, "a" * 40
@@ -53,7 +53,7 @@ class Repository:
 
     async def tree(self, ref, commit):
         self.asked.append(("tree", ref.repo, commit))
-        return tuple(Entry(path, blob_id(content), len(content)) for path, content in self.commits[commit].items())
+        return tuple(TreeFile(path, blob_id(content), len(content)) for path, content in self.commits[commit].items())
 
     async def blob(self, ref, sha):
         self.asked.append(("blob", ref.repo, sha))

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import httpx
 
-from bot.app import Wiring, reviewer_of
+from bot.app import UseCases, reviewer_of
 from bot.core.comments.marker import Signer
 from bot.core.costs import Usage
 from bot.engine.inline import InlineEngine
 from bot.handlers.known_findings import KEPT
-from bot.hosts.github.auth import App
+from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
-from bot.interfaces import Answer, Handlers
+from bot.interfaces import Handlers, ModelAnswer
 from bot.job import Job, Route, Routed, Trigger, decide
 from bot.model.offline import OfflineModel
 from bot.sandbox.sandbox import Sandbox
@@ -47,7 +47,7 @@ class Critic:
 
     async def ask(self, prompt, tools, step, account):
         value = prompt.answer.model_validate(self._answer(prompt)).model_dump()
-        return Answer(value, "", Usage(calls=1))
+        return ModelAnswer(value, "", Usage(calls=1))
 
     def _answer(self, prompt):
         if prompt.name.startswith("verify"):
@@ -116,7 +116,7 @@ class Rounds:
             (self.folder / "ledger.db").rename(self.folder / f"lost-{len(self.ended)}.db")
         world = self.sandbox.world
         client = GitHubClient(
-            App(str(world.app.id), world.app.private_key),
+            GitHubApp(str(world.app.id), world.app.private_key),
             f"{world.url}/api/v3",
             transport=httpx.ASGITransport(self.sandbox.asgi),
             spacing=0,
@@ -126,7 +126,7 @@ class Rounds:
             (self.folder / "ledger.db").write_bytes(_empty_ledger())
         self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
         standards = FolderStandards(self.folder / "standards.db")
-        wired = Wiring(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        wired = UseCases(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
         reviewer = reviewer_of(wired)
         asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse())
         self.reviewer = replace(reviewer, asking=asking, checks=self.checks)

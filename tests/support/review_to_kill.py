@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bot.app import build
 from bot.engine.durable import Pace
 from bot.engine.journal import from_json
-from bot.engine.steps import Steps
+from bot.engine.steps import DurableSteps
 from bot.job import Job
 from bot.settings import Settings
 
@@ -25,7 +25,7 @@ PACE = Pace(debounce=0, poll=0.03, retry=0.1)
 
 def mortal(entries):
     """Let this process die once so many entries were kept."""
-    run, left = Steps._run, [entries]
+    run, left = DurableSteps._run, [entries]
 
     async def counted(self, *arguments):
         entry = await run(self, *arguments)
@@ -34,7 +34,7 @@ def mortal(entries):
             os.kill(os.getpid(), signal.SIGKILL)
         return entry
 
-    Steps._run = counted
+    DurableSteps._run = counted
 
 
 async def idle(app, job):

@@ -6,11 +6,11 @@ from pathlib import Path
 from bot.core.costs import NEARLY, Usage
 from bot.engine.journal import from_json, to_json
 from bot.errors import BudgetExhausted
-from bot.interfaces import Answer, LookedUp
-from bot.model.prompts import Words
+from bot.interfaces import ModelAnswer, ToolUse
+from bot.model.prompts import Prompts
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
-WORDS = Words({file.stem: file.read_text() for file in PROMPTS.glob("*.md")})
+WORDS = Prompts({file.stem: file.read_text() for file in PROMPTS.glob("*.md")})
 
 
 class Script:
@@ -29,14 +29,14 @@ class Script:
         self.prompts.append(prompt)
         await account.reserve(prompt.name, Usage(calls=1))
         known = {tool.name: tool for tool in tools}
-        looked_up = [LookedUp(name, arguments, await known[name](arguments)) for name, arguments in self.uses]
+        looked_up = [ToolUse(name, arguments, await known[name](arguments)) for name, arguments in self.uses]
         self.looked_up += looked_up
         usage = Usage(calls=1, input=100, output=10, tool_calls=len(looked_up))
         value = await step(prompt.name, lambda: self._value(prompt), dict)
         await account.settle(prompt.name, usage)
         if "reason" in value:
-            return Answer(None, value["reason"], usage)
-        return Answer(prompt.answer.model_validate(value).model_dump(), "", usage, looked_up=tuple(looked_up))
+            return ModelAnswer(None, value["reason"], usage)
+        return ModelAnswer(prompt.answer.model_validate(value).model_dump(), "", usage, looked_up=tuple(looked_up))
 
     async def _value(self, prompt):
         key = next((key for key in self.answers if prompt.name.startswith(key)), None)

@@ -13,7 +13,7 @@ from bot.errors import Retryable
 from bot.hosts.git import Git
 from bot.interfaces import Remote
 from bot.model.tools import Files
-from bot.model.tools.grep import Fetched, Grep, Scan, fetch
+from bot.model.tools.grep import FetchedGrep, GitGrep, ScanSearch, fetch
 from bot.sandbox.api import auth
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world import writer
@@ -52,8 +52,10 @@ async def repository(folder):
 def test_git_finds_what_reading_every_file_finds(tmp_path, text, how):
     async def both():
         git, commit = await repository(tmp_path)
-        scan = Scan(Files(Repository(FILES), pull_request()))
-        return await Grep(git, {"head": commit}, scan).grep(text, "head", **how), await scan.grep(text, "head", **how)
+        scan = ScanSearch(Files(Repository(FILES), pull_request()))
+        return await GitGrep(git, {"head": commit}, scan).grep(text, "head", **how), await scan.grep(
+            text, "head", **how
+        )
 
     by_git, by_reading = asyncio.run(both())
 
@@ -63,8 +65,8 @@ def test_git_finds_what_reading_every_file_finds(tmp_path, text, how):
 def test_a_version_without_a_commit_is_read_instead(tmp_path):
     async def search():
         git, commit = await repository(tmp_path)
-        scan = Scan(Files(Repository({"new.py": "fresh\n"}, base={}), pull_request()))
-        return await Grep(git, {"base": commit}, scan).grep("fresh", "head")
+        scan = ScanSearch(Files(Repository({"new.py": "fresh\n"}, base={}), pull_request()))
+        return await GitGrep(git, {"base": commit}, scan).grep("fresh", "head")
 
     assert [one.path for one in asyncio.run(search())] == ["new.py"]
 
@@ -123,7 +125,7 @@ def test_what_cannot_be_fetched_is_read_through_the_host(tmp_path, trouble):
             return Remote(known, basic("ghs_guessed" if trouble == "no token" else token(sandbox)))
 
         files = Files(Repository(FILES), pull_request())
-        searcher = Fetched(files, remote, Scan(files), most=10 if trouble == "too large" else 10**9)
+        searcher = FetchedGrep(files, remote, ScanSearch(files), most=10 if trouble == "too large" else 10**9)
         return await searcher.grep("rate", "head", word=True)
 
     found = asyncio.run(served(tmp_path / "github", act))
@@ -141,7 +143,7 @@ def test_a_copy_is_fetched_once_and_is_gone_with_its_searcher(tmp_path, monkeypa
         head = repo.state.branches["main"]
         files = Files(Repository(FILES), pull_request(head_sha=head, base_sha=head))
         files.host.commits[head] = files.host.commits["a" * 40]
-        searcher = Fetched(files, remote, Scan(files))
+        searcher = FetchedGrep(files, remote, ScanSearch(files))
         found = await asyncio.gather(*(searcher.grep("rate", "head", under="src") for _ in range(5)))
         fetches = [one for one in sandbox.requests if one.path.endswith("upload-pack")]
         return found, fetches, list(tmp_path.glob("assistant-*"))

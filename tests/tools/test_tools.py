@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from bot.core.claims.prompt import lint
 from bot.core.code.diff import Diff, FileDiff, Status
-from bot.core.code.pull_request import Said
+from bot.core.code.pull_request import PostedComment
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.errors import NotFound, RateLimited, UserError
-from bot.interfaces import Checked
-from bot.model.tools import Desk, Files, offered
-from bot.model.tools.bounds import Limits, bounded
-from bot.model.tools.grep import Scan, mentions
+from bot.interfaces import CheckResult
+from bot.model.tools import Files, ToolContext, offered
+from bot.model.tools.bounds import ToolLimits, bounded
+from bot.model.tools.grep import ScanSearch, mentions
 from tests.support.repository import HEAD, REF, Repository, issue, pull_request
 
 CART = "from tax import rate\n\n\nclass Cart:\n    def total(self, items):\n        return sum(items) * rate\n"
@@ -51,7 +51,7 @@ class Lint:
         return path.endswith(".py")
 
     async def run(self, files):
-        return Checked(
+        return CheckResult(
             tuple(
                 Problem(f.path, n, n, "L1", "sum is slow", "…", Severity.NOTE, Category.PERFORMANCE, "lint")
                 for f in files
@@ -72,10 +72,10 @@ def desk(repository=None, **changed):
         "standards": Shelves(),
         "shelf": shelf,
         "files": files,
-        "searcher": Scan(files),
+        "searcher": ScanSearch(files),
         "checks": (Lint(),),
     }
-    return Desk(**values | changed)
+    return ToolContext(**values | changed)
 
 
 def call(tool, at=None, **arguments):
@@ -251,7 +251,7 @@ def test_files_that_mention_a_word_are_known_or_nothing_is():
     at = desk()
 
     assert asyncio.run(mentions(at.searcher, at.files, "rate")).keys() == {"src/cart.py", "src/tax.py"}
-    assert asyncio.run(mentions(Scan(at.files, most_files=2), at.files, "rate")) == {}
+    assert asyncio.run(mentions(ScanSearch(at.files, most_files=2), at.files, "rate")) == {}
 
 
 def test_a_definition_is_found_with_its_source():
@@ -282,10 +282,10 @@ def test_checks_run_over_the_head_of_any_file():
 
 def test_threads_are_grouped_and_bounded():
     said = (
-        Said(1, "inline", 5, "bob", "Why?", by_us=False, path="src/cart.py", line=6),
-        Said(2, "inline", 6, "alice", "Because.", by_us=False, in_reply_to=1),
-        Said(3, "comment", 9, "other[bot]", "x" * 5000, by_us=False, by_bot=True),
-        Said(4, "review", 9, "other[bot]", " ", by_us=False, by_bot=True),
+        PostedComment(1, "inline", 5, "bob", "Why?", by_us=False, path="src/cart.py", line=6),
+        PostedComment(2, "inline", 6, "alice", "Because.", by_us=False, in_reply_to=1),
+        PostedComment(3, "comment", 9, "other[bot]", "x" * 5000, by_us=False, by_bot=True),
+        PostedComment(4, "review", 9, "other[bot]", " ", by_us=False, by_bot=True),
     )
     answer = json.loads(call("get_review_threads", desk(Repository(FILES, said=said))))
 
@@ -343,7 +343,7 @@ def test_the_same_question_is_answered_once():
 
 
 def test_what_is_too_much_of_an_answer_is_cut_and_said():
-    (answer,) = ask(Echo("x" * 100), "a", limits=Limits(result=60))
+    (answer,) = ask(Echo("x" * 100), "a", limits=ToolLimits(result=60))
 
     assert answer == "x" * 60 + "\n… (40 more characters; ask for less)"
 
@@ -358,7 +358,7 @@ def test_what_is_too_much_of_an_answer_is_cut_and_said():
     ids=["wrong", "refused", "slow"],
 )
 def test_what_goes_wrong_in_a_tool_is_an_answer(tool, answer):
-    assert ask(tool, 1, limits=Limits(seconds=0.01)) == [answer]
+    assert ask(tool, 1, limits=ToolLimits(seconds=0.01)) == [answer]
 
 
 def test_being_asked_to_wait_is_the_engine_s_business():

@@ -13,7 +13,7 @@ MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class CitedPlace:
     """A place that exists: line `line` of the file at `path`, or the section `standard` that has the words `quote`."""
 
     quote: str
@@ -22,19 +22,21 @@ class Cited:
     standard: Standard | None = None
 
 
-def proven(citations: Iterable[Citation], files: Mapping[str, str], standards: Sequence[Standard]) -> tuple[Cited, ...]:
+def proven(
+    citations: Iterable[Citation], files: Mapping[str, str], standards: Sequence[Standard]
+) -> tuple[CitedPlace, ...]:
     """The citations that hold. `files` are texts at the head by path; `standards` are those a search really returned."""
     found = (_section(one, standards) if one.kind == "standard" else _line(one, files) for one in citations)
     return tuple(dict.fromkeys(cited for cited in found if cited))[:MOST]
 
 
-def _section(citation: Citation, standards: Sequence[Standard]) -> Cited | None:
+def _section(citation: Citation, standards: Sequence[Standard]) -> CitedPlace | None:
     named = [standard for standard in standards if standard.id == citation.ref]
     found = verified(citation.quote, named)
-    return Cited(found.text, standard=found.standard) if found else None
+    return CitedPlace(found.text, standard=found.standard) if found else None
 
 
-def _line(citation: Citation, files: Mapping[str, str]) -> Cited | None:
+def _line(citation: Citation, files: Mapping[str, str]) -> CitedPlace | None:
     """The line nearest to the number that was given on which the quote stands, white space aside."""
     wanted = [flat for line in citation.quote.splitlines() if (flat := " ".join(line.split()))]
     if not wanted:
@@ -46,7 +48,7 @@ def _line(citation: Citation, files: Mapping[str, str]) -> Cited | None:
     ]
     if not places:
         return None
-    return Cited(wanted[0], citation.ref, min(places, key=lambda n: abs(n - near)))
+    return CitedPlace(wanted[0], citation.ref, min(places, key=lambda n: abs(n - near)))
 
 
 _TELLING = 8  # characters of a piece of a line; anything shorter stands everywhere

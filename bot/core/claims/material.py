@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from bot.core.claims.prompt import fence, nonce
 from bot.core.claims.requirements import points
-from bot.core.code.context import Context, context
+from bot.core.code.context import EnclosingCode, context
 from bot.core.code.diff import Diff, Hunk, Side
 from bot.core.code.hidden import visible
 from bot.core.code.plan import Batch, Part, halved
-from bot.core.code.pull_request import Issue, PullRequest, Said
+from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.findings.finding import Draft
 
 LARGE, LINES = 20_000, 500  # characters or changed lines; above either what is sent must stay in proportion
@@ -23,7 +23,7 @@ LISTED = 60  # files, comments
 
 
 @dataclass(frozen=True, slots=True)
-class Datum:
+class FencedText:
     """Strangers' text to be fenced: what it is, and where it comes from. Neither `source` nor `text` is to be trusted."""
 
     kind: str
@@ -32,7 +32,7 @@ class Datum:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PullFacts:
     """What is known of a pull request. `heads` are the texts of changed files at the head, by path."""
 
     pull: PullRequest
@@ -40,18 +40,18 @@ class Facts:
     heads: Mapping[str, str]
     problems: Sequence[Draft] = ()
     issues: Sequence[Issue] = ()
-    said: Sequence[Said] = ()
+    said: Sequence[PostedComment] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
     """What is shown, longest-lived first, and a phrase for each thing that is not."""
 
-    data: tuple[Datum, ...]
+    data: tuple[FencedText, ...]
     omitted: tuple[str, ...] = ()
 
     @property
-    def whole(self) -> tuple[Datum, ...]:
+    def whole(self) -> tuple[FencedText, ...]:
         """What is shown, and in a word what is not."""
         return (*self.data, *([_not_shown(self.omitted)] if self.omitted else []))
 
@@ -72,7 +72,7 @@ def budget(batch: Batch) -> int:
     return characters(batch) * 2 + ROOM
 
 
-def materials(batches: Sequence[Batch], facts: Facts, ours: int) -> tuple[Material, ...]:
+def materials(batches: Sequence[Batch], facts: PullFacts, ours: int) -> tuple[Material, ...]:
     """The material of each batch of a change; `ours` is how many characters we say with each.
 
     All that is sent of a large change stays within FACTOR of its own characters as far as the hunks allow. What there is
@@ -91,7 +91,7 @@ def materials(batches: Sequence[Batch], facts: Facts, ours: int) -> tuple[Materi
     return tuple(shown)
 
 
-def smaller(batch: Batch, shown: Material, facts: Facts) -> tuple[tuple[Batch, Material], ...]:
+def smaller(batch: Batch, shown: Material, facts: PullFacts) -> tuple[tuple[Batch, Material], ...]:
     """What to show in place of what a model could not hold: two halves, each with half of what stood beside the hunks.
 
     A single hunk is shown alone; nothing is left of one that was.
@@ -104,14 +104,14 @@ def smaller(batch: Batch, shown: Material, facts: Facts) -> tuple[tuple[Batch, M
     return tuple((half, material(half, facts, _least(half, facts) + beside // 2)) for half in halves)
 
 
-def material(batch: Batch, facts: Facts, limit: int) -> Material:
+def material(batch: Batch, facts: PullFacts, limit: int) -> Material:
     """The hunks of `batch`, and within `limit` characters the rest: who asks for what, what is known, then the context.
 
     Hunks and the title are never left out.
     """
     title, *hunks = _always(batch, facts)
     room = limit - _least(batch, facts)
-    shown: list[Datum] = []
+    shown: list[FencedText] = []
     missing: dict[str, list[str]] = {}
     for choices in (*_known(batch, facts), *(_contexts(part, facts) for part in batch.parts)):
         fitting = next((datum for datum in choices if _cost(datum) <= room), None)
@@ -125,38 +125,38 @@ def material(batch: Batch, facts: Facts, limit: int) -> Material:
     return Material((title, *early, *hunks, *(datum for datum in shown if datum not in early)), omitted)
 
 
-def _always(batch: Batch, facts: Facts) -> list[Datum]:
+def _always(batch: Batch, facts: PullFacts) -> list[FencedText]:
     """The title, then the hunks."""
-    hunks = [Datum("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
+    hunks = [FencedText("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
     return [_title(facts.pull), *hunks]
 
 
-def _least(batch: Batch, facts: Facts) -> int:
+def _least(batch: Batch, facts: PullFacts) -> int:
     """Characters of what is always shown, and of saying that the rest is not."""
     return sum(map(_cost, (*_always(batch, facts), _not_shown(["the code around", *batch.paths]))))
 
 
-def fenced(datum: Datum, salt: str) -> str:
+def fenced(datum: FencedText, salt: str) -> str:
     """A datum as a model is shown it; `salt` is what whoever wrote it cannot know."""
     source, text = visible(datum.source), visible(datum.text)
     return fence(datum.kind, source, text, nonce(salt, datum.kind, source, text))
 
 
-def _cost(datum: Datum) -> int:
+def _cost(datum: FencedText) -> int:
     """Characters that it takes when it is fenced, with the blank line after it."""
     return len(fenced(datum, "")) + 2
 
 
-def _not_shown(phrases: Iterable[str]) -> Datum:
-    return Datum("not_shown", "material", "\n".join(phrases))
+def _not_shown(phrases: Iterable[str]) -> FencedText:
+    return FencedText("not_shown", "material", "\n".join(phrases))
 
 
-def _title(pull: PullRequest) -> Datum:
+def _title(pull: PullRequest) -> FencedText:
     who = f"{pull.ref} by {pull.author} ({pull.author_association})"
-    return Datum("pull_request", who, f"{pull.title}\n\n{pull.body[:BODY]}".strip())
+    return FencedText("pull_request", who, f"{pull.title}\n\n{pull.body[:BODY]}".strip())
 
 
-def _cut_already(facts: Facts) -> Iterator[str]:
+def _cut_already(facts: PullFacts) -> Iterator[str]:
     if len(facts.pull.body) > BODY:
         yield f"the description after {BODY} characters"
     if len(facts.said) > LISTED:
@@ -164,27 +164,29 @@ def _cut_already(facts: Facts) -> Iterator[str]:
     yield from (f"issue #{issue.number} after {BODY} characters" for issue in facts.issues if len(issue.body) > BODY)
 
 
-def _known(batch: Batch, facts: Facts) -> Iterator[list[Datum]]:
+def _known(batch: Batch, facts: PullFacts) -> Iterator[list[FencedText]]:
     """What is worth more than context: each a list of choices, the best first."""
     mine = [draft for draft in facts.problems if draft.path in batch.paths]
     if mine:
-        yield [Datum("checks", "analysers", "\n".join(f"{d.path}:{d.near or ''}: {d.rule}: {d.title}" for d in mine))]
+        yield [
+            FencedText("checks", "analysers", "\n".join(f"{d.path}:{d.near or ''}: {d.rule}: {d.title}" for d in mine))
+        ]
     yield from ([_issue(issue)] for issue in facts.issues)
     here = [said for said in facts.said if said.body.strip() and said.path in (None, *batch.paths)][-LISTED:]
     if here:
-        yield [Datum("threads", "comments on the pull request", "\n".join(map(_said, here)))]
+        yield [FencedText("threads", "comments on the pull request", "\n".join(map(_said, here)))]
     if len(facts.diff.files) > 1:
-        yield [Datum("files", "all changed files", _files(facts.diff))]
+        yield [FencedText("files", "all changed files", _files(facts.diff))]
 
 
-def _issue(issue: Issue) -> Datum:
+def _issue(issue: Issue) -> FencedText:
     asked = "".join(f"\nAcceptance point: {point}" for point in points(issue.body))
-    return Datum(
+    return FencedText(
         "issue", f"#{issue.number} by {issue.author}", f"{issue.title}\n\n{issue.body[:BODY]}\n{asked}".strip()
     )
 
 
-def _said(said: Said) -> str:
+def _said(said: PostedComment) -> str:
     place = f"{said.path}:{said.line or ''} " if said.path else ""
     return f"{place}{said.author}: {' '.join(said.body[:REMARK].split())}"
 
@@ -213,14 +215,14 @@ def _rows(hunk: Hunk) -> Iterator[str]:
         yield f"{line.old if line.removed else line.new}{mark}{line.text}"
 
 
-def _contexts(part: Part, facts: Facts) -> list[Datum]:
+def _contexts(part: Part, facts: PullFacts) -> list[FencedText]:
     """What encloses the hunks of a file and the bindings of what they use; or the bindings alone."""
     text = facts.heads.get(part.path, "")
-    around = context(part.path, text, changed(part.hunks)) if text else Context()
+    around = context(part.path, text, changed(part.hunks)) if text else EnclosingCode()
     shown = {line.number(Side.RIGHT) for hunk in part.hunks for line in hunk.lines}
     bindings = frozenset(around.bindings) - shown
     choices = dict.fromkeys((around.enclosing - shown | bindings, bindings))
-    return [Datum("context", part.path, _lines(text, lines)) for lines in choices if lines]
+    return [FencedText("context", part.path, _lines(text, lines)) for lines in choices if lines]
 
 
 def changed(hunks: Iterable[Hunk]) -> frozenset[int]:
@@ -249,7 +251,7 @@ def _lines(text: str, numbers: Iterable[int]) -> str:
     return "\n".join(rows)
 
 
-def _phrase(datum: Datum, *, partly: bool) -> str:
+def _phrase(datum: FencedText, *, partly: bool) -> str:
     """What is missing, but for its source."""
     if datum.kind == "context":
         return f"the {'rest of the ' if partly else ''}code around "

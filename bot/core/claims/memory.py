@@ -32,7 +32,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MemoryBudget:
     """Tokens for the memory of a conversation: its newest exchanges, recalled older ones, and the summary."""
 
     recent: int = 6_000
@@ -54,9 +54,9 @@ class Memory:
         return sum(map(estimate, self.summary)) + sum(estimate(str(one)) for one in (*self.recalled, *self.recent))
 
 
-def recall(exchanges: Sequence[Exchange], question: str, room: Room | None = None) -> Memory:
+def recall(exchanges: Sequence[Exchange], question: str, room: MemoryBudget | None = None) -> Memory:
     """The memory with which to answer `question`, within `room`."""
-    room = room or Room()
+    room = room or MemoryBudget()
     recent = _newest(exchanges, room.recent)
     older = exchanges[: len(exchanges) - len(recent)]
     chosen = _about(older, question, room.recalled)

@@ -16,16 +16,16 @@ from bot.core.code.compare import Blocks, fresh, touched
 from bot.core.code.diff import Diff, Hunk, Side
 from bot.core.code.plan import Batch, Part
 from bot.core.findings.finding import Draft
-from bot.core.findings.known import FindingState, Known
-from bot.core.findings.lifecycle import Weighed
-from bot.core.findings.match import Spot, spots
+from bot.core.findings.known import FindingState, KnownFinding
+from bot.core.findings.lifecycle import RecheckResult
+from bot.core.findings.match import FoundPlace, spots
 
 MOST = 12  # findings that one review asks about again, the worst first
 ROOM = 12_000  # characters of what is new around one of them
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class RecheckCandidate:
     """A known finding as a claim about this head. `news` are the hunks that are new in `changed`, the files it hangs on."""
 
     identity: str
@@ -43,10 +43,12 @@ class _Now:
     heads: Mapping[str, str]
     touched: frozenset[str]
     news: Diff
-    standing: Mapping[str, Spot] = field(default_factory=dict)
+    standing: Mapping[str, FoundPlace] = field(default_factory=dict)
 
 
-def doubts(known: Iterable[Known], diff: Diff, heads: Mapping[str, str], seen: Blocks, head: str) -> tuple[Doubt, ...]:
+def doubts(
+    known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str], seen: Blocks, head: str
+) -> tuple[RecheckCandidate, ...]:
     """What to ask again about at `head`; `diff` are the files under review, `seen` is what a model has read of them.
 
     Files a finding hangs on are its own and those its evidence names. A finding that such a look found fixed is asked
@@ -59,7 +61,7 @@ def doubts(known: Iterable[Known], diff: Diff, heads: Mapping[str, str], seen: B
     return tuple(found[:MOST])
 
 
-def setting(group: Sequence[Doubt], diff: Diff) -> Batch:
+def setting(group: Sequence[RecheckCandidate], diff: Diff) -> Batch:
     """What is shown to whoever judges a few of them: their own hunks, and what is new around them."""
     own = scene([doubt.draft for doubt in group], diff).parts
     hunks: dict[str, dict[Hunk, None]] = {}
@@ -68,19 +70,19 @@ def setting(group: Sequence[Doubt], diff: Diff) -> Batch:
     return Batch(tuple(Part(path, tuple(each)) for path, each in hunks.items()))
 
 
-def weighed(group: Sequence[Doubt], answer: Verdicts) -> tuple[Weighed, ...]:
+def recheck_results(group: Sequence[RecheckCandidate], answer: Verdicts) -> tuple[RecheckResult, ...]:
     """What the verdicts say of each. A refutation counts if its evidence names a file that changed."""
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts}
     return tuple(_weighed(doubt, verdicts.get(number)) for number, doubt in enumerate(group, 1))
 
 
-def _may_have_changed(one: Known, head: str) -> bool:
+def _may_have_changed(one: KnownFinding, head: str) -> bool:
     """Whether the finding is a model's, alive, known in words, and was not asked about at this head."""
     alive = one.standing or (one.state is FindingState.FIXED and one.guarded)
     return alive and bool(one.title) and not one.check and one.weighed != head
 
 
-def _doubt(one: Known, now: _Now) -> Doubt | None:
+def _doubt(one: KnownFinding, now: _Now) -> RecheckCandidate | None:
     spot = now.standing.get(one.identity)
     if spot is None:
         return None
@@ -100,10 +102,10 @@ def _doubt(one: Known, now: _Now) -> Doubt | None:
         near=spot.start,
         symbol=one.symbol,
     )
-    return Doubt(one.identity, draft, changed, tuple(_news(changed, now.news)))
+    return RecheckCandidate(one.identity, draft, changed, tuple(_news(changed, now.news)))
 
 
-def _lines(spot: Spot, side: Side, now: _Now) -> str:
+def _lines(spot: FoundPlace, side: Side, now: _Now) -> str:
     """The finding's code as it stands at the head."""
     text = now.heads.get(spot.path)
     if side is Side.RIGHT and text is not None:
@@ -124,11 +126,11 @@ def _news(changed: Iterable[str], news: Diff) -> Iterable[Part]:
                 yield Part(path, (hunk,))
 
 
-def _weighed(doubt: Doubt, verdict: Verdict | None) -> Weighed:
+def _weighed(doubt: RecheckCandidate, verdict: Verdict | None) -> RecheckResult:
     if verdict is None or verdict.verdict == "unsure" or not verdict.evidence:
-        return Weighed(doubt.identity, None)
+        return RecheckResult(doubt.identity, None)
     if verdict.verdict == "holds":
-        return Weighed(doubt.identity, fixed=False)
+        return RecheckResult(doubt.identity, fixed=False)
     changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, doubt.changed))})(?![\w/-]|\.\w)")
     shown = any(map(changed.search, verdict.evidence))
-    return Weighed(doubt.identity, True if shown else None, verdict.reason if shown else "")
+    return RecheckResult(doubt.identity, True if shown else None, verdict.reason if shown else "")

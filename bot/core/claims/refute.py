@@ -21,7 +21,7 @@ from bot.core.findings.finding import Draft
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HeadFacts:
     """What is known of the head: the change, some files' texts, and the paths of all files (empty: not known)."""
 
     diff: Diff
@@ -38,7 +38,7 @@ class _Place:
     seen: Outline
     line: int
     name: str
-    facts: Facts
+    facts: HeadFacts
 
     @property
     def function(self) -> Scope | None:
@@ -58,7 +58,7 @@ class _About:
 
     path: str
     subject: str
-    facts: Facts
+    facts: HeadFacts
 
 
 CLAIMS: Mapping[str, str] = {
@@ -90,7 +90,7 @@ def _last(name: str) -> str:
     return re.split(r"[.:#>]", name.strip("`'\" ").removesuffix("()"))[-1]
 
 
-def refute(draft: Draft, facts: Facts) -> str | None:
+def refute(draft: Draft, facts: HeadFacts) -> str | None:
     """Why the draft's typed claim is false; None if it stands or cannot be decided."""
     kind, _, about = draft.claim.partition(":")
     if kind in _BY_PATH:
@@ -100,7 +100,7 @@ def refute(draft: Draft, facts: Facts) -> str | None:
     return _BY_PLACE[kind](place)
 
 
-def _place(draft: Draft, facts: Facts) -> _Place | None:
+def _place(draft: Draft, facts: HeadFacts) -> _Place | None:
     found = anchor(draft.path, draft.quoted, facts.diff, draft.side, draft.near)
     text = facts.texts.get(found.path, "")
     seen = outline(found.path, text) if text else None

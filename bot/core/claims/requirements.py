@@ -60,7 +60,7 @@ def linked(body: str, repo: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class AcceptancePoint:
     """Something that an issue asks for. An issue without acceptance points asks for what its title says."""
 
     issue: int
@@ -68,36 +68,40 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPoint:
     """What became of a point: "met" with the `path` and `line` of the head that do it, "unmet" or "unclear"."""
 
-    point: Point
+    point: AcceptancePoint
     status: str
     reason: str = ""
     path: str = ""
     line: int | None = None
 
 
-def asked(issues: Iterable[Issue]) -> tuple[Point, ...]:
+def asked(issues: Iterable[Issue]) -> tuple[AcceptancePoint, ...]:
     """The points of all issues."""
-    return tuple(Point(issue.number, text) for issue in issues for text in points(issue.body) or (issue.title,))
+    return tuple(
+        AcceptancePoint(issue.number, text) for issue in issues for text in points(issue.body) or (issue.title,)
+    )
 
 
-def judge(wanted: Sequence[Point], answer: Requirements | None, heads: Mapping[str, str]) -> tuple[Judged, ...]:
+def judge(
+    wanted: Sequence[AcceptancePoint], answer: Requirements | None, heads: Mapping[str, str]
+) -> tuple[JudgedPoint, ...]:
     """Each point with its status; "met" only where the quoted line stands in a changed file of the head."""
     entries = {entry.point: entry for entry in answer.points} if answer else {}
     return tuple(_judged(point, entries.get(number), heads) for number, point in enumerate(wanted, 1))
 
 
-def _judged(point: Point, entry: Requirement | None, heads: Mapping[str, str]) -> Judged:
+def _judged(point: AcceptancePoint, entry: Requirement | None, heads: Mapping[str, str]) -> JudgedPoint:
     if entry is None:
-        return Judged(point, "unclear", "it was not judged")
+        return JudgedPoint(point, "unclear", "it was not judged")
     if entry.status != "met":
-        return Judged(point, entry.status, entry.reason)
+        return JudgedPoint(point, entry.status, entry.reason)
     line = _line(heads.get(entry.path or "", ""), entry.quoted_line or "")
     if line is None:
-        return Judged(point, "unclear", f"said to be met, but the line it rests on does not exist: {entry.reason}")
-    return Judged(point, "met", entry.reason, entry.path or "", line)
+        return JudgedPoint(point, "unclear", f"said to be met, but the line it rests on does not exist: {entry.reason}")
+    return JudgedPoint(point, "met", entry.reason, entry.path or "", line)
 
 
 def _line(text: str, quoted: str) -> int | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bot.core.claims.material import Datum
+from bot.core.claims.material import FencedText
 from bot.core.claims.schemas import Verdict, Verdicts
 from bot.core.code.diff import Diff, Hunk
 from bot.core.code.plan import Batch, Part
@@ -26,7 +26,7 @@ def groups(drafts: Sequence[Draft]) -> Iterator[tuple[Draft, ...]]:
         yield from (tuple(mine[at : at + GROUP]) for at in range(0, len(mine), GROUP))
 
 
-def claims(drafts: Sequence[Draft]) -> Datum:
+def claims(drafts: Sequence[Draft]) -> FencedText:
     """The drafts as claims with numbers from 1, without what would make them persuasive: evidence, severity, sources."""
     rows = [
         {
@@ -41,7 +41,7 @@ def claims(drafts: Sequence[Draft]) -> Datum:
         }
         for number, draft in enumerate(drafts, 1)
     ]
-    return Datum("claims", "other reviewers", json.dumps(rows, ensure_ascii=False, indent=1))
+    return FencedText("claims", "other reviewers", json.dumps(rows, ensure_ascii=False, indent=1))
 
 
 def scene(drafts: Sequence[Draft], diff: Diff) -> Batch:

@@ -17,7 +17,7 @@ Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class EnclosingCode:
     """`blocks` are the enclosing ranges of lines (1-based, inclusive, apart and in order); `bindings` lie outside."""
 
     blocks: tuple[Range, ...] = ()
@@ -29,16 +29,16 @@ class Context:
         return frozenset(line for first, last in self.blocks for line in range(first, last + 1))
 
 
-def context(path: str, text: str, lines: Collection[int]) -> Context:
+def context(path: str, text: str, lines: Collection[int]) -> EnclosingCode:
     """What to show of the file `text` beside its changed `lines` (1-based). Larger files than LARGEST show nothing."""
     if len(text) > LARGEST:
-        return Context()
+        return EnclosingCode()
     last = text.count("\n") + (not text.endswith("\n"))
     wanted = sorted(line for line in lines if 1 <= line <= last)
     seen = outline(path, text)
     if seen is None:
-        return Context(_joined(((line - UNKNOWN, line + UNKNOWN) for line in wanted), last))
-    blocks = Context(_joined((block for line in wanted for block in _blocks(seen, line)), last))
+        return EnclosingCode(_joined(((line - UNKNOWN, line + UNKNOWN) for line in wanted), last))
+    blocks = EnclosingCode(_joined((block for line in wanted for block in _blocks(seen, line)), last))
     return replace(blocks, bindings=tuple(sorted(_bindings(seen, frozenset(wanted)) - blocks.enclosing)))
 
 

@@ -13,7 +13,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as PatchedHunk
 from unidiff.patch import PatchSet
 
-from bot.core.code.patch import Section, sections
+from bot.core.code.patch import PatchSection, sections
 from bot.errors import UserError
 
 MAX_CHARACTERS = 1_000_000
@@ -176,7 +176,7 @@ def parse_diff(text: str) -> Diff:
     return Diff(tuple(_file(section, often[path]) for path, section in once.items()))
 
 
-def _file(section: Section, times: int) -> FileDiff:
+def _file(section: PatchSection, times: int) -> FileDiff:
     kind = "modified" if section.body and section.kind == "changed" else section.kind
     file = FileDiff(section.path, Status(kind), (), section.previous_path, section.blob)
     if times > 1:

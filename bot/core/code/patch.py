@@ -9,7 +9,7 @@ NOWHERE = "/dev/null"
 
 
 @dataclass(slots=True)
-class Section:
+class PatchSection:
     """What a patch says of one file. `kind` is GitHub's status word; `body` holds the hunks, from the first @@ on."""
 
     path: str = ""
@@ -23,10 +23,10 @@ class Section:
     body: list[str] = field(default_factory=list)
 
 
-def sections(text: str) -> list[Section]:
+def sections(text: str) -> list[PatchSection]:
     """The files that a patch speaks of, in its order. A header that says nothing more is none."""
     lines = text.split("\n")
-    found: list[Section] = []
+    found: list[PatchSection] = []
     at = 0
     while at < len(lines):
         if opened := _opened(lines, at, found[-1] if found else None):
@@ -35,15 +35,15 @@ def sections(text: str) -> list[Section]:
     return [section for section in found if section.said and section.path]
 
 
-def _opened(lines: list[str], at: int, current: Section | None) -> Section | None:
+def _opened(lines: list[str], at: int, current: PatchSection | None) -> PatchSection | None:
     """A new section, if one begins at this line."""
     line = lines[at]
     if line.startswith("diff --git "):
         return _titled(line[len("diff --git ") :].rstrip("\r"))
     if line.startswith(("diff --cc ", "diff --combined ")):
-        return Section(unquoted(line.split(" ", 2)[2].rstrip("\r")), combined=True, said=True)
+        return PatchSection(unquoted(line.split(" ", 2)[2].rstrip("\r")), combined=True, said=True)
     if _names_a_file(lines, at) and (current is None or current.body or current.combined):
-        return Section()
+        return PatchSection()
     return None
 
 
@@ -51,7 +51,7 @@ def _names_a_file(lines: list[str], at: int) -> bool:
     return lines[at].startswith("--- ") and at + 1 < len(lines) and lines[at + 1].startswith("+++ ")
 
 
-def _read(section: Section, lines: list[str], at: int) -> int:
+def _read(section: PatchSection, lines: list[str], at: int) -> int:
     """Take in the line, or the whole hunk that begins there; the index of what follows."""
     line = lines[at]
     if section.combined:
@@ -86,18 +86,18 @@ def _end(lines: list[str], at: int, old: int, new: int) -> int:
     return at + 1 if at < len(lines) and lines[at].startswith("\\ ") else at
 
 
-def _titled(names: str) -> Section:
+def _titled(names: str) -> PatchSection:
     """`a/x b/x` names one file twice, so its middle parts the names; a rename says its names further down."""
     half = len(names) // 2
     left, right = unquoted(names[:half]), unquoted(names[half + 1 :])
     if left[2:] == right[2:] and left[:1] != right[:1] and _PREFIX.match(left) and _PREFIX.match(right):
-        return Section(right[2:])
+        return PatchSection(right[2:])
     if left == right:
-        return Section(right, prefixed=False)
-    return Section()
+        return PatchSection(right, prefixed=False)
+    return PatchSection()
 
 
-def _name(section: Section, source: str, target: str) -> None:
+def _name(section: PatchSection, source: str, target: str) -> None:
     """Take the names of the `---` and `+++` lines, where the title did not give one already."""
     old, new = (unquoted(name.rstrip("\r").partition("\t")[0]) for name in (source, target))
     if old == NOWHERE:
@@ -121,7 +121,7 @@ _WORDS = (
 _INDEX = re.compile(r"index [0-9a-f]+\.\.([0-9a-f]{64}|[0-9a-f]{40})(?: |$)")
 
 
-def _header(section: Section, line: str) -> None:
+def _header(section: PatchSection, line: str) -> None:
     """One line of git's extended header. https://git-scm.com/docs/git-diff#_generating_patch_text_with_p"""
     for word, kind in _WORDS:
         if line.startswith(word):

@@ -28,7 +28,7 @@ class FileState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class CoverageRow:
     """One row of the ledger. `by` names who looked: checks, passes. A skipped or failed row has a `reason`."""
 
     path: str
@@ -41,8 +41,8 @@ class Covered:
 class Coverage:
     """The ledger of a review. `passes` are whole-change rows: one per check or model pass that ran, or did not."""
 
-    files: tuple[Covered, ...] = ()
-    passes: tuple[Covered, ...] = ()
+    files: tuple[CoverageRow, ...] = ()
+    passes: tuple[CoverageRow, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -58,7 +58,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """How much a model reads at once, in characters (about four to a token).
 
     A change of at most `together` characters is one batch. `line` is what the display of a line costs beside its text.
@@ -95,15 +95,15 @@ class Plan:
 
     files: tuple[FileDiff, ...]
     batches: tuple[Batch, ...]
-    left_out: tuple[Covered, ...] = ()
+    left_out: tuple[CoverageRow, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def plan(diff: Diff, policy: Policy, limits: Limits | None = None) -> Plan:
+def plan(diff: Diff, policy: Policy, limits: BatchLimits | None = None) -> Plan:
     """Decide for each file of the change, in its order. Every hunk of a file that is read is in exactly one batch."""
     ignored, generated = Globs.of(policy.ignore), Globs.of(policy.generated)
     files: list[FileDiff] = []
-    left_out: list[Covered] = []
+    left_out: list[CoverageRow] = []
     for file in diff:
         row = _left_out(file, ignored, generated, policy)
         if row is None:
@@ -123,19 +123,19 @@ def narrowed(planned: Plan, paths: Collection[str]) -> Plan:
         return planned
     wanted = Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
     files = tuple(file for file in planned.files if wanted.match(file.path))
-    rest = [Covered(file.path, FileState.SKIPPED, "not asked for") for file in planned.files if file not in files]
+    rest = [CoverageRow(file.path, FileState.SKIPPED, "not asked for") for file in planned.files if file not in files]
     return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes)
 
 
-def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> Covered | None:
+def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> CoverageRow | None:
     """The row of a file that is not read, or None. Skipping is policy; not being able to read is a failure."""
     reason = _skipped(file, ignored, generated, policy)
     if reason:
-        return Covered(file.path, FileState.SKIPPED, reason)
+        return CoverageRow(file.path, FileState.SKIPPED, reason)
     if file.unread:
-        return Covered(file.path, FileState.FAILED, file.unread)
+        return CoverageRow(file.path, FileState.FAILED, file.unread)
     reason = "no change of content" if not file.hunks else _unwritten(file)
-    return Covered(file.path, FileState.SKIPPED, reason) if reason else None
+    return CoverageRow(file.path, FileState.SKIPPED, reason) if reason else None
 
 
 def _skipped(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> str:
@@ -169,9 +169,9 @@ def _unwritten(file: FileDiff) -> str:
     return "minified" if minified(line.text for line in lines if line.added) else ""
 
 
-def batches(files: Iterable[FileDiff], limits: Limits | None = None) -> tuple[Batch, ...]:
+def batches(files: Iterable[FileDiff], limits: BatchLimits | None = None) -> tuple[Batch, ...]:
     """How files are read: every hunk in exactly one batch."""
-    limits = limits or Limits()
+    limits = limits or BatchLimits()
     parts = [Part(file.path, (piece,)) for file in files for hunk in file.hunks for piece in _pieces(hunk, limits)]
     if not parts:
         return ()
@@ -191,12 +191,12 @@ def halved(batch: Batch) -> tuple[Batch, ...]:
     hunks = [Part(part.path, (hunk,)) for part in batch.parts for hunk in part.hunks]
     if len(hunks) == 1:
         return ()
-    sums = list(accumulate(_cost(part, Limits()) for part in hunks))
+    sums = list(accumulate(_cost(part, BatchLimits()) for part in hunks))
     middle = min(range(1, len(hunks)), key=lambda at: abs(2 * sums[at - 1] - sums[-1]))
     return tuple(replace(batch, parts=_merged(half)) for half in (hunks[:middle], hunks[middle:]))
 
 
-def _pieces(hunk: Hunk, limits: Limits) -> Iterator[Hunk]:
+def _pieces(hunk: Hunk, limits: BatchLimits) -> Iterator[Hunk]:
     """The hunk itself, or its lines in pieces small enough that one delicate line is not lost among the others."""
     if _cost(Part("", (hunk,)), limits) <= limits.batch:
         yield hunk
@@ -212,7 +212,7 @@ def _pieces(hunk: Hunk, limits: Limits) -> Iterator[Hunk]:
     yield replace(hunk, lines=tuple(rows))
 
 
-def _packed(parts: Iterable[Part], limits: Limits) -> Iterator[tuple[Part, ...]]:
+def _packed(parts: Iterable[Part], limits: BatchLimits) -> Iterator[tuple[Part, ...]]:
     """Fill batches in order, so that what stands together stays together."""
     batch: list[Part] = []
     room = limits.batch
@@ -235,7 +235,7 @@ def _merged(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(Part(path, tuple(many)) for path, many in hunks.items())
 
 
-def _cost(part: Part, limits: Limits) -> int:
+def _cost(part: Part, limits: BatchLimits) -> int:
     return len(part.path) + sum(len(line.text) + limits.line for hunk in part.hunks for line in hunk.lines)
 
 

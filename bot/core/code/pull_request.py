@@ -79,7 +79,7 @@ class Permission(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PostedComment:
     """A review, an inline comment or a conversation comment that is already on the pull request."""
 
     id: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.claims.requirements import Judged
-from bot.core.code.plan import Covered, FileState
+from bot.core.claims.requirements import JudgedPoint
+from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.post import Annotation, CheckRun, Conclusion
@@ -117,7 +117,7 @@ def text(review: Review) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def requirement(judged: Judged) -> str:
+def requirement(judged: JudgedPoint) -> str:
     """What became of a point of a linked issue, with the line that does it where there is one."""
     where = f" ({code(f'{judged.path}:{judged.line}')})" if judged.path else ""
     reason = f": {plain(judged.reason, 300)}" if judged.reason else ""
@@ -143,7 +143,7 @@ def _finding(finding: Finding) -> str:
     return f"- **{draft.severity.name.lower()}** {where} {plain(draft.title)}{note}{link}"
 
 
-def _coverage(rows: tuple[Covered, ...]) -> list[str]:
+def _coverage(rows: tuple[CoverageRow, ...]) -> list[str]:
     if not rows:
         return []
     order = {FileState.FAILED: 0, FileState.REVIEWED: 1, FileState.SKIPPED: 2}

@@ -17,7 +17,7 @@ from bot.core.comments.post import Comment
 from bot.core.comments.sanitize import clean, plain, visible
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Draft, Finding, Severity
-from bot.core.findings.known import FindingState, Known
+from bot.core.findings.known import FindingState, KnownFinding
 from bot.core.findings.standard import ARCHIVES, Standard, verified
 from bot.core.findings.suggestion import fence
 from bot.core.findings.triage import Review
@@ -27,7 +27,7 @@ _MARKERS = "<!-- assistant:v1"
 _OVER = frozenset({FindingState.FIXED, FindingState.DISMISSED, FindingState.OUTDATED, FindingState.SUPERSEDED})
 
 
-def told(one: Known) -> str:
+def told(one: KnownFinding) -> str:
     """The line on what became of a finding; nothing while it is open where its thread hangs."""
     sha = code(one.head[:7])
     match one.state:
@@ -45,7 +45,7 @@ def told(one: Known) -> str:
     return ""
 
 
-def restated(body: str, one: Known, mark: str) -> str:
+def restated(body: str, one: KnownFinding, mark: str) -> str:
     """Our comment with the line that holds now. Whatever it said before about its fate is replaced."""
     paragraphs = body.partition(_MARKERS)[0].replace("\r\n", "\n").rstrip().split("\n\n")
     title, *rest = [paragraph for paragraph in paragraphs if not paragraph.endswith(_LINE)]
@@ -55,7 +55,7 @@ def restated(body: str, one: Known, mark: str) -> str:
     return "\n\n".join([*head, *rest, mark])
 
 
-def back(one: Known) -> str:
+def back(one: KnownFinding) -> str:
     """For the thread of a finding that was over and is not."""
     return f"This is back in {code(one.head[:7])}, at {code(f'{one.path}:{one.line}' if one.line else one.path)}."
 
@@ -66,14 +66,14 @@ CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-fil
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class LinkBase:
     """Where links lead: the repository's page and the commit at which its standards were read."""
 
     repo_url: str = ""
     standards_commit: str = ""
 
     @classmethod
-    def of(cls, pull: PullRequest) -> Address:
+    def of(cls, pull: PullRequest) -> LinkBase:
         """The addresses for a review of `pull`."""
         return cls(pull.url.partition("/pull/")[0], pull.base_sha)
 
@@ -95,7 +95,7 @@ class Address:
         return f"{page}?plain=1#L{start}-L{end}"
 
 
-def inline(finding: Finding, address: Address, mark: str) -> Comment:
+def inline(finding: Finding, address: LinkBase, mark: str) -> Comment:
     """The comment for a finding whose anchor is inline or on a file."""
     place = finding.anchor
     many = place.start is not None and place.start != place.line
@@ -109,7 +109,7 @@ def inline(finding: Finding, address: Address, mark: str) -> Comment:
     )
 
 
-def body(finding: Finding, address: Address, mark: str = "") -> str:
+def body(finding: Finding, address: LinkBase, mark: str = "") -> str:
     """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
     draft = finding.draft
     parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", plain(finding.again, 300)]
@@ -121,7 +121,7 @@ def body(finding: Finding, address: Address, mark: str = "") -> str:
     return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
 
 
-def _cite(standard: Standard, address: Address, words: str) -> str:
+def _cite(standard: Standard, address: LinkBase, words: str) -> str:
     link = address.standard(standard, words)
     title = plain(f"{standard.document} > {standard.title}", 160)
     where = f"[{title}]({link})" if link.startswith("http") else f"{title} ({code(link)})"
@@ -147,7 +147,7 @@ def _source(draft: Draft) -> str:
     return f"<sub>{plain(draft.source, 60)}{' · ' + rule if draft.rule else ''} · {draft.category.value}</sub>"
 
 
-def review_body(review: Review, address: Address, mark: str) -> str:
+def review_body(review: Review, address: LinkBase, mark: str) -> str:
     """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full."""
     lines = [f"{_count(review)}. {_reach(review)}"]
     if not review.model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from bot.core.code.plan import Covered
+from bot.core.code.plan import CoverageRow
 from bot.core.comments.check_run import conclusion, title
 from bot.core.comments.comment import CHECKS_ONLY
 from bot.core.findings.anchor import Place
@@ -70,7 +70,7 @@ def _finding(finding: Finding, *, inline: bool) -> dict[str, Any]:
     }
 
 
-def _row(row: Covered) -> dict[str, Any]:
+def _row(row: CoverageRow) -> dict[str, Any]:
     return {"path": row.path, "state": row.state.value, "reason": row.reason, "by": list(row.by)}
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.core.code.pull_request import PullRef, Said
+from bot.core.code.pull_request import PostedComment, PullRef
 
 _MARKER = re.compile(
     r"<!-- assistant:v1 (review|finding|reply|summary) ([0-9a-f]{16,64}) (?:([A-Za-z0-9+/=]{1,4000}) )?([0-9a-f]{32}) -->"
@@ -46,7 +46,7 @@ class Signer:
             if match[1] == kind and hmac.compare_digest(match[4], self._signature(ref, kind, match[2], match[3] or ""))
         )
 
-    def findings(self, ref: PullRef, said: Iterable[Said]) -> frozenset[str]:
+    def findings(self, ref: PullRef, said: Iterable[PostedComment]) -> frozenset[str]:
         """The identities of the findings that our own comments on `ref` already carry."""
         return frozenset(name for one in said if one.by_us for name in self.read(ref, "finding", one.body))
 

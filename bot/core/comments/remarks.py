@@ -15,7 +15,7 @@ from bot.core.code.generated import unwritten
 from bot.core.code.language import language
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import code
-from bot.core.policy import PATH, Layered, Policy, described
+from bot.core.policy import PATH, LayeredPolicy, Policy, described
 
 _LARGE = 800  # changed lines: beyond it people read ever less of a change
 _LARGE_FILE = 5_000  # added lines
@@ -168,7 +168,7 @@ SHOWN = 12
 _LONGEST = 80
 
 
-def consequences(before: Policy, after: Layered) -> tuple[str, ...]:
+def consequences(before: Policy, after: LayeredPolicy) -> tuple[str, ...]:
     """A sentence on the settings that change their value, and one for each mistake in the proposed file."""
     old = {value.name: value.value for value in described(before, {})}
     new = {value.name: value.value for value in described(after.policy, {})}

@@ -8,15 +8,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from bot.core.claims.evidence import Cited
+from bot.core.claims.evidence import CitedPlace
 from bot.core.claims.schemas import Point, Walkthrough
 from bot.core.command import Verb
-from bot.core.comments.comment import Address, code, quoted
+from bot.core.comments.comment import LinkBase, code, quoted
 from bot.core.comments.sanitize import clean, plain
-from bot.core.comments.walkthrough import Tour
-from bot.core.findings.known import Known
+from bot.core.comments.walkthrough import WalkthroughFacts
+from bot.core.findings.known import KnownFinding
 from bot.core.findings.standard import Hit, Standard
-from bot.core.policy import Value
+from bot.core.policy import PolicyValue
 
 LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
 SHORT = 8
@@ -60,7 +60,7 @@ def usage(verbs: Sequence[Verb], label: str) -> str:
     )
 
 
-def sections(question: str, hits: Sequence[Hit], address: Address) -> str:
+def sections(question: str, hits: Sequence[Hit], address: LinkBase) -> str:
     """What the documents say, or that they do not cover it."""
     if not hits:
         return f"The team's documents do not cover {code(plain(question, 200))}."
@@ -68,18 +68,18 @@ def sections(question: str, hits: Sequence[Hit], address: Address) -> str:
     return "\n\n".join([*parts, *(_section(hit.standard, address) for hit in hits)])
 
 
-def _section(standard: Standard, address: Address) -> str:
+def _section(standard: Standard, address: LinkBase) -> str:
     words = "\n".join(standard.text.strip().split("\n")[:12])
     return f"**{link(standard, address)}**\n\n{quoted(words)}"
 
 
-def link(standard: Standard, address: Address) -> str:
+def link(standard: Standard, address: LinkBase) -> str:
     """A section's name with its address."""
     to, title = address.standard(standard), plain(f"{standard.document} > {standard.title}", 160)
     return f"[{title}]({to})" if to.startswith("http") else f"{title} ({code(to)})"
 
 
-def config(values: Iterable[Value], problems: Sequence[str]) -> str:
+def config(values: Iterable[PolicyValue], problems: Sequence[str]) -> str:
     """The settings that hold for this pull request, each with where it comes from, and what is wrong in the files."""
     rows = [f"| {one.name} | {code(one.value)} | {code(one.source)} |" for one in values]
     table = ["The settings on the base branch:", "", "| setting | value | from |", "|---|---|---|", *rows]
@@ -92,7 +92,7 @@ def refused(reason: str) -> str:
     return f"{plain(reason, 300)}. This is said once a day; see `docs/commands.md` of the assistant for who may."
 
 
-def answered(text: str, cited: Sequence[Cited], address: Address, head: str, *, known: bool) -> str:
+def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: str, *, known: bool) -> str:
     """A model's answer with the places that hold, or that it does not know."""
     said = clean(text, repo_url=address.repo_url, limit=LONGEST)
     places = [f"- {_place(one, address, head)}" for one in cited]
@@ -103,7 +103,7 @@ def answered(text: str, cited: Sequence[Cited], address: Address, head: str, *, 
     return "\n".join([said, "", *places]) if places else said
 
 
-def _place(cited: Cited, address: Address, head: str) -> str:
+def _place(cited: CitedPlace, address: LinkBase, head: str) -> str:
     if cited.standard is not None:
         return f"📖 {link(cited.standard, address)}"
     where = code(f"{cited.path}:{cited.line}")
@@ -112,7 +112,7 @@ def _place(cited: Cited, address: Address, head: str) -> str:
     return f"[{where}]({address.repo_url}/blob/{head}/{quote(cited.path)}#L{cited.line})"
 
 
-def explained(known: Known, standards: Sequence[Standard], address: Address) -> str:
+def explained(known: KnownFinding, standards: Sequence[Standard], address: LinkBase) -> str:
     """A finding's own data in words: what it is, where it stands, and the text of the rules it rests on."""
     rows = [
         ("finding", f"{plain(known.title)} ({known.severity.name.lower()}, {known.category.value})"),
@@ -126,7 +126,7 @@ def explained(known: Known, standards: Sequence[Standard], address: Address) -> 
     return "\n\n".join([NO_MODEL, table, *(_section(standard, address) for standard in standards)])
 
 
-def walkthrough(tour: Tour, head: str) -> str:
+def walkthrough(tour: WalkthroughFacts, head: str) -> str:
     """The walkthrough of a change: what a model says of it, where there is one, then what follows from the diff."""
     told = [] if tour.told is None else _told(tour.told, tour)
     rows = [f"| {code(one.name)} | {_names(one.files)} | +{one.added} | -{one.removed} |" for one in tour.areas]
@@ -142,7 +142,7 @@ def walkthrough(tour: Tour, head: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _told(told: Walkthrough, tour: Tour) -> list[str]:
+def _told(told: Walkthrough, tour: WalkthroughFacts) -> list[str]:
     changed = {path for area in tour.areas for path in area.files}
     careful = [f"- Look closely: {_point(one, changed)}" for one in told.careful[:POINTS]]
     return [
@@ -172,7 +172,7 @@ def _diagram(edges: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["```mermaid", "graph LR", *names, *arrows, "```"])
 
 
-def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[Known], paused: str = "") -> str:
+def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[KnownFinding], paused: str = "") -> str:
     """What was reviewed here of late, what is open, and who paused it."""
     quiet = f"\n\nPaused by {code(paused)}; `/assistant resume` ends that." if paused else ""
     if not reviews:
@@ -188,7 +188,7 @@ def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[Known], paus
     return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings)]) + quiet
 
 
-def _standing(findings: Iterable[Known]) -> list[str]:
+def _standing(findings: Iterable[KnownFinding]) -> list[str]:
     """A line for each finding that is open, with its short name."""
     found = sorted((one for one in findings if one.standing), key=lambda one: (one.path, one.line or 0, one.identity))
     rows = [f"- {named(one)}" for one in found[:LISTED]]
@@ -196,7 +196,7 @@ def _standing(findings: Iterable[Known]) -> list[str]:
     return ["", *rows, *more] if rows else []
 
 
-def named(one: Known) -> str:
+def named(one: KnownFinding) -> str:
     """A finding in one line: its short name, where it is and what it says."""
     where = code(f"{one.path}:{one.line}" if one.line else one.path)
     return f"{code(one.identity[:SHORT])} {where} {plain(one.title or one.topic, 160)}"

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from bot.core.claims.schemas import Walkthrough
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import Covered, Part, is_delicate
+from bot.core.code.plan import CoverageRow, Part, is_delicate
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import code
 from bot.core.comments.remarks import remarks
@@ -35,7 +35,7 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Tour:
+class WalkthroughFacts:
     """`risks` are sentences; `edges` are (file, the changed file it imports); `left_out` are files nobody reads."""
 
     areas: tuple[Area, ...] = ()
@@ -45,9 +45,9 @@ class Tour:
     told: Walkthrough | None = field(default=None)
 
 
-def tour(pull: PullRequest, diff: Diff, heads: Mapping[str, str], left_out: Sequence[Covered]) -> Tour:
+def tour(pull: PullRequest, diff: Diff, heads: Mapping[str, str], left_out: Sequence[CoverageRow]) -> WalkthroughFacts:
     """The walkthrough of a change whose files' texts at the head are `heads`."""
-    return Tour(
+    return WalkthroughFacts(
         areas=tuple(_areas(diff)),
         risks=(*_delicate(diff), *remarks(pull, diff)),
         edges=tuple(_edges(heads)),

@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFinding:
     """`identity` is the name it was given first and never changes; the place is today's.
 
     Its code is not kept: `size` counts the lines and `print` names them, `words` is a sketch of them and `weight` counts
@@ -95,12 +95,12 @@ _PATH = re.compile(r"[^\s`'\"(:]+\.\w+(?=:\d)")
 _LONGEST_WHY, _MOST_NAMED = 600, 12
 
 
-def first(finding: Finding, head: str) -> Known:
+def first(finding: Finding, head: str) -> KnownFinding:
     """What is kept of a finding that is said for the first time. Of a secret not even a sketch is."""
     draft, place, code = finding.draft, finding.anchor, normal(finding.code)
     secret = draft.source == "secrets"
     model = not draft.rule or draft.category is Category.STANDARDS
-    return Known(
+    return KnownFinding(
         identity=finding.identity,
         topic=finding.topic,
         symbol=draft.symbol,
@@ -127,7 +127,7 @@ def first(finding: Finding, head: str) -> Known:
 _LONGEST_REASON = 200
 
 
-def packed(one: Known) -> str:
+def packed(one: KnownFinding) -> str:
     """What a marker carries, so that a finding can be followed even if the database is lost. No code is in it."""
     place = [
         one.topic,
@@ -154,13 +154,13 @@ def packed(one: Known) -> str:
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
 
 
-def unpacked(identity: str, detail: str) -> Known | None:
+def unpacked(identity: str, detail: str) -> KnownFinding | None:
     """What `packed` made; None for a marker without it."""
     if not detail:
         return None
     topic, symbol, name, size, words, weight, path, side, line, category, severity, check, *fate = json.loads(detail)
     state, by, reason, resolved, raised, guarded, first_head, head = fate
-    return Known(
+    return KnownFinding(
         identity=identity,
         topic=topic,
         symbol=symbol,

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.code.diff import Diff, FileDiff, Side, Status
 from bot.core.findings.finding import Finding, fingerprint, normal
-from bot.core.findings.known import FindingState, Known, Outcome, first
-from bot.core.findings.match import Spot, follow, pair, spots
+from bot.core.findings.known import FindingState, KnownFinding, Outcome, first
+from bot.core.findings.match import FoundPlace, follow, pair, spots
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class RecheckResult:
     """What asking again came to: `fixed` says whether the finding is; None if that could not be told."""
 
     identity: str
@@ -43,26 +43,26 @@ class View:
     heads: Mapping[str, str] = field(default_factory=dict)
     checked: Mapping[str, Collection[str]] = field(default_factory=dict)
     read: Collection[str] = ()
-    weighed: Mapping[str, Weighed] = field(default_factory=dict)
+    weighed: Mapping[str, RecheckResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class CarriedFindings:
     """`known` as it is at this head, in its order. `again` holds the positions in what was found of what is known:
     it is not said twice. `worse` gives the position of a dismissed finding's successor the words that introduce it.
     """
 
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownFinding, ...] = ()
     again: frozenset[int] = frozenset()
     worse: Mapping[int, str] = field(default_factory=dict)
 
 
-def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carried:
+def carry(known: Sequence[KnownFinding], found: Sequence[Finding], view: View) -> CarriedFindings:
     """Match, then re-verify what was not found again."""
     living = [one for one in known if one.state is not FindingState.SUPERSEDED]
     standing = spots(living, view.diff, view.heads)
     pairs = dict(pair(living, found, standing, view.diff))
-    after: list[Known] = []
+    after: list[KnownFinding] = []
     worse: dict[int, str] = {}
     for one in known:
         n = pairs.get(one)
@@ -73,10 +73,10 @@ def carry(known: Sequence[Known], found: Sequence[Finding], view: View) -> Carri
             after.append(replace(one, state=FindingState.SUPERSEDED, head=view.head, reason=found[n].identity))
         else:
             after.append(_found_again(one, found[n], view.head))
-    return Carried(tuple(after), frozenset(pairs.values()) - worse.keys(), worse)
+    return CarriedFindings(tuple(after), frozenset(pairs.values()) - worse.keys(), worse)
 
 
-def _worse(one: Known, finding: Finding) -> str:
+def _worse(one: KnownFinding, finding: Finding) -> str:
     """The new evidence against a dismissed finding, in words; none if there is none, or if it was raised once before."""
     if one.state is not FindingState.DISMISSED or one.raised or one.print == fingerprint(finding.code):
         return ""
@@ -87,7 +87,7 @@ def _worse(one: Known, finding: Finding) -> str:
     return f"Dismissed{by} before; said once more because the code changed: {was.name.lower()} then, {now.name.lower()} now."
 
 
-def _found_again(one: Known, finding: Finding, head: str) -> Known:
+def _found_again(one: KnownFinding, finding: Finding, head: str) -> KnownFinding:
     """The same finding where it is now: still open, open again, or still dismissed."""
     now = first(finding, head)
     there = replace(one, path=now.path, line=now.line, symbol=now.symbol, print=now.print, size=now.size)
@@ -95,7 +95,7 @@ def _found_again(one: Known, finding: Finding, head: str) -> Known:
     return there if one.state is FindingState.DISMISSED else _open(there, one, head)
 
 
-def _unmatched(one: Known, spot: Spot | None, view: View) -> Known:
+def _unmatched(one: KnownFinding, spot: FoundPlace | None, view: View) -> KnownFinding:
     """A finding that nobody found again: gone, out of the change, or merely not looked for."""
     if one.state is FindingState.SUPERSEDED or (one.state is FindingState.DISMISSED and not one.resolved):
         return one
@@ -107,7 +107,7 @@ def _unmatched(one: Known, spot: Spot | None, view: View) -> Known:
     return _by_check(one, file, spot, view) if one.check else _by_model(one, file, spot, view)
 
 
-def _by_check(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
+def _by_check(one: KnownFinding, file: FileDiff | None, spot: FoundPlace | None, view: View) -> KnownFinding:
     """A check that read the file and is silent has nothing to say any more."""
     if file is None or one.check not in view.checked.get(file.path, ()):
         return one
@@ -115,7 +115,7 @@ def _by_check(one: Known, file: FileDiff | None, spot: Spot | None, view: View) 
     return _gone(one, FindingState.OUTDATED if still else FindingState.FIXED, view)
 
 
-def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) -> Known:
+def _by_model(one: KnownFinding, file: FileDiff | None, spot: FoundPlace | None, view: View) -> KnownFinding:
     """A model finds nothing new in code that did not change: while it stands, so does the finding, unless it was weighed."""
     if spot is None:
         one = replace(one, guarded=False)
@@ -130,7 +130,7 @@ def _by_model(one: Known, file: FileDiff | None, spot: Spot | None, view: View) 
     return _weighed(there, one, view)
 
 
-def _weighed(there: Known, before: Known, view: View) -> Known:
+def _weighed(there: KnownFinding, before: KnownFinding, view: View) -> KnownFinding:
     """A finding whose lines stand: open, unless something else has dealt with it and nothing says that this is over."""
     look = view.weighed.get(before.identity)
     now = replace(there, weighed=view.head) if look else there
@@ -144,13 +144,13 @@ def _weighed(there: Known, before: Known, view: View) -> Known:
     )
 
 
-def _in_change(spot: Spot, side: Side, diff: Diff) -> bool:
+def _in_change(spot: FoundPlace, side: Side, diff: Diff) -> bool:
     file = diff.file(spot.path)
     lines = [line.number(side) for hunk in file.hunks for line in hunk.on(side)] if file else []
     return any(spot.start <= (number or 0) <= spot.line for number in lines)
 
 
-def _open(there: Known, before: Known, head: str) -> Known:
+def _open(there: KnownFinding, before: KnownFinding, head: str) -> KnownFinding:
     moved = there.path != before.path or before.state is FindingState.MOVED
     state = FindingState.MOVED if moved else FindingState.OPEN
     if state is before.state and there.path == before.path:
@@ -158,12 +158,12 @@ def _open(there: Known, before: Known, head: str) -> Known:
     return replace(there, state=state, head=head, by="", reason="")
 
 
-def _gone(one: Known, state: FindingState, view: View) -> Known:
+def _gone(one: KnownFinding, state: FindingState, view: View) -> KnownFinding:
     already = one.state in {FindingState.FIXED, FindingState.OUTDATED}
     return one if already or state is one.state else replace(one, state=state, head=view.head, reason="")
 
 
-def merged(known: Iterable[Known], diff: Diff, heads: Mapping[str, str]) -> tuple[Known, ...]:
+def merged(known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str]) -> tuple[KnownFinding, ...]:
     """Each finding with its outcome at the head that was merged."""
     known = tuple(known)
     standing = spots(known, diff, heads)
@@ -173,7 +173,7 @@ def merged(known: Iterable[Known], diff: Diff, heads: Mapping[str, str]) -> tupl
     )
 
 
-def _outcome(one: Known, suggested: bool, *, changed: bool) -> Outcome:  # noqa: FBT001 - two facts about one finding
+def _outcome(one: KnownFinding, suggested: bool, *, changed: bool) -> Outcome:  # noqa: FBT001 - two facts about one finding
     if changed and (suggested or one.resolved):
         return Outcome.ADDRESSED
     if one.state in {FindingState.DISMISSED, FindingState.SUPERSEDED}:
@@ -181,7 +181,7 @@ def _outcome(one: Known, suggested: bool, *, changed: bool) -> Outcome:  # noqa:
     return Outcome.FIXED if one.state is FindingState.FIXED else Outcome.IGNORED
 
 
-def _suggested(one: Known, diff: Diff, heads: Mapping[str, str]) -> bool:
+def _suggested(one: KnownFinding, diff: Diff, heads: Mapping[str, str]) -> bool:
     """Whether the lines of its suggestion stand in its file."""
     file = follow(one.path, diff)
     text = heads.get(file.path, "") if file else ""

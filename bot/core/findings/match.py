@@ -13,7 +13,7 @@ from typing import TypeVar
 from bot.core.code.diff import Diff, FileDiff, Side
 from bot.core.code.syntax import symbol_at
 from bot.core.findings.finding import Finding, fingerprint, normal, sketch
-from bot.core.findings.known import Known
+from bot.core.findings.known import KnownFinding
 
 A = TypeVar("A", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
@@ -27,7 +27,7 @@ TELLING = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class FoundPlace:
     """Where a known finding's code stands now, lines `start`..`line` of `path`."""
 
     path: str
@@ -40,7 +40,7 @@ def follow(path: str, diff: Diff) -> FileDiff | None:
     return diff.file(path) or next((file for file in diff if file.previous_path == path), None)
 
 
-def spots(known: Iterable[Known], diff: Diff, heads: Mapping[str, str]) -> dict[str, Spot]:
+def spots(known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str]) -> dict[str, FoundPlace]:
     """Where the code of each known finding stands at the head, by identity; those whose code is gone are not in it.
 
     Equal code is given out once for each topic. Another file counts only for code that is unlikely to be there by chance.
@@ -56,8 +56,8 @@ def spots(known: Iterable[Known], diff: Diff, heads: Mapping[str, str]) -> dict[
 
 
 def pair(
-    known: Sequence[Known], found: Sequence[Finding], standing: Mapping[str, Spot], diff: Diff
-) -> tuple[tuple[Known, int], ...]:
+    known: Sequence[KnownFinding], found: Sequence[Finding], standing: Mapping[str, FoundPlace], diff: Diff
+) -> tuple[tuple[KnownFinding, int], ...]:
     """Known findings and the positions in `found` of what they are now. `standing` is what `spots` said of them."""
     ranked = (
         (rank, at, n)
@@ -68,7 +68,7 @@ def pair(
     return tuple((known[at], n) for at, n in _assigned(ranked))
 
 
-def _likeness(one: Known, finding: Finding, spot: Spot | None, diff: Diff) -> tuple[float, ...] | None:
+def _likeness(one: KnownFinding, finding: Finding, spot: FoundPlace | None, diff: Diff) -> tuple[float, ...] | None:
     """How sure it is that `finding` is `one`: less is surer; None if it is something else."""
     place = finding.anchor
     if one.side is not place.side or not _about_the_same(one, finding):
@@ -89,7 +89,7 @@ def _likeness(one: Known, finding: Finding, spot: Spot | None, diff: Diff) -> tu
     )
 
 
-def _edited(one: Known, finding: Finding, *, here: bool, near: bool) -> tuple[float, ...] | None:
+def _edited(one: KnownFinding, finding: Finding, *, here: bool, near: bool) -> tuple[float, ...] | None:
     """For code that is gone: whether this is what became of it. Far away it has to be more like it."""
     likeness = _alike(one, finding)
     if near:
@@ -97,7 +97,7 @@ def _edited(one: Known, finding: Finding, *, here: bool, near: bool) -> tuple[fl
     return (4, 0, 1 - likeness) if likeness >= ALIKE_FAR and one.weight >= TELLING else None
 
 
-def _about_the_same(one: Known, finding: Finding) -> bool:
+def _about_the_same(one: KnownFinding, finding: Finding) -> bool:
     """The same topic. A model that names its claim now and not then, or the other way round, means the same."""
     if one.topic == finding.topic:
         return True
@@ -106,7 +106,7 @@ def _about_the_same(one: Known, finding: Finding) -> bool:
     return one.category.value in {one.topic, finding.topic}
 
 
-def _alike(one: Known, finding: Finding) -> float:
+def _alike(one: KnownFinding, finding: Finding) -> float:
     mine, theirs = Counter(one.words), Counter(sketch(normal(finding.code)))
     return 2 * (mine & theirs).total() / ((mine + theirs).total() or 1)
 
@@ -128,9 +128,9 @@ class _Text:
     def __init__(self, diff: Diff, heads: Mapping[str, str]) -> None:
         self._diff = diff
         self._heads = heads
-        self._indexes: dict[tuple[str, Side, int], dict[str, list[Spot]]] = {}
+        self._indexes: dict[tuple[str, Side, int], dict[str, list[FoundPlace]]] = {}
 
-    def find(self, one: Known) -> Iterator[tuple[bool, Spot]]:
+    def find(self, one: KnownFinding) -> Iterator[tuple[bool, FoundPlace]]:
         """Where its code stands, and whether that is in another file than it was."""
         home = follow(one.path, self._diff)
         telling = one.weight >= TELLING
@@ -142,7 +142,7 @@ class _Text:
             for file in self._diff:
                 yield from ((True, spot) for spot in self._in(file, one))
 
-    def _in(self, file: FileDiff, one: Known) -> list[Spot]:
+    def _in(self, file: FileDiff, one: KnownFinding) -> list[FoundPlace]:
         key = file.path, one.side, one.size
         if key not in self._indexes:
             self._indexes[key] = _index(self._lines(file, one.side), *key)
@@ -156,15 +156,15 @@ class _Text:
             lines = ((line.number(side), line.text) for hunk in file.hunks for line in hunk.on(side))
         return [(number, words) for number, line in lines if number and (words := normal(line))]
 
-    def _symbol(self, spot: Spot) -> str | None:
+    def _symbol(self, spot: FoundPlace) -> str | None:
         text = self._heads.get(spot.path)
         return None if text is None else symbol_at(spot.path, text, spot.line)
 
 
-def _index(lines: Sequence[tuple[int, str]], path: str, _side: Side, size: int) -> dict[str, list[Spot]]:
-    found: dict[str, list[Spot]] = {}
+def _index(lines: Sequence[tuple[int, str]], path: str, _side: Side, size: int) -> dict[str, list[FoundPlace]]:
+    found: dict[str, list[FoundPlace]] = {}
     for at in range(len(lines) - size + 1 if size else 0):
         window = lines[at : at + size]
         name = fingerprint("\n".join(text for _, text in window))
-        found.setdefault(name, []).append(Spot(path, window[0][0], window[-1][0]))
+        found.setdefault(name, []).append(FoundPlace(path, window[0][0], window[-1][0]))
     return found

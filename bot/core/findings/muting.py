@@ -17,7 +17,7 @@ MUTED_BELOW = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class TopicTally:
     """What became of the findings about one topic of a category; `mutable` for rules and sections of standards."""
 
     topic: str
@@ -60,7 +60,7 @@ def wilson(good: int, all_of_them: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def muted(tallies: Iterable[Tally], unmute: Collection[str]) -> dict[str, str]:
+def muted(tallies: Iterable[TopicTally], unmute: Collection[str]) -> dict[str, str]:
     """The topics that are not said any more, with the sentence that says so and how to undo it."""
     return {
         one.topic: f"`{one.topic}` is muted: dismissed {one.dismissed} of {one.decided} times in this repository. "
@@ -84,7 +84,7 @@ DEFINITIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class OutcomeRate:
     """What had become of a repository's findings of one category when their pull requests were merged."""
 
     repo: str
@@ -111,9 +111,9 @@ class Rate:
         return good / self.total, *wilson(good, self.total)
 
 
-def rates(counted: Iterable[tuple[str, str, str, int]]) -> tuple[Rate, ...]:
+def rates(counted: Iterable[tuple[str, str, str, int]]) -> tuple[OutcomeRate, ...]:
     """Rates from (repository, category, outcome, count), in their order."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for repo, category, outcome, count in counted:
         found.setdefault((repo, category), {})[outcome] = count
-    return tuple(Rate(repo, category, **outcomes) for (repo, category), outcomes in found.items())
+    return tuple(OutcomeRate(repo, category, **outcomes) for (repo, category), outcomes in found.items())

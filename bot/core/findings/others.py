@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.core.code.pull_request import Said
+from bot.core.code.pull_request import PostedComment
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Finding
 
@@ -18,7 +18,7 @@ _KEPT = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ForeignComment:
     """The first comment of somebody else's thread on a line of the diff. `text` is as much as is needed to compare."""
 
     path: str
@@ -30,16 +30,16 @@ class Remark:
     url: str
 
 
-def remarks(said: Iterable[Said]) -> tuple[Remark, ...]:
+def remarks(said: Iterable[PostedComment]) -> tuple[ForeignComment, ...]:
     """The threads on lines that somebody else began."""
     return tuple(
-        Remark(one.path, one.line, one.side or "RIGHT", one.author, one.by_bot, one.body[:_KEPT], one.url)
+        ForeignComment(one.path, one.line, one.side or "RIGHT", one.author, one.by_bot, one.body[:_KEPT], one.url)
         for one in said
         if one.kind == "inline" and one.path and one.line and not one.in_reply_to and not one.by_us
     )
 
 
-def said_by(finding: Finding, others: Iterable[Remark]) -> Remark | None:
+def said_by(finding: Finding, others: Iterable[ForeignComment]) -> ForeignComment | None:
     """The remark that says the same: on one of its lines, by another bot, or by a person in some of the same words."""
     place = finding.anchor
     if place.place is not Place.INLINE or place.line is None:

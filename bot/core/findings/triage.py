@@ -13,9 +13,9 @@ from bot.core.code.syntax import symbol_at
 from bot.core.costs import Usage
 from bot.core.findings.anchor import Anchor, Place, anchor
 from bot.core.findings.finding import Category, Draft, Finding, Severity
-from bot.core.findings.known import Known
+from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
-from bot.core.findings.others import Remark, said_by
+from bot.core.findings.others import ForeignComment, said_by
 from bot.core.findings.standard import Standard, verified
 from bot.core.findings.suggestion import prove
 from bot.core.policy import Policy
@@ -36,7 +36,7 @@ class Review:
     findings: tuple[Finding, ...] = ()
     listed: tuple[Finding, ...] = ()
     dropped: tuple[tuple[Draft, str], ...] = ()
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownFinding, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
     usage: Usage = field(default_factory=Usage)
     remarks: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class TriageContext:
     """What drafts are judged against.
 
     `shelf` are the standards a search really returned, by id; `view` is the head, `known` what earlier rounds said,
@@ -69,13 +69,13 @@ class Context:
     view: View
     policy: Policy
     shelf: Mapping[str, Standard] = field(default_factory=dict)
-    known: Sequence[Known] = ()
-    others: Sequence[Remark] = ()
+    known: Sequence[KnownFinding] = ()
+    others: Sequence[ForeignComment] = ()
     muted: Mapping[str, str] = field(default_factory=dict)
     parses: Callable[[str, str], bool] | None = None
 
 
-def triage(drafts: Iterable[Draft], context: Context) -> Review:
+def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
     """Anchor, check citations, match with what is known, deduplicate, rank and cap. Posted + listed + dropped = drafts."""
     judged = [(draft, _finding(draft, context)) for draft in sorted(drafts, key=_rank)]
     found = [finding for _, finding in judged if isinstance(finding, Finding)]
@@ -105,7 +105,7 @@ def _rank(draft: Draft) -> tuple[int, int, float, str, int]:
     return -draft.severity, -weighty, -draft.confidence, draft.path, draft.near or 0
 
 
-def _finding(draft: Draft, context: Context) -> Finding | str:
+def _finding(draft: Draft, context: TriageContext) -> Finding | str:
     """The draft as a Finding, or why it cannot become one."""
     cited = tuple(context.shelf[ref] for ref in dict.fromkeys(draft.standard_refs) if ref in context.shelf)
     if draft.standard_quote:
@@ -139,13 +139,13 @@ class _Names:
         return named
 
 
-def _addressed(finding: Finding, context: Context) -> Finding:
+def _addressed(finding: Finding, context: TriageContext) -> Finding:
     """The finding with the address of who said it before us."""
     other = said_by(finding, context.others)
     return replace(finding, elsewhere=other.url) if other else finding
 
 
-def _unwanted(finding: Finding, beside: Iterable[Finding], context: Context) -> str:
+def _unwanted(finding: Finding, beside: Iterable[Finding], context: TriageContext) -> str:
     """Why a new finding is not worth saying; empty if it is. `beside` is what this round says in its place."""
     if finding.draft.severity < Severity[context.policy.severity.upper()]:
         return f"below the severity threshold ({context.policy.severity})"
@@ -176,7 +176,7 @@ def _within_budget(findings: Sequence[Finding], policy: Policy) -> tuple[tuple[F
     return tuple(posted), tuple(finding for finding in findings if finding not in posted)
 
 
-def _with_suggestions(findings: tuple[Finding, ...], context: Context) -> tuple[Finding, ...]:
+def _with_suggestions(findings: tuple[Finding, ...], context: TriageContext) -> tuple[Finding, ...]:
     if not context.policy.suggestions:
         return findings
     taken: set[tuple[str, int]] = set()
@@ -196,7 +196,7 @@ def _range(finding: Finding) -> range:
     return range(finding.anchor.start or finding.anchor.line, finding.anchor.line + 1)
 
 
-def _suggestion(finding: Finding, context: Context) -> str | None:
+def _suggestion(finding: Finding, context: TriageContext) -> str | None:
     draft, place = finding.draft, finding.anchor
     head = context.view.heads.get(place.path)
     if draft.replacement is None or head is None or place.place is not Place.INLINE:

@@ -40,13 +40,13 @@ _NO_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class App:
+class GitHubApp:
     """The GitHub App: its id or client id, and its private key as PEM."""
 
     id: str
     private_key: str = field(repr=False)
 
-    def checked(self) -> App:
+    def checked(self) -> GitHubApp:
         """This App. Raises ConfigurationError if its private key cannot sign."""
         _signing_key(self.private_key)
         return self
@@ -75,14 +75,14 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class MintedToken:
     """A token and when it expires. Tokens have any length; their value is never shown."""
 
     token: str = field(repr=False)
     expires_at: datetime
 
 
-Exchange = Callable[[str, int, Mapping[str, Any]], Awaitable[Minted]]
+Exchange = Callable[[str, int, Mapping[str, Any]], Awaitable[MintedToken]]
 
 
 class Tokens:
@@ -92,13 +92,13 @@ class Tokens:
     because our clock is wrong, its `Date` header sets us right.
     """
 
-    def __init__(self, app: App, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, app: GitHubApp, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
         self._app = app
         self._exchange = exchange
         self._clock = clock
         self._offset = 0.0
         self._jwt = ("", 0.0)
-        self._minted: LRUCache[Grant, Minted] = LRUCache(REMEMBERED)
+        self._minted: LRUCache[Grant, MintedToken] = LRUCache(REMEMBERED)
         self._locks: PerLoop[WeakValueDictionary[Grant, asyncio.Lock]] = PerLoop(WeakValueDictionary)
 
     async def token(self, grant: Grant) -> str:
@@ -140,7 +140,7 @@ class Tokens:
         self._jwt = ("", 0.0)
         return True
 
-    async def _mint(self, grant: Grant) -> Minted:
+    async def _mint(self, grant: Grant) -> MintedToken:
         try:
             return await self._exchange(self.app_token(), grant.installation, grant.body)
         except Unauthorized as refused:

@@ -22,7 +22,7 @@ from githubkit.exception import RequestError, RequestFailed
 from pydantic import TypeAdapter, ValidationError
 
 from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
-from bot.hosts.github.auth import App, Grant, Minted, Tokens
+from bot.hosts.github.auth import GitHubApp, Grant, MintedToken, Tokens
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
 from bot.hosts.github.transport import KeptOpen, PerLoop, remote, same_origin, vetted
@@ -38,7 +38,7 @@ REDIRECTS = {301, 302, 307, 308}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GitHubRequest:
     """One call. `path` comes from `path()` or is the address of a further page."""
 
     method: str
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GitHubAnswer:
     """What came back, read to its end. `next_page` and `moved_to` are addresses as GitHub gave them."""
 
     content: bytes
@@ -97,7 +97,7 @@ class GitHubClient:
 
     def __init__(
         self,
-        app: App,
+        app: GitHubApp,
         url: str = "https://api.github.com",
         *,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -121,25 +121,25 @@ class GitHubClient:
         self._tokens = Tokens(app, self._exchange, clock)
         self._writers: PerLoop[defaultdict[int, _Writer]] = PerLoop(lambda: defaultdict(lambda: _Writer(spacing)))
 
-    async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> Answer:
+    async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
         """Read one thing."""
-        return await self._granted(grant, Request("GET", address, params))
+        return await self._granted(grant, GitHubRequest("GET", address, params))
 
     async def raw(self, grant: Grant, address: str, limit: int, params: Mapping[str, str | int] | None = None) -> bytes:
         """Read a file's bytes. Raises TooLarge over `limit` of them."""
-        return (await self._granted(grant, Request("GET", address, params, accept=RAW, limit=limit))).content
+        return (await self._granted(grant, GitHubRequest("GET", address, params, accept=RAW, limit=limit))).content
 
     async def pages(
         self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[GitHubAnswer, None]:
         """Read a list, page by page, as GitHub's Link header leads. Raises TooLarge if that has no end."""
-        request = Request("GET", address, {"per_page": PER_PAGE, **(params or {})})
+        request = GitHubRequest("GET", address, {"per_page": PER_PAGE, **(params or {})})
         for _ in range(PAGES):
             answer = await self._granted(grant, request)
             yield answer
             if answer.next_page is None:
                 return
-            request = Request("GET", self._own(answer.next_page))
+            request = GitHubRequest("GET", self._own(answer.next_page))
         raise TooLarge(f"{address} has more than {PAGES} pages")
 
     async def every(
@@ -148,17 +148,19 @@ class GitHubClient:
         """Read a whole list, whose pages are of `kind`."""
         return [one async for page in self.pages(grant, address, params) for one in page.read(kind)]
 
-    async def write(self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None) -> Answer:
+    async def write(
+        self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None
+    ) -> GitHubAnswer:
         """Change something, when it is this installation's turn."""
         writer = self._writers()[grant.installation]
         return await writer.write(
-            lambda: self._granted(grant, Request(method, address, body=vetted(body, self._secrets)))
+            lambda: self._granted(grant, GitHubRequest(method, address, body=vetted(body, self._secrets)))
         )
 
     async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Ask GraphQL, which knows threads. Raises Forbidden or NotFound for what REST would answer so."""
         root = str(self._url).rstrip("/").removesuffix("/v3")
-        request = Request("POST", f"{root}/graphql", body={"query": query, "variables": variables})
+        request = GitHubRequest("POST", f"{root}/graphql", body={"query": query, "variables": variables})
         answer = (await self._granted(grant, request)).read(GraphQLAnswer)
         if answer.errors or answer.data is None:
             error = answer.errors[0] if answer.errors else GraphQLError()
@@ -171,9 +173,9 @@ class GitHubClient:
         """The repository of a grant as git fetches it."""
         return remote(self._url, path(*grant.repo.split("/")), await self._tokens.token(grant))
 
-    async def as_app(self, address: str) -> Answer:
+    async def as_app(self, address: str) -> GitHubAnswer:
         """Read something that belongs to the App itself."""
-        request = Request("GET", address)
+        request = GitHubRequest("GET", address)
         try:
             return await self._send(self._tokens.app_token(), request)
         except Unauthorized as refused:
@@ -191,7 +193,7 @@ class GitHubClient:
         """Close the running loop's connections."""
         await self._wire.close()
 
-    async def _granted(self, grant: Grant, request: Request) -> Answer:
+    async def _granted(self, grant: Grant, request: GitHubRequest) -> GitHubAnswer:
         token = await self._tokens.token(grant)
         try:
             return await self._send(token, request, grant)
@@ -199,11 +201,11 @@ class GitHubClient:
             self._tokens.forget(grant, token)
         return await self._send(await self._tokens.token(grant), request, grant)
 
-    async def _exchange(self, app_token: str, installation: int, body: Mapping[str, Any]) -> Minted:
+    async def _exchange(self, app_token: str, installation: int, body: Mapping[str, Any]) -> MintedToken:
         address = path("app", "installations", installation, "access_tokens")
-        return (await self._send(app_token, Request("POST", address, body=body))).read(Minted)
+        return (await self._send(app_token, GitHubRequest("POST", address, body=body))).read(MintedToken)
 
-    async def _send(self, token: str, request: Request, grant: Grant | None = None) -> Answer:
+    async def _send(self, token: str, request: GitHubRequest, grant: Grant | None = None) -> GitHubAnswer:
         answer = await self._call(token, request)
         if answer.moved_to is None:
             return answer
@@ -213,7 +215,7 @@ class GitHubClient:
             raise NotFound("GitHub redirects twice")
         return answer
 
-    async def _call(self, token: str, request: Request) -> Answer:
+    async def _call(self, token: str, request: GitHubRequest) -> GitHubAnswer:
         headers = {"Authorization": f"Bearer {token}", "Accept": request.accept, "X-GitHub-Api-Version": API_VERSION}
         body = None if request.body is None else json.dumps(request.body, ensure_ascii=False).encode(errors="replace")
         if body is not None:
@@ -263,7 +265,7 @@ class _Writer:
         self._lock = asyncio.Lock()
         self._free_at = 0.0
 
-    async def write(self, send: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def write(self, send: Callable[[], Awaitable[GitHubAnswer]]) -> GitHubAnswer:
         async with self._lock:
             await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
             try:
@@ -272,9 +274,9 @@ class _Writer:
                 self._free_at = time.monotonic() + self._spacing
 
 
-def _answer(response: Response[Any], content: bytes) -> Answer:
+def _answer(response: Response[Any], content: bytes) -> GitHubAnswer:
     moved_to = response.headers.get("location", "") if response.status_code in REDIRECTS else None
-    return Answer(content, response.raw_response.links.get("next", {}).get("url"), moved_to)
+    return GitHubAnswer(content, response.raw_response.links.get("next", {}).get("url"), moved_to)
 
 
 async def _content(response: Response[Any], limit: int) -> bytes:
@@ -291,7 +293,7 @@ async def _content(response: Response[Any], limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _failure(error: Exception, request: Request) -> Exception:
+def _failure(error: Exception, request: GitHubRequest) -> Exception:
     """What went wrong below HTTP: ours and bugs as they are, the network's as something to try again."""
     if isinstance(error, httpx.InvalidURL):
         return NotFound("too long for an address")

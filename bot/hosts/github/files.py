@@ -12,14 +12,14 @@ from bot.core.code.compare import binary, patch
 from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.github.payloads import ChangedFile
-from bot.interfaces import Entry
+from bot.interfaces import TreeFile
 
 LISTED = 3000  # GitHub names no more
 COMPARED = 20  # files of one pull request that are compared by content
 BINARY = "binary"
 
 Read = Callable[[str], Awaitable[bytes]]
-Base = Mapping[str, Entry]
+Base = Mapping[str, TreeFile]
 
 
 def needs_base(files: Sequence[ChangedFile]) -> bool:
@@ -42,7 +42,7 @@ async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff
     return Diff(tuple(diffs), truncated)
 
 
-def _listed(file: ChangedFile, old: Entry | None) -> FileDiff:
+def _listed(file: ChangedFile, old: TreeFile | None) -> FileDiff:
     """An entry as it is: with its patch, or with the reason why there is none."""
     if file.patch is not None or file.additions or file.deletions:
         return _parsed(file, file.patch or "", file.additions, file.deletions)
@@ -53,7 +53,7 @@ def _listed(file: ChangedFile, old: Entry | None) -> FileDiff:
     return _parsed(file, "")
 
 
-async def _compare(file: ChangedFile, old: Entry | None, read: Read) -> FileDiff:
+async def _compare(file: ChangedFile, old: TreeFile | None, read: Read) -> FileDiff:
     """An entry whose patch GitHub left out as too large, if both versions are small enough."""
     if old is None and file.status is not Status.ADDED:
         return _listed(file, old)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from cachetools import Cache, LRUCache
 
 from bot.core.code.diff import Diff
-from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest, Said
+from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.errors import Forbidden, NotFound, TooLarge
 from bot.hosts.github.auth import READ, Grant
 from bot.hosts.github.client import GitHubClient, repository
@@ -28,15 +28,15 @@ from bot.hosts.github.payloads import (
     Commit,
     Comparison,
     IssueAnswer,
-    Label,
-    Pull,
+    LabelAnswer,
+    PullAnswer,
     Reaction,
-    Repository,
+    RepositoryAnswer,
     ReviewAnswer,
     Tree,
 )
 from bot.hosts.github.threads import threads
-from bot.interfaces import Entry, Library, Remote
+from bot.interfaces import OrganisationStandards, Remote, TreeFile
 
 V = TypeVar("V")
 Key = tuple[int, str, str, str]
@@ -68,13 +68,13 @@ class GitHubHost:
         self._library = library
         self._largest = largest
         self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
-        self._trees: Cache[Key, tuple[Entry, ...]] = LRUCache(150_000, len)
+        self._trees: Cache[Key, tuple[TreeFile, ...]] = LRUCache(150_000, len)
         self._diffs: Cache[Key, Diff] = LRUCache(60_000, _lines)
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
         """The pull request as it stands now."""
         answer = await self._client.get(_grant(ref), repository(ref.repo, "pulls", ref.number))
-        return pull_request(ref, answer.read(Pull))
+        return pull_request(ref, answer.read(PullAnswer))
 
     async def diff(self, pull: PullRequest) -> Diff:
         """The files API, its gaps filled by content where that is within bounds, else marked."""
@@ -86,7 +86,7 @@ class GitHubHost:
         base = await self._base(pull) if needs_base(files) else {}
         return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref)))
 
-    async def tree(self, ref: PullRef, commit: str) -> tuple[Entry, ...]:
+    async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""
         key = _key(ref, "tree", commit)
         if (kept := self._trees.get(key)) is not None:
@@ -96,7 +96,7 @@ class GitHubHost:
         if answer.truncated:
             raise TooLarge(f"the tree of {commit} is over 100,000 entries or 7 MB: GitHub lists only a part of it")
         files = (node for node in answer.tree if node.type == "blob" and node.mode != LINK_MODE)
-        return _keep(self._trees, key, tuple(Entry(node.path, node.sha, node.size) for node in files))
+        return _keep(self._trees, key, tuple(TreeFile(node.path, node.sha, node.size) for node in files))
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
         """A file's content by git object id. Raises TooLarge."""
@@ -122,7 +122,7 @@ class GitHubHost:
             body=found.body or "",
             state=f"{found.state} pull request" if found.pull_request else found.state,
             author=(found.user or GHOST).login,
-            labels=tuple(label.name if isinstance(label, Label) else label for label in found.labels),
+            labels=tuple(label.name if isinstance(label, LabelAnswer) else label for label in found.labels),
             comments=tuple(f"{(one.user or GHOST).login}: {one.body or ''}" for one in comments),
         )
 
@@ -153,18 +153,18 @@ class GitHubHost:
             _grant(where), repository(where.repo, "contents", *path.split("/")), self._largest
         )
 
-    async def library(self, ref: PullRef) -> Library | None:
+    async def library(self, ref: PullRef) -> OrganisationStandards | None:
         """At the tip of the branch that was named, or of the default branch. Tokens are one owner's, see above."""
         name, _, branch = self._library.partition("@")
         if not name or _owner(name) != _owner(ref.repo) or name.lower() == ref.repo.lower():
             return None
         where = PullRef(name, 0, installation=ref.installation)
-        about = (await self._client.get(_grant(where), repository(name))).read(Repository)
+        about = (await self._client.get(_grant(where), repository(name))).read(RepositoryAnswer)
         segments = (branch or about.default_branch).split("/")
         tip = await self._client.get(_grant(where), repository(name, "commits", *segments), {"per_page": 1})
-        return Library(where, tip.read(Commit).sha, about.private)
+        return OrganisationStandards(where, tip.read(Commit).sha, about.private)
 
-    async def said(self, pull: PullRef) -> tuple[Said, ...]:
+    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
         """Submitted reviews, comments on the diff and in the conversation, oldest first."""
         us, grant = await self._client.app(), _grant(pull)
         on_pull, on_issue = ((pull.repo, kind, pull.number) for kind in ("pulls", "issues"))
@@ -190,7 +190,7 @@ class GitHubHost:
             if thread.resolved and thread.by and thread.by.kind == "User" and thread.comments.nodes
         }
 
-    async def _base(self, pull: PullRequest) -> dict[str, Entry]:
+    async def _base(self, pull: PullRequest) -> dict[str, TreeFile]:
         """The files at the merge base by path; none if GitHub cannot list them."""
         address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
         try:
@@ -201,7 +201,7 @@ class GitHubHost:
         return {entry.path: entry for entry in entries}
 
 
-def pull_request(ref: PullRef, pull: Pull) -> PullRequest:
+def pull_request(ref: PullRef, pull: PullAnswer) -> PullRequest:
     """GitHub's answer in our words."""
     author = pull.user or GHOST
     home = pull.base.repo
@@ -229,9 +229,9 @@ def pull_request(ref: PullRef, pull: Pull) -> PullRequest:
     )
 
 
-def _review(review: ReviewAnswer, us: AppAccount) -> Said:
+def _review(review: ReviewAnswer, us: AppAccount) -> PostedComment:
     author = review.user or GHOST
-    return Said(
+    return PostedComment(
         id=review.id,
         kind="review",
         author_id=author.id,
@@ -245,9 +245,9 @@ def _review(review: ReviewAnswer, us: AppAccount) -> Said:
     )
 
 
-def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> Said:
+def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> PostedComment:
     author = comment.user or GHOST
-    return Said(
+    return PostedComment(
         id=comment.id,
         kind=kind,
         author_id=author.id,

@@ -16,13 +16,13 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Identified(_Answer):
+class IdAnswer(_Answer):
     """Anything of which only the id matters."""
 
     id: int
 
 
-class Account(_Answer):
+class AccountAnswer(_Answer):
     """A user, an organisation or a bot."""
 
     login: str
@@ -35,7 +35,7 @@ class Account(_Answer):
         return self.type == "Bot"
 
 
-GHOST = Account(login="ghost")  # who is shown for an account that is gone
+GHOST = AccountAnswer(login="ghost")  # who is shown for an account that is gone
 
 
 class AppAccount(_Answer):
@@ -44,14 +44,14 @@ class AppAccount(_Answer):
     id: int
     slug: str
 
-    def is_author(self, user: Account | None, app: Identified | None = None) -> bool:
+    def is_author(self, user: AccountAnswer | None, app: IdAnswer | None = None) -> bool:
         """Whether `user`, acting through `app`, is this App itself."""
         if user is None or not user.is_bot:
             return False
         return user.login == f"{self.slug}[bot]" or (app is not None and app.id == self.id)
 
 
-class Repository(_Answer):
+class RepositoryAnswer(_Answer):
     """A repository, as far as a pull request tells."""
 
     id: int
@@ -66,16 +66,16 @@ class Branch(_Answer):
 
     sha: str
     ref: str
-    repo: Repository | None = None
+    repo: RepositoryAnswer | None = None
 
 
-class Label(_Answer):
+class LabelAnswer(_Answer):
     """A label."""
 
     name: str = ""
 
 
-class Pull(_Answer):
+class PullAnswer(_Answer):
     """A pull request."""
 
     number: int
@@ -87,8 +87,8 @@ class Pull(_Answer):
     locked: bool = False
     html_url: str = ""
     author_association: str = "NONE"
-    user: Account | None = None
-    labels: tuple[Label, ...] = ()
+    user: AccountAnswer | None = None
+    labels: tuple[LabelAnswer, ...] = ()
     review_comments: int = 0
     head: Branch
     base: Branch
@@ -152,8 +152,8 @@ class IssueAnswer(_Answer):
     title: str
     body: str | None = None
     state: str = "open"
-    user: Account | None = None
-    labels: tuple[Label | str, ...] = ()
+    user: AccountAnswer | None = None
+    labels: tuple[LabelAnswer | str, ...] = ()
     comments: int = 0
     pull_request: dict[str, object] | None = None
 
@@ -168,7 +168,7 @@ class Reaction(_Answer):
     """One reaction; `user` is None for an account that is gone."""
 
     content: str
-    user: Account | None = None
+    user: AccountAnswer | None = None
 
 
 class CommentAnswer(_Answer):
@@ -176,8 +176,8 @@ class CommentAnswer(_Answer):
 
     id: int
     body: str | None = None
-    user: Account | None = None
-    performed_via_github_app: Identified | None = None
+    user: AccountAnswer | None = None
+    performed_via_github_app: IdAnswer | None = None
     html_url: str = ""
     created_at: AwareDatetime
     path: str | None = None
@@ -193,7 +193,7 @@ class ReviewAnswer(_Answer):
 
     id: int
     body: str | None = None
-    user: Account | None = None
+    user: AccountAnswer | None = None
     state: str
     html_url: str = ""
     commit_id: str | None = None
@@ -265,7 +265,7 @@ class Resolver(_Answer):
     login: str
 
 
-class Thread(_Answer):
+class ThreadAnswer(_Answer):
     """A review thread. Its id is GraphQL's own."""
 
     id: str
@@ -281,8 +281,8 @@ class Cursor(_Answer):
     end: str | None = Field(None, alias="endCursor")
 
 
-class Threads(_Answer):
+class ThreadsAnswer(_Answer):
     """A page of threads."""
 
-    nodes: tuple[Thread, ...]
+    nodes: tuple[ThreadAnswer, ...]
     page: Cursor = Field(alias="pageInfo")

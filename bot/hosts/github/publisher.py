@@ -20,7 +20,7 @@ from bot.hosts.github.auth import WRITE, Grant
 from bot.hosts.github.bodies import ANNOTATIONS, BODY, bounded, check_run, fit, in_words, on_file, review, words
 from bot.hosts.github.client import GitHubClient, repository
 from bot.hosts.github.host import pull_request
-from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, Pull, ReviewAnswer
+from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
 from bot.hosts.github.threads import resolve
 from bot.job import Job
 
@@ -133,7 +133,7 @@ class GitHubPublisher:
     async def _fresh(self, reviewed: PullRequest, commit: str) -> None:
         """Nobody wants a review of what is not there any more."""
         ref = reviewed.ref
-        now = pull_request(ref, (await self._client.get(_grant(ref), _address(ref, "pulls"))).read(Pull))
+        now = pull_request(ref, (await self._client.get(_grant(ref), _address(ref, "pulls"))).read(PullAnswer))
         changes = {
             "it was merged": now.merged,
             "it was closed": now.closed,

@@ -8,7 +8,7 @@ from typing import Any
 from bot.core.code.pull_request import PullRef
 from bot.hosts.github.auth import RESOLVE, Grant
 from bot.hosts.github.client import GitHubClient
-from bot.hosts.github.payloads import Thread, Threads
+from bot.hosts.github.payloads import ThreadAnswer, ThreadsAnswer
 
 _LIST = """
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
@@ -40,14 +40,14 @@ async def resolve(client: GitHubClient, ref: PullRef, comment: int) -> bool:
     return False
 
 
-async def threads(client: GitHubClient, grant: Grant, ref: PullRef) -> AsyncIterator[Thread]:
+async def threads(client: GitHubClient, grant: Grant, ref: PullRef) -> AsyncIterator[ThreadAnswer]:
     """Every review thread of the pull request, with the comment that opened it. Raises Forbidden and NotFound."""
     owner, _, name = ref.repo.partition("/")
     after: str | None = None
     while True:
         where: dict[str, Any] = {"owner": owner, "name": name, "number": ref.number, "after": after}
         data = await client.graphql(grant, _LIST, where)
-        page = Threads.model_validate(data["repository"]["pullRequest"]["reviewThreads"])
+        page = ThreadsAnswer.model_validate(data["repository"]["pullRequest"]["reviewThreads"])
         for thread in page.nodes:
             yield thread
         if not page.page.more:

@@ -21,7 +21,7 @@ from bot.core.code.diff import Diff
 from bot.core.code.pull_request import PullRequest
 from bot.core.findings.standard import Shelf
 from bot.errors import TooLarge, UserError
-from bot.interfaces import Check, CodeHost, Entry, Standards, Tool
+from bot.interfaces import Check, CodeHost, Standards, Tool, TreeFile
 
 Version = Literal["head", "base"]
 
@@ -53,7 +53,7 @@ class Arguments(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class TextMatch:
     """A line that a search found."""
 
     path: str
@@ -64,7 +64,7 @@ class Match:
 class Searcher(Protocol):
     """Finds text in one version of the repository."""
 
-    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[Match, ...]:
+    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
         """Lines that contain `text` (as a whole `word`), in files under that folder. Raises Refused if it cannot."""
 
 
@@ -74,9 +74,9 @@ class Files:
 
     host: CodeHost
     pull: PullRequest
-    _trees: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    _trees: dict[str, dict[str, TreeFile]] = field(default_factory=dict)
 
-    async def entries(self, version: Version) -> Mapping[str, Entry]:
+    async def entries(self, version: Version) -> Mapping[str, TreeFile]:
         """Every file of a version, by path."""
         commit = self.pull.head_sha if version == "head" else self.pull.base_sha
         if commit not in self._trees:
@@ -103,7 +103,7 @@ Searching = Callable[[Files], Searcher]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ToolContext:
     """All that a job's tools may look at. `searcher` is None where nothing can search the repository."""
 
     host: CodeHost
@@ -116,7 +116,7 @@ class Desk:
     checks: Sequence[Check] = ()
 
 
-def offered(desk: Desk, names: Collection[str] | None = None) -> tuple[Tool, ...]:
+def offered(desk: ToolContext, names: Collection[str] | None = None) -> tuple[Tool, ...]:
     """The tools for a job, by name in a fixed order; of all of them, or of those in `names`."""
     tools = [module.offer(desk) for module in _modules().values()]
     return tuple(
@@ -142,7 +142,7 @@ def normal(path: str) -> str:
     return str(PurePosixPath(path))
 
 
-def _meant(path: str, entries: Mapping[str, Entry]) -> str:
+def _meant(path: str, entries: Mapping[str, TreeFile]) -> str:
     name = PurePosixPath(path).name
     near = [known for known in entries if PurePosixPath(known).name == name][:5]
     return f"; did you mean {', '.join(near)}?" if near else "; list_files shows what there is"

@@ -13,7 +13,7 @@ from bot.interfaces import Tool
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ToolLimits:
     """Of one call: characters of the `result`, and `seconds`."""
 
     result: int = 24_000
@@ -21,11 +21,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounded:
+class BoundedTool:
     """A tool within its limits. The same question is answered once in a job."""
 
     tool: Tool
-    limits: Limits
+    limits: ToolLimits
     _answers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -67,6 +67,6 @@ def cut(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[:room]}\n… ({len(text) - room} more characters; ask for less)"
 
 
-def bounded(tools: Iterable[Tool], limits: Limits | None = None) -> tuple[Tool, ...]:
+def bounded(tools: Iterable[Tool], limits: ToolLimits | None = None) -> tuple[Tool, ...]:
     """The tools of one job."""
-    return tuple(Bounded(tool, limits or Limits()) for tool in tools)
+    return tuple(BoundedTool(tool, limits or ToolLimits()) for tool in tools)

@@ -13,7 +13,7 @@ from bot.core.code.diff import Diff
 from bot.core.code.syntax import definitions, readable
 from bot.errors import Refused, UserError
 from bot.interfaces import Tool
-from bot.model.tools import Arguments, Desk, Files, Searcher
+from bot.model.tools import Arguments, Files, Searcher, ToolContext
 
 SYMBOL = re.compile(r"[\w$@]{2,100}(?:(?:\.|::|#|->)[\w$@]{1,100}){0,5}")
 SEPARATOR = re.compile(r"::|#|->")
@@ -22,7 +22,7 @@ SHOWN = 5
 LINES = 40
 
 
-class Wanted(Arguments):
+class DefinitionArguments(Arguments):
     """Which name."""
 
     symbol: Annotated[str, Field(description="A name, qualified or not: total, Cart.total, Cart::total")]
@@ -37,11 +37,11 @@ class FindDefinition:
     searcher: Searcher | None
     name: str = "find_definition"
     description: str = "Find where a function, type or constant is defined at the head, with its source."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=DefinitionArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """Each definition with its place and numbered lines, or a word that none was found and where was looked."""
-        symbol = Wanted.read(arguments).symbol
+        symbol = DefinitionArguments.read(arguments).symbol
         if not SYMBOL.fullmatch(symbol):
             raise UserError("symbol: a name such as total or Cart.total")
         wanted = SEPARATOR.sub(".", symbol)
@@ -78,7 +78,7 @@ class FindDefinition:
             return ""
 
 
-def offer(desk: Desk) -> Tool:
+def offer(desk: ToolContext) -> Tool:
     """For every pull request."""
     return FindDefinition(desk.files, desk.diff, desk.searcher)
 

@@ -14,7 +14,7 @@ from bot.core.claims.requirements import points
 from bot.core.code.pull_request import PullRef
 from bot.errors import NotFound, UserError
 from bot.interfaces import CodeHost, Tool
-from bot.model.tools import Arguments, Desk
+from bot.model.tools import Arguments, ToolContext
 
 BODY = 8_000
 COMMENT = 1_000
@@ -30,7 +30,7 @@ def _number(value: object) -> object:
     return int(value.removeprefix("#"))
 
 
-class Wanted(Arguments):
+class IssueArguments(Arguments):
     """Which issue."""
 
     number: Annotated[int, Field(ge=1, le=2**31 - 1, description="The issue's number."), BeforeValidator(_number)]
@@ -44,11 +44,11 @@ class GetGitHubIssue:
     ref: PullRef
     name: str = "get_github_issue"
     description: str = "Read an issue of this repository: title, body, acceptance points, latest comments."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=IssueArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """The issue as JSON. Raises UserError where the number names none."""
-        number = Wanted.read(arguments).number
+        number = IssueArguments.read(arguments).number
         try:
             issue = await self.host.issue(self.ref, number)
         except NotFound as error:
@@ -69,7 +69,7 @@ class GetGitHubIssue:
         )
 
 
-def offer(desk: Desk) -> Tool:
+def offer(desk: ToolContext) -> Tool:
     """For every pull request."""
     return GetGitHubIssue(desk.host, desk.pull.ref)
 

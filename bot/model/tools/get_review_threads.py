@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.code.pull_request import PullRef, Said
+from bot.core.code.pull_request import PostedComment, PullRef
 from bot.interfaces import CodeHost, Tool
-from bot.model.tools import Arguments, Desk
+from bot.model.tools import Arguments, ToolContext
 
 THREADS = 60
 BODY = 600
 
 
-class Wanted(Arguments):
+class ThreadArguments(Arguments):
     """Nothing to choose."""
 
 
@@ -27,12 +27,12 @@ class GetReviewThreads:
     ref: PullRef
     name: str = "get_review_threads"
     description: str = "Read the reviews and comments that already stand on this pull request."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=ThreadArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """JSON: {"threads": [{path, line, comments: [{author, is_bot, body}]}]}, oldest thread first."""
-        Wanted.read(arguments)
-        threads: dict[int, list[Said]] = {}
+        ThreadArguments.read(arguments)
+        threads: dict[int, list[PostedComment]] = {}
         for said in await self.host.said(self.ref):
             if said.body.strip():
                 threads.setdefault(said.in_reply_to or said.id, []).append(said)
@@ -40,12 +40,12 @@ class GetReviewThreads:
         return json.dumps({"threads": shown, "not_shown": len(threads) - len(shown)}, ensure_ascii=False)
 
 
-def offer(desk: Desk) -> Tool:
+def offer(desk: ToolContext) -> Tool:
     """For every pull request."""
     return GetReviewThreads(desk.host, desk.pull.ref)
 
 
-def _thread(said: list[Said]) -> dict[str, object]:
+def _thread(said: list[PostedComment]) -> dict[str, object]:
     first = said[0]
     return {
         "path": first.path,

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from bot.errors import AssistantError, Refused, TooLarge, UserError
 from bot.hosts.git import Git
-from bot.interfaces import Entry, Remote
-from bot.model.tools import MATCHES, Files, Match, Searcher, Version
+from bot.interfaces import Remote, TreeFile
+from bot.model.tools import MATCHES, Files, Searcher, TextMatch, Version
 
 MENTIONS = 40  # files
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class ScanSearch:
     """Searches up to so many `files` and `bytes`; a larger set is refused whole rather than searched in part."""
 
     files: Files
@@ -32,7 +32,7 @@ class Scan:
     most_bytes: int = 4 * 1024 * 1024
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
-    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[Match, ...]:
+    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
         """Matching lines by path. Raises TooLarge over the bounds."""
         prefix = f"{under}/" if under else ""
         chosen = [e for path, e in sorted((await self.files.entries(version)).items()) if path.startswith(prefix)]
@@ -42,7 +42,7 @@ class Scan:
         found = await asyncio.gather(*(self._search(entry, version, pattern) for entry in chosen))
         return tuple(match for matches in found for match in matches)[:MATCHES]
 
-    async def _search(self, entry: Entry, version: Version, pattern: re.Pattern[str]) -> list[Match]:
+    async def _search(self, entry: TreeFile, version: Version, pattern: re.Pattern[str]) -> list[TextMatch]:
         async with self._gate:
             try:
                 text = await self.files.text(entry.path, version)
@@ -51,7 +51,7 @@ class Scan:
         if not pattern.search(text):
             return []
         lines = enumerate(text.split("\n"), 1)
-        return [Match(entry.path, number, line) for number, line in lines if pattern.search(line)]
+        return [TextMatch(entry.path, number, line) for number, line in lines if pattern.search(line)]
 
 
 async def mentions(searcher: Searcher, files: Files, word: str) -> Mapping[str, str]:
@@ -81,14 +81,14 @@ SHALLOW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Grep:
+class GitGrep:
     """Searches the commits of `git`, by version; a version without a commit is looked for by `instead`."""
 
     git: Git
     commits: Mapping[Version, str]
     instead: Searcher
 
-    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[Match, ...]:
+    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
         """Matching lines by path."""
         commit = self.commits.get(version)
         if commit is None:
@@ -99,7 +99,7 @@ class Grep:
 
 
 @dataclass(slots=True, weakref_slot=True)
-class Fetched:
+class FetchedGrep:
     """Searches a copy that is fetched from `remote` at the first search, and is gone when this is.
 
     A repository over `most` bytes at the head is not fetched; then, or where fetching fails, `instead` searches.
@@ -111,7 +111,7 @@ class Fetched:
     most: int = 200 * MEGABYTE
     _fetching: asyncio.Task[Searcher] | None = field(default=None, init=False)
 
-    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[Match, ...]:
+    async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
         """Matching lines by path. A caller that gives up does not stop the fetch: the next one finds it further on."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())
@@ -128,7 +128,7 @@ class Fetched:
             await fetch(git, await self.remote(), (pull.head_sha, pull.base_sha))
         except AssistantError:  # no such door, no way through it, or too slow: the other way is there for that
             return self.instead
-        return Grep(git, {"head": pull.head_sha, "base": pull.base_sha}, self.instead)
+        return GitGrep(git, {"head": pull.head_sha, "base": pull.base_sha}, self.instead)
 
 
 async def fetch(git: Git, remote: Remote, commits: Sequence[str]) -> None:
@@ -144,8 +144,8 @@ async def fetch(git: Git, remote: Remote, commits: Sequence[str]) -> None:
     await git.run(("fetch", *SHALLOW, "--", remote.url, *commits), more=more)
 
 
-def _match(row: bytes) -> Match:
+def _match(row: bytes) -> TextMatch:
     """A row `commit:path NUL line NUL text`."""
     place, line, text = row.split(b"\0", 2)
     path = place.partition(b":")[2].decode(errors="replace")
-    return Match(path, int(line), text.decode(errors="replace").removesuffix("\r"))
+    return TextMatch(path, int(line), text.decode(errors="replace").removesuffix("\r"))

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from bot.errors import UserError
 from bot.interfaces import Tool
-from bot.model.tools import Arguments, Desk, Files, Version
+from bot.model.tools import Arguments, Files, ToolContext, Version
 
 FILES = 400
 PATTERN = 200
 
 
-class Wanted(Arguments):
+class ListArguments(Arguments):
     """Which files."""
 
     pattern: Annotated[str, Field(description="A glob on the whole path; * also crosses folders: src/*test*.py")]
@@ -31,11 +31,11 @@ class ListFiles:
     files: Files
     name: str = "list_files"
     description: str = "List the repository's files that match a pattern, with their sizes in bytes."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=ListArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """A heading with the count, then one file a line."""
-        wanted = Wanted.read(arguments)
+        wanted = ListArguments.read(arguments)
         if len(wanted.pattern) > PATTERN:
             raise UserError("the pattern is too long")
         entries = await self.files.entries(wanted.side)
@@ -44,6 +44,6 @@ class ListFiles:
         return "\n".join((heading, *(f"{path} ({entries[path].size})" for path in found[:FILES])))
 
 
-def offer(desk: Desk) -> Tool:
+def offer(desk: ToolContext) -> Tool:
     """For every pull request."""
     return ListFiles(desk.files)

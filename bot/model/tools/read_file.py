@@ -10,13 +10,13 @@ from pydantic import Field
 
 from bot.errors import UserError
 from bot.interfaces import Tool
-from bot.model.tools import Arguments, Desk, Files, Version
+from bot.model.tools import Arguments, Files, ToolContext, Version
 
 LINES = 400
 CHARACTERS = 24_000
 
 
-class Wanted(Arguments):
+class ReadArguments(Arguments):
     """Which lines of which file."""
 
     path: Annotated[str, Field(description="Relative to the repository's root.")]
@@ -32,11 +32,11 @@ class ReadFile:
     files: Files
     name: str = "read_file"
     description: str = f"Read up to {LINES} numbered lines of a file of the repository."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=ReadArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """Numbered lines below a heading that says which of how many. Raises UserError for a path that is no file."""
-        wanted = Wanted.read(arguments)
+        wanted = ReadArguments.read(arguments)
         lines = (await self.files.text(wanted.path, wanted.side)).removesuffix("\n").split("\n")
         first = max(1, wanted.start or 1)
         if first > len(lines):
@@ -46,7 +46,7 @@ class ReadFile:
         return "\n".join((f"{wanted.path} at {wanted.side}, lines {first}-{last} of {len(lines)}", *shown))
 
 
-def offer(desk: Desk) -> Tool:
+def offer(desk: ToolContext) -> Tool:
     """For every pull request."""
     return ReadFile(desk.files)
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bot.interfaces import Check, Source, Tool
-from bot.model.tools import Arguments, Desk, Files, normal
+from bot.model.tools import Arguments, Files, ToolContext, normal
 
 PROBLEMS = 60
 
 
-class Wanted(Arguments):
+class CheckArguments(Arguments):
     """Which file."""
 
     path: Annotated[str, Field(description="Relative to the repository's root, at the head.")]
@@ -28,11 +28,11 @@ class RunChecks:
     checks: Sequence[Check]
     name: str = "run_checks"
     description: str = "Run the linters and other checks over one file at the head, changed or not."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=CheckArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """One problem a line as path:line: rule: title, and which checks ran."""
-        path = normal(Wanted.read(arguments).path)
+        path = normal(CheckArguments.read(arguments).path)
         source = Source(path, await self.files.text(path, "head"))
         ran = [check for check in self.checks if check.reads(path)]
         seen = [await check.run([source]) for check in ran]
@@ -46,6 +46,6 @@ class RunChecks:
         )
 
 
-def offer(desk: Desk) -> Tool | None:
+def offer(desk: ToolContext) -> Tool | None:
     """Where there are checks."""
     return RunChecks(desk.files, desk.checks) if desk.checks else None

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from bot.errors import UserError
 from bot.interfaces import Tool
-from bot.model.tools import Arguments, Desk, Searcher, Version, normal
+from bot.model.tools import Arguments, Searcher, ToolContext, Version, normal
 
 MATCHES = 100
 WIDTH = 200
 SHORTEST, LONGEST = 2, 200  # characters of the text
 
 
-class Wanted(Arguments):
+class CodeSearchArguments(Arguments):
     """What to look for, and where."""
 
     text: Annotated[str, Field(description="The exact text, on one line.")]
@@ -33,11 +33,11 @@ class SearchCode:
     searcher: Searcher
     name: str = "search_code"
     description: str = "Find the lines of the repository that contain an exact text, as path:line: text."
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=CodeSearchArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """A heading with the count, then one match a line. Raises Refused where the repository cannot be searched."""
-        wanted = Wanted.read(arguments)
+        wanted = CodeSearchArguments.read(arguments)
         if not SHORTEST <= len(wanted.text) <= LONGEST or "\n" in wanted.text:
             raise UserError(f"text: one line of {SHORTEST} to {LONGEST} characters")
         under = normal(wanted.folder) if wanted.folder else ""
@@ -46,6 +46,6 @@ class SearchCode:
         return "\n".join((heading, *(f"{m.path}:{m.line}: {m.text.strip()[:WIDTH]}" for m in found[:MATCHES])))
 
 
-def offer(desk: Desk) -> Tool | None:
+def offer(desk: ToolContext) -> Tool | None:
     """Where something can search."""
     return SearchCode(desk.searcher) if desk.searcher else None

@@ -12,14 +12,14 @@ from pydantic import Field
 from bot.core.findings.standard import Hit, Shelf
 from bot.errors import Refused, Retryable, UserError
 from bot.interfaces import Standards, Tool
-from bot.model.tools import Arguments, Desk, normal
+from bot.model.tools import Arguments, ToolContext, normal
 
 SECTIONS = 5
 CHARACTERS = 16_000  # of all sections; the first is given whole
 QUERY = 500
 
 
-class Wanted(Arguments):
+class StandardsSearchArguments(Arguments):
     """What the rules should be about."""
 
     query: Annotated[str, Field(description="A few words: error handling in views")]
@@ -38,11 +38,11 @@ class SearchStandards:
         "Search the team's coding standards. Cite a section by its id, and only one with governs: true; "
         "quote its text exactly."
     )
-    parameters: Mapping[str, Any] = field(default_factory=Wanted.schema_for_models)
+    parameters: Mapping[str, Any] = field(default_factory=StandardsSearchArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
         """JSON: {"standards": [the fields of a Standard, with id and governs]}."""
-        wanted = Wanted.read(arguments)
+        wanted = StandardsSearchArguments.read(arguments)
         if not wanted.query.strip() or len(wanted.query) > QUERY:
             raise UserError(f"query: 1 to {QUERY} characters")
         try:
@@ -69,6 +69,6 @@ def told(hits: Sequence[Hit]) -> str:
     return json.dumps({"standards": found}, ensure_ascii=False)
 
 
-def offer(desk: Desk) -> Tool | None:
+def offer(desk: ToolContext) -> Tool | None:
     """Where the team has standards."""
     return SearchStandards(desk.standards, desk.shelf) if desk.shelf.documents else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.hosts.git import Change, Git
+from bot.hosts.git import Git, GitChange
 
 HEADER = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 LONG_PATCH = 3000
@@ -50,7 +50,7 @@ class Hunk:
 class FilePatch:
     """A changed file. `text` is the patch from its first @@ on, empty where there is none (binary, rename, mode)."""
 
-    change: Change
+    change: GitChange
     hunks: tuple[Hunk, ...]
     text: str
 
@@ -154,7 +154,7 @@ def _sections(raw: bytes) -> list[list[bytes]]:
     return sections
 
 
-def _file(change: Change, lines: list[bytes]) -> FilePatch:
+def _file(change: GitChange, lines: list[bytes]) -> FilePatch:
     return FilePatch(change, tuple(_hunks(lines)), b"\n".join(lines).decode(errors="replace"))
 
 
