@@ -3,6 +3,7 @@
 .PHONY: help demo test check format docs bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
+ROOMS := $(filter-out support,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE  # the tests start many processes: compile each module once
 
@@ -12,8 +13,9 @@ help:  ## Say what can be made
 demo: .venv/.ready  ## Review an example pull request through the real path; no key, no account, no service
 	@$(BIN)/assistant demo
 
-test: .venv/.ready  ## Run the whole test suite
-	@$(BIN)/pytest -n 2
+test: .venv/.ready  ## Run the whole test suite, or one room of it: make test ROOM=findings
+	@test -z "$(ROOM)" || test -d "tests/$(ROOM)" || { echo "No room $(ROOM). There are: $(ROOMS)"; exit 2; }
+	@$(BIN)/pytest -n 2 $(if $(ROOM),tests/$(ROOM))
 
 check: .venv/.ready  ## Lint, types, architecture, lock file
 	@$(BIN)/ruff check .

@@ -1,13 +1,19 @@
 """A delivery becomes a job, a job becomes a review, a review becomes comments.
 
-Read the files in this order:
-
-    interfaces.py   what the core asks of the world, on one screen
-    webhook.py      bytes -> Delivery
-    job.py          Delivery -> Job, or a reason to skip
-    reviewer.py     the use case: review a pull request
-    answerer.py     the use case: answer a command
-    review/         the functional core: values in, values out
-    hosts/ models/ standards/ engines/ checks/ tools/   families: interchangeable siblings
-    app.py          joins them
+webhook.py  job.py     the way in: bytes -> Delivery -> Job, or a reason to skip
+handlers/              the use cases: route, permissions, review, answer. Start with review.py
+core/code/             what changed, and the code around it
+core/findings/         a finding from claim to merge: anchor, match, lifecycle, triage
+core/claims/           what a model is shown, what it claims, and how the claims are proven or refuted
+core/comments/         every word that is posted: comments, check runs, replies
+engine/                runs jobs durably: intake, queue, steps, workers
+model/                 talks to a model server; model/tools/ are the functions a model may call
+standards/             the team's documents: found, parsed, indexed, searched
+hosts/                 where pull requests live: GitHub, or a local git repository
+checks/                analysers, one a file, and the jail they run in
+storage/               the database: tables, ledger, conversations, migrations
+cli/                   the `assistant` command
+sandbox/               a GitHub to play with, for the demo and the tests
+interfaces.py          the contracts between all of these, on one screen
+app.py                 joins them: settings -> app
 """

@@ -1,4 +1,4 @@
-"""`python -m bot`: the `assistant` command."""
+"""Runs the `assistant` command: `python -m bot`."""
 
 from __future__ import annotations
 

@@ -16,33 +16,33 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bot.checks import every
-from bot.core.code.syntax import parses
+from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
 from bot.engine.durable import DurableEngine, Pace
 from bot.errors import ConfigurationError
 from bot.handlers.answer import Answerer
 from bot.handlers.ask_model import ModelReview
-from bot.handlers.known_findings import KEPT, KnownFindings
+from bot.handlers.known_findings import KnownFindings
 from bot.handlers.openai_memory import OpenAIMemory
 from bot.handlers.permissions import Gate
 from bot.handlers.questions import QuestionAnswerer, SummaryWriter
 from bot.handlers.review import Reviewer
-from bot.handlers.route import Router
+from bot.handlers.route import Router, use_cases
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
-from bot.interfaces import Check, CodeHost, Handlers, Model, Publisher, Standards
+from bot.interfaces import Check, CodeHost, Model, Publisher, Standards
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
 from bot.model.prompts import Prompts
-from bot.model.tools import Files, Searcher, Searching
-from bot.model.tools import known as known_tools
+from bot.model.tools import Files, Searcher, SearcherFactory, tool_names
 from bot.model.tools.grep import MEGABYTE, FetchedGrep, ScanSearch
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.conversations import ConversationStore, RequestLimits
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class UseCases:
     ledger: Ledger
     signer: Signer
     model: Model | None = None
-    search: Searching = ScanSearch
+    search: SearcherFactory = ScanSearch
     conversations: ResponsesConversations | None = None
 
 
@@ -80,7 +80,7 @@ def reviewer_of(wired: UseCases) -> Reviewer:
         checks,
         wired.ledger,
         wired.signer,
-        parses,
+        is_well_formed,
         keeper_of(wired),
         summarising_of(wired),
     )
@@ -96,14 +96,14 @@ def answerer_of(wired: UseCases) -> Answerer:
         summarising_of(wired),
         keeper_of(wired),
         wired.ledger,
-        ConversationStore(wired.ledger),
+        ConversationStore(wired.ledger.database),
         wired.signer,
     )
 
 
 def router_of(wired: UseCases) -> Router:
     """The router with its gate."""
-    settings, correspondence = wired.settings, ConversationStore(wired.ledger)
+    settings, correspondence = wired.settings, ConversationStore(wired.ledger.database)
     limits = RequestLimits(
         person=settings.assistant_requests_per_person_hour,
         repository=settings.assistant_requests_per_repository_hour,
@@ -132,7 +132,7 @@ def asking_of(wired: UseCases) -> ModelReview:
 
 def answering_of(wired: UseCases) -> QuestionAnswerer:
     """Conversations that are not a review."""
-    correspondence = ConversationStore(wired.ledger)
+    correspondence = ConversationStore(wired.ledger.database)
     continuing = OpenAIMemory(wired.conversations, correspondence) if wired.conversations else None
     return QuestionAnswerer(asking_of(wired), wired.ledger, correspondence, continuing)
 
@@ -182,7 +182,7 @@ def _require_known(settings: Settings) -> None:
     for variable, wanted, known in (
         ("ASSISTANT_CHECKS", settings.checks, checks),
         ("ASSISTANT_PASSES", settings.passes, words_of().passes),
-        ("ASSISTANT_TOOLS", settings.tools, known_tools()),
+        ("ASSISTANT_TOOLS", settings.tools, tool_names()),
     ):
         if unknown := sorted(set(wanted or ()) - set(known)):
             raise ConfigurationError(f"{variable}: {', '.join(unknown)}: there are only {', '.join(known)}")
@@ -243,13 +243,13 @@ class App:
 
     def start(self, *, work: bool) -> None:
         """Bring the schema up to date and start taking jobs, and working on them."""
-        self.ledger.migrate()
+        self.ledger.database.migrate()
         self.engine.start(work=work)
 
     def stop(self, drain: float = 20.0) -> None:
         """Give running steps `drain` seconds to end; what is left goes on after the next start."""
         self.engine.stop(drain)
-        self.ledger.close()
+        self.ledger.database.close()
 
     async def ready(self) -> dict[str, str]:
         """What is not working, by name; empty when all is well."""
@@ -280,24 +280,18 @@ def build(
         defaults=settings.assistant_organisation_defaults,
         library=settings.assistant_organisation_standards,
     )
-    ledger = Ledger(settings.database)
+    ledger = Ledger(Database(settings.database))
     signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
     standards = standards_of(settings, settings.assistant_data / "standards.db")
     wired = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     wired = replace(wired, search=searching_of(settings, host), conversations=conversations_of(settings))
     reviewer, answerer = reviewer_of(wired), answerer_of(wired)
-    handlers = Handlers(
-        route=router_of(wired),
-        review=reviewer,
-        answer=lambda job, step: (answerer.keeper if job.trigger in KEPT else answerer)(job, step),
-        abandon=lambda job, reason, step: (answerer if job.is_question else reviewer).abandon(job, reason, step),
-        fail=lambda job, reason, step: (answerer if job.is_question else reviewer).fail(job, reason, step),
-    )
+    handlers = use_cases(router_of(wired), reviewer, answerer)
     pace = pace or Pace(debounce=settings.assistant_debounce)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
 
 
-def searching_of(settings: Settings, host: GitHubHost) -> Searching:
+def searching_of(settings: Settings, host: GitHubHost) -> SearcherFactory:
     """Git over a fetched copy, where the repository is not too large for that."""
     most = settings.assistant_fetch_megabytes * MEGABYTE
 

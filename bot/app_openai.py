@@ -1,13 +1,16 @@
-"""The part of the composition root that needs the vendor's SDK: it is loaded only where a model or a vector store is named."""
+"""The part of the composition root that loads the vendor's SDK: only settings that name a model or a vector store need it."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-from bot.core.costs import PRICES, ConversationLimits, Price
+from bot.core.costs import PRICES, ConversationLimits, Price, find_price
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.model.chat import ChatModel
@@ -22,10 +25,10 @@ from bot.standards.vector_store_api import VectorStoreClient
 
 
 def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
-    """The model behind the API these settings name. Raises ConfigurationError for prices or capabilities that are none."""
+    """The model behind the API that these settings name. Raises ConfigurationError for invalid prices or capabilities."""
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
     able, limits = _capabilities(settings, endpoint), ConversationLimits(input=settings.assistant_input_tokens)
-    prices = {**PRICES, **_prices(settings)}
+    prices = price_table(settings)
     if settings.model_api == "chat":
         options = settings.assistant_model_options
         return ChatModel(settings.assistant_model, endpoint, able, limits, prices, options, progress=progress)
@@ -43,7 +46,7 @@ def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] 
 
 
 def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreStandards:
-    """The vendor's search above the `local` index, whose sections it finds. Raises ConfigurationError without a key."""
+    """The vendor's search over the sections of the `local` index. Raises ConfigurationError without a key."""
     if not settings.openai_api_key.get_secret_value():
         raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
@@ -51,7 +54,7 @@ def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreS
 
 
 def hosted_conversations(settings: Settings) -> ResponsesConversations:
-    """What the vendor remembers of threads. Raises ConfigurationError where the server cannot."""
+    """The vendor's memory of threads. Raises ConfigurationError if the server has none."""
     if settings.model_api != "responses":
         raise ConfigurationError(
             f"ASSISTANT_MEMORY=openai needs the Responses API; the model's is {settings.model_api}"
@@ -66,26 +69,58 @@ def hosted_conversations(settings: Settings) -> ResponsesConversations:
 
 
 def _capabilities(settings: Settings, endpoint: Endpoint) -> Capabilities:
-    """What the server understands, by the operator's word or by its address."""
+    """What the server understands, as the operator's setting says or as its address implies."""
     wanted, responses = settings.capabilities, settings.model_api == "responses"
     if wanted is None:
         return FULL if responses and endpoint.is_openai else Capabilities(schema_with_tools=responses)
-    names = [one.name for one in fields(Capabilities)]
+    names = [capability.name for capability in fields(Capabilities)]
     if unknown := sorted(set(wanted) - set(names)):
         raise ConfigurationError(f"ASSISTANT_CAPABILITIES: {', '.join(unknown)}: there are only {', '.join(names)}")
     return Capabilities(**{name: name in wanted for name in names})
 
 
 def _hosted(settings: Settings) -> tuple[Mapping[str, Any], ...]:
-    """Tools that the model server runs."""
+    """The tools that the model server runs itself."""
     search = (file_search(settings.vector_stores),) if settings.vector_stores else ()
     return (*search, *((code_interpreter(),) if settings.assistant_code_interpreter else ()))
 
 
-def _prices(settings: Settings) -> Mapping[str, Price]:
+def price_table(settings: Settings) -> Mapping[str, Price]:
+    """The prices for this model: the operator's own, then our dated ones, then those that genai-prices ships with.
+
+    The library is loaded only for a model that the first two do not price: it takes 0.4 s. It reads its bundled data and
+    fetches nothing. Raises ConfigurationError for prices that are not numbers.
+    """
+    model, prices = settings.assistant_model, {**PRICES, **_operator_prices(settings)}
+    if find_price(model, prices) is None and (price := _library_price(model, settings.openai_base_url)):
+        prices[model] = price
+    return prices
+
+
+def _operator_prices(settings: Settings) -> Mapping[str, Price]:
     try:
         return {
             name: Price(**{key: float(price) for key, price in row.items()}) for name, row in settings.prices.items()
         }
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError("ASSISTANT_PRICES: each model needs input, cached, written and output") from error
+
+
+def _library_price(model: str, base_url: str) -> Price | None:
+    """The price at the server of that address, or else at OpenAI's own; None for a model that the library does not know."""
+    from genai_prices import Usage, calc_price  # noqa: PLC0415 - slow to load, seldom needed
+
+    tokens = 1000  # below every price step for long input
+    counts = (
+        Usage(input_tokens=tokens),
+        Usage(input_tokens=tokens, cache_read_tokens=tokens),
+        Usage(input_tokens=tokens, cache_write_tokens=tokens),
+        Usage(output_tokens=tokens),
+    )
+    for calculate in (partial(calc_price, provider_api_url=base_url), partial(calc_price, provider_id="openai")):
+        with suppress(LookupError):
+            costs = [calculate(count, model) for count in counts]
+            fresh, cached, written, output = (float(cost.total_price * 1_000_000 / tokens) for cost in costs)
+            steps = getattr(costs[0].model_price.input_mtok, "tiers", ())
+            return Price(fresh, cached, written, output, float(steps[0].start) if steps else math.inf)
+    return None

@@ -1,55 +1,55 @@
-"""Everything that can go wrong, drawn once.
+"""The exceptions that this product raises, as a tree.
 
 AssistantError
-├── ConfigurationError      the operator can mend it: a setting is missing or wrong
-├── UserError               its text is shown, word for word, to the person who asked
-├── BadDelivery             the front door refuses a request
+├── ConfigurationError      a setting is missing or wrong; the operator can correct it
+├── UserError               its text is shown unchanged to the person who asked
+├── BadDelivery             the webhook refuses a request
 │   ├── SignatureMismatch       401: missing, malformed or wrong signature
 │   ├── IncompleteDelivery      408: the body did not arrive
 │   ├── DeliveryTooLarge        413: over 25 MB
 │   ├── UnsupportedDelivery     415: signed, but not sent as JSON
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
 ├── NotDurable              503: the job could not be stored now; the sender may try again
-├── Superseded              the pull request moved on: stop quietly, say nothing
-├── Retryable               the world may answer differently later (`after` seconds)
+├── Superseded              the pull request has a newer head or is closed: stop without a comment
+├── Retryable               another try may succeed later (after `after` seconds)
 │   └── RateLimited             GitHub or the model asked us to wait
-└── Refused                 the world said no, and will say it again
+└── Refused                 the same request will be refused again
     ├── NotFound                404, 410
     ├── Forbidden               401 after a fresh token, 403
     ├── Unprocessable           422
-    ├── TooLarge                over a bound of ours or of GitHub's
-    └── BudgetExhausted         the next call would cost more than somebody allowed
+    ├── TooLarge                over one of our bounds or of GitHub's
+    └── BudgetExhausted         the next call would cost more than a budget allows
 """
 
 from __future__ import annotations
 
 
 class AssistantError(Exception):
-    """The root: whatever this product raises on purpose."""
+    """The root of every exception that this product raises on purpose."""
 
 
 class ConfigurationError(AssistantError):
-    """A setting is missing or wrong; the text says which and how to mend it."""
+    """A setting is missing or wrong; the text says which one and how to correct it."""
 
 
 class UserError(AssistantError):
-    """Somebody asked for something that cannot be done; the text is for them."""
+    """A person asked for something that cannot be done; the text is shown to that person."""
 
 
 class BadDelivery(AssistantError):
-    """A request at the front door that is not a delivery."""
+    """A request to the webhook that is not a valid delivery."""
 
     status = 400
 
 
 class SignatureMismatch(BadDelivery):
-    """The HMAC-SHA256 of the body is missing, malformed or not ours."""
+    """The HMAC-SHA256 of the body is missing, malformed or wrong."""
 
     status = 401
 
 
 class IncompleteDelivery(BadDelivery):
-    """The body did not arrive in time, or the sender hung up."""
+    """The body did not arrive in time, or the sender closed the connection."""
 
     status = 408
 
@@ -61,13 +61,13 @@ class DeliveryTooLarge(BadDelivery):
 
 
 class UnsupportedDelivery(BadDelivery):
-    """The webhook is set to another content type than application/json."""
+    """The webhook sends another content type than application/json."""
 
     status = 415
 
 
 class MalformedDelivery(BadDelivery):
-    """Correctly signed, but a header or the JSON is not what GitHub sends."""
+    """The signature is right, but a header or the JSON is not what GitHub sends."""
 
 
 class NotDurable(AssistantError):
@@ -75,13 +75,13 @@ class NotDurable(AssistantError):
 
 
 class Superseded(AssistantError):
-    """A newer head, a close or a cancel made this work pointless."""
+    """A newer head, a closed pull request or a cancellation made this work useless."""
 
 
 class Retryable(AssistantError):
-    """Worth another try. `after` is in seconds; None leaves the delay to the engine.
+    """Another try may succeed. `after` is in seconds; None leaves the delay to the engine.
 
-    `undone` says that the world itself answered that it did nothing; otherwise the work may have been done.
+    `undone` says that the server answered that it did nothing; otherwise it may have done the work.
     """
 
     def __init__(self, message: str, after: float | None = None, *, undone: bool = False) -> None:
@@ -91,28 +91,28 @@ class Retryable(AssistantError):
 
 
 class RateLimited(Retryable):
-    """Asked to wait: primary or secondary limit of GitHub, or a model's 429."""
+    """The server asked us to wait: GitHub's primary or secondary limit, or a 429 of the model."""
 
 
 class Refused(AssistantError):
-    """The same request would be refused again."""
+    """The same request will be refused again."""
 
 
 class NotFound(Refused):
-    """It is not there, or not for us."""
+    """The object does not exist, or we may not see it."""
 
 
 class Forbidden(Refused):
-    """The token may not do this."""
+    """The token does not have this permission."""
 
 
 class Unprocessable(Refused):
-    """GitHub understood the request and rejects its content."""
+    """GitHub understands the request and rejects its content."""
 
 
 class TooLarge(Refused):
-    """Over a bound: nothing was cut, nothing was read."""
+    """The content is over a bound: none of it was read."""
 
 
 class BudgetExhausted(Refused):
-    """Refused before the call was made; nothing was spent."""
+    """The call was refused before it was made; it cost nothing."""

@@ -1,16 +1,16 @@
-"""What the core asks of the world: the contracts, on one screen.
+"""The interfaces between the core and everything outside it.
 
-             needs nothing           in production
-CodeHost     hosts/local.py          hosts/github.py
-Publisher    hosts/local.py          hosts/github.py
-Model        models/offline.py       models/responses.py, models/chat.py
-Account                              spending.py
-Standards    standards/folder.py     standards/vector_store.py
-Engine       engines/inline.py       engines/durable.py
-Check        checks/*.py
-Tool         tools/*.py
+             without network or key   in production
+CodeHost     hosts/local.py           hosts/github/host.py
+Publisher    hosts/local.py           hosts/github/publisher.py
+Model        model/offline.py         model/responses.py, model/chat.py
+Account      -                        model/account.py
+Standards    standards/local.py       standards/vector_store.py
+Engine       -                        engine/durable.py
+Check        checks/, one a file
+Tool         model/tools/, one a file
 
-All of them raise the classes of errors.py and nothing of their SDKs.
+All of them raise the classes of errors.py, and none of an SDK's.
 """
 
 from __future__ import annotations
@@ -26,20 +26,7 @@ from bot.core.comments.post import CheckRun, ReviewPost
 from bot.core.costs import Usage
 from bot.core.findings.problem import Problem
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.job import Job, Routed
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPassage:
-    """What a search on the server's side returned for `query`: a piece of a file, and what is known about the file."""
-
-    query: str
-    text: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    score: float = 0.0
-
-
-T = TypeVar("T")
+from bot.job import Job, RouteDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +40,7 @@ class TreeFile:
 
 @dataclass(frozen=True, slots=True)
 class OrganisationStandards:
-    """A repository of standards for the whole organisation, at its tip. Unless `private`, everybody may read it."""
+    """The repository with the organisation's standards, at its newest commit. If not `private`, everyone may read it."""
 
     ref: PullRef
     commit: str
@@ -61,103 +48,113 @@ class OrganisationStandards:
 
 
 class CodeHost(Protocol):
-    """Where pull requests live. Reads only, with a token that can only read. Content is read by object id."""
+    """Where pull requests live. Reads only, with a read-only token. Content is read by git object id."""
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
-        """The pull request as it stands now."""
+        """The pull request as it is now."""
 
     async def diff(self, pull: PullRequest) -> Diff:
-        """What changed from the merge base to the head; what cannot be read is marked, never missing."""
+        """The changes from the merge base to the head. A file that cannot be read is marked, never missing."""
 
     async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`."""
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
-        """A file's content by git object id. Raises TooLarge over the host's bound."""
+        """A file's content by git object id. Raises TooLarge if it is over the host's bound."""
 
     async def issue(self, ref: PullRef, number: int) -> Issue:
-        """An issue of the pull request's own repository; a redirect to another one is NotFound."""
+        """An issue of the pull request's own repository. Raises NotFound if GitHub redirects to another repository."""
 
     async def permission(self, ref: PullRef, login: str) -> Permission:
-        """What `login` may do in the repository. Raises rather than guesses."""
+        """The permission of `login` in the repository. Raises if it cannot be found out."""
 
     async def is_us(self, login: str, app: int) -> bool:
-        """Whether the account `login`, or a bot that acts for the App of that id, is this App itself."""
+        """Whether the account `login`, or the bot of the App with the id `app`, is this App itself."""
 
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
-        """A file of the organisation's defaults, as it is now. Raises NotFound if none were named for this owner."""
+        """A file of the organisation's defaults, as it is now. Raises NotFound if the operator named none for this owner."""
 
     async def library(self, ref: PullRef) -> OrganisationStandards | None:
-        """The repository that the operator named for the organisation's standards, if it is that of `ref`'s owner.
+        """The repository that the operator named for the organisation's standards, if it has the same owner as `ref`.
 
-        None if none was named, and for that repository itself. Raises NotFound if it cannot be seen.
+        None if the operator named none, and for that repository itself. Raises NotFound if the App cannot see it.
         """
 
-    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
-        """Every review and comment on the pull request, oldest first, ours and others'."""
+    async def comments(self, pull: PullRef) -> tuple[PostedComment, ...]:
+        """Every review and comment on the pull request, by us and by others, oldest first."""
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
         """The people who gave an inline comment a thumbs down."""
 
     async def resolved(self, ref: PullRef) -> Mapping[int, str]:
-        """The threads that people resolved: who, by the id of the comment that opened it."""
+        """The threads that people resolved: the id of the first comment -> the login of the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository as git fetches it: its http(s) address, and the value of the Authorization header that it wants."""
+    """A repository to fetch with git: its http(s) address and the value of the Authorization header."""
 
     url: str
     authorization: str = field(default="", repr=False)
 
 
 class Publisher(Protocol):
-    """Where reviews are posted. Writes only, with a token of its own; every method may be called again safely."""
+    """Where reviews are posted. Writes only, with its own token. Every method may be called again safely."""
 
     async def review(self, pull: PullRequest, post: ReviewPost) -> str:
-        """Post one review, or find the one that already carries `post.key`; its address. Raises Superseded."""
+        """Posts one review, or finds the one that already has `post.key`; returns its address. Raises Superseded."""
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
-        """Create the check run named by `run.key` at the head, or bring it up to date; its id."""
+        """Creates or updates the check run named by `run.key` at the head; returns its id."""
 
     async def reply(self, job: Job, body: str, key: str) -> str:
-        """Answer where the job was asked, once for `key`; the comment's address."""
+        """Replies in the thread or conversation of the job, once for `key`; returns the comment's address."""
 
     async def keep(self, pull: PullRef, body: str, key: str) -> str:
-        """The one comment in the conversation that carries `key`, created or edited in place; its address."""
+        """Creates or edits the comment in the conversation that has `key`; returns its address."""
 
     async def edit(self, pull: PullRef, comment: int, body: str) -> None:
-        """Give an inline comment of ours another text; that it is gone is fine."""
+        """Replaces the text of one of our inline comments. Ignores a deleted comment."""
 
     async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
-        """Say something in the thread that `comment` opened, once for `key`; that it is gone is fine."""
+        """Replies in the thread that `comment` opened, once for `key`. Ignores a deleted thread."""
 
     async def resolve(self, pull: PullRef, comment: int) -> bool:
-        """Resolve the thread that `comment` opened; False where the App may not or the thread is gone."""
+        """Resolves the thread that `comment` opened; returns False if the App may not or the thread is gone."""
 
     async def react(self, job: Job, reaction: str) -> None:
-        """Acknowledge the job's comment: eyes, rocket or confused."""
+        """Adds a reaction to the job's comment: eyes, rocket or confused."""
 
     async def unlabel(self, pull: PullRef, label: str) -> None:
-        """Take a label off; that it is gone already is fine."""
+        """Removes a label. Ignores a label that is gone already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPassage:
+    """A piece of a file that a search on the model's server returned for `query`, with the file's attributes."""
+
+    query: str
+    text: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    score: float = 0.0
 
 
 class Standards(Protocol):
-    """The team's shelf of coding standards."""
+    """Makes the team's coding standards searchable."""
 
     async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
-        """Make `shelf` searchable, reading only documents whose blob is new. What could not be indexed, and why."""
+        """Indexes `shelf`, reading only documents with a new blob; returns what could not be indexed, and why."""
 
     async def search(
         self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
     ) -> tuple[Hit, ...]:
-        """The sections of this shelf nearest to `query`, best first; `path` limits to documents whose scope has it."""
+        """The sections of the shelf nearest to `query`, best first. `path` limits them to documents whose scope includes it."""
 
     async def hosted(self, shelf: Shelf) -> HostedSearch | None:
-        """Where a model's own server may search this shelf; None if only we can."""
+        """The place where the model's own server can search this shelf; None if it cannot."""
 
-    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
-        """The sections that passages of such a search were cut from. What cannot be traced back is left out."""
+    async def trace(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
+        """The sections from which the passages of such a search come. Passages of unknown origin are left out."""
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
         """Every section of the shelf, in the order of its documents. Raises NotFound if it was never synchronised."""
@@ -165,7 +162,7 @@ class Standards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One version of one file for a check to read."""
+    """One version of a file for a check to read."""
 
     path: str
     text: str
@@ -173,55 +170,55 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check saw. `failed` holds (path, reason) for what it could not read: said in the review, never hidden."""
+    """The result of a check. `failed` holds (path, reason) for each file it could not read; the review reports them."""
 
     problems: tuple[Problem, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
 
 
 class Check(Protocol):
-    """A deterministic analyser. It reads files one version at a time; what is new is decided by the core."""
+    """A deterministic analyser. It reads one version of the files at a time; the core decides which problems are new."""
 
     @property
     def name(self) -> str:
-        """Names it in coverage, policy and findings."""
+        """The name in coverage, policy and findings."""
 
     @property
     def whole(self) -> bool:
-        """Whether it needs whole files; if not, lines that did not change may be blank."""
+        """Whether the check needs whole files; if not, unchanged lines may be blank."""
 
     def reads(self, path: str) -> bool:
-        """Whether files like this are its business."""
+        """Whether the check reads files with this path."""
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
-        """Analyse; never raises for a file's content."""
+        """Analyses the files. Never raises because of a file's content."""
 
 
 class Tool(Protocol):
-    """A function the model may call. Reads only, bound in code to the job's repository; errors are text for the model.
+    """A function that the model may call. It only reads, and only the job's repository; errors are text for the model.
 
-    Only `search_standards` is a source of citations: its answer is JSON, {"standards": [{"id": …}]}.
+    Only `search_standards` provides citations: its answer is JSON, {"standards": [{"id": …}]}.
     """
 
     @property
     def name(self) -> str:
-        """What the model calls it by."""
+        """The name by which the model calls it."""
 
     @property
     def description(self) -> str:
-        """What it is good for, said to the model."""
+        """Tells the model what the tool does."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The strict JSON schema of its arguments."""
+        """The strict JSON schema of the arguments."""
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """The answer, bounded in size. Raises UserError for arguments that make no sense."""
+        """The answer, bounded in size. Raises UserError for invalid arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool the model used, and what it was told."""
+    """A tool that the model called, its arguments and its answer."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -230,59 +227,62 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What came of asking. `value` is JSON that fits the schema, or None with the reason why there is none.
+    """The result of one conversation. `value` is JSON that fits the schema, or None with the `reason`.
 
-    `retrieved` are ids of standards that a search really returned: only those may be cited. `passages` were found on the
-    server's side; what can be traced back to a standard may be cited too. `held`: tokens the server keeps of it."""
+    `looked_up` are the tool calls with their answers. `passages` are results of a search on the model's server; those
+    that come from a known standard may be cited. `held` is the number of tokens of the conversation that the server keeps.
+    """
 
     value: Mapping[str, Any] | None
     reason: str = ""
     usage: Usage = field(default_factory=Usage)
-    retrieved: tuple[str, ...] = ()
     looked_up: tuple[ToolUse, ...] = ()
     passages: tuple[SearchPassage, ...] = ()
     held: int = 0
 
 
 class Account(Protocol):
-    """Whose money a conversation spends: asked before each call, told after it. Names are unique within a job."""
+    """The budget of a conversation. Each call is reserved before and settled after it. Names are unique within a job."""
 
     async def reserve(self, name: str, worst: Usage) -> None:
-        """Hold what the call could cost. Raises BudgetExhausted.
+        """Reserves the most that the call can cost. Raises BudgetExhausted.
 
-        A name that was not settled belongs to a call whose answer was lost; it may have been billed.
+        A name that is never settled belongs to a call whose answer was lost; the call may have been billed.
         """
 
     async def settle(self, name: str, actual: Usage) -> bool:
-        """Book what the call did cost; whether little is left, so that the conversation should end."""
+        """Records the actual cost of the call; returns whether the budget is nearly used, so the conversation should end."""
 
 
 class Model(Protocol):
-    """Reads a prompt, may call tools, answers in a schema."""
+    """A language model: reads a prompt, may call tools, answers in a JSON schema."""
 
     @property
     def name(self) -> str:
-        """Names it in comments, costs and logs."""
+        """The name in comments, costs and logs."""
 
     @property
     def available(self) -> bool:
         """Whether there is a model to ask."""
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
-        """One bounded conversation. Each call and each tool call is a step: after a crash nothing is paid twice.
+        """Has one bounded conversation. Each model call and each tool call is a step: after a crash none is paid twice.
 
-        A model that refuses, runs out of budget or never fits the schema is an Answer without a value. A server that
-        cannot be reached, or will not serve us, raises: Retryable, RateLimited, Forbidden, TooLarge, Refused.
+        If the model refuses, has no budget left or never fits the schema, the answer has no value. If the server cannot
+        be reached or refuses the request, it raises Retryable, RateLimited, Forbidden, TooLarge or Refused.
         """
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Closes the connections."""
+
+
+T = TypeVar("T")
 
 
 class Step(Protocol):
-    """Runs `work` at most once per job and journals its result as JSON; after a crash the journal answers.
+    """Runs `work` at most once for each job and journals its result as JSON; after a crash the journal answers.
 
-    Names are unique within a job. Several may run at once if they are started in a fixed order.
+    Names are unique within a job. Several steps may run at once if they are started in a fixed order.
     """
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
@@ -290,13 +290,13 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """The use cases as an engine sees them. The word a handler returns says how the job ended.
+    """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
-    `route` decides where a job goes; `review` and `answer` do the work; `abandon` says on the pull request that a run
-    was superseded or stopped; `fail` says that it failed, and why. All may be run again after a crash.
+    `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
+    was superseded or stopped; `fail` reports that it failed, and why. All may be run again after a crash.
     """
 
-    route: Callable[[Job, Step], Awaitable[Routed]]
+    route: Callable[[Job, Step], Awaitable[RouteDecision]]
     review: Callable[[Job, Step], Awaitable[str]]
     answer: Callable[[Job, Step], Awaitable[str]]
     abandon: Callable[[Job, str, Step], Awaitable[str]]
@@ -304,7 +304,7 @@ class Handlers:
 
 
 class Engine(Protocol):
-    """Runs jobs: first `route`, then what it decided."""
+    """Runs jobs: first `route`, then the handler that it chose."""
 
     async def submit(self, job: Job) -> bool:
-        """Take the job on; False if it is already known. On return it survives a power cut. Raises NotDurable."""
+        """Stores the job, so that it survives a power cut; returns False if it is known already. Raises NotDurable."""

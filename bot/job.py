@@ -1,4 +1,4 @@
-"""Delivery -> Job | Skip: the one decision of the front door."""
+"""Delivery -> Job | Skip: the decision of the webhook, made from the delivery alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.core.code.pull_request import PullRef, PullRequest
-from bot.core.command import LONGEST, Command, ReviewScope, Verb, asked_for, first_line
+from bot.core.command import LONGEST, Command, ReviewScope, Verb, first_line, requested_review
 from bot.webhook import (
     EVENTS,
     CheckRunEvent,
@@ -22,7 +22,7 @@ from bot.webhook import (
 
 
 class Trigger(StrEnum):
-    """Why there is work."""
+    """The event that caused a job."""
 
     OPENED = "opened"
     PUSHED = "pushed"
@@ -42,13 +42,12 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work we owe for one pull request. `id` names the delivery it came from: the same one never makes two jobs.
+    """Work for one pull request. `id` is the delivery's, so that the same delivery never makes two jobs.
 
-    `head_sha` is the head the delivery spoke of, empty when it named none (comments). `text` is the command as it was
-    written (or a reply's words), `comment` the id of the comment it stands in and `thread` that comment's kind
-    ("comment", "inline", "review"). `actor` is the sender: the person whose permission counts, or a bot, which may act
-    for the App `actor_app`. `seen` is the pull request as the router saw it: what is reviewed is that head, with the
-    words it had then.
+    `head_sha` is the head that the delivery names; comments name none. `text` is the command as it was written (or the
+    text of a reply), `comment` the id of its comment and `thread` that comment's kind ("comment", "inline", "review").
+    `actor` is the sender: the person whose permission counts, or a bot, which may act for the App `actor_app`. `seen` is
+    the pull request as the router read it: the review uses that head, title and body.
     """
 
     id: str
@@ -68,29 +67,31 @@ class Job:
 
     @property
     def is_question(self) -> bool:
-        """Whether somebody waits for words, and not for a review."""
-        return self.trigger is Trigger.REPLY or (self.trigger is Trigger.COMMAND and asked_for(self.text) is None)
+        """Whether a person waits for an answer, not for a review."""
+        return self.trigger is Trigger.REPLY or (
+            self.trigger is Trigger.COMMAND and requested_review(self.text) is None
+        )
 
     @property
     def scope(self) -> Command:
-        """What kind of review this asks for: a command's, or everything where a label or the button was used."""
+        """The review that the job asks for: a command's scope; everything for the label and for the button."""
         if self.trigger is Trigger.COMMAND:
-            return asked_for(self.text) or Command(Verb.REVIEW)
-        everything = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == ReviewScope.FULL)
-        return Command(Verb.REVIEW, scope=ReviewScope.FULL if everything else ReviewScope.CHANGES)
+            return requested_review(self.text) or Command(Verb.REVIEW)
+        is_full = self.trigger is Trigger.LABEL or (self.trigger is Trigger.RERUN and self.text == ReviewScope.FULL)
+        return Command(Verb.REVIEW, scope=ReviewScope.FULL if is_full else ReviewScope.CHANGES)
 
     @property
-    def is_wish(self) -> bool:
-        """Whether a person asked for this review: that does not end with the head they saw."""
+    def is_requested(self) -> bool:
+        """Whether a person asked for this review. Such a request stays valid when the head moves."""
         return self.trigger in {Trigger.LABEL, Trigger.COMMAND, Trigger.RERUN}
 
     def covers(self, other: Job) -> bool:
-        """Whether a review for this job looks at all that one for `other` would."""
+        """Whether a review for this job reads everything that a review for `other` reads."""
         return self.scope.scope is ReviewScope.FULL or self.scope == other.scope
 
     @property
-    def widened(self) -> Job:
-        """The same wish, for everything."""
+    def as_full_review(self) -> Job:
+        """The same request for a full review."""
         return replace(
             self, text=ReviewScope.FULL if self.trigger is Trigger.RERUN else f"/assistant review {ReviewScope.FULL}"
         )
@@ -98,13 +99,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Nothing to do for this delivery, and why."""
+    """The reason why a delivery makes no job."""
 
     reason: str
 
 
 class Route(StrEnum):
-    """Where a job goes once the world was asked."""
+    """Where a job goes, after GitHub was asked."""
 
     NOTHING = "nothing"
     REVIEW = "review"
@@ -113,12 +114,12 @@ class Route(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
-    """What to do with a job: review `head`, answer, stop running work on the pull request, or nothing, and why.
+class RouteDecision:
+    """What to do with a job: review `head`, answer, stop the work on the pull request, or nothing; `reason` says why.
 
     A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
-    belongs on the pull request, for a person who waits for a review. `settle` says that once the work is stopped the job
-    is handed to `answer`, to write down how it ended. `seen` goes on to the work, as `Job.seen`.
+    is posted on the pull request, for a person who waits for a review. `settle` says that after the stop the job goes
+    to `answer`, which records how the work ended. `seen` becomes `Job.seen`.
     """
 
     route: Route
@@ -130,7 +131,7 @@ class Routed:
     seen: PullRequest | None = None
 
 
-_REVIEWS = {
+_TRIGGERS = {
     "opened": Trigger.OPENED,
     "reopened": Trigger.OPENED,
     "ready_for_review": Trigger.READY,
@@ -145,17 +146,17 @@ _QUEUED = re.compile(r"gh-readonly-queue/.*/pr-(\d+)-")
 
 
 def decide(delivery: Delivery) -> Job | Skip:
-    """Whether a delivery is work, from the delivery alone. Whether its sender may ask is decided by the router."""
-    payload, where = delivery.payload, f"{delivery.event}.{delivery.payload.action}".rstrip(".")
+    """Decides whether a delivery makes a job. The router decides later whether its sender may ask for it."""
+    payload, name = delivery.payload, f"{delivery.event}.{delivery.payload.action}".rstrip(".")
     if delivery.event == "ping":
         return Skip("ping: the webhook works")
     if delivery.event not in EVENTS:
-        return Skip(f"no use for the event {delivery.event}")
+        return Skip(f"the event {delivery.event} is not handled")
     if payload.installation is None or payload.repository is None:
         return Skip("not sent for an installation on a repository")
     work = _work(delivery)
     if work is None:
-        return Skip(f"no use for {where}")
+        return Skip(f"{name} is not handled")
     if isinstance(work, Skip):
         return work
     ref = PullRef(payload.repository.full_name, work.number, payload.repository.id, payload.installation.id)
@@ -179,7 +180,7 @@ def decide(delivery: Delivery) -> Job | Skip:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The part of a job that depends on the event."""
+    """The fields of a job that depend on the event."""
 
     trigger: Trigger
     number: int
@@ -203,11 +204,11 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
             return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
             return _merge_group(payload.merge_group)
-    return _said(delivery.event, payload)
+    return _comment_work(delivery.event, payload)
 
 
-def _said(event: str, payload: Payload) -> _Work | Skip | None:
-    """What people say, in the three places where they can."""
+def _comment_work(event: str, payload: Payload) -> _Work | Skip | None:
+    """The work for a comment in the conversation, an inline comment or a review."""
     match event:
         case "issue_comment" if payload.issue and payload.comment:
             if payload.issue.pull_request is None:
@@ -225,7 +226,7 @@ def _said(event: str, payload: Payload) -> _Work | Skip | None:
 
 
 def _pull(payload: Payload, pull: EventPull) -> _Work | None:
-    trigger = _REVIEWS.get(payload.action)
+    trigger = _TRIGGERS.get(payload.action)
     if payload.action == "edited" and payload.changes and payload.changes.base:
         trigger = Trigger.PUSHED  # another base branch is another diff
     if trigger is Trigger.CLOSED and pull.merged:
@@ -246,7 +247,7 @@ def _comment(payload: Payload, comment: EventComment, number: int, thread: str) 
         before = payload.changes.body.get("from") if payload.changes and payload.changes.body else None
         by_author = comment.user is not None and payload.sender is not None and comment.user.id == payload.sender.id
         if not isinstance(before, str) or not by_author or first_line(before) == line:
-            return Skip("an edit that brings no new command of its author")
+            return Skip("the edit adds no new command by the comment's author")
     return _Work(
         Trigger.COMMAND,
         number,
@@ -260,11 +261,11 @@ def _comment(payload: Payload, comment: EventComment, number: int, thread: str) 
 
 
 def _reply(payload: Payload, comment: EventComment, number: int, thread: str) -> _Work | Skip:
-    """Words in a thread without a command. Whether the thread is one of ours, the router finds out."""
+    """The work for a reply without a command. The router finds out whether the thread is ours."""
     if payload.action != "created" or not comment.in_reply_to_id or not (comment.body or "").strip():
         return Skip("no command on the first line")
     if payload.sender is None or payload.sender.type == "Bot":
-        return Skip("a bot's reply: bots are answered when they command")
+        return Skip("a reply by a bot; only commands by bots are answered")
     return _Work(
         Trigger.REPLY,
         number,
@@ -280,18 +281,18 @@ def _thread(payload: Payload, thread: EventThread, number: int) -> _Work | Skip 
     if payload.action not in {"resolved", "unresolved"} or not thread.comments:
         return None
     if payload.sender is None or payload.sender.type == "Bot":
-        return Skip("a bot's word on a thread is no judgement of ours")
+        return Skip("a thread that a bot resolved or reopened")
     return _Work(Trigger(payload.action), number, comment=thread.comments[0].id)
 
 
 def _merge_group(group: MergeGroup) -> _Work:
-    named = _QUEUED.search(group.head_ref)
-    return _Work(Trigger.MERGE_GROUP, int(named[1]) if named else 0, group.head_sha)
+    queued = _QUEUED.search(group.head_ref)
+    return _Work(Trigger.MERGE_GROUP, int(queued[1]) if queued else 0, group.head_sha)
 
 
 def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:
-    ours = _OWN_CHECK.match(run.external_id or "")
-    if ours is None or payload.repository is None or int(ours[1]) != payload.repository.id:
-        return Skip("not a check run of ours")
+    own_check = _OWN_CHECK.match(run.external_id or "")
+    if own_check is None or payload.repository is None or int(own_check[1]) != payload.repository.id:
+        return Skip("not one of our check runs")
     text = payload.requested_action.identifier if payload.requested_action else ""
-    return _Work(Trigger.RERUN, int(ours[2]), run.head_sha, text=text)
+    return _Work(Trigger.RERUN, int(own_check[2]), run.head_sha, text=text)

@@ -1,4 +1,4 @@
-"""FastAPI: the front door. It answers 202 only after the job is on disk."""
+"""The web server (FastAPI): webhook, health and metrics. The webhook answers 202 only after the job is stored."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from bot.webhook import LIMIT, parse, verify
 
 log = structlog.get_logger()
 
-PATIENCE = 10.0
-"""Seconds that a body may take to arrive. GitHub itself waits no longer for the answer."""
+BODY_TIMEOUT = 10.0
+"""Seconds that a body may take to arrive. GitHub waits as long for the answer."""
 
 
 class Metrics:
-    """What Prometheus reads, in a registry of its own."""
+    """The metrics for Prometheus, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.deliveries = Counter(
-            "assistant_deliveries", "Deliveries at the front door, by outcome.", ["status"], registry=self.registry
+            "assistant_deliveries", "Deliveries to the webhook, by outcome.", ["status"], registry=self.registry
         )
         self.acknowledged = Histogram(
             "assistant_acknowledge_seconds",
@@ -47,7 +47,7 @@ def serve(
     ready: Callable[[], Awaitable[dict[str, str]]],
     stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
-    """The application. `ready` names what is not working (empty: all is well); `stop` runs at shutdown."""
+    """Builds the web application. `ready` returns what is not working (empty: all works); `stop` runs at shutdown."""
     metrics = Metrics()
 
     @asynccontextmanager
@@ -59,13 +59,13 @@ def serve(
     http = FastAPI(title="review-assistant", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     async def webhook(request: Request) -> JSONResponse:
-        begun = perf_counter()
+        started = perf_counter()
         status, content = await _receive(request, engine, secrets)
         metrics.deliveries.labels(content["status"]).inc()
-        metrics.acknowledged.observe(perf_counter() - begun)
+        metrics.acknowledged.observe(perf_counter() - started)
         return JSONResponse(content, status)
 
-    http.add_route("/webhooks/github", webhook, methods=["POST"])  # nothing for FastAPI to read
+    http.add_route("/webhooks/github", webhook, methods=["POST"])  # a plain route: FastAPI would read the body
 
     @http.get("/livez")
     async def livez() -> dict[str, str]:
@@ -73,8 +73,8 @@ def serve(
 
     @http.get("/readyz")
     async def readyz() -> JSONResponse:
-        trouble = await ready()
-        return JSONResponse({"status": "unavailable" if trouble else "ok", **trouble}, 503 if trouble else 200)
+        problems = await ready()
+        return JSONResponse({"status": "unavailable" if problems else "ok", **problems}, 503 if problems else 200)
 
     @http.get("/metrics")
     async def exposition() -> Response:
@@ -84,7 +84,7 @@ def serve(
 
 
 async def _receive(request: Request, engine: Engine, secrets: Sequence[bytes]) -> tuple[int, dict[str, str]]:
-    """One delivery: an HTTP status and the answer's body."""
+    """Handles one delivery; returns the HTTP status and the body of the answer."""
     try:
         body = await _body(request)
         verify(_signature(request), body, secrets)
@@ -92,39 +92,41 @@ async def _receive(request: Request, engine: Engine, secrets: Sequence[bytes]) -
     except BadDelivery as error:
         log.warning("delivery refused", status=error.status, reason=str(error))
         return error.status, {"status": "refused", "delivery": "", "reason": str(error)}
-    decided = decide(delivery)
+    decision = decide(delivery)
     answer = {"delivery": delivery.guid, "reason": ""}
-    if isinstance(decided, Skip):
-        return 200 if delivery.event == "ping" else 202, {"status": "skipped", **answer, "reason": decided.reason}
-    return await _submit(decided, engine, answer)
+    if isinstance(decision, Skip):
+        return 200 if delivery.event == "ping" else 202, {"status": "skipped", **answer, "reason": decision.reason}
+    return await _submit(decision, engine, answer)
 
 
 async def _submit(job: Job, engine: Engine, answer: dict[str, str]) -> tuple[int, dict[str, str]]:
     try:
         new = await engine.submit(job)
     except NotDurable as error:
-        log.error("delivery not stored", job=job.id, reason=str(error))  # noqa: TRY400 - the reason is the whole story
+        log.error("delivery not stored", job=job.id, reason=str(error))  # noqa: TRY400 - the reason is enough
         return 503, {"status": "unavailable", **answer, "reason": "the job could not be stored; deliver it again"}
-    log.info("delivery accepted" if new else "delivery known", job=job.id, pull=str(job.pull), trigger=job.trigger)
+    log.info(
+        "delivery accepted" if new else "delivery already known", job=job.id, pull=str(job.pull), trigger=job.trigger
+    )
     return 202, {"status": "accepted" if new else "duplicate", **answer}
 
 
 async def _body(request: Request) -> bytes:
-    """The raw bytes, refused as soon as they are more than GitHub ever sends."""
+    """The raw body. Raises DeliveryTooLarge as soon as it is larger than GitHub allows."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > LIMIT:  # noqa: PLR2004 - digits of a 64-bit number
         raise DeliveryTooLarge("the body is over 25 MB")
     body = bytearray()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > LIMIT:
                     raise DeliveryTooLarge("the body is over 25 MB")
     except TimeoutError:
-        raise IncompleteDelivery(f"the body did not arrive within {PATIENCE:g} s") from None
+        raise IncompleteDelivery(f"the body did not arrive within {BODY_TIMEOUT:g} s") from None
     except ClientDisconnect:
-        raise IncompleteDelivery("the sender hung up before the body was complete") from None
+        raise IncompleteDelivery("the sender closed the connection before the body was complete") from None
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""The operator's settings: environment, .env and secret files, read once and checked; they end at app.py."""
+"""The operator's settings: environment, .env and secret files, read and validated once. Only app.py and cli/ use them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
-    """One field a variable; the name of the variable is the field's, in capitals."""
+    """One field for each variable, which has the field's name in capitals."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     )
 
     assistant_model_api: Literal["auto", "responses", "chat", "offline"] = Field(
-        "auto", description="auto: responses if there is a key, else offline (checks only)."
+        "auto", description="auto: responses with a key, otherwise offline (checks only)."
     )
     assistant_model: str = Field("gpt-6.2-sol", description="The model's name, as the server knows it.")
     assistant_model_options: Mapping[str, object] = Field(
@@ -43,32 +43,33 @@ class Settings(BaseSettings):
     assistant_capabilities: str = Field(
         "auto",
         description="What the model server understands, comma-separated: schema, schema_with_tools, parallel_tools, "
-        "count_tokens, encrypted_reasoning, extras, conversations. auto: all on OpenAI's own server, the common core elsewhere.",
+        "count_tokens, encrypted_reasoning, extras, conversations. auto: all on OpenAI's own server, the common ones elsewhere.",
     )
-    assistant_input_tokens: int = Field(260_000, ge=4_000, description="Tokens of input that the model takes at once.")
+    assistant_input_tokens: int = Field(260_000, ge=4_000, description="The most input tokens of one model call.")
     assistant_prices: str = Field(
         "",
-        description="JSON, or a file of it: model -> {input, cached, written, output} in dollars per million tokens.",
+        description="JSON, or the path of a JSON file: model -> {input, cached, written, output} in dollars per million tokens.",
     )
     assistant_file_search: str = Field(
-        "", description="Ids of vector stores that the model may search on OpenAI's side, comma-separated."
+        "", description="Ids of the vector stores that the model may search at OpenAI, comma-separated."
     )
     assistant_code_interpreter: bool = Field(
-        default=False, description="Let the model run code in a container of OpenAI's, without a network."
+        default=False, description="Let the model run code in a container at OpenAI, without a network."
     )
     assistant_fetch_megabytes: int = Field(
         200, ge=0, description="Largest repository that is fetched to be searched; larger ones are searched in part."
     )
     assistant_effort: Literal["low", "medium", "high", "xhigh"] = Field("medium", description="Reasoning effort.")
     assistant_memory: Literal["journal", "openai"] = Field(
-        "journal", description="Who remembers a thread: our own database, or OpenAI's Conversations as well."
+        "journal",
+        description="Where the memory of a thread is kept: in our own database, or in OpenAI's Conversations as well.",
     )
-    openai_api_key: SecretStr = Field(SecretStr(""), description="Without one, reviews are checks only.")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Without a key, reviews run checks only.")
     openai_base_url: str = Field("", pattern=r"^(https?://\S+)?$", description="Another server than OpenAI's.")
     assistant_standards: Literal["folder", "vector_store"] = Field(
         "folder", description="Where standards are searched: a local index, or OpenAI's file search."
     )
-    assistant_passes: str = Field("", description="Model passes offered, comma-separated; empty: all there are.")
+    assistant_passes: str = Field("", description="Model passes offered, comma-separated; empty: all.")
 
     assistant_dollars_per_review: float = Field(1.0, ge=0, description="US dollars one review may cost.")
     assistant_dollars_per_pull_day: float = Field(5.0, ge=0, description="US dollars per pull request and day.")
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
     assistant_calls_per_review: int = Field(200, ge=0, description="Model calls one review may make.")
     assistant_tool_calls_per_review: int = Field(120, ge=0, description="Calls of tools in one review.")
     assistant_tool_characters_per_review: int = Field(
-        480_000, ge=0, description="Characters that tools may answer in one review."
+        480_000, ge=0, description="Characters of the answers of tools in one review."
     )
     assistant_seconds_per_review: float = Field(
         1200.0, ge=0, description="Seconds one review may wait for the model's answers."
@@ -87,20 +88,22 @@ class Settings(BaseSettings):
     assistant_bots: str = Field(
         "",
         pattern=r"^[\d,\s]*$",
-        description="Ids of bots that may command, comma-separated: of their Apps, or of their accounts.",
+        description="Ids of the bots that may give commands, comma-separated: of their Apps or accounts.",
     )
     assistant_requests_per_person_hour: int = Field(30, ge=0, description="Commands and replies of one person.")
     assistant_requests_per_repository_hour: int = Field(200, ge=0, description="Commands and replies in a repository.")
     assistant_organisation_defaults: str = Field(
-        "", pattern=r"^([\w.-]+/[\w.-]+)?$", description="owner/name of a repository whose assistant.yml holds for all."
+        "",
+        pattern=r"^([\w.-]+/[\w.-]+)?$",
+        description="owner/name of a repository whose assistant.yml applies to all repositories of its owner.",
     )
     assistant_organisation_standards: str = Field(
         "",
         pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
-        description="owner/name or owner/name@branch of a repository whose standards hold for all.",
+        description="owner/name or owner/name@branch of a repository whose standards apply to all repositories of its owner.",
     )
-    assistant_tools: str = Field("", description="Tools offered to the model, comma-separated; empty: all there are.")
-    assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all there are.")
+    assistant_tools: str = Field("", description="Tools offered to the model, comma-separated; empty: all.")
+    assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
     assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
     assistant_resolve_threads: bool = Field(
@@ -121,11 +124,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
-        """Read and check the environment. Raises ConfigurationError that says which variable, and why."""
+        """Reads and validates the environment. Raises ConfigurationError, which names the variable and the reason."""
         try:
             settings = cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
-            lines = [f"{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()]
+            lines = [f"{'.'.join(map(str, details['loc'])).upper()}: {details['msg']}" for details in error.errors()]
             raise ConfigurationError("; ".join(lines)) from error
         except SettingsError as error:
             raise ConfigurationError(f"ASSISTANT_MODEL_OPTIONS is not JSON: {error.__cause__}") from error
@@ -135,17 +138,17 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The URL of the one database."""
+        """The URL of the database."""
         return self.database_url or f"sqlite:///{self.assistant_data / 'assistant.db'}"
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
-        """Every secret that is valid now."""
+        """Every webhook secret that is valid now."""
         return tuple(word.encode() for word in _words(self.github_webhook_secret.get_secret_value()))
 
     @property
     def private_key(self) -> str:
-        """The App's private key as PEM text. Raises ConfigurationError when it is none."""
+        """The App's private key as PEM text. Raises ConfigurationError if its file cannot be read."""
         if self.github_private_key_file is not None:
             try:
                 return _pem(self.github_private_key_file.read_text())
@@ -157,7 +160,7 @@ class Settings(BaseSettings):
 
     @property
     def model_api(self) -> str:
-        """Which kind of model server is spoken to: responses, chat or offline."""
+        """The API of the model server: responses, chat or offline."""
         if self.assistant_model_api != "auto":
             return self.assistant_model_api
         return "responses" if self.openai_api_key.get_secret_value() else "offline"
@@ -174,17 +177,17 @@ class Settings(BaseSettings):
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
-        """What the operator says the model server understands; None: judge by its address."""
+        """The capabilities of the model server as the operator lists them; None to judge by its address."""
         return None if self.assistant_capabilities == "auto" else tuple(_words(self.assistant_capabilities))
 
     @property
     def vector_stores(self) -> tuple[str, ...]:
-        """Ids of the vector stores that the model may search on the server's side."""
+        """Ids of the vector stores that the model may search on its server."""
         return tuple(_words(self.assistant_file_search))
 
     @property
     def prices(self) -> Mapping[str, Mapping[str, float]]:
-        """Prices beside or instead of ours, by model. Raises ConfigurationError."""
+        """The operator's prices by model. Raises ConfigurationError."""
         text = self.assistant_prices.strip()
         try:
             value = json.loads(text if text.startswith("{") else Path(text).read_text()) if text else {}
@@ -196,9 +199,9 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that nobody outside may ever see."""
+        """The values that must never be posted, logged or shown."""
         fields = [getattr(self, name) for name in type(self).model_fields]
-        values = [one.get_secret_value() for one in fields if isinstance(one, SecretStr)]
+        values = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
         values += [*_words(self.github_webhook_secret.get_secret_value()), self.private_key]
         return tuple(filter(None, [*values, urlsplit(self.database_url).password]))
 
@@ -213,7 +216,7 @@ class Settings(BaseSettings):
         return frozenset(int(word) for word in _words(self.assistant_bots) if word.isdecimal())
 
     def require_app(self) -> Settings:
-        """These settings, or ConfigurationError naming what a server connected to GitHub still needs."""
+        """These settings. Raises ConfigurationError, which names the variables that a server connected to GitHub still needs."""
         missing = [
             name
             for name, present in {

@@ -1,4 +1,4 @@
-"""Bytes -> Delivery: nothing is parsed before its signature is checked.
+"""Bytes -> Delivery. The signature is checked before anything is parsed.
 
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
@@ -27,7 +27,7 @@ EVENTS = frozenset({
     "pull_request_review_comment",
     "pull_request_review_thread",
 })  # fmt: skip
-"""The events we look into; of all others only the envelope is read."""
+"""The events that are read in full; of all others only the envelope is read."""
 
 _SIGNATURE = re.compile(rb"sha256=([0-9a-f]{64})")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -35,7 +35,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class _Part(BaseModel):
-    """A part of a payload: only what we read, so that whatever GitHub adds cannot break us."""
+    """A part of a payload. It holds only the fields we read, so that new fields of GitHub's cannot break it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -49,26 +49,26 @@ class EventAccount(_Part):
 
 
 class EventRepository(_Part):
-    """The repository a delivery speaks of."""
+    """The repository of a delivery."""
 
     id: int
     full_name: str
 
 
 class Installation(_Part):
-    """The App's installation that received the event."""
+    """The installation of the App that received the event."""
 
     id: int
 
 
 class EventHead(_Part):
-    """One end of a pull request."""
+    """The head of a pull request."""
 
     sha: str = ""
 
 
 class EventPull(_Part):
-    """A pull request as an event carries it."""
+    """A pull request in an event."""
 
     number: int
     head: EventHead = EventHead()
@@ -76,7 +76,7 @@ class EventPull(_Part):
 
 
 class EventIssue(_Part):
-    """An issue; one with `pull_request` is a pull request's conversation."""
+    """An issue; with `pull_request`, it is the conversation of a pull request."""
 
     number: int
     pull_request: Mapping[str, object] | None = None
@@ -100,13 +100,13 @@ class EventComment(_Part):
 
 
 class EventThread(_Part):
-    """A thread that was resolved or reopened, its first comment first."""
+    """A thread that was resolved or reopened; its first comment comes first."""
 
     comments: tuple[EventApp, ...] = ()
 
 
 class SubmittedReview(_Part):
-    """A submitted review; its body may hold a command."""
+    """A submitted review; its body can hold a command."""
 
     id: int
     body: str | None = None
@@ -115,24 +115,17 @@ class SubmittedReview(_Part):
 
 
 class EventLabel(_Part):
-    """The label that was put on or taken off."""
+    """The label that was added or removed."""
 
     name: str
 
 
-class CheckPull(_Part):
-    """A pull request that a check run belongs to; GitHub lists none for forks."""
-
-    number: int
-
-
 class CheckRunEvent(_Part):
-    """The check run somebody wants again. Our own `external_id` names the pull request."""
+    """The check run to run again. Its `external_id`, which we set, names the pull request."""
 
     id: int
     head_sha: str = ""
     external_id: str | None = None
-    pull_requests: tuple[CheckPull, ...] = ()
 
 
 class RequestedAction(_Part):
@@ -142,21 +135,21 @@ class RequestedAction(_Part):
 
 
 class Changes(_Part):
-    """What an `edited` event changed."""
+    """The old values in an `edited` event."""
 
     body: Mapping[str, object] | None = None
     base: Mapping[str, object] | None = None
 
 
 class MergeGroup(_Part):
-    """A merge queue's candidate commit; its branch is named after the last pull request in it."""
+    """The candidate commit of a merge queue; its branch is named after the last pull request in it."""
 
     head_sha: str = ""
     head_ref: str = ""
 
 
 class Envelope(_Part):
-    """What every event has in common."""
+    """The fields that every event has."""
 
     action: str = ""
     repository: EventRepository | None = None
@@ -165,7 +158,7 @@ class Envelope(_Part):
 
 
 class Payload(Envelope):
-    """What we read of the events we subscribe to."""
+    """The fields we read of the events we subscribe to."""
 
     pull_request: EventPull | None = None
     issue: EventIssue | None = None
@@ -181,9 +174,9 @@ class Payload(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One verified webhook. `target` is the hook's installation target, `guid` GitHub's X-GitHub-Delivery.
+    """One verified webhook. `target` is the hook's installation target, `guid` is GitHub's X-GitHub-Delivery.
 
-    The GUID names an event, not a delivery: two Apps get the same one, and a redelivery keeps it. Hence `id` has both.
+    The GUID names an event, not a delivery: two Apps get the same GUID, and a redelivery keeps it. So `id` has both.
     """
 
     target: str
@@ -193,26 +186,27 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """What the same delivery has in common with itself, and with nothing else."""
+        """The identity of the delivery: the same for a redelivery, different for every other delivery."""
         return f"delivery/{self.target or '0'}/{self.guid.lower()}"
 
 
 def verify(signature: bytes | None, body: bytes, secrets: Iterable[bytes]) -> None:
-    """Raise SignatureMismatch unless `signature` is the HMAC-SHA256 of `body` under one of `secrets`.
+    """Raises SignatureMismatch unless `signature` is the HMAC-SHA256 of `body` under one of `secrets`.
 
-    Bytes are compared, in constant time; several secrets may be valid while one is being rotated. SHA-1 is never
-    accepted.
+    Compares bytes in constant time. Several secrets can be valid during a rotation. SHA-1 is never accepted.
     """
     match = _SIGNATURE.fullmatch(signature or b"")
     if match is None:
         raise SignatureMismatch("X-Hub-Signature-256 is missing or malformed")
     expected = [hmac.new(secret, body, hashlib.sha256).hexdigest().encode() for secret in secrets if secret]
     if not any([hmac.compare_digest(match[1], digest) for digest in expected]):  # noqa: C419 - no early exit: constant time
-        raise SignatureMismatch("X-Hub-Signature-256 does not match; if a proxy rewrites the body, let it pass bytes")
+        raise SignatureMismatch(
+            "X-Hub-Signature-256 does not match; a proxy in front of the server must not change the body"
+        )
 
 
 def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
-    """A verified body and its headers (lower-case names) as a Delivery. Raises MalformedDelivery."""
+    """The delivery in a verified body and its headers (lower-case names). Raises MalformedDelivery, UnsupportedDelivery."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedDelivery("set the webhook's content type to application/json")

@@ -1,10 +1,13 @@
 """For every test: nothing leaves the machine, long runs wait to be asked for."""
 
 import ipaddress
+import logging
 import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from bot.cli.logs import configure
 
 # How long an example takes says how busy the machine is. Where CI is set, hypothesis tries the same examples each time.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,6 +38,16 @@ def _loopback(host):
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def pytest_runtest_setup():
+    """Logs as the product does. By default structlog prints every local variable of every frame of an error."""
+    configure()
+
+
+def pytest_unconfigure():
+    """Removes the handler: pytest closes its stream, and libraries still log when Python exits."""
+    logging.getLogger().handlers.clear()
 
 
 def pytest_collection_modifyitems(config, items):

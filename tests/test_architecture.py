@@ -1,7 +1,9 @@
 """The shape of the package, as a test. Change a rule here before you break it there."""
 
 import ast
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ HOMES = {
     "alembic": ("bot.storage",),
     "dbos": ("bot.engine",),
     "fastapi": ("bot.server", "bot.sandbox"),
-    "genai_prices": ("bot.core.costs",),
+    "genai_prices": ("bot.app_openai",),
     "githubkit": ("bot.hosts.github",),
     "graphql": ("bot.sandbox",),
     "jinja2": ("bot.model.prompts", "bot.sandbox", "bot.web"),
@@ -64,7 +66,7 @@ PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {
     "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 CORE_PACKAGES = {
-    "pydantic", "unidiff", "markdown_it", "mdformat", "wcmatch", "pathspec", "yaml", "jinja2", "genai_prices", "bot",
+    "pydantic", "unidiff", "markdown_it", "mdformat", "wcmatch", "bracex", "yaml", "jinja2", "bot",
 }  # fmt: skip
 
 
@@ -162,7 +164,7 @@ def test_every_module_says_what_it_is_for(name):
 
 
 # Modules that load a package only where a command, or a setting, asks for it.
-LAZY = {"bot.app", "bot.cli.commands"}
+LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands"}
 
 
 def imports_inside_functions(tree):
@@ -204,3 +206,168 @@ def test_only_the_settings_read_the_environment(name):
     source = MODULES[name].read_text()
     assert "os.environ" not in source
     assert "getenv" not in source
+
+
+# --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
+
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 195, 500, 60
+BANNED_NAMES = {
+    "utils",
+    "helpers",
+    "common",
+    "misc",
+    "manager",
+    "service",
+    "base",
+    "words",
+    "lookups",
+    "correspondence",
+}
+NOUNS = {
+    "bot.core.findings.finding",
+    "bot.core.findings.muting",
+    "bot.core.code.generated",
+}  # they end like a verb's form
+# Files of a family stay apart however short they are.
+FAMILY_ROOMS = (
+    "bot.checks",
+    "bot.model.offline",
+    "bot.model.tools",
+    "bot.standards.docx",
+    "bot.standards.pdf",
+    "bot.storage.migrations",
+    "bot.sandbox",
+)
+# Class names that still mean two things. This list may only shrink.
+SHARED_CLASS_NAMES: set[str] = set()
+# Siblings behind an interface; only the composition root and the command line name them.
+CONCRETE = {
+    "GitHubHost": "bot.hosts.github",
+    "GitHubPublisher": "bot.hosts.github",
+    "GitHubClient": "bot.hosts.github",
+    "LocalHost": "bot.hosts.local",
+    "OfflineModel": "bot.model",
+    "ChatModel": "bot.model",
+    "ResponsesModel": "bot.model",
+    "FolderStandards": "bot.standards",
+    "VectorStoreStandards": "bot.standards",
+    "DurableEngine": "bot.engine",
+}
+COMPOSERS = ("bot.app", "bot.app_openai", "bot.cli")
+
+
+def own_modules(names):
+    """Rooms (dotted, without the sandbox's) to the modules that stand directly in them."""
+    rooms = Counter(name.rpartition(".")[0] for name in names if MODULES[name].stem != "__init__")
+    return {room: count for room, count in rooms.items() if not within(room, "bot.sandbox")}
+
+
+def crowded(rooms):
+    """Rooms with too many modules of their own, rooms counted by name -> number of modules."""
+    return [room for room, count in rooms.items() if count > (MOST_FLAT if room == "bot" else MOST_IN_A_ROOM)]
+
+
+def misnamed(names):
+    """Modules whose last name says nothing, or is a verb's form."""
+    stems = {name: name.rpartition(".")[2] for name in names}
+    formed = {name for name, stem in stems.items() if re.search(r"(ing|ed)$", stem)} - NOUNS
+    return sorted(formed | {name for name, stem in stems.items() if stem in BANNED_NAMES})
+
+
+def importers(trees):
+    """Each module to the modules that import it."""
+    found = {name: set() for name in trees}
+    for name, tree in trees.items():
+        for other in imported(tree):
+            if other in found and other != name:
+                found[other].add(name)
+    return found
+
+
+def missized(lines, imported_by):
+    """Modules that are too long, and short ones that belong into their only importer."""
+    for name, count in lines.items():
+        if count > LONGEST:
+            yield f"{name} has {count} lines: is this one thing?"
+        family = any(within(name, room) for room in FAMILY_ROOMS)
+        if count < SHORTEST and not family and len(imported_by.get(name, ())) == 1:
+            yield f"{name} has {count} lines: merge it into {', '.join(imported_by[name])}"
+
+
+def public_classes(trees):
+    """Each public class name outside the sandbox to the modules that define it."""
+    found = {}
+    for name, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not within(name, "bot.sandbox"):
+                found.setdefault(node.name, []).append(name)
+    return found
+
+
+def concrete_outside_composers(name, tree):
+    """Concrete classes that a module imports although it neither composes nor lives in their room."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not any(within(name, composer) for composer in COMPOSERS):
+            names = (alias.name for alias in node.names)
+            yield from (one for one in names if one in CONCRETE and not within(name, CONCRETE[one]))
+
+
+def without_a_place(names):
+    """Modules that the direction does not mention."""
+    packages = {"bot", "bot.core"}
+    return [name for name in names if place_of(name) is None and name not in packages]
+
+
+def test_the_house_has_few_rooms_and_no_crowded_one():
+    rooms = {file.parent.name for file in FILES if file.parent.parent == ROOT / "bot"}
+    assert len(rooms) <= MOST_ROOMS
+    assert len(MODULES) <= MOST_MODULES
+    assert crowded(own_modules(MODULES)) == []
+
+
+def test_every_module_has_a_place_in_the_direction():
+    assert without_a_place(MODULES) == []
+
+
+def test_module_names_are_nouns_that_say_something():
+    assert misnamed(MODULES) == []
+
+
+def test_a_module_is_neither_a_splinter_nor_a_heap():
+    lines = {
+        name: len(file.read_text().splitlines())
+        for name, file in MODULES.items()
+        if file.stem not in {"__init__", "__main__"}
+    }
+    assert list(missized(lines, importers(TREES))) == []
+
+
+def test_a_public_class_name_means_one_thing():
+    shared = {name for name, places in public_classes(TREES).items() if len(places) > 1}
+    assert shared == SHARED_CLASS_NAMES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_concrete_classes_are_named_only_where_things_are_composed(name):
+    assert list(concrete_outside_composers(name, TREES[name])) == []
+
+
+def test_the_rules_of_the_house_can_be_broken():
+    assert crowded({"bot": 13, "bot.core.code": 15, "bot.engine": 14}) == ["bot", "bot.core.code"]
+    assert without_a_place(["bot.somewhere.new"]) == ["bot.somewhere.new"]
+    assert misnamed(["bot.core.utils", "bot.handlers.asking", "bot.handlers.gathered", "bot.job"]) == [
+        "bot.core.utils",
+        "bot.handlers.asking",
+        "bot.handlers.gathered",
+    ]
+    sizes = {"bot.core.heap": 501, "bot.core.splinter": 59, "bot.checks.tiny": 20, "bot.core.shared": 59}
+    users = {"bot.core.splinter": {"bot.job"}, "bot.core.shared": {"bot.job", "bot.app"}}
+    broken = list(missized(sizes, users))
+    assert [line.partition(" ")[0] for line in broken] == ["bot.core.heap", "bot.core.splinter"]
+    twice = ast.parse("class Change: ...")
+    assert public_classes({"bot.a": twice, "bot.b": twice, "bot.sandbox.c": twice}) == {"Change": ["bot.a", "bot.b"]}
+    named = ast.parse("from bot.hosts.github.host import GitHubHost")
+    assert list(concrete_outside_composers("bot.handlers.review", named)) == ["GitHubHost"]
+    assert importers({"bot.job": ast.parse("import bot.errors"), "bot.errors": ast.parse("")})["bot.errors"] == {
+        "bot.job"
+    }

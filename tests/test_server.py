@@ -182,7 +182,7 @@ def test_a_body_over_25_mb_is_refused_while_it_is_read(engine):
 
 
 def test_a_body_that_stays_away_is_refused_in_time(engine, monkeypatch):
-    monkeypatch.setattr("bot.server.PATIENCE", 0.01)
+    monkeypatch.setattr("bot.server.BODY_TIMEOUT", 0.01)
 
     async def slow():
         yield b"{"

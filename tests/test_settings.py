@@ -29,9 +29,9 @@ def start(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         app = build(Settings.read().require_app())
         try:
-            app.ledger.migrate()
+            app.ledger.database.migrate()
         finally:
-            app.ledger.close()
+            app.ledger.database.close()
 
     return run
 

@@ -41,7 +41,7 @@ def steer(verb: Verb, address: str, finding: str = "", words: str = "") -> str:
 
 async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", words: str = "") -> str:
     """The answer to `verb`, in Markdown, once it is done. Raises UserError for a repository that we never reviewed."""
-    pull, correspondence = await app.ledger.address(repo, number), ConversationStore(app.ledger)
+    pull, correspondence = await app.ledger.address(repo, number), ConversationStore(app.ledger.database)
     if pull is None:
         raise UserError(f"{repo} is not known here: nothing in it was reviewed with this database")
     match verb:

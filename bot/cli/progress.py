@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from bot.core.comments.sanitize import visible
-from bot.engine.inline import InlineSteps
+from bot.core.comments.sanitize import show_hidden
+from bot.engine.journal import InlineSteps
 from bot.interfaces import Step
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class ProgressStep:
         self.draw()
 
     def __rich__(self) -> Group:
-        words = _SPACE.sub(" ", visible("".join(self.said)))[-_SHOWN:]
+        words = _SPACE.sub(" ", show_hidden("".join(self.said)))[-_SHOWN:]
         self.spinner.update(text=Text(f"{self.doing} …"))
         return Group(self.spinner, *([Text(words, style="dim")] if words.strip() else []))
 

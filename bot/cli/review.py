@@ -23,17 +23,18 @@ from bot.core.comments.check_run import title
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.export import as_json, as_sarif
 from bot.core.comments.marker import Signer
-from bot.core.comments.sanitize import visible
+from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
 from bot.core.findings.triage import Review
 from bot.errors import UserError
 from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
-from bot.model.tools import Searching, Version
+from bot.model.tools import SearcherFactory, Version
 from bot.model.tools.grep import GitGrep, ScanSearch
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
@@ -63,12 +64,13 @@ def _reaches(review: Review, fail_on: str) -> bool:
 async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
     settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
     host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
-    with tempfile.TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+    with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = FolderStandards(Path(folder) / "standards.db")
         signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
             model = model_of(settings, signer.secret, hear)
-            reviewer = reviewer_of(UseCases(settings, host, host, standards, ledger, signer, model, searching(host)))
+            wired = UseCases(settings, host, host, standards, Ledger(database), signer, model, searching(host))
+            reviewer = reviewer_of(wired)
             if hear:  # one voice at a time
                 reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
             review = await reviewer.review(job, host.pull, step)
@@ -81,7 +83,7 @@ def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
         yield f"Not looked at, since git does not follow it (`git add -N` changes that): {named}."
 
 
-def searching(host: LocalHost) -> Searching:
+def searching(host: LocalHost) -> SearcherFactory:
     """Git, over what is committed."""
     git, pull = host.git, host.pull
     sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))
@@ -126,16 +128,16 @@ def _show(finding: Finding, console: Console) -> None:
     console.print(
         f"{escape(where)}: [{colour}]{draft.severity.name.lower()}[/{colour}] {escape(_line(draft.title))}[dim]{escape(rule)}[/dim]"
     )
-    console.print(f"    {escape(visible(draft.why))}")
+    console.print(f"    {escape(show_hidden(draft.why))}")
     for standard in finding.standards:
         console.print(
             f"    [cyan]{escape(_line(standard.document))}:{standard.start}[/cyan] {escape(_line(standard.title))}"
         )
     if finding.suggestion is not None:
         for line in finding.suggestion.splitlines():
-            console.print(f"    [green]+ {escape(visible(line))}[/green]")
+            console.print(f"    [green]+ {escape(show_hidden(line))}[/green]")
 
 
 def _line(text: str) -> str:
     """Text on one line: a path may hold anything, and must not look like a line of ours."""
-    return visible(text).replace("\n", "⟦U+000A⟧")
+    return show_hidden(text).replace("\n", "⟦U+000A⟧")

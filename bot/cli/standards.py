@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bot.app import standards_of
-from bot.core.comments.sanitize import visible
+from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.handlers.read import read_policy
 from bot.handlers.standards import documents
@@ -26,6 +26,7 @@ from bot.settings import Settings
 from bot.standards.conflicts import conflicts
 from bot.standards.local import FolderStandards
 from bot.standards.rule_usage import RuleUsage, RuleUsageReport, tallied
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -183,7 +184,8 @@ def report(repo: Path | None, *, as_json: bool) -> None:
 
 
 async def _tallied() -> tuple[RuleUsageReport, ...]:
-    with Ledger(Settings.read().database) as ledger:
+    with Database(Settings.read().database) as database:
+        ledger = Ledger(database)
         return tallied(await ledger.reviews(limit=REVIEWS), await ledger.dismissed())
 
 
@@ -270,7 +272,7 @@ def _cell(value: object) -> str:
 
 def _safe(text: str) -> str:
     """A document's words on one line, which can neither style nor fake a line of ours."""
-    return escape(" ".join(visible(text).split("\n")))
+    return escape(" ".join(show_hidden(text).split("\n")))
 
 
 def _console() -> Console:

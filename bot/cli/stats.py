@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
 from bot.settings import Settings
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 
@@ -33,7 +34,8 @@ def stats(*, as_json: bool) -> None:
 
 
 async def _counted() -> tuple[tuple[OutcomeRate, ...], tuple[TopicTally, ...]]:
-    with Ledger(Settings.read().database) as ledger:
+    with Database(Settings.read().database) as database:
+        ledger = Ledger(database)
         return rates(await ledger.outcomes()), await ledger.tallies()
 
 

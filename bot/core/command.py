@@ -1,4 +1,4 @@
-"""Text -> Command: a closed grammar on the first line of a comment. No setting can be changed from here."""
+"""Text -> Command: a closed grammar on the first line of a comment. No command can change a setting."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from markdown_it import MarkdownIt
 from bot.errors import UserError
 
 LONGEST = 4000
-"""Characters of a question or a reason."""
+"""The most characters of a question or a reason."""
 
 MOST_PATHS = 20
-"""Paths that one `review` takes: a list, not a repository."""
+"""The most paths that one `review` takes."""
 
 _OURS = re.compile(r"/assistant(?![\w-])", re.IGNORECASE)
 _MARKDOWN = MarkdownIt("commonmark")
 
 
 class Verb(StrEnum):
-    """Everything that can be asked for, in the order `help` lists it."""
+    """Every command, in the order in which `help` lists them."""
 
     REVIEW = "review"
     ASK = "ask"
@@ -40,7 +40,7 @@ class Verb(StrEnum):
 
 
 class ReviewScope(StrEnum):
-    """How much a `review` looks at."""
+    """How much of the change a `review` reads."""
 
     CHANGES = "changes"
     FULL = "full"
@@ -48,13 +48,13 @@ class ReviewScope(StrEnum):
     PATHS = "paths"
 
 
-_TEXT = {Verb.ASK: True, Verb.STANDARDS: True, Verb.DISMISS: False, Verb.EXPLAIN: False}
-"""Verbs that take free text, and whether they need it."""
+_NEEDS_TEXT = {Verb.ASK: True, Verb.STANDARDS: True, Verb.DISMISS: False, Verb.EXPLAIN: False}
+"""The verbs that take free text, and whether they need it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A verb with its typed argument: `text` is a question or a reason, `paths` limit a review."""
+    """A verb with its argument: `text` is a question or a reason, `paths` limit a review."""
 
     verb: Verb
     text: str = ""
@@ -63,7 +63,7 @@ class Command:
 
 
 def first_line(comment: str) -> str | None:
-    """The first line of `comment` if it is addressed to us: not in a quote, code, an HTML comment, a list or a link."""
+    """The first line of `comment` if it is a command. Lines in quotes, code, HTML comments, lists and links are not."""
     if not _OURS.search(comment):
         return None
     tokens = _MARKDOWN.parse(comment.replace("\r\n", "\n").replace("\0", ""))
@@ -77,15 +77,15 @@ def first_line(comment: str) -> str | None:
 
 
 def parse(comment: str) -> Command | None:
-    """The command a comment holds, or None. Raises UserError, with a helpful text, for one we do not understand."""
+    """The command in a comment, or None. Raises UserError, with a helpful text, for a command that is not valid."""
     line = first_line(comment)
     if line is None:
         return None
     return parse_words(line[len("/assistant") :])
 
 
-def asked_for(comment: str) -> Command | None:
-    """The review that a comment asks for; None if it asks for none."""
+def requested_review(comment: str) -> Command | None:
+    """The review command in a comment; None if there is none, or another one."""
     try:
         command = parse(comment)
     except UserError:
@@ -94,25 +94,25 @@ def asked_for(comment: str) -> Command | None:
 
 
 def parse_words(words: str) -> Command:
-    """A verb and its argument, without the prefix: what the command line and a comment have in common."""
+    """Parses a verb and its argument without the prefix, for comments and the command line. Raises UserError."""
     if words and not words[0].isspace():
-        raise UserError(_unknown(words.split(maxsplit=1)[0]))
+        raise UserError(_unknown_verb(words.split(maxsplit=1)[0]))
     name, _, rest = words.strip(" \t").partition(" ")
     name, rest = name.lower(), rest.strip()
     if not name:
         return Command(Verb.HELP)
     if name not in list(Verb):
-        raise UserError(_unknown(name))
-    return _typed(Verb(name), rest)
+        raise UserError(_unknown_verb(name))
+    return _with_argument(Verb(name), rest)
 
 
-def _typed(verb: Verb, rest: str) -> Command:
+def _with_argument(verb: Verb, rest: str) -> Command:
     if verb is Verb.REVIEW:
         return _review(rest.split())
-    if verb in _TEXT:
+    if verb in _NEEDS_TEXT:
         if len(rest) > LONGEST:
             raise UserError(f"That is too long: `{verb}` takes at most {LONGEST} characters.")
-        if _TEXT[verb] and not rest:
+        if _NEEDS_TEXT[verb] and not rest:
             raise UserError(f"`{verb}` needs a question: `/assistant {verb} …`.")
         return Command(verb, text=rest)
     if rest:
@@ -139,12 +139,12 @@ def _review(words: list[str]) -> Command:
     return Command(Verb.REVIEW, scope=ReviewScope.PATHS, paths=tuple(words))
 
 
-def _unknown(name: str) -> str:
+def _unknown_verb(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), list(Verb), 1)
     hint = f"Did you mean `/assistant {close[0]}`?" if close else "Try `/assistant help`."
     return f"I do not know `{_shown(name)}`. {hint}"
 
 
 def _shown(name: str) -> str:
-    """A stranger's word, safe inside a code span."""
+    """A word of the user, made safe for a code span."""
     return re.sub(r"[^\w./*;:-]", "?", name[:40], flags=re.ASCII)

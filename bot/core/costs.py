@@ -1,13 +1,6 @@
-"""What tokens cost: a table of 20 November 2026, as data. A model that is not in it costs an unknown amount, not nothing.
+"""Tokens and money: usage, prices, an estimate of tokens without a tokenizer, and the budgets of calls and reviews.
 
-Usage: what a model call cost, in tokens and, where a price is known, in US dollars.
-
-Text -> about how many tokens it is, without the tokenizer; and how far off that was, learned from what was billed.
-
-The tokenizers of current models are unpublished. Against o200k_base the estimate is 4 to 20 percent high on code and
-diffs, and high by more on scripts other than Latin: on the safe side.
-
-What a conversation and a review may use at most.
+A model without a price costs an unknown amount, not nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +15,11 @@ from bot.core.policy import Budgets
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more calls. `dollars` is None as soon as one of them has no known price.
+    """Tokens of one or more calls. `dollars` is None if one of the calls has no known price.
 
     `cached` and `written` are the parts of `input` that were read from, or written to, the server's prompt cache.
-    `tool_calls` counts functions of ours and tools that the server ran; of the latter, `file_searches` and `code_runs`
-    are billed by the call.
+    `tool_calls` counts our own functions and the tools that the server ran. The server bills `file_searches` and
+    `code_runs` by the call.
     """
 
     calls: int = 0
@@ -41,7 +34,7 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """All of them, whatever they cost."""
+        """Input and output tokens together."""
         return self.input + self.output
 
     def __add__(self, other: Usage) -> Usage:
@@ -60,58 +53,60 @@ class Usage:
 
 
 LONG_INPUT = 272_000
-"""Input tokens beyond which the whole request costs twice the input and one and a half times the output."""
+"""Input tokens above which OpenAI bills the whole request at twice the input and one and a half times the output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens; `written` is for the cache of 30 minutes."""
+    """US dollars per million tokens; `written` is for the cache of 30 minutes. Above `long` input tokens they rise."""
 
     input: float
     cached: float
     written: float
     output: float
+    long: float = LONG_INPUT
 
 
 PRICES: Mapping[str, Price] = {
-    "gpt-6.2-astra": Price(8, 8, 10, 40),  # no price published for cached and written: as if there were no discount
+    "gpt-6.2-astra": Price(8, 8, 10, 40),  # no prices published for the cache: counted without a discount
     "gpt-6.2-sol": Price(2, 0.10, 2.50, 10),
-    "gpt-6.1-sol": Price(2, 0.10, 2.50, 10),
-    "gpt-6.1-terra": Price(1, 0.05, 1.25, 5),
-    "gpt-6-astra": Price(10, 1, 12.5, 50),
-    "gpt-6-luna": Price(0.10, 0.01, 0.125, 0.50),
-    "gpt-5.6-sol": Price(4, 0.4, 5, 20),
-    "gpt-5.6-terra": Price(2, 0.2, 2.5, 12),
-    "gpt-5.6-luna": Price(0.2, 0.02, 0.25, 1.2),
 }
+"""Prices of 20 November 2026 for the models that genai-prices does not know yet."""
+
 FILE_SEARCH = 2.50 / 1000
 """Dollars for one search."""
 CODE_RUN = 0.03
-"""Dollars for one container of 1 GB, up to 20 minutes; each run is counted as if it had its own."""
+"""Dollars for one container of 1 GB for up to 20 minutes. Each run is counted as a new container."""
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
-def at_worst(request: Mapping[str, Any], size: int, ceiling: int) -> Usage:
-    """What `request`, of `size` tokens, may come to: an answer up to `ceiling`, and the fees of the server's own tools."""
-    kinds, most = {tool["type"] for tool in request.get("tools", ())}, request.get("max_tool_calls", 0)
-    runs = most if "code_interpreter" in kinds else 0
-    searches = most if "file_search" in kinds and not runs else 0
+def worst_case(request: Mapping[str, Any], size: int, ceiling: int) -> Usage:
+    """The most that `request` of `size` tokens can use: `ceiling` output tokens and every fee of the server's own tools."""
+    kinds = {tool["type"] for tool in request.get("tools", ())}
+    max_calls = request.get("max_tool_calls", 0)
+    runs = max_calls if "code_interpreter" in kinds else 0
+    searches = max_calls if "file_search" in kinds and not runs else 0
     return Usage(calls=1, input=size, output=ceiling, file_searches=searches, code_runs=runs)
 
 
-def priced(usage: Usage, model: str, prices: Mapping[str, Price] = PRICES) -> Usage:
-    """`usage` of one call with its dollars; None for a model without a price. Snapshots cost what their model costs."""
-    price = prices.get(model) or prices.get(_SNAPSHOT.sub("", model))
+def find_price(model: str, prices: Mapping[str, Price]) -> Price | None:
+    """The price of `model`, or None. A dated snapshot costs what its model costs."""
+    return prices.get(model) or prices.get(_SNAPSHOT.sub("", model))
+
+
+def with_price(usage: Usage, model: str, prices: Mapping[str, Price] = PRICES) -> Usage:
+    """`usage` of one call with its dollars; None for a model without a price."""
+    price = find_price(model, prices)
     if price is None:
         return replace(usage, dollars=None)
-    fresh = max(usage.input - usage.cached - usage.written, 0)
-    read = fresh * price.input + usage.cached * price.cached + usage.written * price.written
-    said = usage.output * price.output
-    if usage.input > LONG_INPUT:
-        read, said = 2 * read, 1.5 * said
+    uncached = max(usage.input - usage.cached - usage.written, 0)
+    input_cost = uncached * price.input + usage.cached * price.cached + usage.written * price.written
+    output_cost = usage.output * price.output
+    if usage.input > price.long:
+        input_cost, output_cost = 2 * input_cost, 1.5 * output_cost
     fees = usage.file_searches * FILE_SEARCH + usage.code_runs * CODE_RUN
-    return replace(usage, dollars=(read + said) / 1e6 + fees)
+    return replace(usage, dollars=(input_cost + output_cost) / 1e6 + fees)
 
 
 _PIECE = re.compile(
@@ -121,14 +116,16 @@ _PIECE = re.compile(
     r"|(?P<sign> ?[!-/:-@\[-`{-~]+[\r\n]*)"
     r"|(?P<space>\s+)"
 )
-_LETTERS = 7  # of a longer word: one token for so many
-_SIGNS = 3
-_WEIGHT = 0.2  # of the newest call
-_LOW, _HIGH = 0.4, 2.5
+_LETTERS = 7  # letters of a long word for each token
+_SIGNS = 3  # punctuation characters for each token
 
 
 def estimate(text: str) -> int:
-    """About how many tokens `text` is."""
+    """About how many tokens `text` has.
+
+    The tokenizers of current models are unpublished. Compared with o200k_base the estimate is 4 to 20 percent too high
+    for code and diffs, and more for scripts other than Latin: it errs on the safe side.
+    """
     return sum(_tokens(piece.lastgroup or "", piece.end() - piece.start()) for piece in _PIECE.finditer(text))
 
 
@@ -143,35 +140,38 @@ def _tokens(kind: str, length: int) -> int:
     return 1
 
 
+_WEIGHT = 0.2  # of the newest call in the moving average
+_MIN_RATIO, _MAX_RATIO = 0.4, 2.5
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Tokens billed for each token estimated, as a moving average over the calls of one model."""
 
     ratio: float = 1.0
 
-    def corrected(self, estimated: int) -> int:
-        """The estimate, as it would have been billed of late."""
+    def correct(self, estimated: int) -> int:
+        """The estimate, corrected by the ratio of recent calls."""
         return round(estimated * self.ratio)
 
-    def learned(self, estimated: int, billed: int) -> Calibration:
-        """What is known after one more call; a count that cannot be true teaches nothing."""
-        if estimated <= 0 or not _LOW <= billed / estimated <= _HIGH:
+    def update(self, estimated: int, billed: int) -> Calibration:
+        """The calibration after one more call. Ignores counts that cannot be true."""
+        if estimated <= 0 or not _MIN_RATIO <= billed / estimated <= _MAX_RATIO:
             return self
         return Calibration(self.ratio + _WEIGHT * (billed / estimated - self.ratio))
 
 
-NEARLY = 0.8
-"""The share of a limit beyond which a conversation is brought to its end."""
+NEAR_LIMIT = 0.8
+"""The share of a limit from which a conversation is asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationLimits:
-    """Of one conversation: model `calls`, `tool_calls`, tokens in and out of one call, and `seconds` of waiting.
+    """Bounds of one conversation: model `calls`, `tool_calls`, input and output tokens of one call, `seconds` of waiting.
 
-    `hosted` is how often the server may use tools of its own in one call; the fees of all are reserved before it.
-
-    An answer that is cut off at `output` tokens is asked for once more with `longest`. `input` stays under the size
-    from which a request costs twice as much.
+    `hosted` is how often the server may use its own tools in one call; their fees are reserved before the call.
+    An answer that is cut off at `output` tokens is requested once more with `longest` tokens. `input` stays below the
+    size from which a request costs twice as much.
     """
 
     calls: int = 12
@@ -185,9 +185,9 @@ class ConversationLimits:
 
 @dataclass(frozen=True, slots=True)
 class ReviewBudget:
-    """What one review may use: money, tokens, model `calls`, calls of our tools and the characters that these answer.
+    """What one review may use: money, tokens, model `calls`, calls of our tools and the characters of their answers.
 
-    `seconds` are those of waiting for the model's answers.
+    `seconds` are spent waiting for the model's answers.
     """
 
     dollars: float = 1.0
@@ -197,9 +197,9 @@ class ReviewBudget:
     tool_characters: int = 480_000
     seconds: float = 1200.0
 
-    def lowered(self, wish: Budgets) -> ReviewBudget:
-        """What is left of it by a repository's own policy, which can take but not give."""
-        wanted = {one.name: getattr(wish, one.name) for one in fields(self)}
+    def limited_by(self, budgets: Budgets) -> ReviewBudget:
+        """This budget with the lower of both values for each limit: a repository's policy can only lower it."""
+        limits = {limit.name: getattr(budgets, limit.name) for limit in fields(self)}
         return replace(
-            self, **{name: min(value, getattr(self, name)) for name, value in wanted.items() if value is not None}
+            self, **{name: min(value, getattr(self, name)) for name, value in limits.items() if value is not None}
         )

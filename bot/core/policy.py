@@ -1,7 +1,4 @@
-"""Policy: what this repository wants, as written in .github/assistant.yml on its base branch.
-
-The organisation's defaults under the repository's own file: which value holds, and where it comes from.
-"""
+"""Policy: what a repository wants, from .github/assistant.yml on its base branch, above its organisation's defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 PATH = ".github/assistant.yml"
 LABEL = "assistant:review"
 LARGEST = 64_000
-"""Characters of the file."""
+"""The most characters of the file."""
 
 
 class _Section(BaseModel):
@@ -40,8 +37,8 @@ class Triggers(_Section):
 class PathInstruction(_Section):
     """Extra guidance for some files."""
 
-    paths: tuple[str, ...] = Field(description="Globs of the files this is about.")
-    instructions: str = Field(max_length=4000, description="What the reviewer should know or look at there.")
+    paths: tuple[str, ...] = Field(description="Globs of the files to which this applies.")
+    instructions: str = Field(max_length=4000, description="What the reviewer should know or check there.")
 
 
 class StandardsSection(_Section):
@@ -55,7 +52,7 @@ class StandardsSection(_Section):
         default=True, description="Also read AGENTS.md, CLAUDE.md, REVIEW.md, Copilot and Cursor rules, .editorconfig."
     )
     public: tuple[str, ...] = Field(
-        (), description="Globs of documents that readers of a public repository may be shown."
+        (), description="Globs of the documents that readers of a public repository may see."
     )
 
 
@@ -66,7 +63,7 @@ class Budgets(_Section):
     tokens: int | None = Field(None, ge=0, description="At most this many tokens per review.")
     calls: int | None = Field(None, ge=0, description="At most this many model calls per review.")
     tool_calls: int | None = Field(None, ge=0, description="At most this many calls of tools per review.")
-    tool_characters: int | None = Field(None, ge=0, description="At most this many characters of tools' answers.")
+    tool_characters: int | None = Field(None, ge=0, description="At most this many characters of the answers of tools.")
     seconds: float | None = Field(None, ge=0, description="At most this many seconds of waiting for the model.")
 
 
@@ -76,7 +73,9 @@ class Policy(_Section):
     triggers: Triggers = Field(default=Triggers(), description="When a review starts by itself.")
     label: str = Field(LABEL, max_length=50, description="The label that asks for a full review.")
     ignore: tuple[str, ...] = Field((), description="Globs of files that are not reviewed.")
-    generated: tuple[str, ...] = Field((), description="Globs of generated or vendored files, beside the usual ones.")
+    generated: tuple[str, ...] = Field(
+        (), description="Globs of generated or vendored files, in addition to the usual ones."
+    )
     path_instructions: tuple[PathInstruction, ...] = Field((), description="Extra guidance for some files.")
     languages: tuple[str, ...] = Field((), description="Review only these languages; empty: all.")
     standards: StandardsSection = Field(default=StandardsSection(), description="Where the team's rules are.")
@@ -84,19 +83,19 @@ class Policy(_Section):
     passes: tuple[str, ...] | None = Field(
         None, description="Which model passes run; default: all the operator offers."
     )
-    severity: Literal["note", "warning", "error"] = Field("note", description="Say nothing below this severity.")
-    unmute: tuple[str, ...] = Field((), description="Rules to hear of although the team kept dismissing them.")
+    severity: Literal["note", "warning", "error"] = Field("note", description="Report nothing below this severity.")
+    unmute: tuple[str, ...] = Field((), description="Rules to report even if the team keeps dismissing them.")
     comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")
     suggestions: bool = Field(default=True, description="Offer committable suggestions where they are proven to apply.")
     tone: str = Field("", max_length=200, description="Tone of voice for the model, for example: friendly.")
-    minimum_permission: Literal["triage", "write"] = Field("write", description="Who may command the assistant.")
+    minimum_permission: Literal["triage", "write"] = Field("write", description="The permission that commands need.")
     budgets: Budgets = Field(default=Budgets(), description="Bounds of one review.")
 
     @field_validator("summary", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
-        """What people write as `off` is a truth value in YAML."""
+        """`off` is a boolean in YAML."""
         return "off" if value is False else value
 
 
@@ -106,7 +105,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class PolicyProblem:
-    """Something wrong in the file: where, what, and what holds instead."""
+    """A problem in the file: its place, and a text that says what is wrong and what applies instead."""
 
     line: int
     column: int
@@ -118,13 +117,13 @@ class PolicyProblem:
 
 
 def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[PolicyProblem, ...]]:
-    """The policy that the text of `file` asks for. Never raises: what is wrong is reported and its default holds."""
+    """The policy in the text of `file`. Never raises: a wrong value is reported, and its default applies."""
     policy, problems = _parse(text)
     return policy, tuple(replace(problem, file=file) for problem in problems)
 
 
-def not_offered(policy: Policy, checks: Collection[str], passes: Collection[str]) -> tuple[str, ...]:
-    """A sentence for each check and each pass that the policy names and nobody offers; it is ignored."""
+def unavailable_names(policy: Policy, checks: Collection[str], passes: Collection[str]) -> tuple[str, ...]:
+    """A sentence for each check and each pass that the policy names and the operator does not offer. Both are ignored."""
     named = (("checks", policy.checks, checks), ("passes", policy.passes, passes))
     return tuple(
         f"{key}: {name} is not offered here{_hint(name, offered)}"
@@ -136,46 +135,46 @@ def not_offered(policy: Policy, checks: Collection[str], passes: Collection[str]
 
 def _parse(text: str) -> tuple[Policy, tuple[PolicyProblem, ...]]:
     if len(text) > LARGEST:
-        return Policy(), (PolicyProblem(1, 1, f"over {LARGEST} characters; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, f"over {LARGEST} characters; the defaults apply"),)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            return Policy(), (PolicyProblem(1, 1, "aliases (*name) are not supported; the defaults hold"),)
+            return Policy(), (PolicyProblem(1, 1, "aliases (*name) are not supported; the defaults apply"),)
         value = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line, column = (error.problem_mark.line + 1, error.problem_mark.column + 1) if error.problem_mark else (1, 1)
-        return Policy(), (PolicyProblem(line, column, f"not YAML: {error.problem}; the defaults hold"),)
+        return Policy(), (PolicyProblem(line, column, f"not YAML: {error.problem}; the defaults apply"),)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return Policy(), (PolicyProblem(1, 1, f"not YAML: {type(error).__name__}; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, f"not YAML: {type(error).__name__}; the defaults apply"),)
     if node is None:
         return Policy(), ()
     if not isinstance(value, dict):
-        return Policy(), (PolicyProblem(1, 1, "not a mapping of keys to values; the defaults hold"),)
+        return Policy(), (PolicyProblem(1, 1, "not a mapping of keys to values; the defaults apply"),)
     places = list(_places(node, ()))
     policy, problems = _validated(value, dict(places))
-    return policy, tuple(sorted((*_repeated(places), *problems), key=lambda one: (one.line, one.column)))
+    return policy, tuple(sorted((*_repeated(places), *problems), key=lambda problem: (problem.line, problem.column)))
 
 
 def _validated(
     value: dict[str, Any], places: Mapping[tuple[Any, ...], Place]
 ) -> tuple[Policy, tuple[PolicyProblem, ...]]:
-    """Validate, and at each error take the key at fault out and try again: the rest of the file still counts."""
+    """Validates the file. Removes each wrong key and tries again, so that the rest of the file still applies."""
     problems: list[PolicyProblem] = []
     while True:
         try:
             return Policy.model_validate(value), tuple(problems)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-        for one in found:
-            where = tuple(one["loc"])
+        for details in found:
+            where = tuple(details["loc"])
             line, column = next(places[where[:n]] for n in range(len(where), -1, -1) if where[:n] in places)
-            problems.append(PolicyProblem(line, column, _words(where, one["type"], one["msg"])))
-        for one in found:
-            _take_out(value, one["loc"])
+            problems.append(PolicyProblem(line, column, _problem_text(where, details["type"], details["msg"])))
+        for details in found:
+            _remove(value, details["loc"])
 
 
-def _take_out(value: Any, where: Sequence[Any]) -> None:  # noqa: ANN401 - what YAML holds
-    """Remove the mapping key at `where`; an error inside a list removes the list."""
+def _remove(value: Any, where: Sequence[Any]) -> None:  # noqa: ANN401 - what YAML holds
+    """Removes the mapping key at `where`; an error inside a list removes the list."""
     holder = value
     for position, key in enumerate(where):
         inner = holder.get(key) if isinstance(holder, dict) else None
@@ -186,10 +185,10 @@ def _take_out(value: Any, where: Sequence[Any]) -> None:  # noqa: ANN401 - what 
         holder = inner
 
 
-def _words(where: Sequence[Any], kind: str, message: str) -> str:
+def _problem_text(where: Sequence[Any], kind: str, message: str) -> str:
     name = ".".join(str(part) for part in where)
     if kind != "extra_forbidden":
-        return f"{name}: {message.replace('tuple', 'list')}; the default holds"
+        return f"{name}: {message.replace('tuple', 'list')}; the default applies"
     return f"{name} is not a setting{_hint(str(where[-1]), _keys(where[:-1]))}"
 
 
@@ -209,18 +208,18 @@ def _keys(where: Sequence[Any]) -> list[str]:
 
 
 def _repeated(places: Iterable[tuple[tuple[Any, ...], Place]]) -> Iterator[PolicyProblem]:
-    """Keys that are there twice: YAML says nothing and takes the last. What is below such a key is not told too."""
+    """Problems for keys that occur twice, of which YAML takes the last. Keys below such a key are not reported as well."""
     seen: set[tuple[Any, ...]] = set()
     twice: set[tuple[Any, ...]] = set()
     for where, place in places:
         if where in seen and not any(where[:n] in twice for n in range(1, len(where))):
             twice.add(where)
-            yield PolicyProblem(*place, f"{'.'.join(map(str, where))} is there twice; the last one holds")
+            yield PolicyProblem(*place, f"{'.'.join(map(str, where))} occurs twice; the last value applies")
         seen.add(where)
 
 
 def _places(node: yaml.Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Place]]:
-    """Where each key stands: its path in the file -> line and column."""
+    """The place of each key: its path in the file -> line and column."""
     if not path:
         yield (), (1, 1)
     if isinstance(node, yaml.MappingNode):
@@ -238,7 +237,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class PolicyLayer:
-    """A file's text, and the name that people know it by."""
+    """The text of a policy file, and the name by which it is shown."""
 
     name: str
     text: str
@@ -246,7 +245,7 @@ class PolicyLayer:
 
 @dataclass(frozen=True, slots=True)
 class PolicyValue:
-    """One setting: its dotted name, its value as JSON, and where that comes from."""
+    """One setting: its dotted name, its value as JSON, and the file that sets it."""
 
     name: str
     value: str
@@ -255,28 +254,28 @@ class PolicyValue:
 
 @dataclass(frozen=True, slots=True)
 class LayeredPolicy:
-    """The policy that holds, what is wrong in its files, and for each setting that a file sets, which one did."""
+    """The policy that applies, the problems in its files, and for each setting the file that sets it."""
 
     policy: Policy
     problems: tuple[PolicyProblem, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
 
 
-def layered(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
-    """Read files, of which later ones go before earlier ones, key by key. What is wrong in one never costs another."""
+def merge_layers(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
+    """Merges files key by key; later files win. A problem in one file does not affect the others."""
     values: dict[str, Any] = {}
     problems: list[PolicyProblem] = []
     sources: dict[str, str] = {}
     for layer in layers:
         policy, found = parse(layer.text, layer.name)
-        said = policy.model_dump(exclude_unset=True)
-        values = _over(values, said)
+        settings = policy.model_dump(exclude_unset=True)
+        values = _merge(values, settings)
         problems += found
-        sources |= dict.fromkeys(_names(said), layer.name)
+        sources |= dict.fromkeys(_names(settings), layer.name)
     return LayeredPolicy(Policy.model_validate(values), tuple(problems), tuple(sources.items()))
 
 
-def described(policy: Policy, sources: Mapping[str, str]) -> tuple[PolicyValue, ...]:
+def describe(policy: Policy, sources: Mapping[str, str]) -> tuple[PolicyValue, ...]:
     """Every setting with its value and its source, in the order of the schema."""
     return tuple(
         PolicyValue(name, json.dumps(value, ensure_ascii=False), sources.get(name, DEFAULT))
@@ -294,12 +293,12 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged; everything else is replaced."""
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above`. Mappings are merged; other values are replaced."""
     merged = dict(below)
     for key, value in above.items():
         known = merged.get(key)
-        merged[key] = _over(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return merged
 
 

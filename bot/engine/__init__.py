@@ -1,1 +1,1 @@
-"""What runs jobs: at once in this process, or durably on a database."""
+"""Runs jobs: durably on a database, or at once in this process."""

@@ -1,6 +1,6 @@
-"""Where the engine's rows live: one SQLite file whose commits survive a power cut, or Postgres.
+"""The engine's database: one SQLite file whose commits survive a power cut, or Postgres.
 
-Rows as JSON, errors by name: nothing read from the database can become code.
+Values are stored as JSON and errors by class name, so that nothing read from the database can run as code.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from dbos._serialization import DefaultSerializer
 from bot import errors
 from bot.errors import AssistantError, Retryable
 
-_OURS: dict[str, type[AssistantError]] = {
+_ERRORS: dict[str, type[AssistantError]] = {
     name: value for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, AssistantError)
 }
 
 
 def pack(error: BaseException) -> dict[str, Any]:
-    """An error as JSON: its class by name, its text, and when to come back."""
-    name = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _OURS), type(error).__name__)
+    """Returns an error as JSON: the name of its class, its text, and the seconds until the next attempt."""
+    name = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS), type(error).__name__)
     return {"type": name, "message": str(error), "after": getattr(error, "after", None)}
 
 
 def unpack(packed: dict[str, Any]) -> Exception:
-    """The error that `pack` stored; one that is not ours comes back as a RuntimeError that names it."""
-    kind, message = _OURS.get(packed["type"]), packed["message"]
+    """Returns the error that `pack` stored; a class outside bot/errors.py becomes a RuntimeError with its name."""
+    kind, message = _ERRORS.get(packed["type"]), packed["message"]
     if kind is None:
         return RuntimeError(f"{packed['type']}: {message}")
     return kind(message, packed["after"]) if issubclass(kind, Retryable) else kind(message)
 
 
 class JsonSerializer(Serializer):
-    """What DBOS stores. Only a whole value can be an error: an object inside one is data, whatever its keys are."""
+    """The format of what DBOS stores. Only a whole value can be an error; an object inside a value is always data."""
 
     def name(self) -> str:
         return "assistant_json"
@@ -54,7 +54,7 @@ class JsonSerializer(Serializer):
 
 
 def forbid_pickle() -> None:
-    """Refuse rows marked as pickle. DBOS would load them whatever serializer it is given, and loading runs code."""
+    """Makes DBOS refuse rows marked as pickle: it loads them despite its serializer, and loading a pickle runs code."""
     DefaultSerializer.deserialize = _refuse  # type: ignore[assignment, method-assign]
 
 
@@ -63,10 +63,10 @@ def _refuse(_: DefaultSerializer, serialized_data: str) -> NoReturn:
 
 
 class _Connection(sqlite3.Connection):
-    """A commit returns after it has reached the disk; writers queue up instead of failing.
+    """A connection whose commits reach the disk before they return. Writers wait for each other instead of failing.
 
-    A commit in a few hundred also moves the log into the database. SQLite's own 1000 pages would make it one in a
-    hundred, each an acknowledgement that waits.
+    About one commit in a few hundred also copies the log into the database. SQLite's default of 1000 pages would make
+    it one in a hundred, and each of them delays the answer to a webhook.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as sqlite3 declares it
@@ -78,23 +78,23 @@ class _Connection(sqlite3.Connection):
 
 @dataclass(frozen=True, slots=True)
 class EngineDatabase:
-    """The database named by an operator's URL: sqlite:///path or postgresql://…"""
+    """The database at an operator's URL: sqlite:///path or postgresql://…"""
 
     url: str
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file, None on Postgres."""
+        """The SQLite file; None on Postgres."""
         url = sa.make_url(self.url)
         return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
     @property
     def dsn(self) -> str:
-        """The URL as libpq reads it."""
+        """The URL in the form that libpq reads."""
         return sa.make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     def prepare(self) -> None:
-        """Create the database and bring its tables up to date; several processes may do so at once."""
+        """Creates the database and brings its tables up to date. Several processes may call it at once."""
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.file, timeout=30)) as connection:
@@ -103,22 +103,22 @@ class EngineDatabase:
         DBOS.migrate(self.url)
 
     def engine(self) -> sa.Engine:
-        """A small pool of connections of our own."""
+        """Returns a small pool of connections beside those of DBOS."""
         url = sa.make_url(self.url)
         if self.file is None:
             url = url.set(drivername="postgresql+psycopg")
         return sa.create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args=self._arguments())
 
     def options(self) -> DBOSConfig:
-        """The part of DBOS's configuration that says where its rows live."""
-        where: DBOSConfig = {
+        """Returns the part of DBOS's configuration that names the database."""
+        options: DBOSConfig = {
             "system_database_url": self.url,
             "db_engine_kwargs": {"connect_args": self._arguments()},
         }
-        return where if self.file is None else {**where, "sys_db_pool_size": 4}
+        return options if self.file is None else {**options, "sys_db_pool_size": 4}
 
     def shrink(self) -> None:
-        """Give freed pages back to the disk; Postgres does so by itself."""
+        """Returns freed pages to the disk. Postgres does this by itself."""
         if self.file is not None:
             with closing(sqlite3.connect(self.file, timeout=30)) as connection:
                 connection.executescript("PRAGMA incremental_vacuum(5000); PRAGMA wal_checkpoint(TRUNCATE);")

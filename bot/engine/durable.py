@@ -1,6 +1,7 @@
-"""Runs jobs so that no crash, restart or update loses one or does one twice: DBOS on SQLite or Postgres.
+"""Runs jobs durably with DBOS on SQLite or Postgres: no crash, restart or update loses a job or runs it twice.
 
-delivery -> ingest -> review | answer. Each is a workflow; each step of a handler is journaled before the next begins.
+delivery -> ingest -> review | answer. Each of them is a workflow; the result of each step is journaled before the next
+step begins.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -23,31 +23,31 @@ from bot.core.code.pull_request import PullRef
 from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST
-from bot.engine.queue import NAME, VERSION, Order, RunRecord, Runs, client
-from bot.engine.workers import RETENTION, FileLiveness, Liveness, PostgresLiveness, Reaper, tidy
+from bot.engine.queue import NAME, VERSION, Order, Runs, client
+from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness, Reaper
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
 from bot.interfaces import Handlers
 from bot.job import Job
 
-_SUBMIT_WITHIN = 8.0  # GitHub hangs up after ten
+_SUBMIT_WITHIN = 8.0  # seconds; GitHub closes the connection after ten
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much at once, and how soon. Times are seconds."""
+    """How many runs at once, and how soon. Times are in seconds."""
 
     workers: int = 8  # reviews at once in this process
     per_repository: int = 4  # reviews at once of one repository, in all processes
     debounce: float = 15.0  # from a push to the start of its review
-    poll: float = 0.2  # between two looks at a queue
-    patience: float = 60.0  # a step that must wait for longer gives its worker back
-    retry: float = FIRST  # from a step that failed to its next attempt; then twice as long each time
+    poll: float = 0.2  # between two reads of a queue
+    patience: float = 60.0  # a step that has to wait longer frees its worker
+    retry: float = FIRST  # between the first two attempts of a step; doubles each time
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What exists between start and stop."""
+    """The parts of a started engine."""
 
     engine: sa.Engine
     runs: Runs
@@ -64,8 +64,8 @@ class _Worker:
 class DurableEngine:
     """An Engine on the database at `url`: sqlite:///path or postgresql://…
 
-    One per process: DBOS knows only one. `start` and `stop` block and belong outside any event loop or in a thread;
-    all else may be awaited on any loop.
+    One per process, because DBOS is a singleton. `start` and `stop` block: call them outside of event loops or in a
+    thread. All other methods may be awaited on any loop.
     """
 
     def __init__(self, url: str, handlers: Handlers, pace: Pace = Pace()) -> None:
@@ -73,7 +73,7 @@ class DurableEngine:
         self._parts: _Parts | None = None
 
     def start(self, *, work: bool = True) -> None:
-        """Open the way in; with `work`, run jobs too. Call it before the web server starts."""
+        """Starts to accept jobs and, with `work`, to run them. Call it before the web server starts."""
         forbid_pickle()
         self._database.prepare()
         engine = self._database.engine()
@@ -84,7 +84,7 @@ class DurableEngine:
         self._parts = _Parts(engine, runs, intake, worker)
 
     def stop(self, drain: float = 20.0) -> None:
-        """Take nothing more on, give running steps `drain` seconds to end; what is left goes on in another process."""
+        """Accepts no more jobs and gives running steps `drain` seconds. Another process continues what is left."""
         if self._parts is None:
             return
         parts, self._parts = self._parts, None
@@ -96,7 +96,7 @@ class DurableEngine:
         parts.engine.dispose()
 
     async def submit(self, job: Job) -> bool:
-        """Take the job on; False if it is already known. On return it survives a power cut. Raises NotDurable."""
+        """Stores the job; False if it is already known. On return it survives a power cut. Raises NotDurable."""
         try:
             async with asyncio.timeout(_SUBMIT_WITHIN):
                 return await self._open.intake.put(Order("ingest", job.id, job))
@@ -104,32 +104,20 @@ class DurableEngine:
             raise NotDurable(f"the database did not answer within {_SUBMIT_WITHIN:.0f} s") from None
 
     async def ready(self) -> dict[str, str]:
-        """What keeps jobs from being stored now; empty when nothing does. Writes to the disk, as a job would."""
+        """Returns why jobs cannot be stored now; empty if they can. Writes to the disk, as a job does."""
         try:
             await asyncio.wait_for(asyncio.to_thread(self._open.runs.probe), _SUBMIT_WITHIN)
-        except (SQLAlchemyError, error.DBOSException, NotDurable, TimeoutError) as trouble:
-            return {"database": f"does not take jobs: {type(trouble).__name__}"}
+        except (SQLAlchemyError, error.DBOSException, NotDurable, TimeoutError) as failure:
+            return {"database": f"does not take jobs: {type(failure).__name__}"}
         return {}
 
-    async def jobs(self, limit: int = 50) -> tuple[RunRecord, ...]:
-        """The newest runs first."""
-        return await asyncio.to_thread(self._open.runs.records, limit=limit)
-
-    async def status(self, run: str) -> RunRecord | None:
-        """One run, by its id."""
-        return next(iter(await asyncio.to_thread(self._open.runs.records, ids=[run])), None)
-
     async def cancel(self, pull: PullRef, reason: str) -> tuple[str, ...]:
-        """Stop the reviews of a pull request; a worker says so on it. The ids of what was stopped."""
+        """Stops the reviews of a pull request and returns their ids. A worker reports it on the pull request."""
         return await asyncio.to_thread(_cancel, self._open.runs, pull, reason)
 
     async def queue_depth(self) -> Mapping[str, int]:
-        """How many runs have not ended, by queue."""
+        """Returns the number of runs that have not ended, by queue."""
         return await asyncio.to_thread(self._open.runs.depth)
-
-    async def tidy(self, older_than: timedelta = RETENTION) -> int:
-        """Forget runs that ended longer ago; how many. Workers do so every hour. A forgotten delivery counts as new."""
-        return await asyncio.to_thread(tidy, self._open.runs, self._database, older_than)
 
     @property
     def _open(self) -> _Parts:
@@ -148,23 +136,23 @@ class DurableEngine:
         life.take()
         runs = Runs(client(engine, patient=True))
         workflows = Workflows(self._handlers, runs, self._pace.debounce, self._pace.patience, self._pace.retry)
-        with ThreadPoolExecutor(1) as outside:  # DBOS would run the jobs on an event loop that it finds here
-            outside.submit(self._launch, name, workflows).result()
+        with ThreadPoolExecutor(1) as thread:  # on an event loop's thread, DBOS would run the jobs on that loop
+            thread.submit(self._launch, name, workflows).result()
         reaper = Reaper(workflows, runs, life, name, self._database)
         reaper.start()
         return _Worker(life, reaper)
 
     def _launch(self, name: str, workflows: Workflows) -> None:
-        logging.getLogger("dbos").addFilter(_worth_reading)
+        logging.getLogger("dbos").addFilter(_is_useful)
         DBOS(
             config={
                 "name": NAME,
                 "application_version": VERSION,
-                "executor_id": name,  # with DBOS's default, two processes take each other's work
+                "executor_id": name,  # with DBOS's default name, two processes take each other's work
                 "serializer": JsonSerializer(),
                 "enable_otlp": False,
                 "console_log_level": "ERROR",
-                "notification_listener_polling_interval_sec": self._pace.poll,  # it stops at its next look only
+                "notification_listener_polling_interval_sec": self._pace.poll,  # it stops only at its next poll
                 **self._database.options(),
             }
         )
@@ -192,6 +180,6 @@ def _cancel(runs: Runs, pull: PullRef, reason: str) -> tuple[str, ...]:
     return stopped
 
 
-def _worth_reading(record: logging.LogRecord) -> bool:
-    """A cancelled run is no error, though DBOS logs it as one."""
+def _is_useful(record: logging.LogRecord) -> bool:
+    """Filters out cancelled runs, which DBOS logs as errors."""
     return not (record.exc_info and isinstance(record.exc_info[1], error.DBOSAwaitedWorkflowCancelledError))

@@ -1,4 +1,4 @@
-"""The way in: jobs that arrive together share one commit, and nobody is answered before it."""
+"""Stores new jobs. Jobs that arrive together share one commit; each caller is answered after it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.engine.queue import Order, Runs
 from bot.errors import NotDurable
 
-_TOGETHER = 64
+_BATCH = 64
 
 _Waiting = tuple[Order, Future[bool]]
 _Outcome = bool | NotDurable
 
 
 class Intake:
-    """One thread that writes. Under load a disk flush is paid once for all who wait, not once for each."""
+    """A thread that writes. Under load, all waiting jobs share one flush to the disk."""
 
     def __init__(self, runs: Runs, engine: sa.Engine) -> None:
         self._runs, self._engine = runs, engine
@@ -33,12 +33,12 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is waiting, then end."""
+        """Writes the waiting jobs, then ends the thread."""
         self._queue.put(None)
         self._thread.join()
 
     def put(self, order: Order) -> Future[bool]:
-        """Whether the order is new, once it is on disk; or NotDurable. To be awaited on the loop that calls."""
+        """Returns, once the order is on disk, whether it is new; raises NotDurable. Await it on the calling loop."""
         answer: Future[bool] = get_running_loop().create_future()
         self._queue.put((order, answer))
         return answer
@@ -46,14 +46,14 @@ class Intake:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch, more = self._gather(first)
-            # Those who stopped waiting were told that nothing was stored; their deliveries will come again.
+            # A caller that gave up has answered that nothing was stored, and GitHub delivers again.
             self._write([waiting for waiting in batch if not waiting[1].cancelled()])
             if not more:
                 return
 
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         batch = [first]
-        while len(batch) < _TOGETHER:
+        while len(batch) < _BATCH:
             try:
                 waiting = self._queue.get_nowait()
             except Empty:
@@ -74,18 +74,18 @@ class Intake:
 
 
 def _tell(answers: Sequence[Future[bool]], outcomes: Sequence[_Outcome]) -> None:
-    """Wake each loop once for all its answers: a wake-up for each would make this thread and the loop fight."""
+    """Wakes each event loop once for all its answers; one wake-up per answer would cost both threads time."""
     told: dict[AbstractEventLoop, list[tuple[Future[bool], _Outcome]]] = defaultdict(list)
     for answer, outcome in zip(answers, outcomes, strict=True):
         told[answer.get_loop()].append((answer, outcome))
     for loop, settled in told.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        with suppress(RuntimeError):  # the loop is closed, so that no caller waits
             loop.call_soon_threadsafe(_settle, settled)
 
 
 def _settle(settled: Sequence[tuple[Future[bool], _Outcome]]) -> None:
     for answer, outcome in settled:
-        if answer.done():  # given up while it was written
+        if answer.done():  # the caller gave up during the write
             continue
         if isinstance(outcome, NotDurable):
             answer.set_exception(outcome)

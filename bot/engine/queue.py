@@ -1,4 +1,4 @@
-"""The rows of the engine as our own values: what is asked for, what runs, what became of it."""
+"""The rows of DBOS as our own values: orders for runs, the runs that have not ended, and the journal of a run."""
 
 from __future__ import annotations
 
@@ -17,26 +17,17 @@ from bot.engine.journal import from_json, to_json
 from bot.job import Job
 
 NAME = "review-assistant"
-VERSION = "1"  # pinned: DBOS would derive it from the source and strand every job that was queued before an update
+VERSION = "1"  # pinned: by default it is a hash of the source, and an update would strand every queued job
 QUEUES = {"ingest": "ingest", "review": "reviews", "answer": "answers", "abandon": "answers", "fail": "answers"}
 WAITING = ("ENQUEUED", "DELAYED", "PENDING")
-_STATES = {
-    "ENQUEUED": "queued",
-    "DELAYED": "waiting",
-    "PENDING": "running",
-    "ERROR": "failed",
-    "CANCELLED": "cancelled",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "given up",
-}
-
 _BROKEN = {
     "ERROR": "an internal error",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "its worker went down again and again",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "its worker crashed again and again",
 }
 
 
 def key(pull: PullRef) -> str:
-    """A pull request in an id: it survives a rename of the repository."""
+    """Returns the pull request's part of an id. A rename of the repository does not change it."""
     return f"{pull.repo_id or pull.repo}/{pull.number}"
 
 
@@ -44,8 +35,8 @@ def key(pull: PullRef) -> str:
 class Order:
     """A workflow to start for a job, `delay` seconds from now.
 
-    `turn` counts how often the work was taken up: each turn after a long wait is a row of its own, named after the
-    first. `reason` is for the workflows that announce an end.
+    `turn` counts the runs of the same work: after a long wait it continues in a new row, named after the first.
+    `reason` is for the workflows that announce an end.
     """
 
     workflow: str
@@ -71,7 +62,7 @@ class Order:
 
     @property
     def partition(self) -> str:
-        """Of which only so many run at once: reviews by repository, all else one by one for a pull request."""
+        """The group with a limit of runs at once: the repository for reviews, the pull request for all others."""
         pull = self.job.pull
         return str(pull.repo_id or pull.repo) if self.workflow == "review" else key(pull)
 
@@ -85,25 +76,13 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One run as an operator sees it. `ended_at` is in seconds since 1970; `word` is what its handler or its error said."""
-
-    id: str
-    kind: str
-    status: str
-    attempts: int
-    ended_at: float | None
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
 class Runs:
-    """Every row that is not ours to execute goes through here; nothing of the SDK comes out."""
+    """Reads and writes the rows of all runs. Returns no types of the SDK."""
 
     client: DBOSClient
 
     def add(self, order: Order) -> bool:
-        """Store an order; False if its id is known. Durable on return."""
+        """Stores an order; False if its id is known. Durable on return."""
         try:
             self.client.enqueue(_options(order), *_arguments(order))
         except error.DBOSWorkflowIDInUseError:
@@ -111,7 +90,7 @@ class Runs:
         return True
 
     def add_in(self, connection: sa.Connection, order: Order) -> bool:
-        """Like `add`, within a transaction of the caller's."""
+        """Stores an order in the caller's transaction; False if its id is known."""
         try:
             self.client.enqueue_in_transaction(connection, _options(order), *_arguments(order))
         except error.DBOSWorkflowIDInUseError:
@@ -119,19 +98,19 @@ class Runs:
         return True
 
     def active(self, pull: PullRef, workflow: str = "review") -> tuple[Run, ...]:
-        """The reviews, or other runs, of a pull request that have not ended."""
+        """Returns the reviews, or other runs, of a pull request that have not ended."""
         rows = self.client.list_workflows(
             workflow_id_prefix=f"{workflow}/{key(pull)}/", status=list(WAITING), load_output=False
         )
         return tuple(Run(row.workflow_id, _job(row)) for row in rows)
 
     def reviewed(self, job: Job, head: str) -> bool:
-        """Whether a review of `head` that looked at all that `job` wants came to its end."""
+        """Whether a review of `head` that covers `job` has ended with a result."""
         rows = self.client.list_workflows(workflow_id_prefix=f"review/{key(job.pull)}/{head}/", status="SUCCESS")
         return any(_job(row).covers(job) for row in rows if row.output and row.output["end"] == "done")
 
     def cancel(self, ids: Sequence[str]) -> tuple[str, ...]:
-        """Stop these runs; which of them are stopped now, as opposed to ended before."""
+        """Stops these runs. Returns the ids of those that had not ended before."""
         if not ids:
             return ()
         self.client.cancel_workflows(list(ids))
@@ -141,20 +120,20 @@ class Runs:
         return tuple(row.workflow_id for row in rows)
 
     def journal(self, id_: str) -> tuple[dict[str, dict[str, Any]], int]:
-        """What the steps of a run came to, by name, and how many there were."""
+        """Returns the results of a run's steps by name, and the number of the last step."""
         steps = self.client.list_workflow_steps(id_)
         entries = {step["function_name"]: _entry(step) for step in steps}
         return entries, max((step["function_id"] for step in steps), default=0)
 
     def running(self) -> dict[str, list[str]]:
-        """The ids of running workflows by the worker that claimed them."""
-        found: dict[str, list[str]] = {}
+        """Returns the ids of running workflows by the worker that claimed them."""
+        ids: dict[str, list[str]] = {}
         for row in self.client.list_workflows(status="PENDING", load_input=False, load_output=False):
-            found.setdefault(row.executor_id or "", []).append(row.workflow_id)
-        return found
+            ids.setdefault(row.executor_id or "", []).append(row.workflow_id)
+        return ids
 
     def broken(self, since: datetime) -> tuple[tuple[Run, str], ...]:
-        """Runs that ended without a last word, and why."""
+        """Returns the runs that ended without a report on the pull request, each with the reason."""
         rows = self.client.list_workflows(
             status=list(_BROKEN),
             name=["ingest", "review", "answer"],
@@ -166,31 +145,24 @@ class Runs:
         )
 
     def requeue(self, id_: str) -> None:
-        """Put a run back into its queue as if it had never been claimed."""
+        """Puts a run back into its queue, as if no worker had claimed it."""
         row = next(iter(self.client.list_workflows(workflow_ids=[id_], load_input=False, load_output=False)))
         self.client.resume_workflow(id_, queue_name=row.queue_name)
 
-    def records(self, *, limit: int | None = None, ids: Sequence[str] | None = None) -> tuple[RunRecord, ...]:
-        """Runs, newest first."""
-        rows = self.client.list_workflows(
-            limit=limit, workflow_ids=None if ids is None else list(ids), sort_desc=True, load_input=False
-        )
-        return tuple(_record(row) for row in rows)
-
     def depth(self) -> dict[str, int]:
-        """How many runs have not ended, by queue."""
+        """Returns the number of runs that have not ended, by queue."""
         rows = self.client.list_workflows(
             status=list(WAITING), queue_name=sorted(set(QUEUES.values())), load_input=False, load_output=False
         )
         return dict(Counter(row.queue_name or "" for row in rows))
 
     def probe(self) -> None:
-        """Write a row and take it away again: what fails here would fail for a job."""
+        """Writes a row and deletes it. Raises what storing a job would raise."""
         self.client.enqueue({"workflow_name": "probe", "queue_name": "probe", "workflow_id": "probe"})
         self.client.delete_workflow("probe")
 
     def delete(self, ended_before: datetime, limit: int = 500) -> int:
-        """Delete the oldest runs that ended before a moment, at most `limit`; how many."""
+        """Deletes the oldest runs that ended before a time, at most `limit`. Returns how many."""
         rows = self.client.list_workflows(
             completed_before=ended_before.isoformat(), limit=limit, load_input=False, load_output=False
         )
@@ -200,7 +172,7 @@ class Runs:
 
 
 def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:
-    """A client that waits for a database out of reach, as a worker must, or says so at once, as the front door must."""
+    """Returns a client. If the database is out of reach, it waits (`patient`, for a worker) or raises at once (webhook)."""
     return DBOSClient(
         system_database_engine=engine,
         serializer=JsonSerializer(),
@@ -226,7 +198,7 @@ def _arguments(order: Order) -> tuple[Any, ...]:
 
 
 def _entry(step: StepInfo) -> dict[str, Any]:
-    """A step as the journal knows it; what the engine does between steps leaves an empty entry."""
+    """Returns a step's journal entry; empty for the calls that DBOS numbers between steps."""
     if step["error"] is not None:
         return {"error": pack(step["error"])}
     return step["output"] if isinstance(step["output"], dict) else {}
@@ -236,15 +208,3 @@ def _job(row: WorkflowStatus) -> Job:
     if row.input is None:
         raise LookupError(f"{row.workflow_id} was read without its input")
     return from_json(row.input["args"][0], Job)
-
-
-def _record(row: WorkflowStatus) -> RunRecord:
-    output = row.output if isinstance(row.output, dict) else {}
-    return RunRecord(
-        id=row.workflow_id,
-        kind=row.name,
-        status=output.get("end") or _STATES.get(row.status, row.status.lower()),
-        attempts=row.recovery_attempts or 0,
-        ended_at=row.completed_at / 1000 if row.completed_at else None,
-        word=output.get("word") or (str(row.error) if row.error else ""),
-    )

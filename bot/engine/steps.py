@@ -1,4 +1,4 @@
-"""A journal by name: a step that ended is answered from it, in whatever order the steps come after a crash or an update."""
+"""The Step of a durable run. A finished step returns its journaled result by name, in any order of the calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class LaidAside(Exception):
-    """A step has to wait for longer than a worker may be kept busy."""
+    """A step has to wait longer than it may occupy a worker."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"laid aside for {seconds:.0f} s")
@@ -27,26 +27,26 @@ class LaidAside(Exception):
 
 
 class TooSlow(AssistantError):
-    """The run took longer than any run may."""
+    """The run exceeded the time limit."""
 
 
 class DurableSteps:
     """The Step of one run.
 
-    DBOS numbers steps in the order they are called and refuses another order; we look results up by name, and take
-    numbers that were never used for what is left to do. Where a step must wait for longer than `patience` seconds, the
-    others that are under way end first, then `drive` raises LaidAside. `first` is the shortest wait.
+    DBOS numbers steps in the order of the calls and refuses another order. We look results up by name, and give unused
+    numbers to the steps that are left. If a step has to wait longer than `patience` seconds, the other running steps end
+    first, then `drive` raises LaidAside. `first` is the shortest wait.
     """
 
     def __init__(self, journal: dict[str, dict[str, Any]], patience: float, first: float) -> None:
         self._journal, self._patience, self._first = journal, patience, first
-        self._under_way = 0
+        self._running = 0
         self._pause = max((entry["pause"] for entry in journal.values() if "pause" in entry), default=None)
         self._clock = asyncio.timeout(None)
 
     @classmethod
     async def open(cls, runs: Runs, turns: Sequence[str], patience: float, first: float) -> DurableSteps:
-        """What the earlier turns of a run and this one, the last of `turns`, have journaled so far."""
+        """Reads the journals of the earlier turns of a run and of this one, the last of `turns`."""
         *earlier, this = [await asyncio.to_thread(runs.journal, turn) for turn in turns]
         journal: dict[str, dict[str, Any]] = {}
         for entries, _ in earlier:
@@ -57,10 +57,10 @@ class DurableSteps:
         return cls(journal | entries, patience, first)
 
     async def drive(self, work: Coroutine[Any, Any, T], limit: float) -> T:
-        """Run `work` to its end. Raises LaidAside, or TooSlow after `limit` seconds."""
+        """Runs `work` to its end. Raises LaidAside, or TooSlow after `limit` seconds."""
         try:
             async with asyncio.timeout(limit) as self._clock:
-                self._leave()
+                self._pause_if_idle()
                 return await work
         except TimeoutError:
             if not self._clock.expired():
@@ -80,30 +80,30 @@ class DurableSteps:
     async def _run(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], tries: int) -> dict[str, Any]:
         if self._pause is not None:
             await _forever()
-        self._under_way += 1
+        self._running += 1
         try:
             entry = await DBOS.run_step_async(
                 {"name": name, "preemptible": True}, _attempt, work, kind, tries, self._patience, self._first
             )
         finally:
-            self._under_way -= 1
-            self._leave()
+            self._running -= 1
+            self._pause_if_idle()
         if "pause" in entry:
             self._pause = max(entry["pause"], self._pause or 0.0)
-            self._leave()
+            self._pause_if_idle()
             await _forever()
         return entry
 
-    def _leave(self) -> None:
-        """End the run's turn when it has to pause and nothing is under way any more."""
-        if self._pause is not None and not self._under_way and not self._clock.expired():
+    def _pause_if_idle(self) -> None:
+        """Ends this turn of the run if it has to pause and no step is running."""
+        if self._pause is not None and not self._running and not self._clock.expired():
             self._clock.reschedule(asyncio.get_running_loop().time())
 
 
 async def _attempt(
     work: Callable[[], Awaitable[T]], kind: type[T], tries: int, patience: float, first: float
 ) -> dict[str, Any]:
-    """Do the work until it succeeds, is refused, or needs a long wait: the entry for the journal."""
+    """Tries until the work succeeds, is refused or needs a long wait. Returns the journal entry."""
     while True:
         try:
             return {"ok": to_json(await work(), kind)}
@@ -125,7 +125,7 @@ async def _forever() -> None:
 
 
 def under(prefix: str, step: Step) -> Step:
-    """The same journal, with every name under `prefix`: two handlers of one run may use the same names."""
+    """Returns the same Step with `prefix` before each name, so that two handlers of a run may use the same names."""
 
     async def prefixed(name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
         return await step(prefix + name, work, kind)

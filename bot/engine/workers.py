@@ -1,6 +1,7 @@
-"""Who is alive: every worker holds a lock that dies with its process, so that nobody has to guess by the clock.
+"""Watches workers and runs. Each worker holds a lock that ends with its process, so that no timeout has to be guessed.
 
-Finds runs that nobody executes: of dead workers, of claims whose answer was lost, of jobs that kill. Sweeps up, too.
+The reaper takes over the runs of dead workers, finds runs whose claim was lost, reports runs that were given up, and
+deletes old rows.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from bot.engine.workflows import Workflows
 
 log = structlog.get_logger()
 
-RETENTION = timedelta(days=40)  # GitHub may deliver again within days; a known id must still be known then
+RETENTION = timedelta(days=40)  # GitHub may deliver again within days, and the id must still be known then
 _EVERY = 2.0
 _LOST_AFTER = 15.0
 _TIDY_EVERY = 3600.0
 
 
 class Reaper:
-    """A thread that looks every two seconds."""
+    """A thread that looks for such runs every two seconds."""
 
     def __init__(self, workflows: Workflows, runs: Runs, life: Liveness, worker: str, database: EngineDatabase) -> None:
         self._workflows, self._runs, self._life, self._worker = workflows, runs, life, worker
@@ -56,8 +57,8 @@ class Reaper:
         while not self._stop.is_set():
             try:
                 self._look()
-            except (SQLAlchemyError, error.DBOSException, psycopg.Error, OSError) as trouble:
-                log.warning("the reaper could not look", reason=str(trouble))  # the next look is two seconds away
+            except (SQLAlchemyError, error.DBOSException, psycopg.Error, OSError) as failure:
+                log.warning("the reaper could not look", reason=str(failure))  # the next look is two seconds away
             self._stop.wait(_EVERY)
 
     def _look(self) -> None:
@@ -75,11 +76,11 @@ class Reaper:
     def _take_over(self, worker: str) -> None:
         with self._life.dead(worker) as dead:
             if dead:
-                taken = DBOS._recover_pending_workflows([worker])  # noqa: SLF001 - nothing public keeps the count of crashes
+                taken = DBOS._recover_pending_workflows([worker])  # noqa: SLF001 - the public methods reset the count of crashes
                 log.warning("took over from a dead worker", worker=worker, runs=len(taken))
 
     def _find_lost(self, mine: list[str]) -> None:
-        """A claim can reach the database and its answer not reach us: the run is ours, and nobody executes it."""
+        """Requeues runs that this worker claimed without learning of it, because the database's reply was lost."""
         now = monotonic()
         lost = [id_ for id_ in mine if id_ not in self._workflows.here]
         self._unclaimed_since = {id_: self._unclaimed_since.get(id_, now) for id_ in lost}
@@ -96,7 +97,7 @@ class Reaper:
 
 
 def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
-    """Delete the runs that ended longer ago than `older_than`, give the room back; how many."""
+    """Deletes the runs that ended more than `older_than` ago and frees their space. Returns how many."""
     before, deleted = datetime.now(UTC) - older_than, 0
     while batch := runs.delete(before):
         deleted += batch
@@ -106,21 +107,21 @@ def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
 
 
 class Liveness(Protocol):
-    """The lock of one worker, and a way to try those of others."""
+    """The lock of this worker, and tests of other workers' locks."""
 
     def take(self) -> None:
-        """Take our own lock, or take it again if the connection it lived on was lost."""
+        """Takes this worker's lock, again if its connection was lost."""
 
     @contextmanager
     def dead(self, worker: str) -> Iterator[bool]:
-        """Whether the worker's process is gone; while the block runs nobody else can find so."""
+        """Whether the worker's process has ended. During the block no other process gets the same answer."""
 
     def release(self) -> None:
-        """Give our own lock back."""
+        """Releases this worker's lock."""
 
 
 class FileLiveness:
-    """`flock` on a file named after the worker, in a folder beside the SQLite file. The kernel frees it at death."""
+    """A `flock` on a file named after the worker, beside the SQLite file. The kernel frees it when the process ends."""
 
     def __init__(self, folder: Path, worker: str) -> None:
         self._folder, self._worker = folder, worker
@@ -137,7 +138,7 @@ class FileLiveness:
         try:
             file = os.open(self._folder / worker, os.O_RDWR)
         except FileNotFoundError:
-            yield True  # ended in good order: a worker's name is never used again
+            yield True  # the worker was stopped normally; its name is never used again
             return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,7 +160,7 @@ class FileLiveness:
 class PostgresLiveness:
     """An advisory lock on a connection of its own (direct, not through a transaction pooler).
 
-    The server frees it when the connection ends; the keepalives bound how long it believes in a machine that is gone.
+    The server frees it when the connection ends; keepalives bound the time until it notices a lost machine.
     """
 
     def __init__(self, dsn: str, worker: str) -> None:
@@ -175,7 +176,7 @@ class PostgresLiveness:
                 keepalives_idle=10,
                 options="-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
             )
-            # A reaper may be trying this very lock: wait for it. Fencing keeps what it took over from running twice.
+            # Waits if a reaper is testing this lock. Fencing prevents that the runs it took over run twice.
             self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self._worker),))
 
     @contextmanager
@@ -189,7 +190,7 @@ class PostgresLiveness:
 
     def release(self) -> None:
         if self._connection is not None:
-            with suppress(psycopg.Error):  # a connection that is gone holds nothing
+            with suppress(psycopg.Error):  # a closed connection holds no lock
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
             self._connection = None
@@ -202,5 +203,5 @@ class PostgresLiveness:
 
 
 def _key(worker: str) -> int:
-    """A worker's name as the 64-bit number that Postgres locks on."""
+    """Returns a worker's name as the 64-bit number of a Postgres lock."""
     return int.from_bytes(sha256(worker.encode()).digest()[:8], "big", signed=True)

@@ -1,4 +1,4 @@
-"""What happens to a job: routed, run, laid aside or replaced by a newer one — and it never ends without a word."""
+"""The workflows of a job: it is routed, run, laid aside or replaced by a newer one. Each end is reported."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from bot.engine.queue import Order, Run, Runs, key
 from bot.engine.steps import DurableSteps, LaidAside, TooSlow, under
 from bot.errors import AssistantError, Superseded
 from bot.interfaces import Handlers, Step
-from bot.job import Job, Route, Routed, Trigger
+from bot.job import Job, Route, RouteDecision, Trigger
 
 log = structlog.get_logger()
 
-_CRASHES = 3  # so often may a run take its worker down; then it is given up
-_LIMIT = 1800.0
-_LAST_WORDS = 300.0
+_CRASHES = 3  # crashes of a worker after which a run is given up
+_LIMIT = 1800.0  # seconds of one turn of a run
+_REPORT_LIMIT = 300.0  # seconds to report that a run failed
 
 Body = Callable[[Job, Step, str], Awaitable[str]]
 
 
 class Unfinished(BaseException):
-    """The journal cannot be written. Nothing is recorded of a run that ends so: it is found as lost, and goes on."""
+    """The journal cannot be written. The run ends without a record, is found as lost, and continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """What there is for a pull request when a review of one head is asked for."""
+    """The unfinished reviews of a pull request, and whether the requested head was reviewed."""
 
     active: tuple[Run, ...]
     reviewed: bool
@@ -41,7 +41,7 @@ class RunSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Workflows:
-    """The workflows by name, and how one hands over to the next. `here` are the runs this process is executing."""
+    """The workflows by name, and how one starts the next. `here` are the runs that this process executes."""
 
     handlers: Handlers
     runs: Runs
@@ -51,7 +51,7 @@ class Workflows:
     here: set[str] = field(default_factory=set)
 
     def register(self) -> None:
-        """Tell DBOS about the workflows; before it is launched."""
+        """Registers the workflows with DBOS. Call it before the launch."""
         self._register("ingest", lambda job, step, _: self._ingest(job, step))
         self._register("review", lambda job, step, _: self.handlers.review(job, step))
         self._register("answer", lambda job, step, _: self.handlers.answer(job, step))
@@ -61,15 +61,15 @@ class Workflows:
     def _register(self, name: str, body: Body) -> None:
         @DBOS.workflow(name=name, max_recovery_attempts=_CRASHES)
         async def workflow(packed: Any, turn: int, reason: str) -> dict[str, str]:  # noqa: ANN401 - a job as JSON
-            this = DBOS.workflow_id or ""
-            order = Order(name, this.removesuffix(f"~{turn}"), from_json(packed, Job), turn, reason)
-            self.here.add(this)
+            run_id = DBOS.workflow_id or ""
+            order = Order(name, run_id.removesuffix(f"~{turn}"), from_json(packed, Job), turn, reason)
+            self.here.add(run_id)
             try:
                 return await self._run(order, body)
             except OperationalError as error:
-                raise Unfinished(this) from error
+                raise Unfinished(run_id) from error
             finally:
-                self.here.discard(this)
+                self.here.discard(run_id)
 
     async def _run(self, order: Order, body: Body) -> dict[str, str]:
         steps = await DurableSteps.open(self.runs, order.turns, self.patience, self.first)
@@ -77,7 +77,7 @@ class Workflows:
             try:
                 return await steps.drive(self._end(order, body, steps), _LIMIT)
             except TooSlow as slow:
-                return await steps.drive(self._fail(order.job, slow, steps), _LAST_WORDS)
+                return await steps.drive(self._fail(order.job, slow, steps), _REPORT_LIMIT)
         except LaidAside as wait:
             again = replace(order, turn=order.turn + 1, delay=wait.seconds)
             await DBOS.run_step_async({"name": "engine/lay aside"}, self.runs.add, again)
@@ -87,17 +87,17 @@ class Workflows:
         try:
             return _ended("done", await body(order.job, steps, order.reason))
         except Superseded as moved:
-            await self._overtaken(order, str(moved), steps)
+            await self._superseded(order, str(moved), steps)
             return _ended("superseded", str(moved))
         except OperationalError:
             raise
-        except Exception as error:  # noqa: BLE001 - the worker's loop: whatever went wrong must be seen on the pull request
+        except Exception as error:  # noqa: BLE001 - the worker's loop: every error must be reported on the pull request
             return await self._fail(order.job, error, steps)
 
-    async def _overtaken(self, order: Order, reason: str, steps: DurableSteps) -> None:
-        """Nothing was posted. What a person asked for is routed once more, as the pull request is now."""
+    async def _superseded(self, order: Order, reason: str, steps: DurableSteps) -> None:
+        """Ends a run that posted nothing. A review that a person requested is routed again, at the new head."""
         job, abandon = order.job, under("abandon/", steps)
-        if order.workflow != "review" or not job.is_wish:
+        if order.workflow != "review" or not job.is_requested:
             await self.handlers.abandon(job, reason, abandon)
             return
         await self.handlers.abandon(replace(job, comment=0), reason, abandon)
@@ -112,7 +112,7 @@ class Workflows:
         return _ended("failed", reason)
 
     async def _ingest(self, job: Job, step: Step) -> str:
-        """One at a time for a pull request."""
+        """Routes a job and starts its work. One at a time runs for each pull request."""
         routed = await self.handlers.route(job, step)
         job = replace(job, seen=routed.seen)
         match routed.route:
@@ -128,28 +128,29 @@ class Workflows:
         return routed.reason
 
     def _stoppable(self, job: Job) -> tuple[Run, ...]:
-        """Reviews; and where somebody said stop, the questions of which the answers are being written."""
+        """Returns the unfinished reviews; for a stop command also the questions without an answer yet."""
         reviews = self.runs.active(job.pull)
         if job.trigger is not Trigger.COMMAND:
             return reviews
         return (*reviews, *(run for run in self.runs.active(job.pull, "answer") if run.job.is_question))
 
-    async def _review(self, job: Job, routed: Routed, step: Step) -> str:
-        """The newest head wins: what runs for the pull request gives way, unless it is this very head.
+    async def _review(self, job: Job, routed: RouteDecision, step: Step) -> str:
+        """Starts a review of the newest head, which replaces the unfinished reviews of other heads.
 
-        Nothing that was wanted is lost with it: a push takes a person's wish along, and what replaces an unfinished
-        review looks at no less.
+        No request is lost: the new review inherits the request of a person, and covers what the replaced ones cover.
         """
-        place, head = f"review/{key(job.pull)}/{routed.head}/", routed.head[:7]
-        there = await step("engine/standing", lambda: asyncio.to_thread(self._standing, job, routed.head), RunSnapshot)
-        if not routed.forced and there.reviewed:
+        prefix, head = f"review/{key(job.pull)}/{routed.head}/", routed.head[:7]
+        snapshot = await step(
+            "engine/standing", lambda: asyncio.to_thread(self._standing, job, routed.head), RunSnapshot
+        )
+        if not routed.forced and snapshot.reviewed:
             return f"{head} was reviewed already"
-        if not routed.forced and any(run.id.startswith(place) and run.job.covers(job) for run in there.active):
+        if not routed.forced and any(run.id.startswith(prefix) and run.job.covers(job) for run in snapshot.active):
             return f"{head} is being reviewed already"
-        heir = _heir(job, [run.job for run in there.active])
-        await self._replace(there.active, f"replaced by a review of {head}", step, goes_on=heir.comment)
+        replacement = _replacement(job, [run.job for run in snapshot.active])
+        await self._replace(snapshot.active, f"replaced by a review of {head}", step, continued=replacement.comment)
         delay = self.debounce if job.trigger is Trigger.PUSHED else 0.0
-        return await self._start(Order("review", place + job.id, heir, delay=delay), step)
+        return await self._start(Order("review", prefix + job.id, replacement, delay=delay), step)
 
     def _standing(self, job: Job, head: str) -> RunSnapshot:
         return RunSnapshot(self.runs.active(job.pull), self.runs.reviewed(job, head))
@@ -158,23 +159,23 @@ class Workflows:
         await step("engine/start", lambda: asyncio.to_thread(self.runs.add, order), bool)
         return f"handed on to {order.id}"
 
-    async def _replace(self, active: tuple[Run, ...], reason: str, step: Step, goes_on: int = 0) -> None:
-        """Stop runs, and say so where they were seen; not at the comment whose wish goes on."""
+    async def _replace(self, active: tuple[Run, ...], reason: str, step: Step, continued: int = 0) -> None:
+        """Stops runs and reports it, except at the comment whose request continues in the new run."""
         ids = [run.id for run in active]
         stopped = await step("engine/cancel", lambda: asyncio.to_thread(self.runs.cancel, ids), tuple[str, ...])
         for run in (run for run in active if run.id in stopped):
             try:
-                comment = 0 if run.job.comment == goes_on else run.job.comment
+                comment = 0 if run.job.comment == continued else run.job.comment
                 await self.handlers.abandon(replace(run.job, comment=comment), reason, under(f"{run.id}/", step))
-            except AssistantError as error:  # the newer run must not wait for the older one's last word
-                log.warning("replaced without a word", run=run.id, reason=str(error))
+            except AssistantError as error:  # the newer run must not fail with the older one's report
+                log.warning("replaced without a report", run=run.id, reason=str(error))
 
 
-def _heir(job: Job, unfinished: Sequence[Job]) -> Job:
-    """The job that takes the place of unfinished reviews: as wide as any of them, and a person's wish if one of them is."""
-    wish = None if job.is_wish else next((one for one in unfinished if one.is_wish), None)
-    heir = replace(wish, id=job.id, head_sha=job.head_sha, seen=job.seen) if wish else job
-    return heir if all(map(heir.covers, (job, *unfinished))) else heir.widened
+def _replacement(job: Job, unfinished: Sequence[Job]) -> Job:
+    """Returns the job that replaces unfinished reviews: it covers each of them, and keeps a person's request."""
+    requested = None if job.is_requested else next((other for other in unfinished if other.is_requested), None)
+    replacement = replace(requested, id=job.id, head_sha=job.head_sha, seen=job.seen) if requested else job
+    return replacement if all(map(replacement.covers, (job, *unfinished))) else replacement.as_full_review
 
 
 def _ended(end: str, word: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bot.core.comments import replies as reply
 from bot.core.comments.comment import LinkBase
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import KnownFinding
-from bot.core.policy import described
+from bot.core.policy import describe
 from bot.errors import UserError
 from bot.handlers.known_findings import KnownFindings
 from bot.handlers.questions import Question, QuestionAnswerer, QuestionResult, SummaryWriter
@@ -200,7 +200,7 @@ class Answerer:
     async def _config(self, asked: AnswerInputs) -> str:
         file = asked.file
         problems = (*file.problems, *self.answering.asking.unknown(file.policy))
-        return reply.config(described(file.policy, dict(file.sources)), problems)
+        return reply.config(describe(file.policy, dict(file.sources)), problems)
 
     async def _help(self, asked: AnswerInputs) -> str:
         return reply.usage(list(Verb), asked.file.policy.label)
@@ -218,11 +218,11 @@ class Answerer:
         return thread
 
     async def _read_thread(self, job: Job) -> FindingThread:
-        return self._thread_of(job, job.in_reply_to or job.comment, await self.host.said(job.pull))
+        return self._thread_of(job, job.in_reply_to or job.comment, await self.host.comments(job.pull))
 
     async def _thread_about(self, job: Job, known: KnownFinding) -> FindingThread:
         """The thread of a finding; its own words if it hangs on no line."""
-        said = await self.host.said(job.pull)
+        said = await self.host.comments(job.pull)
         ours = (one for one in said if one.kind == "inline" and one.by_us)
         root = next((one.id for one in ours if known.identity in self.signer.read(job.pull, "finding", one.body)), 0)
         words = "\n\n".join(filter(None, (known.title, known.why)))

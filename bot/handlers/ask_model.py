@@ -10,14 +10,14 @@ from functools import partial
 from bot.core.claims.material import PullFacts
 from bot.core.claims.prompt import HostedSearch
 from bot.core.claims.recheck import RecheckCandidate
-from bot.core.claims.requirements import linked
+from bot.core.claims.requirements import linked_issues
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.command import ReviewScope
 from bot.core.costs import ReviewBudget
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
-from bot.core.policy import Policy, not_offered
+from bot.core.policy import Policy, unavailable_names
 from bot.errors import Refused, TooLarge
 from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, reverified
 from bot.handlers.read import Change
@@ -26,10 +26,10 @@ from bot.interfaces import Account, Check, CodeHost, Model, SearchPassage, Stand
 from bot.job import Job
 from bot.model.account import MeteredSteps
 from bot.model.prompts import Prompts
-from bot.model.tools import Files, Searching, ToolContext, offered
+from bot.model.tools import Files, SearcherFactory, ToolContext, tools_for
 from bot.model.tools.bounds import bounded
-from bot.model.tools.grep import ScanSearch, mentions
-from bot.model.tools.search_standards import told
+from bot.model.tools.grep import ScanSearch, texts_with_word
+from bot.model.tools.search_standards import hits_as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ModelReview:
     allowed: ReviewBudget = field(default_factory=ReviewBudget)
     passes: Collection[str] | None = None
     tools: Collection[str] | None = None
-    search: Searching = ScanSearch
+    search: SearcherFactory = ScanSearch
     salt: str = ""
     at_once: int = AT_ONCE
 
@@ -85,7 +85,7 @@ class ModelReview:
 
     def unknown(self, policy: Policy) -> tuple[str, ...]:
         """What the policy wants that the operator does not offer."""
-        return not_offered(policy, [check.name for check in self.checks], self.offered)
+        return unavailable_names(policy, [check.name for check in self.checks], self.offered)
 
     async def __call__(self, job: Job, subject: ModelInputs, step: Step) -> PassResults:
         """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""
@@ -110,7 +110,7 @@ class ModelReview:
             passes=self._passes(job, subject.policy),
             standards=subject.standards,
             paths=paths or frozenset(),
-            mentions=None if paths is None else partial(mentions, searcher, files),
+            mentions=None if paths is None else partial(texts_with_word, searcher, files),
         )
         passes = self._bounded(job, subject.policy, desk, step)
         return replace(passes, search=await self._hosted(subject.shelf), trace=self._trace(subject.shelf)), brief
@@ -125,17 +125,17 @@ class ModelReview:
 
     def _trace(self, shelf: Shelf) -> Callable[[Sequence[SearchPassage]], Awaitable[str]]:
         async def trace(passages: Sequence[SearchPassage]) -> str:
-            return told(await self.standards.traced(shelf, passages))
+            return hits_as_json(await self.standards.trace(shelf, passages))
 
         return trace
 
     def _bounded(self, job: Job, policy: Policy, desk: ToolContext, step: Step) -> Passes:
         """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""
-        allowed = self.allowed.lowered(policy.budgets)
+        allowed = self.allowed.limited_by(policy.budgets)
         return Passes(
             self.model,
             self.words,
-            bounded(offered(desk, self.tools)),
+            bounded(tools_for(desk, self.tools)),
             self.account(job, allowed),
             MeteredSteps(step, allowed),
             self.salt,
@@ -150,12 +150,12 @@ class ModelReview:
 
     async def _background(self, pull: PullRequest) -> Background:
         issues = []
-        for number in linked(f"{pull.title}\n{pull.body}", pull.ref.repo):
+        for number in linked_issues(f"{pull.title}\n{pull.body}", pull.ref.repo):
             try:
                 issues.append(await self.host.issue(pull.ref, number))
             except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
                 continue
-        return Background(tuple(issues), await self.host.said(pull.ref))
+        return Background(tuple(issues), await self.host.comments(pull.ref))
 
 
 async def _paths(files: Files) -> frozenset[str] | None:

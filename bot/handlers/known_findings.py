@@ -1,4 +1,4 @@
-"""Findings that were said, kept up to date where people see them: recalled, edited, dismissed, settled at the merge."""
+"""Reads known findings, updates their comments, dismisses and reopens them, and records outcomes at the merge."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments import comment as fate
 from bot.core.comments.marker import Signer
-from bot.core.findings.known import FindingState, KnownFinding, packed, unpacked
-from bot.core.findings.lifecycle import merged
-from bot.core.findings.muting import muted
-from bot.core.findings.others import ForeignComment, remarks
+from bot.core.findings.known import THUMBS_DOWN, DismissedBy, FindingState, KnownFinding, pack, unpack
+from bot.core.findings.lifecycle import with_outcomes
+from bot.core.findings.muting import muted_topics
+from bot.core.findings.others import ForeignComment, foreign_comments
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
@@ -19,15 +19,14 @@ from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Trigger
 from bot.storage.ledger import Ledger
 
-KEPT = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
-"""What happens to threads and pull requests without a word being said."""
+ABOUT_KNOWN_FINDINGS = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
+"""Triggers that this handler takes: events of threads and pull requests without a comment."""
 UNCHANGED = "resolved without a change"
-THUMBS_DOWN = "thumbs down"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownState:
-    """What earlier rounds left: findings, what others said on lines, muted topics, and what `since` has read."""
+    """What is known before a review: findings, comments of others, muted topics, and what was read up to head `since`."""
 
     known: tuple[KnownFinding, ...] = ()
     others: tuple[ForeignComment, ...] = ()
@@ -38,7 +37,7 @@ class KnownState:
 
 @dataclass(frozen=True, slots=True)
 class KnownFindings:
-    """`resolves` says that the App may resolve threads, for which GitHub wants `contents: write`."""
+    """The findings of pull requests. `resolves`: the App may resolve threads, which needs `contents: write` on GitHub."""
 
     host: CodeHost
     publisher: Publisher
@@ -47,107 +46,112 @@ class KnownFindings:
     resolves: bool = False
 
     async def recall(self, pull: PullRequest, policy: Policy) -> KnownState:
-        """What is known before a review. What the ledger has lost is read from our own signed markers."""
-        kept = {one.identity: one for one in await self.ledger.findings(pull.ref)}
-        said = await self.host.said(pull.ref) if kept or pull.review_comments else ()
+        """Returns what is known before a review. Findings that the ledger has lost are read from our signed markers."""
+        kept = {finding.identity: finding for finding in await self.ledger.findings(pull.ref)}
+        said = await self.host.comments(pull.ref) if kept or pull.review_comments else ()
         for comment in said:
-            for one in self._marked(pull.ref, comment):
-                kept[one.identity] = _placed(kept.get(one.identity, one), one.comment, comment)
-        resolved = await self._resolved(pull.ref, kept.values(), policy)
+            for finding in self._findings_in(pull.ref, comment):
+                kept[finding.identity] = _with_thread(kept.get(finding.identity, finding), finding.comment, comment)
+        resolved = await self._resolvers(pull.ref, kept.values(), policy)
         known = [
-            _resolved(await self._judged(pull.ref, one, said, policy), resolved.get(one.comment, ""))
-            for one in kept.values()
+            _dismiss_if_resolved(
+                await self._with_reactions(pull.ref, finding, said, policy), resolved.get(finding.comment, "")
+            )
+            for finding in kept.values()
         ]
-        since, seen = await self._read(pull.ref)
+        since, seen = await self._read_blocks(pull.ref)
         tallies = await self.ledger.tallies(pull.ref.repo_id)
-        return KnownState(tuple(known), remarks(said), muted(tallies, policy.unmute), since, seen)
+        return KnownState(tuple(known), foreign_comments(said), muted_topics(tallies, policy.unmute), since, seen)
 
     async def settle(self, pull: PullRequest, known: Sequence[KnownFinding]) -> tuple[KnownFinding, ...]:
-        """Show on our own comments what became of the findings; as they are then known. Raises Superseded.
+        """Updates our comments to the state of the findings, and returns the findings. Raises Superseded.
 
-        Quiet: an edit notifies nobody. Only what came back, and a fix in a thread that people joined, gets a reply.
+        An edit sends no notification. A reply is posted only if a finding came back, or if it is fixed and people wrote
+        in its thread.
         """
-        news = [one for one in known if one.comment and _is_news(one, pull.head_sha)]
+        news = [finding for finding in known if finding.comment and _is_news(finding, pull.head_sha)]
         if not news:
             return tuple(known)
         now = await self.host.pull_request(pull.ref)
         if now.closed or now.head_sha != pull.head_sha:
             raise Superseded(f"{pull.ref}: its head is {now.head_sha} now, or it was closed")
-        said = await self.host.said(pull.ref)
-        for one in news:
-            await self._tell(pull.ref, one, said)
-        return tuple(replace(one, shown=one.state) if one in news else one for one in known)
+        said = await self.host.comments(pull.ref)
+        for finding in news:
+            await self._update_thread(pull.ref, finding, said)
+        return tuple(replace(finding, shown=finding.state) if finding in news else finding for finding in known)
 
     async def dismiss(
         self, ref: PullRef, comment: int, by: str, reason: str, *, resolved: bool = False
     ) -> KnownFinding | None:
-        """Dismiss the finding whose thread has `comment`; None if that is no thread of ours."""
-        return await self._change(ref, comment, lambda one: _dismissed(one, by, reason, resolved=resolved))
+        """Dismisses the finding whose thread has `comment`; returns None if it is not our thread."""
+        return await self._change(ref, comment, lambda finding: _dismiss(finding, by, reason, resolved=resolved))
 
     async def dismiss_unthreaded(
         self, ref: PullRef, identity: str, by: str, reason: str, *, resolved: bool = False
     ) -> KnownFinding | None:
-        """The same for a finding that hangs on no line: no comment tells of it."""
-        return await self.ledger.change(ref, identity, lambda one: _dismissed(one, by, reason, resolved=resolved))
+        """Dismisses a finding that has no thread of its own."""
+        return await self.ledger.change(ref, identity, lambda finding: _dismiss(finding, by, reason, resolved=resolved))
 
     async def reopen(self, ref: PullRef, comment: int) -> KnownFinding | None:
-        """Take a dismissal back; None if `comment` is in no thread of ours."""
-        return await self._change(ref, comment, _reopened)
+        """Takes a dismissal back; returns None if `comment` is not in our thread."""
+        return await self._change(ref, comment, _reopen)
 
     async def __call__(self, job: Job, step: Step) -> str:
-        """A thread was resolved or reopened by somebody who may command, or the pull request was merged."""
+        """Handles a thread that an authorised person resolved or reopened, or a merged pull request."""
         match job.trigger:
             case Trigger.RESOLVED:
                 await step(
-                    "kept", lambda: _name(self.dismiss(job.pull, job.comment, job.actor, UNCHANGED, resolved=True)), str
+                    "kept",
+                    lambda: _identity_of(self.dismiss(job.pull, job.comment, job.actor, UNCHANGED, resolved=True)),
+                    str,
                 )
             case Trigger.UNRESOLVED:
-                await step("kept", lambda: _name(self.reopen(job.pull, job.comment)), str)
+                await step("kept", lambda: _identity_of(self.reopen(job.pull, job.comment)), str)
             case _:
-                await step("outcomes", lambda: self._merged(job), int)
+                await step("outcomes", lambda: self._record_outcomes(job), int)
         return job.trigger.value
 
-    async def _merged(self, job: Job) -> int:
-        """Write down what had become of each finding; how many there were."""
+    async def _record_outcomes(self, job: Job) -> int:
+        """Records the outcome of each finding; returns their number."""
         pull = job.seen or await self.host.pull_request(job.pull)
         policy = (await read_policy(self.host, pull)).policy
         known = (await self.recall(pull, policy)).known
         if known:
             change = await read_change(self.host, pull, policy, lambda _: True)
-            await self.ledger.keep(pull.ref, merged(known, change.diff, change.heads))
+            await self.ledger.keep(pull.ref, with_outcomes(known, change.diff, change.heads))
         return len(known)
 
-    def _marked(self, ref: PullRef, said: PostedComment) -> list[KnownFinding]:
-        """The findings that a comment or a review of ours carries."""
-        found = [unpacked(name, text) for name, text in self.signer.details(ref, "finding", said.body) if said.by_us]
+    def _findings_in(self, ref: PullRef, said: PostedComment) -> list[KnownFinding]:
+        """Returns the findings in the signed markers of our comment or review."""
+        found = [unpack(name, text) for name, text in self.signer.details(ref, "finding", said.body) if said.by_us]
         comment = said.id if said.kind == "inline" else 0
-        return [replace(one, comment=comment) for one in found if one]
+        return [replace(finding, comment=comment) for finding in found if finding]
 
-    async def _judged(
-        self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment], policy: Policy
+    async def _with_reactions(
+        self, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment], policy: Policy
     ) -> KnownFinding:
-        """Dismissed as long as somebody who may command gives our comment a thumbs down."""
-        comment = next((each for each in said if each.id == one.comment), None)
-        down = one.state is FindingState.DISMISSED and one.reason == THUMBS_DOWN
-        if comment is None or not (one.standing or down):
-            return one
+        """Returns the finding, dismissed as long as an authorised person gives our comment a thumbs down."""
+        comment = next((posted for posted in said if posted.id == finding.comment), None)
+        down = finding.state is FindingState.DISMISSED and finding.dismissed_by is DismissedBy.REACTION
+        if comment is None or not (finding.standing or down):
+            return finding
         for login in await self.host.thumbs_down(ref, comment.id) if comment.thumbs_down else ():
             if await self._may(ref, login, policy):
-                return one if down else replace(one, state=FindingState.DISMISSED, by=login, reason=THUMBS_DOWN)
+                return finding if down else _dismiss_by_reaction(finding, login)
         if not down:
-            return one
+            return finding
         await self.reopen(ref, comment.id)
-        return replace(_reopened(one), shown=FindingState.OPEN)
+        return replace(_reopen(finding), shown=FindingState.OPEN)
 
-    async def _resolved(self, ref: PullRef, known: Collection[KnownFinding], policy: Policy) -> dict[int, str]:
-        """Who resolved our threads, of those who may command: GitHub does not send a webhook twice, so we look."""
-        if not any(one.comment and not one.resolved for one in known):
+    async def _resolvers(self, ref: PullRef, known: Collection[KnownFinding], policy: Policy) -> dict[int, str]:
+        """Returns the authorised persons who resolved our threads, by comment. A webhook may be lost, so this reads them."""
+        if not any(finding.comment and not finding.resolved for finding in known):
             return {}
         try:
             resolved = await self.host.resolved(ref)
         except Refused:
             return {}
-        new = {one.comment for one in known if not one.resolved} & resolved.keys()
+        new = {finding.comment for finding in known if not finding.resolved} & resolved.keys()
         heeded = {by for by in {resolved[comment] for comment in new} if await self._may(ref, by, policy)}
         return {comment: resolved[comment] for comment in new if resolved[comment] in heeded}
 
@@ -157,8 +161,8 @@ class KnownFindings:
         except (NotFound, Forbidden):
             return False
 
-    async def _read(self, ref: PullRef) -> tuple[str, dict[str, tuple[str, ...]]]:
-        """The last head that a model read, and what it has read by now."""
+    async def _read_blocks(self, ref: PullRef) -> tuple[str, dict[str, tuple[str, ...]]]:
+        """Returns the last head that a model read, and what it has read so far."""
         for review in await self.ledger.reviews(ref, limit=20):
             if seen := review["detail"].get("seen"):
                 return review["head"], {path: tuple(names) for path, names in seen.items()}
@@ -167,73 +171,92 @@ class KnownFindings:
     async def _change(
         self, ref: PullRef, comment: int, change: Callable[[KnownFinding], KnownFinding]
     ) -> KnownFinding | None:
-        said = await self.host.said(ref)
-        root = next((one.in_reply_to or one.id for one in said if one.id == comment), comment)
-        ours = [one for each in said if each.id == root for one in self._marked(ref, each)]
+        said = await self.host.comments(ref)
+        root = next((finding.in_reply_to or finding.id for finding in said if finding.id == comment), comment)
+        ours = [finding for comment in said if comment.id == root for finding in self._findings_in(ref, comment)]
         if not ours:
             return None
-        before = next((one for one in await self.ledger.findings(ref) if one.identity == ours[0].identity), ours[0])
+        before = next(
+            (finding for finding in await self.ledger.findings(ref) if finding.identity == ours[0].identity), ours[0]
+        )
         await self.ledger.keep(ref, [replace(before, comment=root)])
         after = await self.ledger.change(ref, before.identity, change)
         if after is not None:
             await self._edit(ref, after, said)
-            after = await self.ledger.change(ref, before.identity, lambda one: replace(one, shown=one.state))
+            after = await self.ledger.change(
+                ref, before.identity, lambda finding: replace(finding, shown=finding.state)
+            )
         return after
 
-    async def _tell(self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment]) -> None:
-        thread = [each for each in said if one.comment in {each.id, each.in_reply_to}]
-        await self._edit(ref, one, said)
-        if one.standing and one.shown not in {FindingState.OPEN, FindingState.MOVED}:
-            await self._answer(ref, one, fate.back(one))
-        elif one.state is FindingState.FIXED and not all(each.by_bot for each in thread):
-            await self._answer(ref, one, fate.told(one))
-        if self.resolves and not one.standing and one.state is not FindingState.DISMISSED:
-            await self.publisher.resolve(ref, one.comment)
+    async def _update_thread(self, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment]) -> None:
+        thread = [comment for comment in said if finding.comment in {comment.id, comment.in_reply_to}]
+        await self._edit(ref, finding, said)
+        if finding.standing and finding.shown not in {FindingState.OPEN, FindingState.MOVED}:
+            await self._answer(ref, finding, fate.back(finding))
+        elif finding.state is FindingState.FIXED and not all(comment.by_bot for comment in thread):
+            await self._answer(ref, finding, fate.told(finding))
+        if self.resolves and not finding.standing and finding.state is not FindingState.DISMISSED:
+            await self.publisher.resolve(ref, finding.comment)
 
-    async def _edit(self, ref: PullRef, one: KnownFinding, said: Sequence[PostedComment]) -> None:
-        body = next((each.body for each in said if each.id == one.comment), "")
-        restated = fate.restated(body, one, self.signer.mark(ref, "finding", one.identity, packed(one)))
+    async def _edit(self, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment]) -> None:
+        body = next((comment.body for comment in said if comment.id == finding.comment), "")
+        restated = fate.restated(body, finding, self.signer.mark(ref, "finding", finding.identity, pack(finding)))
         if body and restated != body:
-            await self.publisher.edit(ref, one.comment, restated)
+            await self.publisher.edit(ref, finding.comment, restated)
 
-    async def _answer(self, ref: PullRef, one: KnownFinding, words: str) -> None:
-        key = self.signer.mark(ref, "reply", self.signer.name("fate", one.identity, one.state.value, one.head))
-        await self.publisher.answer(ref, one.comment, f"{words}\n\n{key}", key)
+    async def _answer(self, ref: PullRef, finding: KnownFinding, words: str) -> None:
+        key = self.signer.mark(
+            ref, "reply", self.signer.name("fate", finding.identity, finding.state.value, finding.head)
+        )
+        await self.publisher.answer(ref, finding.comment, f"{words}\n\n{key}", key)
 
 
-def _dismissed(one: KnownFinding, by: str, reason: str, *, resolved: bool) -> KnownFinding:
-    """The finding on a person's word. What is fixed stays so, with its witness.
+def _dismiss(finding: KnownFinding, by: str, reason: str, *, resolved: bool) -> KnownFinding:
+    """Returns the finding as a person dismissed it. A fixed finding stays fixed and keeps who resolved its thread.
 
-    Whoever only tidies up adds nothing: a thread is resolved after its finding was dismissed, or was said again elsewhere.
+    Resolving the thread of a dismissed or superseded finding changes nothing.
     """
-    if one.state is FindingState.SUPERSEDED or (resolved and one.state is FindingState.DISMISSED):
-        return one
-    if one.state is FindingState.FIXED:
-        return replace(one, resolved=by if resolved else one.resolved)
-    return replace(one, state=FindingState.DISMISSED, by=by, reason=reason, resolved=by if resolved else "")
+    if finding.state is FindingState.SUPERSEDED or (resolved and finding.state is FindingState.DISMISSED):
+        return finding
+    if finding.state is FindingState.FIXED:
+        return replace(finding, resolved=by if resolved else finding.resolved)
+    how = DismissedBy.THREAD if resolved else DismissedBy.COMMAND
+    return replace(
+        finding,
+        state=FindingState.DISMISSED,
+        by=by,
+        reason=reason,
+        dismissed_by=how,
+        resolved=by if resolved else "",
+    )
 
 
-def _reopened(one: KnownFinding) -> KnownFinding:
-    if one.state is not FindingState.DISMISSED:
-        return replace(one, resolved="")
-    return replace(one, state=FindingState.OPEN, by="", reason="", resolved="")
+def _dismiss_by_reaction(finding: KnownFinding, by: str) -> KnownFinding:
+    """Returns the finding, dismissed by a thumbs down of `by`."""
+    return replace(finding, state=FindingState.DISMISSED, by=by, reason=THUMBS_DOWN, dismissed_by=DismissedBy.REACTION)
 
 
-def _resolved(one: KnownFinding, by: str) -> KnownFinding:
-    """The finding whose thread `by` resolved, if anybody did."""
-    return _dismissed(one, by, UNCHANGED, resolved=True) if by else one
+def _reopen(finding: KnownFinding) -> KnownFinding:
+    if finding.state is not FindingState.DISMISSED:
+        return replace(finding, resolved="")
+    return replace(finding, state=FindingState.OPEN, by="", reason="", dismissed_by=None, resolved="")
 
 
-def _placed(one: KnownFinding, thread: int, comment: PostedComment) -> KnownFinding:
-    """The finding with its thread, and with the line to which GitHub carried it while it stays in its file."""
-    follows = comment.line and comment.path == one.path
-    return replace(one, comment=thread, line=comment.line if follows else one.line)
+def _dismiss_if_resolved(finding: KnownFinding, by: str) -> KnownFinding:
+    """Returns the finding, dismissed if `by` resolved its thread; `by` may be empty."""
+    return _dismiss(finding, by, UNCHANGED, resolved=True) if by else finding
 
 
-def _is_news(one: KnownFinding, head: str) -> bool:
-    return one.state is not one.shown or (one.state is FindingState.MOVED and one.head == head)
+def _with_thread(finding: KnownFinding, thread: int, comment: PostedComment) -> KnownFinding:
+    """Returns the finding with its thread, and with the line to which GitHub moved the comment within the file."""
+    follows = comment.line and comment.path == finding.path
+    return replace(finding, comment=thread, line=comment.line if follows else finding.line)
 
 
-async def _name(changed: Awaitable[KnownFinding | None]) -> str:
-    one = await changed
-    return one.identity if one else ""
+def _is_news(finding: KnownFinding, head: str) -> bool:
+    return finding.state is not finding.shown or (finding.state is FindingState.MOVED and finding.head == head)
+
+
+async def _identity_of(changed: Awaitable[KnownFinding | None]) -> str:
+    finding = await changed
+    return finding.identity if finding else ""

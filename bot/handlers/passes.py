@@ -24,19 +24,19 @@ from bot.core.claims.material import (
     Material,
     PullFacts,
     budget,
-    fenced,
+    fence_text,
     is_large,
     material,
     materials,
-    smaller,
+    split_material,
 )
 from bot.core.claims.merge import merge
 from bot.core.claims.prompt import HostedSearch, Prompt
-from bot.core.claims.recheck import RecheckCandidate, recheck_results, setting
+from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
 from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject
-from bot.core.claims.requirements import JudgedPoint, asked, judge
+from bot.core.claims.requirements import JudgedPoint, acceptance_points, judge
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
-from bot.core.claims.verify import Dropped, claims, groups, judged, scene
+from bot.core.claims.verify import Dropped, apply_verdicts, batch_of, groups, numbered_claims
 from bot.core.code.diff import Hunk
 from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
@@ -237,7 +237,7 @@ class Passes:
         kept: list[Draft] = []
         dropped = [*opinion.dropped]
         for group, answer in zip(grouped, heard, strict=True):
-            good, bad = judged(group, _value(answer, Verdicts), answer.reason)
+            good, bad = apply_verdicts(group, _value(answer, Verdicts), answer.reason)
             kept += good
             dropped += bad
         dropped += [(draft, "held: not verified (too many findings)") for draft in opinion.drafts[VERIFIED:]]
@@ -251,7 +251,7 @@ class Passes:
 
     async def requirements(self, opinion: PassResults, brief: PassInput) -> PassResults:
         """With a word on each point that the linked issues ask for."""
-        wanted = asked(brief.facts.issues)
+        wanted = acceptance_points(brief.facts.issues)
         if not wanted:
             return opinion
         rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
@@ -274,7 +274,7 @@ class Passes:
         try:
             answer = await self._ask(f"find/{name}/{number}", "find", shown.whole, Findings, brief, lenses=lens)
         except TooLarge as error:
-            turns = enumerate(smaller(batch, shown, brief.facts), 1)
+            turns = enumerate(split_material(batch, shown, brief.facts), 1)
             heard = [await self._find(lens, f"{number}.{n}", *what, brief) for n, what in turns]
             if heard:
                 return tuple(one for many in heard for one in many)
@@ -284,9 +284,9 @@ class Passes:
         return (BatchResult(name, batch, answer, tuple(drafts), shown.omitted),)
 
     async def _verify(self, number: int, group: tuple[Draft, ...], brief: PassInput) -> ModelAnswer:
-        batch = scene(group, brief.facts.diff)
+        batch = batch_of(group, brief.facts.diff)
         shown = material(batch, replace(brief.facts, issues=(), said=(), problems=()), budget(batch))
-        return await self.ask(f"verify/{number}", "verify", (*shown.data, claims(group)), Verdicts, brief)
+        return await self.ask(f"verify/{number}", "verify", (*shown.data, numbered_claims(group)), Verdicts, brief)
 
     async def ask(
         self,
@@ -321,7 +321,7 @@ class Passes:
             name=name,
             instructions=self._policy,
             rules=self._rules(brief),
-            material="\n\n".join(fenced(datum, brief.job) for datum in data),
+            material="\n\n".join(fence_text(datum, brief.job) for datum in data),
             ask=self.words.say(ask, **values),
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
@@ -366,7 +366,7 @@ class Passes:
             standards=bool(brief.standards),
         )
         sections = (FencedText("standard", section.id, section.text) for section in brief.standards)
-        return "\n\n".join((said, *(fenced(section, self.salt) for section in sections)))
+        return "\n\n".join((said, *(fence_text(section, self.salt) for section in sections)))
 
 
 def _value(answer: ModelAnswer, kind: type[A]) -> A | None:
@@ -414,8 +414,8 @@ async def reverified(
 
 
 async def _ask(passes: Passes, brief: PassInput, number: int, group: Sequence[RecheckCandidate]) -> ModelAnswer:
-    batch = setting(group, brief.facts.diff)
+    batch = recheck_batch(group, brief.facts.diff)
     facts = replace(brief.facts, issues=(), said=(), problems=())
     shown = material(batch, facts, budget(batch))
-    data = (*shown.data, claims([doubt.draft for doubt in group]))
+    data = (*shown.data, numbered_claims([doubt.draft for doubt in group]))
     return await passes.ask(f"verify/again/{number}", "reverify", data, Verdicts, brief)

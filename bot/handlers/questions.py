@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.claims.evidence import CitedPlace, proven
+from bot.core.claims.evidence import CitedPlace, prove_citations
 from bot.core.claims.material import FencedText, budget
 from bot.core.claims.material import material as shown
 from bot.core.claims.memory import Memory, recall
@@ -166,7 +166,7 @@ class QuestionAnswerer:
                 texts[path] = await files.text(path, "head")
             except (Refused, UserError):
                 continue
-        return proven(citations, texts, standards)
+        return prove_citations(citations, texts, standards)
 
     async def _memory(self, pull: PullRequest, question: Question) -> Memory:
         return recall(await self.correspondence.exchanges(pull.ref, question.thread), question.text)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import CoverageRow, FileState, Plan, narrowed, plan
+from bot.core.code.plan import CoverageRow, FileState, Plan, limit_to_paths, plan
 from bot.core.code.pull_request import PullRequest
-from bot.core.policy import PATH, Policy, PolicyLayer, layered
+from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers
 from bot.errors import NotFound, Refused
 from bot.interfaces import CodeHost, Step
 
@@ -56,10 +56,10 @@ async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
         try:
             content = await read(host, pull)
         except Refused as error:
-            trouble.append(f"{name} could not be read ({error}); the defaults hold")
+            trouble.append(f"{name} could not be read ({error}); the defaults apply")
         else:
             layers += [PolicyLayer(name, content.decode(errors="replace"))] if content is not None else []
-    found = layered(layers)
+    found = merge_layers(layers)
     return PolicyFile(found.policy, (*trouble, *map(str, found.problems)), found.sources)
 
 
@@ -97,7 +97,7 @@ async def read_change(
     that are `needed` whole.
     """
     diff = await host.diff(pull)
-    planned = narrowed(plan(diff, policy), paths)
+    planned = limit_to_paths(plan(diff, policy), paths)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def read(file: FileDiff) -> str | CoverageRow:

@@ -12,7 +12,7 @@ from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Finding
-from bot.core.findings.known import KnownFinding, first, packed
+from bot.core.findings.known import KnownFinding, new_known_finding, pack
 from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.errors import Superseded
@@ -136,7 +136,7 @@ class Reviewer:
         return await step("publish", lambda: self.publisher.review(pull, post), str)
 
     async def _record(self, job: Job, pull: PullRequest, review: Review, url: str) -> None:
-        news = [first(finding, pull.head_sha) for finding in (*review.findings, *review.listed)]
+        news = [new_known_finding(finding, pull.head_sha) for finding in (*review.findings, *review.listed)]
         detail = {
             "seen": dict(review.blocks),
             "posted": len(review.findings),
@@ -160,7 +160,7 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
     elsewhere = [finding for finding in (*review.findings, *review.listed) if finding not in hanging]
 
     def mark(finding: Finding) -> str:
-        return signer.mark(pull.ref, "finding", finding.identity, packed(first(finding, pull.head_sha)))
+        return signer.mark(pull.ref, "finding", finding.identity, pack(new_known_finding(finding, pull.head_sha)))
 
     return ReviewPost(
         key=key,

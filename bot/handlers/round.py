@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.claims.recheck import RecheckCandidate, doubts
-from bot.core.code.compare import Blocks, fresh, read
+from bot.core.claims.recheck import RecheckCandidate, recheck_candidates
+from bot.core.code.compare import Blocks, blocks_read, new_hunks
 from bot.core.code.diff import Diff
 from bot.core.code.plan import Coverage, CoverageRow, FileState, batches
 from bot.core.code.pull_request import PullRequest
@@ -110,7 +110,7 @@ class ReviewInputs:
     @property
     def _unread(self) -> Diff:
         """What no model has read yet, or all of it where that is wanted."""
-        return fresh(Diff(self.change.plan.files), self.recalled.seen if self._incremental else {})
+        return new_hunks(Diff(self.change.plan.files), self.recalled.seen if self._incremental else {})
 
     @property
     def _doubts(self) -> tuple[RecheckCandidate, ...]:
@@ -118,7 +118,7 @@ class ReviewInputs:
         if self.job.scope.scope in _PARTIAL:
             return ()
         recalled = self.recalled
-        return doubts(
+        return recheck_candidates(
             recalled.known, Diff(self.change.plan.files), self.change.heads, recalled.seen, self.pull.head_sha
         )
 
@@ -157,7 +157,7 @@ class ReviewInputs:
         """What need not be read again. A look at a part leaves that as it was."""
         if self.job.scope.scope in _PARTIAL:
             return self.recalled.seen
-        return read(self.change.plan.files, unread=Diff() if self._whole else self._unread)
+        return blocks_read(self.change.plan.files, unread=Diff() if self._whole else self._unread)
 
     @property
     def _coverage(self) -> Coverage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from bot.core.code.pull_request import PullRequest
@@ -11,10 +12,13 @@ from bot.core.comments.check_run import check_key, queued_to_merge, stopped, wai
 from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, UserError
+from bot.handlers.answer import Answerer
+from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
 from bot.handlers.permissions import Gate
 from bot.handlers.read import PolicyFile, read_policy
-from bot.interfaces import CodeHost, Publisher, Step
-from bot.job import Job, Route, Routed, Trigger
+from bot.handlers.review import Reviewer
+from bot.interfaces import CodeHost, Handlers, Publisher, Step
+from bot.job import Job, Route, RouteDecision, Trigger
 from bot.storage.conversations import ConversationStore
 
 _AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.READY, Trigger.RECOVERED}
@@ -33,62 +37,66 @@ class Router:
     correspondence: ConversationStore
     signer: Signer
 
-    async def __call__(self, job: Job, step: Step) -> Routed:
+    async def __call__(self, job: Job, step: Step) -> RouteDecision:
         if job.trigger is Trigger.MERGED:
-            return Routed(Route.STOP, reason="the pull request was merged", settle=True)
+            return RouteDecision(Route.STOP, reason="the pull request was merged", settle=True)
         if job.trigger is Trigger.CLOSED:
-            return Routed(Route.STOP, reason="the pull request was closed or became a draft")
+            return RouteDecision(Route.STOP, reason="the pull request was closed or became a draft")
         if job.trigger is Trigger.MERGE_GROUP:
             return await self._merge_group(job, step)
         if job.trigger not in _AUTOMATIC and (ignored := await self.gate.ignores(job, step)):
-            return Routed(Route.NOTHING, reason=ignored)
+            return RouteDecision(Route.NOTHING, reason=ignored)
         try:
             pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
         except (NotFound, Forbidden) as error:
-            return Routed(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
+            return RouteDecision(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
         if pull.archived:
-            return Routed(Route.NOTHING, reason="the repository is archived: nothing can be written there")
+            return RouteDecision(Route.NOTHING, reason="the repository is archived: nothing can be written there")
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         routed = replace(await self._routed(job, pull, policy, step), seen=pull)
         return await self._told(job, pull, routed, step)
 
-    async def _routed(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> Routed:
+    async def _routed(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         if job.trigger in _AUTOMATIC:
             return await self._automatic(job, pull, policy, step)
         if reason := await self._not_for_us(job, pull, policy, step):
-            return Routed(Route.NOTHING, reason=reason)
+            return RouteDecision(Route.NOTHING, reason=reason)
         admission = await self.gate(job, policy, pull, step)
         if not admission.admitted:
             if admission.tell and job.trigger in {Trigger.COMMAND, Trigger.LABEL} and not pull.locked:
                 await self._say(job, reply.refused(admission.reason), step)
-            return Routed(Route.NOTHING, reason=admission.reason)
+            return RouteDecision(Route.NOTHING, reason=admission.reason)
         return await self._wish(job, pull, step)
 
-    async def _wish(self, job: Job, pull: PullRequest, step: Step) -> Routed:
+    async def _wish(self, job: Job, pull: PullRequest, step: Step) -> RouteDecision:
         """What somebody who may ask wants."""
         match job.trigger:
             case Trigger.UNLABEL:
-                return Routed(Route.STOP, reason="the label was taken off")
+                return RouteDecision(Route.STOP, reason="the label was taken off")
             case Trigger.RESOLVED | Trigger.UNRESOLVED:
-                return Routed(Route.ANSWER)
+                return RouteDecision(Route.ANSWER)
             case _ if pull.locked:
-                return Routed(Route.NOTHING, reason=_LOCKED)
+                return RouteDecision(Route.NOTHING, reason=_LOCKED)
             case Trigger.COMMAND:
                 return await self._command(job, pull, step)
             case Trigger.REPLY:
-                return Routed(Route.ANSWER, pull.head_sha)
+                return RouteDecision(Route.ANSWER, pull.head_sha)
             case Trigger.LABEL | Trigger.RERUN:
                 return _review(pull)
-        return Routed(Route.NOTHING, reason=f"no use for {job.trigger}")
+        return RouteDecision(Route.NOTHING, reason=f"no use for {job.trigger}")
 
-    async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> Routed:
+    async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         wanted = policy.triggers.pushed if job.trigger is Trigger.PUSHED else policy.triggers.opened
         if not wanted:
-            return Routed(Route.NOTHING, reason="this repository's policy wants no automatic review here")
+            return RouteDecision(Route.NOTHING, reason="this repository's policy wants no automatic review here")
         if pull.closed:
-            return Routed(Route.NOTHING, reason=_CLOSED)
+            return RouteDecision(Route.NOTHING, reason=_CLOSED)
         reason = await self._obstacle(pull, policy, step)
-        return Routed(Route.NOTHING, reason=reason, visible=True) if reason else Routed(Route.REVIEW, pull.head_sha)
+        return (
+            RouteDecision(Route.NOTHING, reason=reason, visible=True)
+            if reason
+            else RouteDecision(Route.REVIEW, pull.head_sha)
+        )
 
     async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
         """What a person has to do before there is an automatic review; said on the check run."""
@@ -126,14 +134,14 @@ class Router:
 
     async def _ours(self, job: Job) -> bool:
         """Whether the thread of a reply begins with a finding of ours."""
-        said = await self.host.said(job.pull)
+        said = await self.host.comments(job.pull)
         return any(one.id == job.in_reply_to and one.by_us and one.kind == "inline" for one in said)
 
-    async def _command(self, job: Job, pull: PullRequest, step: Step) -> Routed:
+    async def _command(self, job: Job, pull: PullRequest, step: Step) -> RouteDecision:
         try:
             command = parse(job.text)
         except UserError:
-            return Routed(Route.ANSWER, pull.head_sha, reason="a command that needs help")
+            return RouteDecision(Route.ANSWER, pull.head_sha, reason="a command that needs help")
         match command:
             case Command(verb=Verb.REVIEW):
                 routed = _review(pull)
@@ -141,17 +149,17 @@ class Router:
                     await self._say(job, routed.reason, step)
                 return routed
             case Command(verb=Verb.STOP):
-                return Routed(Route.STOP, pull.head_sha, reason=f"{job.actor} said stop")
-        return Routed(Route.ANSWER, pull.head_sha)
+                return RouteDecision(Route.STOP, pull.head_sha, reason=f"{job.actor} said stop")
+        return RouteDecision(Route.ANSWER, pull.head_sha)
 
-    async def _merge_group(self, job: Job, step: Step) -> Routed:
+    async def _merge_group(self, job: Job, step: Step) -> RouteDecision:
         """A merge queue waits for every required check: ours has nothing to add to what it said on the pull request."""
         key = f"merge/{job.pull.repo_id}/{job.pull.number}/{job.head_sha}"
         candidate = PullRequest(job.pull, "", "", "", "", "", job.head_sha)
         await step("merge group", lambda: self.publisher.check(candidate, queued_to_merge(key)), int)
-        return Routed(Route.NOTHING, job.head_sha, reason="a merge queue's candidate: answered at once")
+        return RouteDecision(Route.NOTHING, job.head_sha, reason="a merge queue's candidate: answered at once")
 
-    async def _told(self, job: Job, pull: PullRequest, routed: Routed, step: Step) -> Routed:
+    async def _told(self, job: Job, pull: PullRequest, routed: RouteDecision, step: Step) -> RouteDecision:
         """Say on the pull request what was decided: a reaction to a comment, a check run for a review."""
         reaction = _REACTIONS[routed.route]
         heard = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
@@ -169,10 +177,29 @@ class Router:
         await step("said", lambda: self.publisher.reply(job, f"{words}\n\n{key}", key), str)
 
 
+def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:
+    """Which use case takes which job: a review, an answer, or only a look at what became of known findings."""
+
+    def answering(job: Job, step: Step) -> Awaitable[str]:
+        handler = answer.keeper if job.trigger in ABOUT_KNOWN_FINDINGS else answer
+        return handler(job, step)
+
+    def ending(job: Job) -> Reviewer | Answerer:
+        return answer if job.is_question else review
+
+    def abandon(job: Job, reason: str, step: Step) -> Awaitable[str]:
+        return ending(job).abandon(job, reason, step)
+
+    def fail(job: Job, reason: str, step: Step) -> Awaitable[str]:
+        return ending(job).fail(job, reason, step)
+
+    return Handlers(route, review, answering, abandon, fail)
+
+
 _REACTIONS = {Route.NOTHING: "confused", Route.REVIEW: "eyes", Route.ANSWER: "eyes", Route.STOP: "rocket"}
 
 
-def _review(pull: PullRequest) -> Routed:
+def _review(pull: PullRequest) -> RouteDecision:
     if pull.closed:
-        return Routed(Route.NOTHING, reason=_CLOSED)
-    return Routed(Route.REVIEW, pull.head_sha, forced=True)
+        return RouteDecision(Route.NOTHING, reason=_CLOSED)
+    return RouteDecision(Route.REVIEW, pull.head_sha, forced=True)

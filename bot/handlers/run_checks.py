@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.core.code.diff import FileDiff, Side, before
+from bot.core.code.diff import FileDiff, Side, base_text
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Problem, drafts
-from bot.core.findings.suggestion import committed
+from bot.core.findings.suggestion import apply_replacement
 from bot.interfaces import Check, CheckResult, Source
 
 
@@ -38,7 +38,7 @@ async def run_checks(checks: Sequence[Check], files: Sequence[FileDiff], heads: 
     Of a file that is not there, the lines of its hunks are known; a check that does not need whole files reads those.
     """
     by_path = {file.path: file for file in files}
-    whole = _Versions(heads, {path: before(text, by_path[path]) or "" for path, text in heads.items()})
+    whole = _Versions(heads, {path: base_text(text, by_path[path]) or "" for path, text in heads.items()})
     known = _Versions(
         {file.path: heads.get(file.path, _excerpt(file, Side.RIGHT)) for file in files},
         {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in files},
@@ -76,7 +76,9 @@ async def _proven(checks: Sequence[Check], finding: Finding, heads: Mapping[str,
     path = finding.anchor.path
     head = heads.get(path)
     changed = (
-        None if finding.suggestion is None or head is None else committed(finding.suggestion, finding.anchor, head)
+        None
+        if finding.suggestion is None or head is None
+        else apply_replacement(finding.suggestion, finding.anchor, head)
     )
     if head is None or changed is None:
         return None

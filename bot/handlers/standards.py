@@ -21,7 +21,7 @@ from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
-from bot.core.policy import PATH, Policy, PolicyLayer, layered, parse
+from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers, parse
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
 from bot.handlers.read import ORGANISATION, material
 from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, TreeFile
@@ -138,7 +138,7 @@ async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Dif
             layers.append(PolicyLayer(PATH, (await host.blob(pull.ref, file.blob)).decode(errors="replace")))
         except Refused as error:
             return (f"What `{PATH}` would set once this is merged cannot be told: {error}",)
-    return consequences(policy, layered(layers))
+    return consequences(policy, merge_layers(layers))
 
 
 def _listed(entries: Collection[TreeFile]) -> list[tuple[str, str, int]]:

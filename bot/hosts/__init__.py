@@ -1,1 +1,1 @@
-"""Where pull requests live: a local git range, or GitHub."""
+"""Where pull requests live: GitHub, or a range of commits on this machine."""

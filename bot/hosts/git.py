@@ -1,4 +1,4 @@
-"""Git, hardened: no hooks, no configuration but ours, no checkout, no network unless asked. The only place that runs git."""
+"""Runs git, hardened: no hooks, only our configuration, no checkout, no network unless the caller allows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "/bin/false",
-    "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched where nobody says otherwise
+    "GIT_ALLOW_PROTOCOL": "",  # a fetch has to name its protocols
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "HOME": "/nonexistent",
     "LC_ALL": "C",
 }
-# A repository's own .git/config is a stranger's file too: whatever could run a program or bend the output is set here.
+# A repository's .git/config is untrusted: these settings override all that run programs or change the output.
 CONFIGURATION = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -76,7 +76,7 @@ class TreeEntry:
 class GitChange:
     """A changed file: git's status letter, the object ids of both sides, and the lines added and deleted.
 
-    `status` is one of A D M R C T. For binary files the counts are None. A side that is not there has NO_OBJECT.
+    `status` is one of A D M R C T. For binary files the counts are None. A missing side has NO_OBJECT.
     """
 
     status: str
@@ -90,7 +90,7 @@ class GitChange:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A commit: who wrote it, when (seconds since 1970), and its whole message."""
+    """A commit: its author, its time (seconds since 1970) and its whole message."""
 
     sha: str
     parents: tuple[str, ...]
@@ -101,9 +101,9 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """The repository at `directory`, bare or not. Each command may take `seconds` and answer with `limit` bytes.
+    """The repository at `directory`, bare or not. Each command may take `seconds` and print `limit` bytes.
 
-    Raises Refused when git says no, TooLarge and Retryable over the bounds, UserError where there is no repository.
+    Raises Refused when git fails, TooLarge and Retryable over the bounds, UserError without a repository.
     """
 
     directory: Path
@@ -111,7 +111,7 @@ class Git:
     limit: int = 64 * MEGABYTE
 
     async def resolve(self, revision: str, kind: str = "commit") -> str:
-        """The commit (or the "tree" of it) that a branch, tag or other revision names. Raises NotFound."""
+        """Returns the commit (or its "tree") that a branch, tag or other revision names. Raises NotFound."""
         if revision.startswith("-") or not revision or "\0" in revision:
             raise NotFound(f"{revision!r} is not a revision")
         code, out, error = await self._git(
@@ -122,30 +122,30 @@ class Git:
             raise NotFound(f"{revision} names no {kind} here")
         return out.decode().strip()
 
-    async def merge_base(self, one: str, other: str) -> str:
-        """The commit at which two histories part. Raises NotFound if they have nothing in common."""
-        code, out, error = await self._git(("merge-base", _revision(one), _revision(other)))
+    async def merge_base(self, first: str, second: str) -> str:
+        """Returns the merge base of two commits. Raises NotFound if they have no common ancestor."""
+        code, out, error = await self._git(("merge-base", _revision(first), _revision(second)))
         if code:
             _explain(error)
-            raise NotFound(f"{one} and {other} have no common ancestor")
+            raise NotFound(f"{first} and {second} have no common ancestor")
         return out.decode().strip()
 
     async def diff(self, base: str, head: str) -> bytes:
-        """The patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
+        """Returns the patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
         return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--"))
 
     async def changes(self, base: str, head: str) -> list[GitChange]:
-        """The changed files between two commits, in the order of the patch that `diff` prints."""
+        """Returns the changed files between two commits, in the order of `diff`."""
         out = await self.run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
         return _changes(out)
 
     async def tree(self, commit: str, *, directories: bool = False) -> list[TreeEntry]:
-        """Every file of a commit or tree, submodules with size 0; with `directories` these too (mode "040000")."""
+        """Returns every file of a commit or tree, submodules with size 0; with `directories` also these (mode "040000")."""
         arguments = ("ls-tree", "-r", "-z", "-l", "--full-tree", *(("-t",) if directories else ()), _revision(commit))
         return [_tree_entry(record) for record in (await self.run(arguments)).split(b"\0") if record]
 
     async def blob(self, sha: str) -> bytes:
-        """A file's content by object id. Raises NotFound, and TooLarge over `limit`."""
+        """Returns a file's content by object id. Raises NotFound, and TooLarge over `limit`."""
         code, out, error = await self._git(("cat-file", "blob", _revision(sha)))
         if code:
             _explain(error)
@@ -153,15 +153,15 @@ class Git:
         return out
 
     async def log(self, base: str, head: str) -> list[LogEntry]:
-        """The commits of `head` that `base` does not have, oldest first."""
+        """Returns the commits of `head` that `base` does not have, oldest first."""
         return _log(await self.run(("log", "-z", "--reverse", FORMAT, _revision(head), f"^{_revision(base)}", "--")))
 
     async def about(self, commit: str) -> LogEntry:
-        """One commit."""
+        """Returns one commit."""
         return _log(await self.run(("log", "-z", "--max-count=1", FORMAT, _revision(commit), "--")))[0]
 
     async def root(self) -> Path:
-        """The top of the working tree, or the repository itself where there is none."""
+        """Returns the top of the working tree, or the repository itself if it has none."""
         code, out, _ = await self._git(("rev-parse", "--show-toplevel"))
         if code:
             out = await self.run(("rev-parse", "--absolute-git-dir"))
@@ -170,7 +170,7 @@ class Git:
     async def run(
         self, arguments: Sequence[str], stdin: bytes = b"", *, more: Pairs = (), fine: Collection[int] = (0,)
     ) -> bytes:
-        """Any other git command; what it prints. `more` adds to its environment, `fine` are exit codes without an error."""
+        """Runs any other git command; returns its output. `more` extends the environment, `fine` are accepted exit codes."""
         code, out, error = await self._git(arguments, stdin, more)
         if code not in fine:
             _refuse(arguments[0], error)
@@ -242,10 +242,11 @@ def _revision(text: str) -> str:
 
 
 def _explain(stderr: bytes) -> None:
+    """Raises UserError for two problems that git reports only in its text, in English because of LC_ALL=C."""
     if b"not a git repository" in stderr:
         raise UserError("there is no git repository here")
     if b"dubious ownership" in stderr:
-        raise UserError("the repository belongs to somebody else; git refuses to read it")
+        raise UserError("the repository belongs to another user; git refuses to read it")
 
 
 def _refuse(verb: str, stderr: bytes) -> NoReturn:

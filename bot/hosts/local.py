@@ -1,4 +1,4 @@
-"""A change on this machine as a pull request: a range of commits, the working tree, or a patch. Nothing is posted."""
+"""A change on this machine as a pull request: a range of commits, the working tree, or a patch. Posts nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff
 from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.errors import NotFound, UserError
-from bot.hosts import working_tree as local_tree
+from bot.hosts import working_tree
 from bot.hosts.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
 from bot.hosts.working_tree import SUBMODULE_MODE, blob_id, readable
 from bot.interfaces import OrganisationStandards, TreeFile
@@ -58,7 +58,7 @@ class LocalHost:
     async def from_patch(cls, text: str, directory: Path) -> LocalHost:
         """What a patch changes. If `directory` is in a repository, its HEAD stands for the base.
 
-        Raises UserError if the text is no patch.
+        Raises UserError if the text is not a patch.
         """
         changes = parse_diff(text)
         contents = {file.path: content for file in changes if (content := _whole(file)) is not None}
@@ -70,7 +70,7 @@ class LocalHost:
         except (UserError, NotFound):
             pass  # no repository, or one without a commit: what the patch adds is all there is
         if git is not None:
-            contents |= await local_tree.patched(git, pull.base_sha, changes)
+            contents |= await working_tree.patched(git, pull.base_sha, changes)
         files = (
             replace(file, blob=blob_id(contents[file.path])) if file.path in contents else file for file in changes
         )
@@ -85,12 +85,12 @@ class LocalHost:
             base = await git.resolve("HEAD")
         except NotFound:  # no commit yet
             base = EMPTY_TREE
-        tree = await local_tree.read(git, base)
+        tree = await working_tree.read(git, base)
         pull = _pull(git.directory.name, "uncommitted changes", base, NO_OBJECT)
         return cls(pull, Diff(tree.files), git, tree.changed, tree.entries, tree.unfollowed)
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
-        """The change; there is only one."""
+        """Returns the only change."""
         return self.pull
 
     async def diff(self, pull: PullRequest) -> Diff:
@@ -117,42 +117,42 @@ class LocalHost:
         raise NotFound(f"a local change has no issue #{number}")
 
     async def permission(self, ref: PullRef, login: str) -> Permission:
-        """Whoever runs this owns the machine."""
+        """Returns ADMIN: the user who runs this owns the machine."""
         return Permission.ADMIN
 
     async def is_us(self, login: str, app: int) -> bool:
-        """Nobody here is a bot."""
+        """Returns False: there are no other users here."""
         return False
 
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
-        """Raises NotFound: a local change belongs to nobody else."""
+        """Raises NotFound: a local change has no organisation."""
         raise NotFound("a local change has no organisation")
 
     async def library(self, ref: PullRef) -> OrganisationStandards | None:
         """None: a local change has no organisation."""
         return None
 
-    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
-        """Nobody said anything yet."""
+    async def comments(self, pull: PullRef) -> tuple[PostedComment, ...]:
+        """Returns (): there are no comments."""
         return ()
 
     async def review(self, pull: PullRequest, post: ReviewPost) -> str:
-        """Keep the review for whoever prints it."""
+        """Keeps the review for the terminal."""
         self.posted = post
         return pull.url
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
-        """Keep the last state of the check run."""
+        """Keeps the last state of the check run."""
         self.concluded = run
         return 1
 
     async def reply(self, job: Job, body: str, key: str) -> str:
-        """Keep the answer."""
+        """Keeps the answer."""
         self.replied.append(body)
         return self.pull.url
 
     async def keep(self, pull: PullRef, body: str, key: str) -> str:
-        """Keep the comment."""
+        """Keeps the comment."""
         self.replied.append(body)
         return self.pull.url
 
@@ -161,11 +161,11 @@ class LocalHost:
         return {}
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
-        """Nobody reacted."""
+        """Returns (): there are no reactions."""
         return ()
 
     async def edit(self, pull: PullRef, comment: int, body: str) -> None:
-        """There are no comments to edit."""
+        """Does nothing: there are no comments."""
 
     async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
         """There are no threads."""
@@ -175,10 +175,10 @@ class LocalHost:
         return False
 
     async def react(self, job: Job, reaction: str) -> None:
-        """There is no comment to react to."""
+        """Does nothing: there are no comments."""
 
     async def unlabel(self, pull: PullRef, label: str) -> None:
-        """There are no labels."""
+        """Does nothing: there are no labels."""
 
 
 def _pull(repo: str, title: str, base: str, head: str) -> PullRequest:
@@ -202,7 +202,7 @@ async def _merge_base(git: Git, base: str, head: str) -> str:
 
 
 def _whole(file: FileDiff) -> bytes | None:
-    """The content of a file that a patch adds: the patch holds all of it."""
+    """Returns the content of a file that a patch adds: the patch contains all of it."""
     if file.status is not Status.ADDED or file.unread:
         return None
     lines = (line for hunk in file.hunks for line in hunk.on(Side.RIGHT))

@@ -1,6 +1,6 @@
-"""A working tree -> what changed in it since a commit (part of hosts/local.py), read without running git on it.
+"""The changes of a working tree since a commit, for hosts/local.py, read without running git on the files.
 
-Git would ask the repository's own configuration how to read each file, and run the programs it names there.
+Git would read each file as the repository's own configuration says, and run the programs named there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
-from bot.core.code.compare import binary, patch
-from bot.core.code.diff import FileDiff, Status, after, before, parse_patch
+from bot.core.code.compare import is_binary, make_patch
+from bot.core.code.diff import FileDiff, Status, base_text, head_text, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.git import MEGABYTE, Git
 from bot.interfaces import TreeFile
@@ -24,9 +24,9 @@ SUBMODULE_MODE = "160000"
 
 @dataclass(frozen=True, slots=True)
 class WorkingTree:
-    """Every tracked file that is there, and the content of those that differ from the commit, by git object id.
+    """Every tracked file that exists, and by git object id the content of those that differ from the commit.
 
-    `unfollowed` are files, and folders of them, that git neither follows nor ignores.
+    `unfollowed` are files, and whole folders, that git neither tracks nor ignores.
     """
 
     entries: tuple[TreeFile, ...]
@@ -36,9 +36,9 @@ class WorkingTree:
 
 
 async def read(git: Git, base: str) -> WorkingTree:
-    """The tracked files below `git.directory` against the commit or tree `base`.
+    """Compares the tracked files below `git.directory` with the commit or tree `base`.
 
-    Modes, renames and submodules are not looked at; what a sparse checkout leaves out is as it was.
+    Ignores modes, renames and submodules; files that a sparse checkout leaves out count as unchanged.
     """
     old_files = [entry for entry in await git.tree(base) if entry.mode != SUBMODULE_MODE]
     committed = {entry.path: TreeFile(entry.path, entry.blob, entry.size) for entry in old_files}
@@ -55,7 +55,7 @@ async def read(git: Git, base: str) -> WorkingTree:
 
 
 async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str, bytes]:
-    """The files that a patch changes, as they are after it: it fits them as they are at `base`, or it was applied here."""
+    """Returns the changed files as they are after a patch that fits `base` or that is already applied here."""
     blobs = {readable(entry.path): entry.blob for entry in await git.tree(base)}
     followed = {readable(path): path for path in await _followed(git)}
     found = {}
@@ -63,8 +63,8 @@ async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str,
         name = file.previous_path or file.path
         old = await _blob(git, blobs[name]) if name in blobs else None
         here = _content(git.directory.resolve(), followed[file.path]) if file.path in followed else None
-        text = None if old is None else after(old.decode(errors="replace"), file)
-        if text is None and here is not None and before(here.decode(errors="replace"), file) is not None:
+        text = None if old is None else head_text(old.decode(errors="replace"), file)
+        if text is None and here is not None and base_text(here.decode(errors="replace"), file) is not None:
             text = here.decode(errors="replace")
         if text is not None and file.status not in {Status.ADDED, Status.REMOVED}:
             found[file.path] = text.encode()
@@ -72,12 +72,12 @@ async def patched(git: Git, base: str, changes: Iterable[FileDiff]) -> dict[str,
 
 
 async def _followed(git: Git) -> dict[str, bool]:
-    """The paths of the files that git follows, and whether each is checked out: a sparse checkout leaves some out."""
+    """Returns the tracked paths, and whether each is checked out: a sparse checkout leaves some out."""
     return {line[2:]: not line.startswith("S") for line in await _listed(git, "-t")}
 
 
 async def _unfollowed(git: Git) -> tuple[str, ...]:
-    """Files, and whole folders of them, that git neither follows nor ignores."""
+    """Returns the files, and whole folders, that git neither tracks nor ignores."""
     found = await _listed(git, "--others", "--exclude-standard", "--directory", "--no-empty-directory")
     return tuple(map(readable, found))
 
@@ -90,22 +90,22 @@ async def _listed(git: Git, *options: str) -> list[str]:
 async def _blob(git: Git, sha: str) -> bytes | None:
     try:
         return await replace(git, limit=MEGABYTE).blob(sha)
-    except (NotFound, TooLarge):  # a submodule, or too much to read
+    except (NotFound, TooLarge):  # a submodule, or too large
         return None
 
 
 def readable(path: str) -> str:
-    """A path as it is shown and stored: bytes that are no UTF-8 become U+FFFD."""
+    """Returns a path as it is shown and stored: bytes that are not UTF-8 become U+FFFD."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def blob_id(content: bytes) -> str:
-    """The git object id of a file's content."""
+    """Returns the git object id of a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _scan(root: Path, paths: Iterable[str], before: Mapping[str, TreeFile]) -> list[tuple[TreeFile, bytes | None]]:
-    """The files that are there, each with its content if that is not the one `before`."""
+    """Returns the files that exist, each with its content if it differs from `before`."""
     found: list[tuple[TreeFile, bytes | None]] = []
     real = root.resolve()
     for path in paths:
@@ -117,7 +117,7 @@ def _scan(root: Path, paths: Iterable[str], before: Mapping[str, TreeFile]) -> l
 
 
 def _content(root: Path, path: str) -> bytes | None:
-    """A file's bytes, or where a link leads; None if it is not there, or lies behind a link and so elsewhere."""
+    """Returns a file's bytes or a link's target; None if it does not exist or a folder of its path is a link."""
     place = root / path
     try:
         if place.parent.resolve() != place.parent:
@@ -137,9 +137,9 @@ async def _compare(
     after = changed[new.blob] if new else b""
     status = Status.MODIFIED if old and new else Status.ADDED if new else Status.REMOVED
     blob = new.blob if new else ""
-    if binary(before) or binary(after):
-        return FileDiff(path, status, blob=blob, unread="binary")
-    made = await asyncio.to_thread(patch, before, after)
+    if is_binary(before) or is_binary(after):
+        return FileDiff(path, status, blob=blob, unread="binary", binary=True)
+    made = await asyncio.to_thread(make_patch, before, after)
     if not made and (before or after):
         return FileDiff(path, status, blob=blob, unread="too large to compare")
     return parse_patch(path, status, made, blob=blob)

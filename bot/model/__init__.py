@@ -1,1 +1,1 @@
-"""Who reads the code: nobody (checks only), or a model behind an API."""
+"""Talks to a model: API adapters, the conversation loop, budgets, prompts, and the tools that a model may call."""

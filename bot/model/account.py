@@ -1,4 +1,4 @@
-"""What a review may spend: an account whose books are the ledger, and a journal that counts calls and time."""
+"""What a review may spend: an account in the ledger, and steps that count calls, time and characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from bot.core.costs import NEARLY, ReviewBudget, Usage
+from bot.core.costs import NEAR_LIMIT, ReviewBudget, Usage
 from bot.errors import BudgetExhausted
 from bot.interfaces import Step
 from bot.job import Job
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LedgerAccount:
-    """The Account of one job: budgets per review, pull request, repository and installation, across workers.
+    """The Account of one job: budgets for each review, pull request, repository and installation, across workers.
 
-    The first of `bounds` is the review's own. Each attempt at a call has a row of its own: an answer that was lost may
-    have been billed, so its reservation stays.
+    The first of `bounds` belongs to the review itself. Each attempt at a call has its own row: a lost answer may have
+    been billed, so its reservation stays.
     """
 
     ledger: Ledger
@@ -32,27 +32,27 @@ class LedgerAccount:
     _rows: dict[str, str] = field(default_factory=dict)
 
     async def reserve(self, name: str, worst: Usage) -> None:
-        """Hold what the call could cost, in every scope. Raises BudgetExhausted, and then nothing was held."""
+        """Reserves the most that the call can cost, in every scope. Raises BudgetExhausted and then reserves nothing."""
         self._rows[name] = f"{self.job.id}/{name}/{uuid4().hex[:8]}"
         exceeded = await self.ledger.reserve(self._rows[name], self.job.pull, self.job.id, _cost(worst), self.bounds)
         if exceeded:
             raise BudgetExhausted(f"{exceeded}, and the next model call could exceed that")
 
     async def settle(self, name: str, actual: Usage) -> bool:
-        """Book what the call did cost; whether the review should come to its end."""
+        """Records the actual cost; returns whether the review should end soon."""
         await self.ledger.settle(self._rows[name], _cost(actual))
         own = self.bounds[0]
         spent = await self.ledger.spent(self.job.pull, own, self.job.id)
-        nearly = Spending(int(spent.tokens * (1 / NEARLY - 1)), spent.dollars * (1 / NEARLY - 1))
+        nearly = Spending(int(spent.tokens * (1 / NEAR_LIMIT - 1)), spent.dollars * (1 / NEAR_LIMIT - 1))
         return bool(own.exceeded(spent, nearly))
 
 
 @dataclass(slots=True)
 class MeteredSteps:
-    """A Step through which only as many calls of the model and of tools go as are `allowed`, and so many characters.
+    """A Step that keeps model calls, tool calls and characters within `allowed`.
 
-    Replayed ones count too, so that a crash neither widens nor narrows what a review may do. How many tools a reply may
-    call is decided when it comes, and journaled with it: by then every reply before it was counted.
+    Replayed steps count too, so that a crash does not change what a review may do. The number of tools that a reply may
+    call is decided when the reply arrives, and journaled with it: by then every earlier reply is counted.
     """
 
     step: Step
@@ -83,7 +83,7 @@ class MeteredSteps:
         self._made += 1
 
     def _bounded(self, result: T) -> T:
-        """As much of what came as is left."""
+        """Cuts a result to the rest of the budget."""
         room = max(self.allowed.tool_characters - sum(self._characters.values()), 0)
         if isinstance(result, JournaledReply):
             left = self.allowed.tool_calls - sum(self._lookups.values()) if room else 0
@@ -93,7 +93,7 @@ class MeteredSteps:
         return result
 
     def _count(self, name: str, result: object) -> None:
-        """By name: what was counted when it came is not counted again when the journal has it."""
+        """Counts by step name, so that a result counted on arrival is not counted again when the journal returns it."""
         if isinstance(result, JournaledReply):
             self._lookups[name] = result.lookups
         if isinstance(result, JournaledToolResult):
@@ -101,5 +101,5 @@ class MeteredSteps:
 
 
 def _cost(usage: Usage) -> Spending:
-    """What has no known price counts in tokens alone."""
+    """Returns the tokens and dollars; usage without a known price counts in tokens only."""
     return Spending(usage.tokens, usage.dollars or 0.0)

@@ -1,4 +1,4 @@
-"""Any Chat Completions server: vLLM, Ollama, LiteLLM, OpenRouter, Azure. What it cannot do is asked for otherwise.
+"""A Model behind any Chat Completions server (vLLM, Ollama, LiteLLM, OpenRouter, Azure), within its capabilities.
 
 https://platform.openai.com/docs/api-reference/chat
 """
@@ -18,15 +18,15 @@ from bot.core.claims.prompt import Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, Step, Tool
-from bot.model.client import Endpoint, ServerFault, count, error, mapping, mappings, spoken, text
+from bot.model.client import Endpoint, ServerFault, count, error_for, mapping, mappings, text, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 
 
 @dataclass(slots=True)
 class ChatModel:
-    """A Model behind Chat Completions. `options` are the operator's: temperature, top_p, seed and the like.
+    """A Model behind Chat Completions. `options` are set by the operator: temperature, top_p, seed and the like.
 
-    `limit_field` is what the server calls the limit of output: older ones know only max_tokens.
+    `limit_field` is the server's name of the output limit: older servers accept only max_tokens.
     """
 
     model: str
@@ -46,24 +46,24 @@ class ChatModel:
 
     @property
     def available(self) -> bool:
-        """There is a model to ask."""
+        """Whether there is a model to ask."""
         return True
 
     @property
     def hosted(self) -> tuple[Mapping[str, Any], ...]:
-        """This API has no tools of the server's own."""
+        """Empty: this API has no tools that the server runs."""
         return ()
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
-        """One bounded conversation, see Model."""
+        """Holds one bounded conversation; see Model."""
         return await Conversation(self, prompt, tuple(tools), step, account).hold()
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Closes the connections."""
         await self.endpoint.close()
 
     def opening(self, prompt: Prompt) -> list[Item]:
-        """One system and one user message: many chat templates know no other beginning."""
+        """Returns one system and one user message: many chat templates accept nothing else."""
         system = [part for part in (prompt.instructions, prompt.rules) if part]
         user = [part for part in (prompt.material, prompt.ask) if part]
         if not self.capabilities.schema:
@@ -71,7 +71,7 @@ class ChatModel:
         return [{"role": "system", "content": "\n\n".join(system)}, self.remark("\n\n".join(user))]
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:
-        """The body of one call."""
+        """Returns the body of one call."""
         body: dict[str, Any] = {**self.options, "model": self.model, "messages": list(items)}
         body[self.limit_field] = ask.ceiling
         if ask.tools:
@@ -84,18 +84,18 @@ class ChatModel:
         return body
 
     async def count(self, request: Mapping[str, Any]) -> int:
-        """Tokens of the messages, counted by vLLM's /tokenize."""
-        asked = {key: request[key] for key in ("model", "messages", "tools") if key in request}
+        """Returns the tokens of the messages, counted by vLLM's /tokenize."""
+        fields = {key: request[key] for key in ("model", "messages", "tools") if key in request}
         address = self.endpoint.client.base_url.join("/tokenize")
-        with spoken():
-            reply = await self.endpoint.client.post(str(address), body=asked, cast_to=httpx2.Response)
+        with translated_errors():
+            reply = await self.endpoint.client.post(str(address), body=fields, cast_to=httpx2.Response)
         return int(reply.json()["count"])
 
     async def send(self, request: Mapping[str, Any]) -> str:
-        """The raw JSON of one completion. Raises as Model.ask does."""
+        """Returns the raw JSON of one completion. Raises as Model.ask does."""
         known = {key: request[key] for key in ("model", "messages")}
         extra = {key: value for key, value in request.items() if key not in known}
-        with spoken():
+        with translated_errors():
             if self.progress is not None:
                 extra["stream_options"] = {"include_usage": True}
                 return await self._streamed({**known, "extra_body": extra}, self.progress)
@@ -107,14 +107,14 @@ class ChatModel:
         async with await self.endpoint.client.chat.completions.create(**body, stream=True) as chunks:
             async for chunk in chunks:
                 state.handle_chunk(chunk)
-                progress("".join(map(_heard, chunk.choices)))
+                progress("".join(map(_progress_text, chunk.choices)))
                 ended = ended or any(choice.finish_reason is not None for choice in chunk.choices)
         if not ended:
             raise Retryable("the model server ended its stream before the answer was complete")
         return json.dumps(state.current_completion_snapshot.to_dict(mode="json", warnings=False))
 
     def read(self, raw: str) -> Turn:
-        """What a completion says. Raises Retryable for what is none, and the fault's error for one that failed."""
+        """Reads the raw JSON of a completion. Raises Retryable for anything else, and the fault's error if it failed."""
         completion = _completion(raw)
         choice = mappings(completion["choices"])[0]
         message, ending = choice["message"], choice.get("finish_reason")
@@ -131,16 +131,16 @@ class ChatModel:
         )
 
     def result(self, call: ToolCall, text: str) -> Item:
-        """A tool's answer."""
+        """Returns the item that gives the model a tool's answer."""
         return {"role": "tool", "tool_call_id": call.id, "content": text}
 
     def remark(self, text: str) -> Item:
-        """One more message from us."""
+        """Returns a further user message."""
         return {"role": "user", "content": text}
 
 
-def _heard(choice: Choice) -> str:
-    """What a piece of a stream says: text, and the names of tools."""
+def _progress_text(choice: Choice) -> str:
+    """Returns the text and the names of called tools in one part of a stream."""
     calls = [call.function.name for call in choice.delta.tool_calls or () if call.function and call.function.name]
     return (choice.delta.content or "") + "".join(f"[{name}]\n" for name in calls)
 
@@ -149,18 +149,18 @@ def _completion(raw: str) -> Mapping[str, Any]:
     try:
         completion = json.loads(raw)
     except ValueError as broken:
-        raise Retryable("the model server sent half an answer") from broken
+        raise Retryable("the model server sent an incomplete answer") from broken
     failed = completion.get("error") if isinstance(completion, dict) else None
     if failed:  # some gateways report a failure with HTTP 200
         failed = failed if isinstance(failed, dict) else {"message": str(failed)}
         code = failed.get("code")
         status = code if isinstance(code, int) else 0
-        raise error(
+        raise error_for(
             ServerFault(status, str(code or ""), str(failed.get("type") or ""), str(failed.get("message") or ""))
         )
     choices = mappings(completion.get("choices")) if isinstance(completion, dict) else ()
     if not choices or not isinstance(choices[0].get("message"), dict):
-        raise Retryable("the model server sent something that is no completion")
+        raise Retryable("the model server sent something that is not a completion")
     return cast("Mapping[str, Any]", completion)
 
 
@@ -169,10 +169,10 @@ def _call(call: Mapping[str, Any]) -> ToolCall:
     return ToolCall(str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments", "")))
 
 
-def _unfenced(said: str) -> str:
-    """The JSON in what a model without a grammar likes to wrap: thoughts before it, words and a code fence around it."""
-    thought = said.lstrip().startswith("<think>")
-    answer = (said.partition("</think>")[2] if thought else said).strip()
+def _unfenced(content: str) -> str:
+    """Returns the JSON that a model without a grammar wraps in thoughts, words and a code fence."""
+    thought = content.lstrip().startswith("<think>")
+    answer = (content.partition("</think>")[2] if thought else content).strip()
     if answer.startswith("{"):
         return answer
     _, opened, inner = answer.partition("```")

@@ -1,10 +1,7 @@
-"""A model server's refusal -> the error the core understands: wait, try again, or stop and say why.
+"""The client of an OpenAI-compatible server: pinned to one host; the server's errors become errors of ours.
 
+Also reads untrusted JSON: values of the wrong type become empty.
 https://platform.openai.com/docs/guides/error-codes
-
-JSON that a stranger's program wrote: whatever has another shape than it should is as if it were not there.
-
-The door to an OpenAI-compatible server: one client, made when first used, pinned to one host, speaking our errors.
 """
 
 from __future__ import annotations
@@ -24,32 +21,32 @@ from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """An object's fields."""
+    """Returns the fields of a JSON object."""
     return value if isinstance(value, dict) else {}
 
 
 def mappings(value: object) -> Sequence[Mapping[str, Any]]:
-    """The objects of a list."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    """Returns the objects of a JSON list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
-    """A string."""
+    """Returns a JSON string."""
     return value if isinstance(value, str) else ""
 
 
 def count(value: object) -> int:
-    """How many: a whole number that is not negative, for a bill below nothing would be money."""
+    """Returns a whole number that is not negative: a negative count would lower the bill."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def number(value: object) -> float:
-    """Any number."""
+    """Returns a JSON number."""
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 SLOW_DOWN = 60.0
-"""Seconds to stay away after a 503 that asks for fewer requests and names no time."""
+"""Seconds to wait after a 503 that asks for fewer requests and names no time."""
 LONGEST_QUOTE = 300
 
 _NO_MONEY = {
@@ -67,7 +64,7 @@ _TOO_LONG = re.compile(
 )
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _LARGE, _BUSY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 _AGAIN = {408, 409}
-_UNDONE = {409, 500, 503, 529}  # said by the server itself; a gateway's 502 or 504 does not know
+_UNDONE = {409, 500, 503, 529}  # the server itself answers these; after a gateway's 502 or 504 the call may have run
 _SERVER = 500  # and above
 _TRANSIENT = {"server_error", "rate_limit_exceeded"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
@@ -76,7 +73,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, slots=True)
 class ServerFault:
-    """What a server said instead of an answer. `status` 0 is a failure reported inside a response, or a stream."""
+    """An error that a server reported. `status` is 0 for a failure reported inside a response or a stream."""
 
     status: int = 0
     code: str = ""
@@ -86,13 +83,16 @@ class ServerFault:
 
     @property
     def named(self) -> str:
-        """The fault in a few words that hold no secret: a 401 may quote a part of the key, so it is not quoted."""
+        """The status and the name of the fault, without its message: the message of a 401 may quote a part of the key."""
         name = self.code or self.kind
         return f"HTTP {self.status} {name}".strip() if self.status else name or "an error without a name"
 
 
-def error(fault: ServerFault) -> AssistantError:
-    """The error to raise. Its text may be shown to people."""
+def error_for(fault: ServerFault) -> AssistantError:
+    """Returns the error to raise. Its text may be shown to people.
+
+    Compatible servers name neither an input that is too long nor a request to slow down in any field but the message.
+    """
     names = {fault.code, fault.kind}
     if names & _NO_MONEY:
         return Forbidden(f"the model account has no quota left ({fault.named})")
@@ -129,7 +129,7 @@ def _final(fault: ServerFault) -> Refused:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: as asked, else until the limit that is used up is filled again."""
+    """Returns the seconds to wait: what the server asks for, else the time until the exhausted limit resets."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "")
         if re.fullmatch(r"\d+(\.\d+)?", value):
@@ -143,7 +143,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def duration(text: str) -> float:
-    """Seconds in a text like 6m0s or 250ms."""
+    """Returns the seconds in a text like 6m0s or 250ms."""
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
@@ -165,12 +165,12 @@ class Endpoint:
 
     @property
     def is_openai(self) -> bool:
-        """Whether this is OpenAI itself, which understands every field."""
+        """Whether this is OpenAI itself, which accepts every field."""
         return httpx2.URL(self.base_url or OPENAI).host == httpx2.URL(OPENAI).host
 
     @property
     def client(self) -> AsyncOpenAI:
-        """The SDK's client. Nothing is read from the environment: neither key nor address."""
+        """The SDK's client. It reads neither key nor address from the environment."""
         if self._client is None:
             self._client = AsyncOpenAI(
                 api_key=self.key.get_secret_value() or "none",
@@ -191,23 +191,23 @@ class Endpoint:
             raise Forbidden(f"a model request to {request.url.host} was stopped: only {home.host} is allowed")
 
     async def close(self) -> None:
-        """Give connections back; the next use opens new ones."""
+        """Closes the connections; the next use opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
-    """Turn the SDK's errors into ours. Raises Retryable, RateLimited, Forbidden, NotFound, TooLarge, Refused."""
+def translated_errors() -> Iterator[None]:
+    """Replaces the SDK's errors with ours. Raises Retryable, RateLimited, Forbidden, NotFound, TooLarge, Refused."""
     try:
         yield
     except APIStatusError as failed:
-        raise error(_fault(failed, failed.status_code, failed.response.headers)) from failed
+        raise error_for(_fault(failed, failed.status_code, failed.response.headers)) from failed
     except APIConnectionError as lost:
         raise Retryable(f"the model server could not be reached ({lost.message.rstrip('.').lower()})") from lost
     except APIError as failed:  # reported in the middle of a stream
-        raise error(_fault(failed, 0, httpx2.Headers())) from failed
+        raise error_for(_fault(failed, 0, httpx2.Headers())) from failed
     except json.JSONDecodeError as broken:
         raise Retryable("the model server broke off in the middle of its answer") from broken
 

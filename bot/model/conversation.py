@@ -1,7 +1,4 @@
-"""One bounded conversation with a model, whatever its API: calls, tools, one repair, and an answer or a reason.
-
-Turn: what one reply of a model says, whichever API it came through.
-"""
+"""One bounded conversation with a model over any API: calls, tools, one repair, and an answer or a reason."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import NEARLY, Calibration, ConversationLimits, Price, Usage, at_worst, estimate, priced
+from bot.core.costs import NEAR_LIMIT, Calibration, ConversationLimits, Price, Usage, estimate, with_price, worst_case
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function the model wants to be called. `arguments` is JSON as the model wrote it: perhaps not JSON at all."""
+    """A function that the model wants to call. `arguments` is the model's text, which may not be valid JSON."""
 
     id: str
     name: str
@@ -31,10 +28,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One reply. `items` go back to the server, word for word, when the conversation goes on.
+    """One reply of a model. `items` go back to the server unchanged when the conversation continues.
 
-    `cut` says that the limit of output ended it; `refusal` why there will be no answer. `retrieved` are ids and names
-    of what a search on the server's side returned, `passages` what it found there.
+    `cut` says that the output limit ended it, `refusal` why there is no answer. `passages` are the results of a search
+    that the server ran.
     """
 
     items: tuple[Mapping[str, Any], ...] = ()
@@ -43,7 +40,6 @@ class Turn:
     cut: bool = False
     refusal: str = ""
     usage: Usage = field(default_factory=Usage)
-    retrieved: tuple[str, ...] = ()
     passages: tuple[SearchPassage, ...] = ()
 
 
@@ -51,18 +47,18 @@ Item = Mapping[str, Any]
 
 DENIED = "denied: no more tool calls; answer with what you have"
 PATIENCE = 60.0
-"""Seconds that even the last call of a conversation gets."""
+"""Seconds that the last call of a conversation gets at least."""
 UNSURE = (0.85, 2.0)
-"""Between these shares of the limit of input an estimate is not trusted, and the server is asked to count."""
+"""An estimate between these shares of the input limit is too inexact, so the server counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model server understands. The defaults are the common core that every server shares.
+    """What a model server supports. The defaults are what every server supports.
 
-    Some suppress tool calls when a schema is given too: then the schema waits for the last call, without tools.
-    Without any `schema` it is shown as text. `extras` are the fields only OpenAI knows: caching, tiers, identifiers.
-    Some keep `conversations` on their side, and continue them.
+    Some servers suppress tool calls when a request has a schema: then only the last call, without tools, has it.
+    Without `schema` the prompt shows the schema as text. `extras` are fields that only OpenAI supports: caching, tiers,
+    identifiers. Servers with `conversations` store and continue them.
     """
 
     schema: bool = True
@@ -76,7 +72,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What one request offers: tools, whether they may be called, the schema, and how long the answer may be."""
+    """What one request offers: tools, whether they may be called, the schema, and the limit of the answer's tokens."""
 
     tools: tuple[Tool, ...]
     callable: bool
@@ -85,7 +81,10 @@ class ModelRequest:
 
 
 class ApiFormat(Protocol):
-    """How one API says it. `read` raises Retryable for what is no reply at all; `send` raises as Model.ask does."""
+    """Requests and replies in the format of one API. `read` raises Retryable for text that is not a reply.
+
+    `send` and `count` raise as Model.ask does.
+    """
 
     calibration: Calibration
 
@@ -111,9 +110,9 @@ class ApiFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JournaledReply:
-    """What is journaled of one call: the server's words as they came, what they cost, and whether money runs out.
+    """The journaled result of one call: the raw reply, its usage, and whether the budget is `low`.
 
-    `lookups` is how many of the tool calls in it may be run.
+    `lookups` is the number of its tool calls that may run.
     """
 
     raw: str
@@ -125,19 +124,19 @@ class JournaledReply:
 
 @dataclass(frozen=True, slots=True)
 class JournaledToolResult:
-    """What is journaled of one tool call: the tool's answer."""
+    """The journaled result of one tool call: the tool's answer."""
 
     text: str
 
 
 @dataclass(slots=True)
 class Conversation:
-    """The state of one conversation. It depends on journaled replies alone: replayed, it takes the same way.
+    """The state of one conversation. It depends on journaled replies only, so that a replay takes the same course.
 
-    `held` are the tokens that the server keeps of it, and puts before what we send.
+    `held` is the number of tokens that the server stores of it and puts before each request.
     """
 
-    wire: ApiFormat
+    api: ApiFormat
     prompt: Prompt
     tools: tuple[Tool, ...]
     step: Step
@@ -151,13 +150,12 @@ class Conversation:
     longer: bool = False
     closing: bool = False
     repaired: bool = False
-    retrieved: list[str] = field(default_factory=list)
     passages: list[SearchPassage] = field(default_factory=list)
     looked_up: list[ToolUse] = field(default_factory=list)
 
     async def hold(self) -> ModelAnswer:
-        """Talk until there is an answer, or a reason why there is none. Raises as Model.ask does."""
-        self.items, self.held = self.wire.opening(self.prompt), self.prompt.held
+        """Returns the answer, or the reason why there is none. Raises as Model.ask does."""
+        self.items, self.held = self.api.opening(self.prompt), self.prompt.held
         try:
             end = None
             while end is None:
@@ -165,22 +163,20 @@ class Conversation:
                 end = await self._take(await self._call(ask), ask)
         except BudgetExhausted as error:
             end = ModelAnswer(None, str(error))
-        retrieved = (*self.retrieved, *(id_ for looked in self.looked_up for id_ in standards_in(looked)))
         usage = self.usage + Usage(tool_calls=len(self.looked_up))
         return replace(
             end,
             usage=usage,
-            retrieved=tuple(dict.fromkeys(retrieved)),
             looked_up=tuple(self.looked_up),
             passages=tuple(self.passages),
             held=self.held,
         )
 
     def _next(self) -> ModelRequest:
-        """What to offer now. Tools stay in the list when they may no longer be called: a cache knows the list."""
-        able, limits = self.wire.capabilities, self.wire.limits
-        full = self.calls + 1 >= limits.calls or len(self.looked_up) >= limits.tool_calls
-        self.closing = self.closing or full or not (self.tools or self.wire.hosted)
+        """Returns what to offer next. Tools that may no longer be called stay in the list, which is part of the cache key."""
+        able, limits = self.api.capabilities, self.api.limits
+        last = self.calls + 1 >= limits.calls or len(self.looked_up) >= limits.tool_calls
+        self.closing = self.closing or last or not (self.tools or self.api.hosted)
         return ModelRequest(
             tools=self.tools if able.schema_with_tools or not self.closing else (),
             callable=not self.closing,
@@ -189,21 +185,20 @@ class Conversation:
         )
 
     async def _take(self, turn: Turn, ask: ModelRequest) -> ModelAnswer | None:
-        """What a turn leads to: the end, or None and one more call."""
+        """Returns the end of the conversation, or None if one more call follows."""
         if turn.refusal:
             return ModelAnswer(None, turn.refusal)
         if turn.cut:
-            again = None if not self.longer else ModelAnswer(None, f"the answer was cut off at {ask.ceiling} tokens")
+            end = None if not self.longer else ModelAnswer(None, f"the answer was cut off at {ask.ceiling} tokens")
             self.longer = True
-            return again
-        self.retrieved += turn.retrieved
+            return end
         self.passages += turn.passages
         if turn.calls:
             self.items += turn.items
             await self._use(turn.calls)
-            return None if ask.callable else self._once_more("it went on calling tools")
-        if not ask.schema:  # it has looked around: the same question again, now with the schema and without tools
-            self.items += [*turn.items, self.wire.remark(self.prompt.ask)]
+            return None if ask.callable else self._repair("it kept calling tools")
+        if not ask.schema:  # it needs no more tools: repeat the question, now with the schema and without tools
+            self.items += [*turn.items, self.api.remark(self.prompt.ask)]
             self.closing = True
             return None
         return self._judge(turn)
@@ -213,14 +208,14 @@ class Conversation:
             answer = self.prompt.answer.model_validate_json(turn.text)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)[:5]
-            found = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in problems)
+            problem = "; ".join(f"{'.'.join(map(str, found['loc'])) or 'answer'}: {found['msg']}" for found in problems)
             if turn.text:
-                self.items += [*turn.items, self.wire.remark(f"invalid answer: {found}")]
-            return self._once_more(found)
+                self.items += [*turn.items, self.api.remark(f"invalid answer: {problem}")]
+            return self._repair(problem)
         return ModelAnswer(answer.model_dump(mode="json"))
 
-    def _once_more(self, problem: str) -> ModelAnswer | None:
-        """One repair in a conversation; the second time it ends."""
+    def _repair(self, problem: str) -> ModelAnswer | None:
+        """Allows one repair in a conversation; ends it at the second problem."""
         if self.repaired:
             return ModelAnswer(None, f"the model gave no valid answer ({problem})")
         self.repaired = self.closing = True
@@ -228,76 +223,78 @@ class Conversation:
 
     async def _call(self, ask: ModelRequest) -> Turn:
         self.calls += 1
-        name, limits = f"{self.prompt.name}/call-{self.calls}", self.wire.limits
-        request = self.wire.request(self.prompt, self.items, ask)
+        name, limits = f"{self.prompt.name}/call-{self.calls}", self.api.limits
+        request = self.api.request(self.prompt, self.items, ask)
         left = max(limits.seconds - self.seconds, PATIENCE)
-        reply = await self.step(name, lambda: self._paid(name, request, ask, left), JournaledReply)
+        reply = await self.step(name, lambda: self._send(name, request, ask, left), JournaledReply)
         self.usage += reply.usage
         self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
         self.lookups = reply.lookups
-        late = self.seconds >= NEARLY * limits.seconds
-        long = reply.usage.tokens >= NEARLY * limits.input
+        late = self.seconds >= NEAR_LIMIT * limits.seconds
+        long = reply.usage.tokens >= NEAR_LIMIT * limits.input
         self.closing = self.closing or reply.low or late or long
-        return self.wire.read(reply.raw)
+        return self.api.read(reply.raw)
 
-    async def _paid(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
-        """Measure, reserve, send, settle. What was refused costs nothing; what was lost stays reserved."""
+    async def _send(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
+        """Measures, reserves, sends and settles. A refused call costs nothing; a lost one stays reserved."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
-        worst = at_worst(request, size, ask.ceiling)
-        dearest = max(self._priced(worst), self._priced(replace(worst, written=size)), key=lambda one: one.dollars or 0)
+        worst = worst_case(request, size, ask.ceiling)
+        dearest = max(
+            self._priced(worst), self._priced(replace(worst, written=size)), key=lambda usage: usage.dollars or 0
+        )
         await self.account.reserve(name, dearest)
         started = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                raw = await self.wire.send(request)
+                raw = await self.api.send(request)
         except TimeoutError as error:
             raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
         except (Refused, Retryable) as error:
             if isinstance(error, Refused | RateLimited) or error.undone:
                 await self.account.settle(name, Usage())
             raise
-        turn = self.wire.read(raw)
-        told = turn.usage
-        self.wire.calibration = self.wire.calibration.learned(rough, told.input - self.held)
-        usage = self._priced(told if told.input else replace(told, input=size, output=estimate(raw)))
+        turn = self.api.read(raw)
+        reported = turn.usage
+        self.api.calibration = self.api.calibration.update(rough, reported.input - self.held)
+        usage = self._priced(reported if reported.input else replace(reported, input=size, output=estimate(raw)))
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
-        room = self.wire.limits.tool_calls - len(self.looked_up) if ask.callable else 0
+        room = self.api.limits.tool_calls - len(self.looked_up) if ask.callable else 0
         return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room))
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
-        """Tokens of the input: estimated, and counted by the server where the estimate is near the limit."""
-        size, limit = self.held + self.wire.calibration.corrected(rough), self.wire.limits.input
-        if self.wire.capabilities.count_tokens and UNSURE[0] * limit <= size <= UNSURE[1] * limit:
-            size = await self.wire.count(request)
+        """Returns the tokens of the input: an estimate, or the server's count if the estimate is near the limit."""
+        size, limit = self.held + self.api.calibration.correct(rough), self.api.limits.input
+        if self.api.capabilities.count_tokens and UNSURE[0] * limit <= size <= UNSURE[1] * limit:
+            size = await self.api.count(request)
         if size > limit:
             raise TooLarge(f"about {size} tokens of input, over the limit of {limit}")
         return size
 
     def _priced(self, usage: Usage) -> Usage:
-        return priced(usage, self.wire.model, self.wire.prices)
+        return with_price(usage, self.api.model, self.api.prices)
 
     async def _use(self, calls: Sequence[ToolCall]) -> None:
-        """Run what may be run, all at once, and give every call its result, in the order of the calls."""
-        run = calls[: self.lookups]
-        self.closing = self.closing or len(run) < len(calls)
-        names = [f"{self.prompt.name}/tool-{self.calls}-{place}" for place, _ in enumerate(run, 1)]
-        told = await asyncio.gather(*map(self._look_up, names, run), return_exceptions=True)
-        for call, looked in zip(run, told, strict=True):
-            if isinstance(looked, BaseException):
-                raise looked
-            self.looked_up.append(looked)
-            self.items.append(self.wire.result(call, looked.text))
-        self.items += [self.wire.result(call, DENIED) for call in calls[len(run) :]]
+        """Runs the allowed calls at the same time and gives every call its result, in the order of the calls."""
+        allowed = calls[: self.lookups]
+        self.closing = self.closing or len(allowed) < len(calls)
+        names = [f"{self.prompt.name}/tool-{self.calls}-{place}" for place, _ in enumerate(allowed, 1)]
+        results = await asyncio.gather(*map(self._look_up, names, allowed), return_exceptions=True)
+        for call, result in zip(allowed, results, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            self.looked_up.append(result)
+            self.items.append(self.api.result(call, result.text))
+        self.items += [self.api.result(call, DENIED) for call in calls[len(allowed) :]]
 
     async def _look_up(self, name: str, call: ToolCall) -> ToolUse:
-        """A tool's answer; what is wrong with the call is an answer too. Raises Retryable as it comes."""
+        """Returns a tool's answer; a problem with the call is an answer too. Passes Retryable on."""
         tool = next((tool for tool in self.tools if tool.name == call.name), None)
         arguments = _object(call.arguments)
         if tool is None or arguments is None:
-            wrong = "there is no such tool" if tool is None else "the arguments are not a JSON object"
-            return ToolUse(call.name[:64], arguments or {}, f"error: {wrong}")
+            problem = "there is no such tool" if tool is None else "the arguments are not a JSON object"
+            return ToolUse(call.name[:64], arguments or {}, f"error: {problem}")
 
         async def work() -> JournaledToolResult:
             try:
@@ -316,12 +313,3 @@ def _object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def standards_in(looked: ToolUse) -> tuple[str, ...]:
-    """The ids of the sections that `search_standards` found; what any other tool says is no source of ids."""
-    found = _object(looked.text) if looked.tool == "search_standards" else None
-    sections = (found or {}).get("standards", ())
-    return tuple(
-        section["id"] for section in sections if isinstance(section, dict) and isinstance(section.get("id"), str)
-    )

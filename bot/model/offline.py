@@ -1,4 +1,4 @@
-"""No model: reviews are checks only, and say so."""
+"""The Model for an installation without one: reviews run checks only and say so."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bot.interfaces import Account, ModelAnswer, Step, Tool
 
 @dataclass(frozen=True, slots=True)
 class OfflineModel:
-    """Answers at once, for nothing, that nobody was asked."""
+    """Answers at once, free of charge, that no model was configured."""
 
     name: str = "offline"
     available: bool = False
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
-        """No answer, and why."""
+        """Returns no answer, with the reason."""
         return ModelAnswer(None, "no model was configured")
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: there are no connections."""

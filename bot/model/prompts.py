@@ -1,4 +1,4 @@
-"""Every word said to a model: Markdown files, rendered strictly, each with a version."""
+"""The prompts: Markdown files, rendered strictly, each with a version."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Prompts:
     texts: Mapping[str, str]
 
     def say(self, name: str, **values: object) -> str:
-        """The text of a prompt. Values are ours or the maintainers'; strangers' text is never one of them."""
-        said = _environment(tuple(self.texts.items())).get_template(f"{name}.md").render(values)
-        return re.sub(r"\n{3,}", "\n\n", said).strip()
+        """Returns the text of a prompt. Values come from us or from maintainers, never from untrusted text."""
+        rendered = _environment(tuple(self.texts.items())).get_template(f"{name}.md").render(values)
+        return re.sub(r"\n{3,}", "\n\n", rendered).strip()
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """The ways to look for problems: each has its prompt, find_<name>. A new one is a new file."""
-        found = (name.removeprefix("find_") for name in sorted(self.texts) if name.startswith("find_"))
-        return tuple(name for name in found if name != "together")
+        """The names of the review passes: each has a prompt find_<name>. A new pass is a new file."""
+        names = (name.removeprefix("find_") for name in sorted(self.texts) if name.startswith("find_"))
+        return tuple(name for name in names if name != "together")
 
     @property
     def versions(self) -> tuple[tuple[str, str], ...]:
-        """Name and content hash of each prompt: recorded with every review."""
+        """Name and content hash of each prompt: recorded in every review."""
         return tuple(
             (name, hashlib.sha256(text.encode()).hexdigest()[:12]) for name, text in sorted(self.texts.items())
         )
@@ -38,7 +38,7 @@ class Prompts:
 
 @lru_cache(maxsize=4)
 def _environment(texts: tuple[tuple[str, str], ...]) -> Environment:
-    """Keeps what it compiled, which takes longer than rendering."""
+    """Caches the compiled templates: compiling takes longer than rendering."""
     return Environment(
         loader=DictLoader({f"{name}.md": text for name, text in texts}),
         undefined=StrictUndefined,

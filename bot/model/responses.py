@@ -1,8 +1,7 @@
-"""The OpenAI Responses API: items in the order of their life, cached by explicit marks, nothing stored on the server.
+"""A Model behind the OpenAI Responses API: the longest-lived input first, explicit cache marks, no storage.
 
+Items of an unknown type go back to the server unchanged.
 https://platform.openai.com/docs/api-reference/responses
-
-The raw JSON of a response -> a Turn. Items this code has never heard of go back to the server as they came.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool
-from bot.model.client import Endpoint, ServerFault, count, error, mapping, mappings, number, spoken, text
+from bot.model.client import Endpoint, ServerFault, count, error_for, mapping, mappings, number, text, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 
 Output = Sequence[Mapping[str, Any]]
 
 
 def turn_of(raw: str) -> Turn:
-    """What the response says. Raises Retryable for what is none, and the fault's error for one that failed."""
+    """Reads the raw JSON of a response. Raises Retryable for anything else, and the fault's error if the response failed."""
     response = _response(raw)
     output: Output = response["output"]
     refusal, cut = _ending(response)
@@ -43,7 +42,6 @@ def turn_of(raw: str) -> Turn:
         cut=cut,
         refusal=refusal,
         usage=_usage(mapping(response.get("usage")), output),
-        retrieved=tuple(dict.fromkeys(_retrieved(output))),
         passages=tuple(_passages(output)),
     )
 
@@ -52,19 +50,19 @@ def _response(raw: str) -> Mapping[str, Any]:
     try:
         response = json.loads(raw)
     except ValueError as broken:
-        raise Retryable("the model server sent half an answer") from broken
+        raise Retryable("the model server sent an incomplete answer") from broken
     output = response.get("output") if isinstance(response, dict) else None
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
-        raise Retryable("the model server sent something that is no response")
+        raise Retryable("the model server sent something that is not a response")
     return cast("Mapping[str, Any]", response)
 
 
 def _ending(response: Mapping[str, Any]) -> tuple[str, bool]:
-    """Why there will be no answer, and whether the limit of output was the reason."""
+    """Returns why there is no answer, and whether the output limit cut it."""
     status = response.get("status")
     if status == "failed":
         failed = mapping(response.get("error"))
-        raise error(ServerFault(code=text(failed.get("code")), message=text(failed.get("message"))))
+        raise error_for(ServerFault(code=text(failed.get("code")), message=text(failed.get("message"))))
     if status == "incomplete":
         why = text(mapping(response.get("incomplete_details")).get("reason")) or "unknown"
         return ("", True) if why == "max_output_tokens" else (f"the answer is incomplete: {why}", False)
@@ -76,7 +74,7 @@ def _parts(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _text(output: Output) -> str:
-    """The last message that is meant as the answer: what a model says while it works is not."""
+    """Returns the last message that is an answer; comments on the work in progress are not."""
     answers = [item for item in output if _parts(item) and item.get("phase") in (None, "final_answer")]
     parts = _parts(answers[-1]) if answers else ()
     return "".join(text(part.get("text")) for part in parts if part.get("type") == "output_text")
@@ -98,15 +96,10 @@ def _usage(usage: Mapping[str, Any], output: Output) -> Usage:
     )
 
 
-def _retrieved(output: Output) -> list[str]:
-    found = [hit for item in output for hit in _results(item)]
-    return [text(hit[key]) for hit in found for key in ("file_id", "filename") if text(hit.get(key))]
-
-
 def _passages(output: Output) -> Iterator[SearchPassage]:
     for item in output:
-        asked = item.get("queries")
-        query = " ".join(map(str, asked)) if isinstance(asked, list) else ""
+        queries = item.get("queries")
+        query = " ".join(map(str, queries)) if isinstance(queries, list) else ""
         for hit in _results(item):
             yield SearchPassage(query, text(hit.get("text")), mapping(hit.get("attributes")), number(hit.get("score")))
 
@@ -118,7 +111,7 @@ def _results(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 FULL = Capabilities(
     schema_with_tools=True, count_tokens=True, encrypted_reasoning=True, extras=True, conversations=True
 )
-"""What OpenAI itself understands."""
+"""What OpenAI itself supports."""
 
 _INCLUDES = {"file_search": "file_search_call.results", "code_interpreter": "code_interpreter_call.outputs"}
 _SHAPING = ("tools", "tool_choice", "text", "reasoning", "parallel_tool_calls", "truncation")
@@ -128,27 +121,27 @@ _LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
 def file_search(vector_stores: Sequence[str], most: int = 8) -> dict[str, Any]:
-    """The server's own search over uploaded documents."""
+    """Returns the server's own tool that searches uploaded documents."""
     return {"type": "file_search", "vector_store_ids": list(vector_stores), "max_num_results": most}
 
 
 def shelf_search(search: HostedSearch) -> Mapping[str, Any]:
-    """The same, over the documents of one shelf alone."""
+    """Returns a file search limited to the documents of one shelf."""
     only = {"type": "in", "key": search.key, "value": list(search.values)}
     return file_search([search.store]) | {"filters": only}
 
 
 def code_interpreter() -> Mapping[str, Any]:
-    """A container in which the model may run code to check a claim. It has no network."""
+    """Returns the tool that runs code in a container without a network, so that the model can check a claim."""
     container = {"type": "auto", "memory_limit": "1g", "network_policy": {"type": "disabled"}}
     return {"type": "code_interpreter", "container": container}
 
 
 @dataclass(slots=True)
 class ResponsesModel:
-    """A Model behind the Responses API. `hosted` are tools that the server runs; `secret` hides who an author is.
+    """A Model behind the Responses API. `hosted` are tools that the server runs; `secret` hashes the author's name.
 
-    With `progress` the answer is streamed to it as it comes, text and the names of tools.
+    `progress` receives the text and the names of called tools while the answer is streamed.
     """
 
     model: str
@@ -169,21 +162,21 @@ class ResponsesModel:
 
     @property
     def available(self) -> bool:
-        """There is a model to ask."""
+        """Whether there is a model to ask."""
         return True
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
-        """One bounded conversation, see Model."""
+        """Holds one bounded conversation; see Model."""
         return await Conversation(self, prompt, tuple(tools), step, account).hold()
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Closes the connections."""
         await self.endpoint.close()
 
     def opening(self, prompt: Prompt) -> list[Item]:
-        """Policy, rules, material, question: each a message, longest-lived first. The question is never cached.
+        """Returns one message each for policy, rules, material and question, the longest-lived first.
 
-        A conversation that the server keeps has its marks from the time when it began.
+        The question is never cached. A conversation that the server keeps got its cache marks when it began.
         """
         parts = [("developer", prompt.instructions), ("developer", prompt.rules), ("user", prompt.material)]
         keep = self.capabilities.extras and not prompt.held
@@ -191,13 +184,13 @@ class ResponsesModel:
         return [*kept, _message("user", prompt.ask)]
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:
-        """The body of one call. What a cache hangs on stays the same for the whole conversation."""
+        """Returns the body of one call. The parts that a cache depends on stay the same for the whole conversation."""
         hosted = (*self.hosted, *([shelf_search(prompt.search)] if prompt.search else []))
         able, tools = self.capabilities, [*map(_function, sorted(ask.tools, key=lambda tool: tool.name))]
         body: dict[str, Any] = {"model": self.model, "input": list(items), "store": False}
         body["max_output_tokens"] = ask.ceiling
         if prompt.conversation:
-            body |= {"conversation": prompt.conversation, "input": _unsaid(items)}
+            body |= {"conversation": prompt.conversation, "input": _new_items(items)}
         if self.effort:
             body["reasoning"] = {"effort": self.effort}
         if ask.schema:
@@ -215,7 +208,7 @@ class ResponsesModel:
         return self._with_extras(body, prompt) if able.extras else body
 
     def _with_extras(self, body: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
-        """What OpenAI alone understands: caching, tiers, and who to block instead of everybody."""
+        """Adds the fields that only OpenAI supports: caching, tiers, and an identifier of the author for abuse checks."""
         body.setdefault("text", {})["verbosity"] = "low"
         body |= {"truncation": "disabled", "service_tier": "default", "prompt_cache_options": {"mode": "implicit"}}
         if prompt.cache_key:
@@ -225,15 +218,15 @@ class ResponsesModel:
         return body
 
     async def count(self, request: Mapping[str, Any]) -> int:
-        """Tokens of the input, counted by the server for nothing."""
-        asked = {key: value for key, value in request.items() if key in _COUNTED}
-        with spoken():
-            found = await self.endpoint.client.responses.input_tokens.count(**asked)
-        return found.input_tokens
+        """Returns the tokens of the input, counted by the server free of charge."""
+        fields = {key: value for key, value in request.items() if key in _COUNTED}
+        with translated_errors():
+            counted = await self.endpoint.client.responses.input_tokens.count(**fields)
+        return counted.input_tokens
 
     async def send(self, request: Mapping[str, Any]) -> str:
-        """The raw JSON of one response. Raises as Model.ask does."""
-        with spoken():
+        """Returns the raw JSON of one response. Raises as Model.ask does."""
+        with translated_errors():
             if self.progress is not None:
                 return await self._streamed(request, self.progress)
             response = await self.endpoint.client.responses.with_raw_response.create(**request)
@@ -252,26 +245,26 @@ class ResponsesModel:
         raise Retryable("the model server ended its stream before the answer was complete")
 
     def read(self, raw: str) -> Turn:
-        """What a response says. Raises Retryable for what is none."""
+        """Reads the raw JSON of a response. Raises as `turn_of` does."""
         return turn_of(raw)
 
     def result(self, call: ToolCall, text: str) -> Item:
-        """A tool's answer."""
+        """Returns the item that gives the model a tool's answer."""
         return {"type": "function_call_output", "call_id": call.id, "output": text}
 
     def remark(self, text: str) -> Item:
-        """One more message from us."""
+        """Returns a further user message."""
         return _message("user", text)
 
 
-def _unsaid(items: Sequence[Item]) -> list[Item]:
-    """What came after the last word of the server's, which it puts into a conversation by itself, as all before it."""
+def _new_items(items: Sequence[Item]) -> list[Item]:
+    """Returns the items after the server's last one: a conversation that the server keeps has all the others."""
     ours = takewhile(lambda item: item["type"] == "function_call_output" or item.get("role") in _OURS, reversed(items))
     return [*ours][::-1]
 
 
 def _message(role: str, text: str, *, keep: bool = False) -> Item:
-    """A message; one to `keep` ends a prefix that the server caches."""
+    """Returns a message; with `keep` it ends a prefix that the server caches."""
     content: dict[str, Any] = {"type": "input_text", "text": text}
     if keep:
         content["prompt_cache_breakpoint"] = {"mode": "explicit"}

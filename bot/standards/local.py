@@ -79,7 +79,7 @@ class FolderStandards:
         """None: the file is ours alone."""
         return None
 
-    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
+    async def trace(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
         """Nothing: no server ever saw these documents."""
         return ()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.code.globs import Globs
-from bot.core.code.language import includes
+from bot.core.code.language import rules_apply_to
 from bot.core.findings.standard import Hit, Standard
 from bot.standards.formats import tagless
 from bot.standards.query import Query, spread
@@ -122,7 +122,7 @@ class _Judge:
 def _boost(section: Standard, language: str) -> float:
     if not section.languages:
         return ANY_LANGUAGE
-    return SAME_LANGUAGE if any(includes(language, one) for one in section.languages) else 1.0
+    return SAME_LANGUAGE if any(rules_apply_to(language, one) for one in section.languages) else 1.0
 
 
 def _distinct(hits: Sequence[Hit]) -> Iterator[Hit]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.core.code.globs import Globs
-from bot.core.code.language import includes, language
+from bot.core.code.language import language, rules_apply_to
 from bot.core.findings.finding import Finding
 from bot.core.findings.standard import Standard
 from bot.standards.conflicts import Conflict, conflicts
@@ -93,7 +93,7 @@ def _speaks(section: Standard, scope: Globs | None, paths: Collection[str]) -> b
     """Whether a section speaks of any of the files, by scope and by language."""
     return any(
         (scope is None or scope.match(path))
-        and (not section.languages or any(includes(language(path), one) for one in section.languages))
+        and (not section.languages or any(rules_apply_to(language(path), one) for one in section.languages))
         for path in paths
     )
 

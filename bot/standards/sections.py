@@ -253,19 +253,19 @@ def _languages(
 ) -> tuple[str, ...]:
     """The first that knows: the front matter, the scope, the path, fences that all agree."""
     said = (*keys.get("language", ()), *keys.get("languages", ()))
-    named = tuple(dict.fromkeys(name for word in said if (name := language.named(word))))
-    own = language.about(path)
+    named = tuple(dict.fromkeys(name for word in said if (name := language.language_named(word))))
+    own = language.language_of_document(path)
     return named or _scoped(scope) or ((own,) if own else ()) or (_agreed(fences) if len(fences) > 1 else ())
 
 
 def _scoped(globs: tuple[str, ...]) -> tuple[str, ...]:
     """The languages of the files that `globs` are about, as far as their endings say: `**/*.{ts,tsx}`."""
     endings = [ending for glob in globs for ending in glob.rpartition(".")[2].strip("{}").split(",")]
-    return tuple(dict.fromkeys(name for ending in endings if (name := language.of(f"x.{ending}"))))
+    return tuple(dict.fromkeys(name for ending in endings if (name := language.language(f"x.{ending}"))))
 
 
 def _agreed(fences: tuple[Fence, ...], start: int = 0, end: int | None = None) -> tuple[str, ...]:
     """The one language of the fences in `start`..`end`, if there is one."""
     inside = [fence for fence in fences if fence.start >= start and (end is None or fence.end <= end)]
-    names = {name for fence in inside if (name := language.named(fence.language))} - _EXAMPLES
+    names = {name for fence in inside if (name := language.language_named(fence.language))} - _EXAMPLES
     return tuple(names) if len(names) == 1 else ()

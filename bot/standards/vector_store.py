@@ -135,7 +135,7 @@ class VectorStoreStandards:
         held = texts(shelf.repo, await self.local.sections(shelf))
         return HostedSearch(await self._known(shelf.repo), "digest", tuple(held)) if held else None
 
-    async def traced(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
+    async def trace(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
         """The sections in passages of this shelf's documents, judged as `search` judges them."""
         held = texts(shelf.repo, await self.local.sections(shelf))
         found: list[Hit] = []

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from openai.types.vector_stores.file_batch_create_params import File
 
 from bot.errors import NotFound, TooLarge
-from bot.model.client import Endpoint, spoken
+from bot.model.client import Endpoint, translated_errors
 
 BATCH = 500
 """Files attached at once."""
@@ -83,14 +83,14 @@ class VectorStoreClient:
 
     async def stores(self, name: str) -> list[Store]:
         """The stores of that name, oldest first: of two that were made at once, everybody takes the same."""
-        with spoken():
+        with translated_errors():
             listed = await _all(self._api.vector_stores.list(limit=100))
         found = [Store(one.id, one.created_at, one.status == "expired") for one in listed if one.name == name]
         return sorted(found, key=lambda store: (store.created, store.id))
 
     async def create(self, name: str) -> Store:
         """A new, empty store."""
-        with spoken():
+        with translated_errors():
             made = await self._api.vector_stores.create(
                 name=name, expires_after={"anchor": "last_active_at", "days": KEPT_DAYS}
             )
@@ -98,24 +98,24 @@ class VectorStoreClient:
 
     async def drop(self, store: str) -> None:
         """Delete a store; its files stay in the account. That it is gone already is fine."""
-        with suppress(NotFound), spoken():
+        with suppress(NotFound), translated_errors():
             await self._api.vector_stores.delete(store)
 
     async def held(self, store: str) -> list[StoreFile]:
         """Every file of a store."""
-        with spoken():
+        with translated_errors():
             listed = await _all(self._api.vector_stores.files.list(store, limit=100))
         return [StoreFile(one.id, one.status in {"completed", "in_progress"}, one.attributes or {}) for one in listed]
 
     async def files(self, prefix: str) -> list[AccountFile]:
         """Every file of the account whose name begins with `prefix`."""
-        with spoken():
+        with translated_errors():
             listed = await _all(self._api.files.list(purpose="assistants", limit=10_000))
         return [AccountFile(one.id, one.filename, one.created_at) for one in listed if one.filename.startswith(prefix)]
 
     async def upload(self, name: str, text: str) -> str:
         """Send a file; it belongs to no store yet."""
-        with spoken():
+        with translated_errors():
             sent = await self._api.files.create(file=(name, text.encode(), "text/markdown"), purpose="assistants")
         return sent.id
 
@@ -137,7 +137,7 @@ class VectorStoreClient:
 
     async def _attach(self, store: str, entries: Sequence[File]) -> dict[str, str]:
         batches = self._api.vector_stores.file_batches
-        with spoken():
+        with translated_errors():
             batch = await batches.create(store, files=entries)
             for _ in range(POLLS):
                 if batch.status != "in_progress":
@@ -151,20 +151,20 @@ class VectorStoreClient:
 
     async def mark(self, store: str, file: str, attributes: Attributes) -> None:
         """Replace a held file's attributes."""
-        with spoken():
+        with translated_errors():
             await self._api.vector_stores.files.update(file, vector_store_id=store, attributes=dict(attributes))
 
     async def remove(self, file: str, store: str = "") -> None:
         """Take a file out of its store and delete it. That it is gone already is fine."""
         if store:
-            with suppress(NotFound), spoken():
+            with suppress(NotFound), translated_errors():
                 await self._api.vector_stores.files.delete(file, vector_store_id=store)
-        with suppress(NotFound), spoken():
+        with suppress(NotFound), translated_errors():
             await self._api.files.delete(file)
 
     async def search(self, store: str, query: str, key: str, values: Sequence[str]) -> list[Chunk]:
         """The chunks nearest to `query` among files whose attribute `key` is one of `values`, best first."""
-        with spoken():
+        with translated_errors():
             page = await self._api.vector_stores.search(
                 store,
                 query=query,

@@ -1,7 +1,4 @@
-"""What people asked of us and what we answered: how often, in which thread, and where they want quiet.
-
-Talk: a conversation that the model's server keeps for one thread, and how much of what we would say it knows.
-"""
+"""The tables about people: their requests and our answers, paused pull requests, and conversations of the model's server."""
 
 from __future__ import annotations
 
@@ -16,17 +13,19 @@ import sqlalchemy as sa
 from bot.core.claims.memory import Exchange
 from bot.core.code.pull_request import PullRef
 from bot.job import Job
-from bot.storage.database import Database
+from bot.storage.database import Database, upsert
 from bot.storage.tables import ASKED, EXCHANGES, PAUSES, TALKS, of_pull
 
 GROWTH = 12_000
-"""Tokens by which a conversation may grow over what opened it: as many as our own memory of a thread is shown with."""
+"""Tokens by which a conversation may grow beyond its opening: the size of our own memory of a thread in a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConversation:
-    """`opening` are the tokens of what began it, `tokens` those it holds by now; `told` are fingerprints of what it was
-    shown. One that ended badly is `broken`: a call of a tool may stand in it without its answer.
+    """A conversation that the model's server keeps for one thread.
+
+    `opening` is the number of tokens at its start, `tokens` the number now; `told` are fingerprints of the texts it
+    contains. It is `broken` if it ended without an answer: it may contain a tool call without a result.
     """
 
     id: str = ""
@@ -37,7 +36,7 @@ class ServerConversation:
 
     @property
     def over(self) -> str:
-        """Why it cannot go on, in words; empty if it can."""
+        """The reason why it cannot continue; empty if it can."""
         if not self.id:
             return "the thread has none yet"
         if self.broken:
@@ -46,11 +45,11 @@ class ServerConversation:
         return f"the last one has grown by {grown} tokens" if grown > GROWTH else ""
 
     def knows(self, text: str) -> bool:
-        """Whether it was shown exactly this."""
+        """Whether it contains exactly this text."""
         return _fingerprint(text) in self.told
 
     def after(self, texts: Iterable[str], opening: int, tokens: int) -> ServerConversation:
-        """The talk once it was shown `texts` and holds `tokens`; `opening` counts if it began with them."""
+        """Returns the conversation after `texts` were added; `opening` counts only if they started it."""
         told = dict.fromkeys((*self.told, *map(_fingerprint, texts)))
         return replace(self, opening=self.opening or opening, tokens=tokens, told=tuple(told))
 
@@ -64,7 +63,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How often people may ask: in an hour each of them, in an hour in one repository; and refusals said in a day."""
+    """Requests per hour of one person and in one repository, and posted refusals per day in one repository."""
 
     person: int = 30
     repository: int = 200
@@ -73,7 +72,7 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestCount:
-    """What became of a request: `over` says which limit it exceeds; `tell` whether a refusal may be said aloud."""
+    """The result for a request: `over` names the limit that it exceeds; `tell` says whether a refusal may be posted."""
 
     over: str = ""
     tell: bool = False
@@ -81,15 +80,15 @@ class RequestCount:
 
 @dataclass(frozen=True, slots=True)
 class ConversationStore:
-    """Rows about people. Every write may be repeated: the same job writes the same row."""
+    """Reads and writes these tables. Every write may be repeated: the same job writes the same row."""
 
     database: Database
 
     async def count(self, job: Job, limits: RequestLimits, *, permitted: bool) -> RequestCount:
-        """Write down that `job` was asked, and decide in the same transaction whether that is too often.
+        """Records the request of `job` and decides in the same transaction whether it exceeds a limit.
 
-        Those without permission count for themselves only: they cannot use up what a repository may ask. A refusal is
-        said once a day to a person on a pull request, and only so often in a repository.
+        Requests without permission count for their person only, so that they cannot use up a repository's limit. A
+        refusal is posted once a day for a person on a pull request, and a limited number of times in a repository.
         """
 
         def write(connection: sa.Connection) -> RequestCount:
@@ -98,23 +97,23 @@ class ConversationStore:
             asked = _count(connection, _HOUR, mine, others)
             admitted = _count(connection, _HOUR, here, others, ASKED.c.admitted)
             over = _over(asked, admitted, limits)
-            aloud = sa.and_(ASKED.c.told, others, here)
-            told = _count(connection, _DAY, mine, ASKED.c.number == job.pull.number, aloud)
-            tell = not told and _count(connection, _DAY, aloud) < limits.refusals
+            posted = sa.and_(ASKED.c.told, others, here)
+            told = _count(connection, _DAY, mine, ASKED.c.number == job.pull.number, posted)
+            tell = not told and _count(connection, _DAY, posted) < limits.refusals
             admit = permitted and not over
-            self.database.upsert(connection, ASKED, [_row(job, admit=admit, tell=tell)], keep=("at",))
+            upsert(connection, ASKED, [_row(job, admit=admit, tell=tell)], keep=("at",))
             return RequestCount(over, tell and not admit)
 
         return await self.database.run(write)
 
     async def remember(self, job: Job, thread: int, question: str, answer: str) -> None:
-        """Keep a question and its answer."""
+        """Stores a question and its answer."""
         row = {**_key(job.pull), "job": job.id, "thread": thread, "asker": job.actor, "at": datetime.now(UTC)}
         rows = [{**row, "question": question, "answer": answer}]
-        await self.database.run(lambda connection: self.database.upsert(connection, EXCHANGES, rows, keep=("at",)))
+        await self.database.run(lambda connection: upsert(connection, EXCHANGES, rows, keep=("at",)))
 
     async def exchanges(self, pull: PullRef, thread: int, limit: int = 500) -> tuple[Exchange, ...]:
-        """What was asked and answered in a thread, oldest first; thread 0 is the pull request's conversation."""
+        """Returns the questions and answers of a thread, oldest first; thread 0 is the pull request's conversation."""
         query = (
             sa.select(EXCHANGES.c.asker, EXCHANGES.c.question, EXCHANGES.c.answer)
             .where(of_pull(EXCHANGES, pull), EXCHANGES.c.thread == thread)
@@ -125,28 +124,28 @@ class ConversationStore:
         return tuple(Exchange(*row) for row in reversed(rows))
 
     async def talk(self, pull: PullRef, thread: int) -> ServerConversation:
-        """The conversation that the model's server keeps for a thread; one without an id where there is none."""
+        """Returns the conversation that the model's server keeps for a thread; without an id if there is none."""
         columns = (TALKS.c.id, TALKS.c.opening, TALKS.c.tokens, TALKS.c.told, TALKS.c.broken)
         query = sa.select(*columns).where(of_pull(TALKS, pull), TALKS.c.thread == thread)
         row = await self.database.run(lambda connection: connection.execute(query).one_or_none())
         return ServerConversation() if row is None else replace(ServerConversation(*row), told=tuple(row.told))
 
     async def keep_talk(self, pull: PullRef, thread: int, talk: ServerConversation) -> None:
-        """Keep how a conversation at the model's server stands, instead of what was known of the thread's."""
+        """Stores a thread's conversation at the model's server in place of the earlier one."""
         rows = [{**_key(pull), "thread": thread, **asdict(talk)}]
-        await self.database.run(lambda connection: self.database.upsert(connection, TALKS, rows, keep=()))
+        await self.database.run(lambda connection: upsert(connection, TALKS, rows, keep=()))
 
     async def pause(self, pull: PullRef, by: str) -> None:
-        """No automatic reviews from now on."""
+        """Stops automatic reviews of the pull request."""
         row = {**_key(pull), "by": by, "at": datetime.now(UTC)}
-        await self.database.run(lambda connection: self.database.upsert(connection, PAUSES, [row], keep=()))
+        await self.database.run(lambda connection: upsert(connection, PAUSES, [row], keep=()))
 
     async def resume(self, pull: PullRef) -> None:
-        """Automatic reviews again."""
+        """Allows automatic reviews again."""
         await self.database.run(lambda connection: connection.execute(sa.delete(PAUSES).where(of_pull(PAUSES, pull))))
 
     async def paused(self, pull: PullRef) -> str:
-        """Who paused the pull request; empty if nobody did."""
+        """Returns who paused the pull request; empty if it is not paused."""
         query = sa.select(PAUSES.c.by).where(of_pull(PAUSES, pull))
         return await self.database.run(lambda connection: connection.execute(query).scalar()) or ""
 

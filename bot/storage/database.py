@@ -1,4 +1,4 @@
-"""The one database: SQLite by default, Postgres by another URL. Transactions on a thread, and the schema kept up to date."""
+"""The product's database: SQLite by default, Postgres by URL. Runs transactions on threads and migrates the schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MIGRATION_LOCK = 7_305_001
 
 
 class Database:
-    """Connections to the database at a URL. In a `with` block its schema is up to date, and after it they are given back."""
+    """The database at a URL. A `with` block migrates the schema at its start and closes the connections at its end."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
@@ -35,7 +35,7 @@ class Database:
         self.close()
 
     def migrate(self) -> None:
-        """Bring the schema up to date; several processes may do so at once. Raises Retryable without a connection."""
+        """Brings the schema up to date. Several processes may call it at once. Raises Retryable without a connection."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._locked() as connection:
@@ -57,15 +57,15 @@ class Database:
             raise Retryable(f"the database cannot be opened, see DATABASE_URL: {error.orig}") from error
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Closes the connections."""
         self._engine.dispose()
 
     async def ready(self) -> None:
-        """Raise sqlalchemy's error when the database cannot be reached."""
+        """Raises an error of sqlalchemy if the database cannot be reached."""
         await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction on a thread, so that a slow disk does not stop the event loop."""
+        """Runs `work` in a transaction on a thread, so that a slow disk does not block the event loop."""
 
         def transaction() -> T:
             with self._engine.begin() as connection:
@@ -73,21 +73,20 @@ class Database:
 
         return await asyncio.to_thread(transaction)
 
-    def upsert(
-        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]
-    ) -> None:
-        """Insert, or overwrite all but the primary key and the columns to `keep`."""
-        if not rows:
-            return
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table).values(rows)
-        keys = [column.name for column in table.primary_key]
-        updated = {
-            column.name: insert.excluded[column.name]
-            for column in table.columns
-            if column.name not in keys and column.name not in keep
-        }
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=updated))
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]) -> None:
+    """Inserts rows. For an existing primary key, overwrites all other columns except those in `keep`."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(table).values(rows)
+    keys = [column.name for column in table.primary_key]
+    updated = {
+        column.name: insert.excluded[column.name]
+        for column in table.columns
+        if column.name not in keys and column.name not in keep
+    }
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=updated))
 
 
 def _engine(url: str) -> sa.Engine:
@@ -95,7 +94,7 @@ def _engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.database:
-        _make(Path(parsed.database).parent)
+        _make_folder(Path(parsed.database).parent)
     engine = sa.create_engine(parsed, connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
@@ -106,7 +105,7 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

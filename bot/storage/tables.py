@@ -1,4 +1,4 @@
-"""The schema: every table of ours in the one database. What the migrations make, test_ledger.py compares with this."""
+"""The schema: all tables of the product. test_ledger.py compares it with the result of the migrations."""
 
 from __future__ import annotations
 
@@ -100,5 +100,5 @@ PAUSES = sa.Table(
 
 
 def of_pull(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:
-    """Which rows of `table` are about a pull request."""
+    """Returns the condition for the rows of a pull request."""
     return sa.and_(table.c.repo_id == pull.repo_id, table.c.number == pull.number)

@@ -8,16 +8,16 @@ from bot.core.claims.material import (
     FACTOR,
     PullFacts,
     budget,
-    changed,
+    changed_lines,
     characters,
-    fenced,
+    fence_text,
     is_large,
     material,
     materials,
 )
-from bot.core.claims.requirements import linked, points
+from bot.core.claims.requirements import linked_issues, points
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
-from bot.core.code.plan import Batch, Part
+from bot.core.code.plan import Batch, BatchPart
 from bot.core.code.pull_request import PostedComment
 from bot.core.findings.finding import Category, Draft, Severity
 from tests.support.repository import issue, pull_request
@@ -35,7 +35,7 @@ HUNK = Hunk(
     ),
     "def total(self, items):",
 )
-PART = Part("cart.py", (HUNK,))
+PART = BatchPart("cart.py", (HUNK,))
 DIFF = Diff((FileDiff("cart.py", Status.MODIFIED, (HUNK,)),))
 BATCH = Batch((PART,))
 
@@ -114,7 +114,7 @@ def test_a_file_that_could_not_be_read_is_shown_without_context():
 def test_a_removal_counts_at_the_lines_around_it():
     hunk = Hunk((Line("a", 1, 1), Line("b", 2, None), Line("c", 3, None), Line("d", 4, 2)))
 
-    assert changed([hunk]) == {1, 2}
+    assert changed_lines([hunk]) == {1, 2}
 
 
 @given(
@@ -122,7 +122,7 @@ def test_a_removal_counts_at_the_lines_around_it():
 )
 def test_every_hunk_is_shown_whatever_the_budget(sizes, limit, body):
     hunks = [Hunk(tuple(Line(f"line {i} {n}", None, n) for n in range(1, size + 1))) for i, size in enumerate(sizes)]
-    batch = Batch(tuple(Part(f"{i}.py", (hunk,)) for i, hunk in enumerate(hunks)))
+    batch = Batch(tuple(BatchPart(f"{i}.py", (hunk,)) for i, hunk in enumerate(hunks)))
     shown = material(batch, facts(pull=pull_request(body="b" * body), diff=Diff(), issues=[issue()]), limit)
     text = "\n".join(datum.text for datum in shown.data if datum.kind == "diff")
 
@@ -135,10 +135,10 @@ def test_a_large_change_stays_in_proportion_to_its_own_size_and_no_batch_goes_wi
     lines = text.split("\n")
     hunk = Hunk(tuple(Line(line, None, n) for n, line in enumerate(lines, 1) if n % 2))
     files = [f"module_{n}.py" for n in range(4)]
-    small = Batch((PART,), security=True)
-    batches = (small, Batch(tuple(Part(path, (hunk,)) for path in files)))
+    small = Batch((PART,))
+    batches = (small, Batch(tuple(BatchPart(path, (hunk,)) for path in files)))
     shown = materials(batches, facts(heads={"cart.py": CART} | dict.fromkeys(files, text)), ours=4000)
-    sent = sum(len(fenced(datum, "")) + 2 for one in shown for datum in one.whole) + 2 * 4000
+    sent = sum(len(fence_text(datum, "")) + 2 for one in shown for datum in one.whole) + 2 * 4000
 
     assert sent <= FACTOR * sum(map(characters, batches))
     assert [kinds(one)[-1] for one in shown] == ["context", "context"]
@@ -148,7 +148,7 @@ def test_a_large_change_stays_in_proportion_to_its_own_size_and_no_batch_goes_wi
 
 def test_where_our_own_words_leave_no_room_the_hunks_are_shown_all_the_same():
     lines = tuple(Line("    step(1)", None, n) for n in range(4000))
-    shown = materials((BATCH, Batch((Part("a.py", (Hunk(lines),)),))), facts(), ours=100_000)
+    shown = materials((BATCH, Batch((BatchPart("a.py", (Hunk(lines),)),))), facts(), ours=100_000)
 
     assert [kinds(one) for one in shown] == [["pull_request", "diff"]] * 2
     assert shown[0].omitted == ("the code around cart.py",)
@@ -157,8 +157,8 @@ def test_where_our_own_words_leave_no_room_the_hunks_are_shown_all_the_same():
 def test_many_short_lines_are_a_large_change_too():
     lines = tuple(Line("x", None, n) for n in range(501))
 
-    assert is_large([Batch((Part("a.py", (Hunk(lines),)),))])
-    assert not is_large([Batch((Part("a.py", (Hunk(lines[1:]),)),))])
+    assert is_large([Batch((BatchPart("a.py", (Hunk(lines),)),))])
+    assert not is_large([Batch((BatchPart("a.py", (Hunk(lines[1:]),)),))])
 
 
 def test_a_small_change_is_shown_generously():
@@ -195,4 +195,4 @@ def test_an_issue_of_a_megabyte_has_a_bounded_number_of_points():
     ],
 )
 def test_linked_issues_are_those_of_the_own_repository(body, expected):
-    assert linked(body, "octo/shop") == expected
+    assert linked_issues(body, "octo/shop") == expected

@@ -5,8 +5,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from bot.core.claims.prompt import lint, strict_schema
-from bot.core.claims.schemas import ANSWERS
+from bot.core.claims.prompt import strict_schema
+from tests.support.strict_schema import ANSWERS, lint
 
 
 class Leaf(BaseModel):

@@ -51,10 +51,10 @@ def say(app, verb, number=7, repo="octo/repo"):
 def test_a_pause_is_the_one_that_the_server_obeys_and_status_names_it(app):
     say(app, Verb.PAUSE)
 
-    assert asyncio.run(ConversationStore(app.ledger).paused(PULL)) == "the operator"
+    assert asyncio.run(ConversationStore(app.ledger.database).paused(PULL)) == "the operator"
     assert "Paused by `the operator`" in say(app, Verb.STATUS)
     say(app, Verb.RESUME)
-    assert asyncio.run(ConversationStore(app.ledger).paused(PULL)) == ""
+    assert asyncio.run(ConversationStore(app.ledger.database).paused(PULL)) == ""
 
 
 def test_status_tells_reviews_and_cost_and_that_another_has_none(app):

@@ -121,7 +121,7 @@ def test_only_the_end_of_what_was_said_is_kept():
 
 
 def test_what_fails_for_a_moment_is_tried_again_while_somebody_looks_on(monkeypatch):
-    monkeypatch.setattr("bot.engine.inline.delay", lambda *_: 0.0)
+    monkeypatch.setattr("bot.engine.journal.delay", lambda *_: 0.0)
     answers = [Retryable("502"), Retryable("502"), "done"]
 
     async def work():
@@ -134,7 +134,7 @@ def test_what_fails_for_a_moment_is_tried_again_while_somebody_looks_on(monkeypa
 
 
 def test_nobody_who_looks_on_waits_for_long(monkeypatch):
-    monkeypatch.setattr("bot.engine.inline.delay", lambda *_: 11.0)
+    monkeypatch.setattr("bot.engine.journal.delay", lambda *_: 11.0)
 
     async def work():
         raise Retryable("502")

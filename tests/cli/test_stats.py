@@ -11,6 +11,7 @@ from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
@@ -27,7 +28,8 @@ def show(tmp_path, monkeypatch, capsys):
         url = f"sqlite:///{tmp_path}/ledger.db"
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("DATABASE_URL", url)
-        with Ledger(url) as ledger:
+        with Database(url) as database:
+            ledger = Ledger(database)
             for pull, fates in known.items():
                 found = [replace(FOUND, identity=f"{n:016x}", state=state) for n, state in enumerate(fates)]
                 asyncio.run(ledger.keep(pull, found))

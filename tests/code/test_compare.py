@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.code.compare import blocks, fresh, read, touched
+from bot.core.code.compare import blocks, blocks_read, changed_paths, new_hunks
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 
 
@@ -61,23 +61,23 @@ SEEN = blocks([file(ONE, TWO)])
     ],
 )
 def test_only_blocks_that_were_not_read_are_read(later, unread):
-    assert paths(fresh(Diff((later,)), SEEN)) == unread
+    assert paths(new_hunks(Diff((later,)), SEEN)) == unread
 
 
 def test_a_second_file_with_the_same_lines_is_news_while_the_first_is_there():
     diff = Diff((file(ONE, TWO), file(ONE, path="b.py")))
 
-    assert paths(fresh(diff, SEEN)) == {"b.py": 1}
+    assert paths(new_hunks(diff, SEEN)) == {"b.py": 1}
 
 
 def test_without_a_memory_everything_is_news():
-    assert paths(fresh(Diff((file(ONE, TWO),)), {})) == {"a.py": 2}
+    assert paths(new_hunks(Diff((file(ONE, TWO),)), {})) == {"a.py": 2}
 
 
 def test_what_could_not_be_read_is_not_remembered():
     whole = file(ONE, TWO)
 
-    assert read([whole], Diff((replace(whole, hunks=(TWO,)),))) == blocks([file(ONE)])
+    assert blocks_read([whole], Diff((replace(whole, hunks=(TWO,)),))) == blocks([file(ONE)])
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_what_could_not_be_read_is_not_remembered():
     ids=["same", "rebased", "renamed", "a block went", "a block came", "a file came", "a file went"],
 )
 def test_a_file_is_touched_when_a_block_comes_or_goes(later, changed):
-    assert touched(later, SEEN) == changed
+    assert changed_paths(later, SEEN) == changed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.code.diff import MAX_LINES, Diff, FileDiff, Side, Status, before, parse_diff, parse_patch
+from bot.core.code.diff import MAX_LINES, Diff, FileDiff, Side, Status, base_text, parse_diff, parse_patch
 from bot.errors import UserError
 from tests.support.patches import Repository, changes, unified
 
@@ -89,7 +89,7 @@ def test_every_file_of_a_torture_repository_is_read_as_git_means_it(repository, 
         if not file.unread and file.path != "mode.sh":
             base = "" if file.status is Status.ADDED else text(old[file.base_path])
             head = "" if file.status is Status.REMOVED else text(new[file.path])
-            assert before(head, file) == base
+            assert base_text(head, file) == base
 
 
 def test_renames_modes_and_removals_have_githubs_status(repository):
@@ -174,14 +174,14 @@ def test_a_patch_of_the_files_api_has_its_numbers_and_section():
     ("patch", "reason"),
     [
         ("@@ -1,3 +1,2 @@\n a\n-b\n+c", "shorter"),
-        ("@@ -1 +1 @@\n-a\n+b\n+c", "no part of a hunk"),
-        ("-a\n+b", "no part of a hunk"),
-        ("nonsense", "no part of a hunk"),
-        ("@@@ -1 -1 +1 @@@\n--a\n++b", "no part of a hunk"),
-        (f"@@ -1 +{'9' * 5000} @@\n-a\n+b", "no part of a hunk"),
+        ("@@ -1 +1 @@\n-a\n+b\n+c", "outside of every hunk"),
+        ("-a\n+b", "outside of every hunk"),
+        ("nonsense", "outside of every hunk"),
+        ("@@@ -1 -1 +1 @@@\n--a\n++b", "outside of every hunk"),
+        (f"@@ -1 +{'9' * 5000} @@\n-a\n+b", "outside of every hunk"),
         ("@@ -9 +9 @@\n-a\n+b\n@@ -1 +1 @@\n-a\n+b", "out of order"),
         ("@@ -1 +0 @@\n-a\n+b", "out of order"),
-        ("@@ -1 +1 @@\n-a\n+b\ndiff --git a/y b/y", "no part of a hunk"),
+        ("@@ -1 +1 @@\n-a\n+b\ndiff --git a/y b/y", "outside of every hunk"),
         ("@@ -1 +1 @@\n-a\n+b\n--- a/y\n+++ b/y\n@@ -1 +1 @@\n-a\n+b", "more than one file"),
         ("@@ -0,0 +1,20001 @@\n" + "+a\n" * 20001, "over 1,000,000 characters or 20,000 lines"),
         ("@@ -0,0 +1 @@\n+" + "a" * 1_000_000, "over 1,000,000 characters"),
@@ -217,13 +217,13 @@ def test_undoing_a_patch_gives_back_the_base(change, context):
     file = parse_patch("f", Status.RENAMED, unified(old, new, context))
 
     assert not file.unread
-    assert before(new, file) == old
+    assert base_text(new, file) == old
 
 
 @given(changes(), changes())
 def test_a_patch_is_undone_only_where_it_fits(change, other):
     file = parse_patch("f", Status.RENAMED, unified(*change))
-    undone = before(other[1], file)
+    undone = base_text(other[1], file)
 
     if undone is not None and file.hunks:
         kept = [line.text + line.ending for hunk in file.hunks for line in hunk.lines if not line.removed]
@@ -242,7 +242,7 @@ def test_a_patch_whose_numbers_lie_is_not_undone(lying):
     file = parse_patch("f", Status.MODIFIED, lying)
 
     assert file.hunks
-    assert before("b\nb\nb\n", file) is None
+    assert base_text("b\nb\nb\n", file) is None
 
 
 def test_a_patch_that_windows_saved_is_read():

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.code.context import EnclosingCode, context
-from bot.core.code.syntax import LARGEST, definitions, errors, outline, parses, readable, symbol_at
+from bot.core.code.syntax import LARGEST, definitions, errors, has_grammar, is_well_formed, outline, symbol_at
 
 # Each has a class-like `Cart` with a method-like `total` (or a function `total`) whose last changed line uses a
 # parameter, a local variable and something imported or defined at the top.
@@ -57,7 +57,7 @@ def test_a_line_knows_the_qualified_name_around_it(path):
     text, line = SOURCES[path]
 
     assert symbol_at(path, text, line).lower() == "cart.total"
-    assert parses(path, text)
+    assert is_well_formed(path, text)
 
 
 @pytest.mark.parametrize("path", SOURCES)
@@ -117,14 +117,14 @@ def test_a_member_is_traced_to_where_its_class_sets_it():
 
 def test_syntax_errors_are_counted():
     assert errors("cart.py", "def total(:\n    return (1\n") > 0
-    assert not parses("cart.js", "function ( {")
-    assert parses("cart.py", "def total():\n    return 1\n")
+    assert not is_well_formed("cart.js", "function ( {")
+    assert is_well_formed("cart.py", "def total():\n    return 1\n")
 
 
 def test_an_unknown_language_has_no_outline_and_cannot_be_called_wrong():
-    assert not readable("notes.txt")
+    assert not has_grammar("notes.txt")
     assert outline("notes.txt", "def f(") is None
-    assert parses("notes.txt", "def f(")
+    assert is_well_formed("notes.txt", "def f(")
     assert symbol_at("notes.txt", "def f(", 1) == ""
 
 

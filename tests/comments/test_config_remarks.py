@@ -1,12 +1,12 @@
 """What a change to the settings would do once it is merged."""
 
 from bot.core.comments.remarks import SHOWN, consequences
-from bot.core.policy import PATH, Policy, PolicyLayer, layered
+from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers
 
 
 def told(before, *layers):
-    policy = layered([PolicyLayer(name, text) for name, text in before]).policy
-    return consequences(policy, layered([PolicyLayer(name, text) for name, text in layers]))
+    policy = merge_layers([PolicyLayer(name, text) for name, text in before]).policy
+    return consequences(policy, merge_layers([PolicyLayer(name, text) for name, text in layers]))
 
 
 def test_a_setting_is_told_with_what_it_is_and_what_it_would_be():
@@ -38,7 +38,7 @@ def test_mistakes_of_the_proposed_file_are_told_and_those_of_others_are_not():
 
 def test_a_strangers_value_cannot_leave_its_code_span_or_go_on_for_ever():
     evil = "`</details>\u202e" + "x" * 180
-    (line,) = consequences(Policy(), layered([PolicyLayer(PATH, f"tone: '{evil}'\n")]))
+    (line,) = consequences(Policy(), merge_layers([PolicyLayer(PATH, f"tone: '{evil}'\n")]))
 
     assert len(line) < 300
     assert "\u202e" not in line

@@ -156,7 +156,7 @@ def test_only_added_lines_of_a_workflow_count() -> None:
 
 
 def test_what_nobody_can_read() -> None:
-    binary = FileDiff("logo.png", Status.ADDED, unread="binary")
+    binary = FileDiff("logo.png", Status.ADDED, unread="binary", binary=True)
     generated = added("api_pb2.py", "x = 1")
     huge = replace(added("dist/app.min.js", "x"), additions=6_000)
 

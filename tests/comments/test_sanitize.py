@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.code.secrets import WITHHELD
-from bot.core.comments.sanitize import clean, plain, visible
+from bot.core.comments.sanitize import clean, plain, show_hidden
 
 CORPUS = yaml.safe_load(Path(__file__).with_name("output.yaml").read_text())
 HOSTS = {"docs.example"}
@@ -332,14 +332,14 @@ def test_a_secret_of_ours_is_no_title():
     ],
 )
 def test_what_is_hidden_is_spelt_out(text, shown):
-    assert visible(text) == shown
+    assert show_hidden(text) == shown
 
 
 @given(st.text())
 def test_nothing_of_the_hidden_classes_stays_hidden(text):
-    shown = visible(text)
+    shown = show_hidden(text)
 
-    assert visible(shown) == shown
+    assert show_hidden(shown) == shown
     assert not HIDDEN.search(re.sub("[\u200c\u200d]", "", shown))
     assert not any(unicodedata.category(char) == "Cc" for char in shown if char not in "\t\n")
 

@@ -50,8 +50,8 @@ def test_a_key_that_is_there_twice_is_said_once():
 
     assert (policy.comments, policy.triggers.drafts) == (7, False)
     assert [str(one) for one in problems] == [
-        "it.yml:4:1: comments is there twice; the last one holds",
-        "it.yml:5:1: triggers is there twice; the last one holds",
+        "it.yml:4:1: comments occurs twice; the last value applies",
+        "it.yml:5:1: triggers occurs twice; the last value applies",
     ]
 
 

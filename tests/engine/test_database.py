@@ -1,4 +1,4 @@
-"""What the durable engine stands on: rows that cannot become code, locks that die with their process."""
+"""The engine's database and locks: rows cannot run as code, and locks end with their process."""
 
 import json
 

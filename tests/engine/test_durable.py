@@ -1,6 +1,7 @@
-"""The durable engine through `submit`: what becomes of jobs. One engine serves all of these tests."""
+"""The durable engine through `submit`: how jobs end. One engine serves all of these tests."""
 
 import asyncio
+import json
 import logging
 from dataclasses import replace
 
@@ -9,15 +10,16 @@ import pytest
 from bot.engine.durable import Pace
 from bot.errors import Refused, Retryable, Superseded, UserError
 from bot.interfaces import Handlers
-from bot.job import Route, Routed, Trigger
+from bot.job import Route, RouteDecision, Trigger
 from tests.support.engine_stage import A, B, World, done, ingested, reviews, started, until
+from tests.support.run_records import run_records
 
 pytest_plugins = ["tests.support.engine_stage"]
 PACE = Pace(debounce=1.5, poll=0.02, patience=1.0, retry=0.001)
 
 
 class Stage:
-    """Handlers for an engine that serves several tests: each test puts its own world on."""
+    """Handlers for an engine that serves several tests; each test sets its own world."""
 
     def __init__(self):
         self.world = World()
@@ -34,7 +36,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One engine for the tests that leave nothing behind, and its stage."""
+    """One engine and its stage, for the tests that leave no unfinished jobs."""
     stage, file = Stage(), tmp_path_factory.mktemp("shared") / "jobs.db"
     with started(f"sqlite:///{file}", stage.handlers(), PACE) as engine:
         yield engine, stage
@@ -42,7 +44,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def play(shared, world):
-    """Tell a story to the shared engine."""
+    """Runs a story on the shared engine."""
     engine, stage = shared
     stage.world = world
     return lambda story: asyncio.run(asyncio.wait_for(story(engine), 30))
@@ -114,10 +116,11 @@ def test_a_newer_head_stops_the_running_review_and_says_so(play, world, job, cap
 def test_a_head_is_reviewed_again_only_by_force(play, world, job):
     async def story(engine):
         for name, forced in (("opened", False), ("again", False), ("asked", True)):
-            world.routed = Routed(Route.REVIEW, A, forced=forced)
+            world.routed = RouteDecision(Route.REVIEW, A, forced=forced)
             await engine.submit(job(name))
             await done(engine)
-        return await engine.status(job("again").id)
+        [record] = await run_records(engine, job("again").id)
+        return record
 
     assert play(story).word == "aaaaaaa was reviewed already"
     assert world.words("reviewed") == [job("opened").id, job("asked").id]
@@ -127,7 +130,7 @@ def test_a_look_at_a_part_of_a_head_is_no_review_of_it(play, world, job):
     async def story(engine):
         part = replace(job("part", Trigger.COMMAND), text="/assistant review docs")
         for one, forced in ((part, True), (job("ready", Trigger.READY), False)):
-            world.routed = Routed(Route.REVIEW, A, forced=forced)
+            world.routed = RouteDecision(Route.REVIEW, A, forced=forced)
             await engine.submit(one)
             await done(engine)
 
@@ -137,7 +140,7 @@ def test_a_look_at_a_part_of_a_head_is_no_review_of_it(play, world, job):
 
 
 @pytest.mark.parametrize(
-    ("asked", "then", "heir"),
+    ("asked", "then", "expected"),
     [
         ("/assistant review full", (Trigger.READY, ""), ("full", 7)),
         ("/assistant review", (Trigger.READY, ""), ("changes", 7)),
@@ -146,18 +149,18 @@ def test_a_look_at_a_part_of_a_head_is_no_review_of_it(play, world, job):
         ("/assistant review full", (Trigger.RERUN, "rerun"), ("full", 8)),
     ],
 )
-def test_what_replaces_a_review_that_was_asked_for_does_its_work_too(play, world, job, asked, then, heir):
-    heirs = []
+def test_what_replaces_a_review_that_was_asked_for_does_its_work_too(play, world, job, asked, then, expected):
+    reviewed = []
 
     async def review(this, step):
-        heirs.append(this)
-        await step("work", lambda: asyncio.sleep(60 if len(heirs) == 1 else 0), type(None))
+        reviewed.append(this)
+        await step("work", lambda: asyncio.sleep(60 if len(reviewed) == 1 else 0), type(None))
         return "posted"
 
     async def story(engine):
         world.review = review
         await engine.submit(replace(job("asked", Trigger.COMMAND), text=asked, comment=7))
-        await until(lambda: heirs)
+        await until(lambda: reviewed)
         world.head = B
         trigger, text = then
         await engine.submit(replace(job("then", trigger), text=text, comment=0 if trigger is Trigger.READY else 8))
@@ -165,7 +168,7 @@ def test_what_replaces_a_review_that_was_asked_for_does_its_work_too(play, world
 
     play(story)
 
-    assert [(one.scope.scope, one.comment) for one in heirs[1:]] == [heir]
+    assert [(job.scope.scope, job.comment) for job in reviewed[1:]] == [expected]
 
 
 def test_what_was_asked_for_is_routed_once_more_where_the_head_moved_on(play, world, job):
@@ -188,7 +191,7 @@ def test_a_closed_pull_request_stops_its_reviews(play, world, job):
     async def story(engine):
         await engine.submit(job("push", Trigger.PUSHED))
         await ingested(engine, job("push"))
-        world.routed = Routed(Route.STOP, reason="closed")
+        world.routed = RouteDecision(Route.STOP, reason="closed")
         await engine.submit(job("close"))
         await done(engine)
         return await reviews(engine, job("push"))
@@ -211,10 +214,10 @@ def test_an_operator_stops_reviews_and_the_pull_request_says_so(play, world, job
 
 def test_a_question_is_answered_and_nothing_is_done_about_nothing(play, world, job):
     async def story(engine):
-        world.routed = Routed(Route.ANSWER, A)
+        world.routed = RouteDecision(Route.ANSWER, A)
         await engine.submit(job("question"))
         await done(engine)
-        world.routed = Routed(Route.NOTHING, reason="no use")
+        world.routed = RouteDecision(Route.NOTHING, reason="no use")
         await engine.submit(job("nothing"))
         return await done(engine, job("nothing"))
 
@@ -300,6 +303,28 @@ def test_no_run_ends_without_a_word(play, world, job, error, end, told):
 
     assert [record.status for record in play(story)] == [end]
     assert world.told[-1] == (told[0], job("bad").id, told[1])
+
+
+def test_an_internal_error_is_logged_as_one_line_without_local_variables(play, world, job, caplog):
+    """The tests log as the product does; structlog's default would print every local variable of every frame."""
+
+    async def review(_job, _step):
+        total = "what the variable holds"
+        raise KeyError(len(total))
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("broken"))
+        await done(engine)
+
+    play(story)
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    [handler] = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    line = handler.format(record)
+
+    assert json.loads(line)["event"] == "run failed"
+    assert "KeyError: 23" in json.loads(line)["exception"]
+    assert "what the variable holds" not in line.replace('total = \\"what the variable holds\\"', "")
 
 
 def test_a_run_that_takes_too_long_fails_in_sight(play, world, job, monkeypatch):

@@ -1,4 +1,4 @@
-"""The durable engine where a test needs a database to itself: restarts, forgeries, locks, the sweep."""
+"""The durable engine on a database of the test's own: restarts, forged rows, locks, deletion of old runs."""
 
 import asyncio
 import base64
@@ -9,17 +9,18 @@ from datetime import timedelta
 
 import pytest
 
-from bot.engine import durable
-from bot.engine import workers as durable_reaper
+from bot.engine import durable, workers
 from bot.engine.durable import DurableEngine, Pace
+from bot.engine.workers import RETENTION, tidy
 from bot.errors import NotDurable, RateLimited, Unprocessable
 from tests.support.engine_stage import done, reviews, rows, started, until
+from tests.support.run_records import run_records
 
 pytest_plugins = ["tests.support.engine_stage", "tests.support.postgres"]
 
 
 def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, world, job):
-    """One worker, two jobs: the first is told to come back later, the second runs meanwhile."""
+    """One worker, two jobs: the first has to wait, and the second runs in the meantime."""
     did = []
 
     async def review(this, step):
@@ -61,8 +62,8 @@ def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, wo
 
 
 def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, monkeypatch):
-    """Five dead workers have held this job already."""
-    monkeypatch.setattr(durable_reaper, "_EVERY", 0.05)
+    """Five workers have died with this job."""
+    monkeypatch.setattr(workers, "_EVERY", 0.05)
 
     async def story(engine):
         await until(lambda: world.told)
@@ -72,13 +73,13 @@ def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, 
     rows(url, "UPDATE workflow_status SET status='PENDING', executor_id='gone', recovery_attempts=5")
     run(story)
 
-    assert world.told == [("failed", job("poison").id, "its worker went down again and again")]
+    assert world.told == [("failed", job("poison").id, "its worker crashed again and again")]
 
 
 def test_a_claim_whose_answer_was_lost_is_found(run, world, url, job, monkeypatch):
-    """The row says that this worker runs the job, and it does not."""
-    monkeypatch.setattr(durable_reaper, "_EVERY", 0.05)
-    monkeypatch.setattr(durable_reaper, "_LOST_AFTER", 0.1)
+    """The row says that this worker runs the job, but the worker does not."""
+    monkeypatch.setattr(workers, "_EVERY", 0.05)
+    monkeypatch.setattr(workers, "_LOST_AFTER", 0.1)
     forget = "UPDATE workflow_status SET status='PENDING', queue_name='ingest' WHERE workflow_uuid=?"
 
     async def story(engine):
@@ -149,13 +150,18 @@ def test_an_engine_that_was_not_started_takes_nothing(url, world, job):
         asyncio.run(engine.submit(job("early")))
 
 
+async def tidied(engine, older_than):
+    """Deletes old runs, as a worker does every hour."""
+    return await asyncio.to_thread(tidy, engine._open.runs, engine._database, older_than)
+
+
 def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
     async def story(engine):
         await engine.submit(job("old"))
         await done(engine)
-        assert await engine.tidy() == 0
+        assert await tidied(engine, RETENTION) == 0
         assert not await engine.submit(job("old"))
-        return await engine.tidy(timedelta(seconds=-5))
+        return await tidied(engine, timedelta(seconds=-5))
 
     assert run(story) == 2
     assert rows(url, "SELECT count(*) FROM workflow_status") == [(0,)]
@@ -163,7 +169,7 @@ def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
 
 @pytest.mark.long
 def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_postgres, world, job):
-    """Postgres stops twice while thirty jobs run; jobs that come meanwhile are refused, not lost."""
+    """Postgres stops twice while thirty jobs run. Jobs that arrive during a stop are refused, not lost."""
 
     async def review(_job, step):
         for number in range(5):
@@ -181,7 +187,7 @@ def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_
             await asyncio.to_thread(postgres_server.ensure_postgres_running)
         await asyncio.sleep(5)  # the connections of the front door find out one by one
         await done(engine)
-        return await engine.jobs(1000)
+        return await run_records(engine)
 
     with started(new_postgres(), world.handlers(), Pace(debounce=0.0, poll=0.05)) as engine:
         records = asyncio.run(asyncio.wait_for(story(engine), 240))

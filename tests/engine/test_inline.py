@@ -1,4 +1,4 @@
-"""The engine of the command line: it runs a job where it is asked to."""
+"""Steps without a database, and the tests' engine on them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.inline import InlineEngine
 from bot.errors import RateLimited, Refused, Retryable, Superseded
 from bot.interfaces import Handlers
-from bot.job import Job, Route, Routed, Trigger
+from bot.job import Job, Route, RouteDecision, Trigger
+from tests.support.inline_engine import InlineEngine
 
 JOB = Job("local/1", PullRef("local", 1), Trigger.OPENED)
 
@@ -22,11 +22,11 @@ class Found:
 
 
 def run(review, route=Route.REVIEW):
-    """What was said at the end, by whom."""
+    """What the handlers reported at the end."""
     said = []
 
     async def router(_job, _step):
-        return Routed(route, "head")
+        return RouteDecision(route, "head")
 
     def end(word):
         async def handler(_job, reason, _step):
@@ -74,7 +74,7 @@ def test_a_question_is_answered_and_a_review_that_gives_way_says_so():
 
 
 def test_short_trouble_is_waited_out(monkeypatch):
-    monkeypatch.setattr("bot.engine.inline.delay", lambda *_: 0.0)
+    monkeypatch.setattr("bot.engine.journal.delay", lambda *_: 0.0)
     tries = []
 
     async def review(_job, step):

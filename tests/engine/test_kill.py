@@ -1,4 +1,4 @@
-"""Real processes, real SIGKILL, both databases: nothing is lost, nothing is done twice."""
+"""Real processes, real SIGKILL, both databases: no job is lost and no step runs twice."""
 
 import json
 import random
@@ -22,7 +22,7 @@ def from_(first, count):
 
 
 def at_random(lives, jobs, seed):
-    """So many lives, each with its own jobs and a sudden end; then one that may finish."""
+    """This many lives, each with its own jobs and a kill; then one that may finish."""
     chance = random.Random(seed)
     return [
         *(
@@ -55,7 +55,7 @@ PLANS = {
 
 
 class World:
-    """What the lives left behind."""
+    """The lines that the lives wrote."""
 
     def __init__(self, file):
         self.lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -67,7 +67,7 @@ class World:
         return [line["codes"] for line in self.lines if line["what"] == "ended"]
 
     def again(self):
-        """Steps that began after their result was kept."""
+        """Steps that began after their result was journaled."""
         kept, again = set(), []
         for line in self.lines:
             this = line.get("job"), line.get("step")
@@ -78,7 +78,7 @@ class World:
         return again
 
     def is_whole(self):
-        """Every job that was accepted is posted once, in sight of nobody that anything happened."""
+        """Every accepted job is posted once, and no failure is reported."""
         assert set(self.jobs("accepted")) <= set(self.jobs("posted"))
         assert set(self.jobs("posted").values()) == {1}
         assert not self.jobs("failed")
@@ -86,7 +86,7 @@ class World:
 
 
 def live(plans, new_url, folder):
-    """Run the plans side by side; what each leaves behind."""
+    """Runs the plans side by side. Returns what each wrote."""
     folders = {name: folder / str(number) for number, name in enumerate(plans)}
     for each in folders.values():
         each.mkdir()

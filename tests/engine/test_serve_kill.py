@@ -1,4 +1,4 @@
-"""`kill -9` of the real `assistant serve` around every request it makes to GitHub, and a restart: one review, once."""
+"""`kill -9` of the real `assistant serve` around each of its requests to GitHub, then a restart: one review is posted."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ LAST = 18  # more requests than a review makes
 
 
 class Killer:
-    """The sandbox, which kills its client before or after it serves the `nth` request to the API."""
+    """The sandbox; it kills its client before or after it answers the `nth` request to the API."""
 
     def __init__(self, sandbox, nth, *, after):
         self.asgi, self.nth, self.after = sandbox.asgi, nth, after
@@ -44,7 +44,7 @@ class Killer:
 
 
 def serve(sandbox, url, folder, port):
-    """The real command, with settings for the sandbox and nothing else from here."""
+    """The real command, with settings for the sandbox only."""
     app = sandbox.world.app
     environment = {
         "PATH": os.environ["PATH"],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff, parse_patch
-from bot.core.findings.anchor import Place, _inline, _named, _verbatim, anchor
+from bot.core.findings.anchor import Place, _exact_lines, _inline, _line_with_number, anchor
 from tests.support.patches import changes, lines_of, unified
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,11 @@ PATCH = """\
 """
 FILE = parse_patch("src/store.py", Status.MODIFIED, PATCH)
 DIFF = Diff(
-    (FILE, FileDiff("logo.png", Status.ADDED, unread="binary"), FileDiff("b.py", Status.RENAMED, previous_path="a.py"))
+    (
+        FILE,
+        FileDiff("logo.png", Status.ADDED, unread="binary", binary=True),
+        FileDiff("b.py", Status.RENAMED, previous_path="a.py"),
+    )
 )
 
 
@@ -233,10 +237,10 @@ def test_the_line_a_check_names_is_the_one_a_search_finds(change, side, data):
         return
     line = data.draw(st.sampled_from(lines))
 
-    named = _named(file, line.text, side, line.number(side))
+    named = _line_with_number(file, line.text, side, line.number(side))
 
     if named is not None:
-        searched = _inline(file, line.text, side, line.number(side), (_verbatim,))
+        searched = _inline(file, line.text, side, line.number(side), (_exact_lines,))
         assert (named, named.exact, named.why) == (searched, searched.exact, searched.why)
 
 

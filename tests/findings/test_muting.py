@@ -1,6 +1,6 @@
 import pytest
 
-from bot.core.findings.muting import TopicTally, muted, rates, wilson
+from bot.core.findings.muting import TopicTally, muted_topics, rates, wilson
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_the_interval_is_wilsons(good, all_of_them, low, high):
     ids=["dismissed", "too few", "mostly dismissed", "often heeded", "security", "no rule"],
 )
 def test_a_rule_is_muted_only_when_even_the_upper_end_is_low(tally, silent):
-    assert bool(muted([tally], ())) is silent
+    assert bool(muted_topics([tally], ())) is silent
 
 
 def test_muting_says_so_and_how_to_undo_it():
     tally = TopicTally("T201", "hygiene", dismissed=9)
 
-    assert muted([tally], ["T201"]) == {}
-    assert "dismissed 9 of 9 times" in muted([tally], ())["T201"]
-    assert "`unmute`" in muted([tally], ())["T201"]
+    assert muted_topics([tally], ["T201"]) == {}
+    assert "dismissed 9 of 9 times" in muted_topics([tally], ())["T201"]
+    assert "`unmute`" in muted_topics([tally], ())["T201"]
 
 
 def test_rates_tell_what_others_saw_from_what_we_judged():

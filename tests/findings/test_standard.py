@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.findings.standard import Document, Standard, verified
+from bot.core.findings.standard import Document, Standard, verify_quote
 from bot.standards.sections import decoded, sections
 
 RULE = Standard(
@@ -25,7 +25,7 @@ OTHER = Standard("docs/sql.md", ("SQL",), "sql", 1, 1, "c" * 40, "Name the colum
     ],
 )
 def test_a_quote_is_posted_as_the_document_has_it(quote, posted, lines):
-    found = verified(quote, [OTHER, RULE])
+    found = verify_quote(quote, [OTHER, RULE])
 
     assert found is not None
     assert (found.standard, found.text, (found.start, found.end)) == (RULE, posted, lines)
@@ -47,12 +47,12 @@ def test_a_quote_is_posted_as_the_document_has_it(quote, posted, lines):
     ],
 )
 def test_what_the_document_does_not_say_is_not_quoted(quote):
-    assert verified(quote, [RULE, OTHER]) is None
+    assert verify_quote(quote, [RULE, OTHER]) is None
 
 
 def test_only_sections_that_were_retrieved_are_looked_at():
-    assert verified("Name the columns", [RULE]) is None
-    assert verified("Name the columns", []) is None
+    assert verify_quote("Name the columns", [RULE]) is None
+    assert verify_quote("Name the columns", []) is None
 
 
 DOCUMENTS = st.lists(
@@ -73,7 +73,7 @@ def test_no_posted_quote_can_fail(text, data):
     quote = data.draw(st.sampled_from([*pieces, "nothing"]) | st.text(max_size=60))
     mangled = data.draw(st.sampled_from(["{}", " {} ", '"{}"', "{}."])).format("  ".join(quote.split(" ")))
 
-    quotation = verified(mangled, found)
+    quotation = verify_quote(mangled, found)
 
     if quotation is not None:
         assert quotation.text in quotation.standard.text
@@ -96,4 +96,4 @@ def test_every_true_quote_of_whole_words_is_found(words, data):
     first = data.draw(st.integers(0, len(words) - 2))
     last = data.draw(st.integers(first + 2, len(words)))
 
-    assert verified(" ".join(words[first:last]), [standard]) is not None
+    assert verify_quote(" ".join(words[first:last]), [standard]) is not None

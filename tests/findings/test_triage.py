@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Category, Draft, Severity, identity, sketch
-from bot.core.findings.known import FindingState, first, packed, unpacked
+from bot.core.findings.known import FindingState, new_known_finding, pack, unpack
 from bot.core.findings.lifecycle import View
-from bot.core.findings.muting import TopicTally, muted
+from bot.core.findings.muting import TopicTally, muted_topics
 from bot.core.findings.triage import HARD_CAP, TriageContext, triage
 from bot.core.policy import Policy
 
@@ -62,7 +62,7 @@ def test_a_place_is_told_once_by_one_source_and_once_by_all():
 
 
 def test_what_is_known_is_not_said_again_and_the_second_of_two_equals_is_not_lost():
-    (known,) = (first(one, "g" * 40) for one in judged(draft(near=2)).findings)
+    (known,) = (new_known_finding(one, "g" * 40) for one in judged(draft(near=2)).findings)
     review = judged(draft(near=2, title="Otherwise put"), draft(near=4), known=[known])
 
     assert [one.anchor.line for one in review.findings] == [4]
@@ -77,7 +77,7 @@ def test_a_draft_of_a_check_learns_its_symbol():
 
 
 def test_a_muted_rule_is_dropped_with_a_notice():
-    silent = muted([TopicTally("L1", "correctness", dismissed=9)], ())
+    silent = muted_topics([TopicTally("L1", "correctness", dismissed=9)], ())
     review = judged(draft(near=2), draft(near=4), draft(rule="L2", near=7), muted=silent)
 
     assert [one.topic for one in review.findings] == ["L2"]
@@ -133,7 +133,7 @@ def test_topic_symbol_code_and_occurrence_do(other):
 
 def test_of_a_secret_not_even_a_sketch_is_kept():
     (finding,) = judged(draft("    log()", 3, source="secrets", category=Category.SECURITY)).findings
-    known = first(finding, "h" * 40)
+    known = new_known_finding(finding, "h" * 40)
 
     assert (known.words, known.suggestion) == ((), "")
     assert sketch("log()") != ()
@@ -141,16 +141,16 @@ def test_of_a_secret_not_even_a_sketch_is_kept():
 
 def test_a_rule_of_the_team_that_a_model_saw_broken_is_no_finding_of_a_check():
     (rule,) = judged(draft(rule="L1", category=Category.CORRECTNESS, why="Why.", evidence=("a.py:3 x",))).findings
-    known = first(rule, "h" * 40)
-    told = first(replace(rule, draft=replace(rule.draft, category=Category.STANDARDS)), "h" * 40)
+    known = new_known_finding(rule, "h" * 40)
+    told = new_known_finding(replace(rule, draft=replace(rule.draft, category=Category.STANDARDS)), "h" * 40)
 
     assert (known.check, known.why, known.named) == (rule.draft.source, "", ())
     assert (told.check, told.why, told.named) == ("", "Why.", ("a.py",))
 
 
 def test_a_marker_brings_a_finding_back_without_its_words():
-    known = first(judged(draft(near=7)).findings[0], "h" * 40)
-    back = unpacked(known.identity, packed(known))
+    known = new_known_finding(judged(draft(near=7)).findings[0], "h" * 40)
+    back = unpack(known.identity, pack(known))
 
     assert back is not None
     assert (back.title, back.line) == ("", 7)

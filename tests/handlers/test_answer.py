@@ -223,7 +223,7 @@ def test_a_conversation_of_forty_turns_still_answers_from_the_third(theatre, mod
     fact = "The gateway timeout is 37 seconds because of the bank."
     padding = "The loop ends since the counter grows in each round and the list is finite. " * 15
     model.answers["answer"] = lambda prompt: reply(fact if "timeout" in blocks(prompt)["question"][0] else padding)
-    book, ref = ConversationStore(theatre.app.ledger), PullRef(pull.repo.full_name, pull.number, pull.repo.id)
+    book, ref = ConversationStore(theatre.app.ledger.database), PullRef(pull.repo.full_name, pull.number, pull.repo.id)
     for n in range(1, 4):
         say(
             theatre,
@@ -347,6 +347,6 @@ def test_what_is_stored_of_a_question_is_the_question_and_the_answer(theatre, mo
     say(theatre, pull, "/assistant ask once more?")
     ref = PullRef(pull.repo.full_name, pull.number, pull.repo.id)
 
-    kept = theatre.play(ConversationStore(theatre.app.ledger).exchanges(ref, 0))
+    kept = theatre.play(ConversationStore(theatre.app.ledger.database).exchanges(ref, 0))
 
     assert kept[-1] == Exchange("alice", "once more?", "Short.")

@@ -13,8 +13,8 @@ from bot.app import UseCases, answerer_of, answering_of, asking_of, checks_of, r
 from bot.cli.commands import cli
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
-from bot.core.findings.muting import TopicTally, muted
-from bot.core.policy import Budgets, Policy, PolicyLayer, described, layered, schema
+from bot.core.findings.muting import TopicTally, muted_topics
+from bot.core.policy import Budgets, Policy, PolicyLayer, describe, merge_layers, schema
 from bot.handlers.read import read_policy
 from bot.hosts.github.host import GitHubHost
 from bot.job import Job, Trigger
@@ -22,6 +22,7 @@ from bot.model.prompts import Prompts
 from bot.settings import Settings
 from bot.standards.documents import select
 from bot.standards.local import FolderStandards
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.support.github_client import hosted
 from tests.support.scripted_model import Script, finding, findings
@@ -47,10 +48,10 @@ class Lab:
         answers = {"find/correctness": findings(CLAIM), "find": findings(), "verify": {"verdicts": [verdict]}}
         self.model = Script(answers | {"summary": {"points": [], "careful": [], "sentence": "It pays."}})
         self.settings = Settings.read(_env_file=None, assistant_model_api="offline", **settings)
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
 
     async def start(self, **options):
-        self.ledger.migrate()
+        self.ledger.database.migrate()
         files = BASE | ({PATH: self.policy} if self.policy else {})
         self.github = await hosted(self.folder / "github", files)
         self.github.repo.user("alice", "write")
@@ -126,13 +127,13 @@ async def talking(lab):
 
 
 async def shelved(lab):
-    policy = layered([PolicyLayer(PATH, lab.policy)]).policy
+    policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
     return select([("docs/standards/python.md", "b" * 40, 9)], policy, changed=["app.py"]).documents
 
 
 async def mutes(lab):
-    policy = layered([PolicyLayer(PATH, lab.policy)]).policy
-    return muted([TopicTally("E722", "hygiene", dismissed=40)], policy.unmute)
+    policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
+    return muted_topics([TopicTally("E722", "hygiene", dismissed=40)], policy.unmute)
 
 
 def files(review):
@@ -190,7 +191,7 @@ EFFECTS = {
 
 
 def test_every_key_is_in_the_table():
-    assert set(EFFECTS) == {one.name for one in described(Policy(), {})}
+    assert set(EFFECTS) == {one.name for one in describe(Policy(), {})}
 
 
 @pytest.mark.parametrize("key", EFFECTS)
@@ -206,28 +207,28 @@ def test_every_key_has_an_effect(tmp_path, key):
         try:
             result = asyncio.run(observe(lab))
         finally:
-            lab.ledger.close()
+            lab.ledger.database.close()
         return DEFAULTS.setdefault(observe, result) if name == "default" else result
 
-    assert layered([PolicyLayer(PATH, text)]).problems == ()
+    assert merge_layers([PolicyLayer(PATH, text)]).problems == ()
     assert observed("set", text) != observed("default", "")
 
 
 def test_a_repository_can_only_lower_what_the_operator_allows():
     allowed = ReviewBudget(dollars=1.0, tokens=1000)
 
-    assert allowed.lowered(Budgets(dollars=0.5, tokens=10)) == ReviewBudget(dollars=0.5, tokens=10)
-    assert allowed.lowered(Budgets(dollars=50, tokens=10**9, calls=10**9)) == allowed
+    assert allowed.limited_by(Budgets(dollars=0.5, tokens=10)) == ReviewBudget(dollars=0.5, tokens=10)
+    assert allowed.limited_by(Budgets(dollars=50, tokens=10**9, calls=10**9)) == allowed
 
 
 def test_the_organisations_defaults_hold_where_the_repository_is_silent():
-    found = layered(
+    found = merge_layers(
         [
             PolicyLayer("org", "label: theirs\ncomments: 3\ntriggers: {drafts: true, pushed: false}\nignore: [a]\n"),
             PolicyLayer("own", "label: ours\ntriggers: {pushed: true}\nignore: [b]\n"),
         ]
     )
-    holds = {one.name: (one.value, one.source) for one in described(found.policy, dict(found.sources))}
+    holds = {one.name: (one.value, one.source) for one in describe(found.policy, dict(found.sources))}
 
     assert holds["label"] == ('"ours"', "own")
     assert holds["comments"] == ("3", "org")
@@ -238,17 +239,17 @@ def test_the_organisations_defaults_hold_where_the_repository_is_silent():
 
 
 def test_what_is_wrong_in_one_file_costs_the_other_nothing():
-    found = layered([PolicyLayer("org", "comments: 3\nlable: x\n"), PolicyLayer("own", "tone: [\n")])
+    found = merge_layers([PolicyLayer("org", "comments: 3\nlable: x\n"), PolicyLayer("own", "tone: [\n")])
 
     assert found.policy.comments == 3
     assert [str(problem) for problem in found.problems] == [
         "org:2:1: lable is not a setting; did you mean label?",
-        "own:2:1: not YAML: expected the node content, but found '<stream end>'; the defaults hold",
+        "own:2:1: not YAML: expected the node content, but found '<stream end>'; the defaults apply",
     ]
 
 
 def test_off_is_a_word_here_and_not_a_truth_value():
-    assert layered([PolicyLayer("own", "summary: off\n")]).policy.summary == "off"
+    assert merge_layers([PolicyLayer("own", "summary: off\n")]).policy.summary == "off"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_an_invalid_file_stops_nothing_and_is_named_in_the_check_run(tmp_path):
     async def story():
         lab = await Lab(tmp_path, "severity: fatal\n").start()
         await reviewer_of(lab.wired)(lab.job(), _step)
-        lab.ledger.close()
+        lab.ledger.database.close()
         return lab.pull
 
     pull = asyncio.run(story())
@@ -295,7 +296,7 @@ def test_a_check_or_a_pass_that_there_is_not_is_named_in_the_check_run_and_by_co
         lab = await Lab(tmp_path, "checks: [secret, hygiene]\npasses: [securty, correctness]\n").start()
         await reviewer_of(lab.wired)(lab.job(), _step)
         await answerer_of(lab.wired)(lab.job(trigger=Trigger.COMMAND, text="/assistant config"), _step)
-        lab.ledger.close()
+        lab.ledger.database.close()
         return lab.pull.check_runs()[-1].summary, lab.pull.state.comments[-1].body
 
     for said in asyncio.run(story()):
@@ -316,9 +317,9 @@ def test_the_page_names_every_key_and_its_example_is_valid(request):
 
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     assert {
-        name: one.value in rows.get(name, "") for one in described(Policy(), {}) for name in [one.name]
+        name: one.value in rows.get(name, "") for one in describe(Policy(), {}) for name in [one.name]
     } == dict.fromkeys(EFFECTS, True)
-    assert layered([PolicyLayer(PATH, example)]).problems == ()
+    assert merge_layers([PolicyLayer(PATH, example)]).problems == ()
 
 
 def test_a_terminal_checks_shows_and_describes(tmp_path):
@@ -377,7 +378,7 @@ def test_a_check_a_tool_and_a_pass_are_one_new_file_each(tmp_path, monkeypatch):
         lab.model.uses = [("weather", {})]
         reviewer = replace(reviewer_of(lab.wired), asking=replace(asking, words=words))
         review = await reviewer.review(lab.job(), await lab.github.host.pull_request(lab.github.ref(lab.pull)), _step)
-        lab.ledger.close()
+        lab.ledger.database.close()
         return review, lab.model
 
     review, model = asyncio.run(story())
@@ -399,7 +400,7 @@ def test_what_the_operator_does_not_offer_no_repository_can_have(tmp_path):
         )
         lab.model.uses = [("read_file", {"path": "app.py", "version": "head", "start": None, "end": None})]
         review = await (await lab.start()).review()
-        lab.ledger.close()
+        lab.ledger.database.close()
         return review, asking_of(lab.wired), checks_of(lab.settings), lab.model
 
     review, asking, checks, model = asyncio.run(story())

@@ -13,7 +13,7 @@ from bot.core.command import parse
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
 from bot.core.policy import PATH
-from bot.engine.inline import InlineSteps
+from bot.engine.journal import InlineSteps
 from bot.errors import ConfigurationError, UserError
 from bot.handlers.passes import Passes
 from bot.hosts.local import LocalHost
@@ -23,6 +23,7 @@ from bot.job import Job, Trigger
 from bot.model.account import MeteredSteps
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.handlers.test_passes import brief
 from tests.support.conversation import Crash, Journal, Lookup, responses
@@ -47,8 +48,8 @@ def settings(**changes):
 
 
 async def _review(folder, policy, script, changes):
-    server, ledger = ModelServer(script), Ledger(f"sqlite:///{folder}/{uuid4()}.db")
-    ledger.migrate()
+    server, ledger = ModelServer(script), Ledger(Database(f"sqlite:///{folder}/{uuid4()}.db"))
+    ledger.database.migrate()
     host = await LocalHost.from_patch(PATCH, folder)
     text = policy.encode()
     host.contents = {**host.contents, blob_id(text): text}
@@ -59,7 +60,7 @@ async def _review(folder, policy, script, changes):
     wired = UseCases(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
     await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), InlineSteps())
     await model.close()
-    ledger.close()
+    ledger.database.close()
     assert not server.rejected
     return server, host.concluded
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.model_turns import calls, says
 from tests.support.product_with_model import ModelTheatre, Request
+from tests.support.run_records import run_records
 from tests.support.scripted_model import findings
 
 RULES = "# Python\n\n## Output\n\nLog through `logging`, never through `print`.\n"
@@ -200,7 +201,9 @@ def test_the_ledger_has_what_each_call_cost(theatre, pull, asked):
 
 
 def test_the_journal_shows_each_call_and_each_lookup(theatre, pull, asked):
-    (run,) = [run for run in theatre.play(theatre.app.engine.jobs(100)) if run.kind == "review" and pull.head in run.id]
+    (run,) = [
+        run for run in theatre.play(run_records(theatre.app.engine)) if run.kind == "review" and pull.head in run.id
+    ]
     names = theatre.app.engine._open.runs.journal(run.id)[0]
 
     assert len([name for name in names if "/call-" in name]) == len(asked)

@@ -9,13 +9,14 @@ import pytest
 from bot.app import UseCases, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
-from bot.engine import inline
+from bot.engine import journal
 from bot.engine.durable import Pace
 from bot.errors import Forbidden, NotFound
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.model.test_faults import AGAIN, FAULTS, WAIT
 from tests.support.model_server import ModelServer
@@ -41,7 +42,7 @@ ANSWERS = {
     "not JSON, twice": ([says("{not json"), says("sorry")], "the model gave no valid answer"),
     "another shape, twice": ([says({"findings": 1}), says({"findings": 2})], "the model gave no valid answer"),
     "only thoughts, twice": ([says(""), says("")], "the model gave no valid answer"),
-    "tools for ever": ([calls(("no_such_tool", {}))] * 14, "it went on calling tools"),
+    "tools for ever": ([calls(("no_such_tool", {}))] * 14, "it kept calling tools"),
 }
 TROUBLE = {name: ([turn], kind, detail) for name, (turn, kind, detail) in FAULTS.items()}
 TROUBLE |= {name: (turns, None if reason else AGAIN, reason) for name, (turns, reason) in ANSWERS.items()}
@@ -78,15 +79,15 @@ def checks(troubled, tmp_path_factory):
     """The check run of a review in each trouble, by its name. Waiting takes no time."""
     folder, server = tmp_path_factory.mktemp("trouble"), ModelServer(troubled)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inline, "delay", lambda *_: 0.0)
+        patch.setattr(journal, "delay", lambda *_: 0.0)
         return asyncio.run(reviewed(folder, server, (*TROUBLE, LASTING)))
 
 
 async def reviewed(folder, server, names):
     """Review the same change under many titles, each by our own use case, which posts to a host of its own."""
     settings = Settings.read(_env_file=None, openai_api_key="sk-secret", openai_base_url="http://model.test/v1", **FEW)
-    ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-    ledger.migrate()
+    ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
+    ledger.database.migrate()
     model = model_of(settings, b"pepper")
     model.endpoint.transport = server.transport()
     checks = {}
@@ -94,10 +95,10 @@ async def reviewed(folder, server, names):
         host = await LocalHost.from_patch(PATCH, folder)
         host.pull = replace(host.pull, ref=PullRef("octo/shop", number, number, 1), title=name)
         wired = UseCases(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-        await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), inline.Steps())
+        await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), journal.InlineSteps())
         checks[name] = host.concluded
     await model.close()
-    ledger.close()
+    ledger.database.close()
     return checks
 
 

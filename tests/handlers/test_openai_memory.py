@@ -19,6 +19,7 @@ from bot.handlers.passes import Passes
 from bot.model.openai_threads import ResponsesConversations
 from bot.settings import Settings
 from bot.storage.conversations import GROWTH, ConversationStore
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.handlers.test_passes import brief
 from tests.support.conversation import YES, Crash, Journal, Lookup, endpoint, responses
@@ -84,8 +85,9 @@ class Thread:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    with Ledger(f"sqlite:///{tmp_path_factory.mktemp('continuing')}/ledger.db") as ledger:
-        yield ConversationStore(ledger)
+    with Database(f"sqlite:///{tmp_path_factory.mktemp('continuing')}/ledger.db") as database:
+        ledger = Ledger(database)
+        yield ConversationStore(ledger.database)
 
 
 @pytest.fixture
@@ -298,7 +300,7 @@ def test_a_question_on_github_goes_on_in_the_conversation_and_our_journal_has_it
 
     first, second = theatre.model.calls_to("/v1/responses")
     ref = PullRef(pull.repo.full_name, pull.number, pull.repo.id)
-    exchanges = theatre.play(ConversationStore(theatre.app.ledger).exchanges(ref, 0))
+    exchanges = theatre.play(ConversationStore(theatre.app.ledger.database).exchanges(ref, 0))
     assert "diff" in Request(first).blocks
     assert Request(second).blocks.keys() == {"question"}
     assert [(one.question, one.answer) for one in exchanges] == [("why?", "yes"), ("and now?", "yes")]

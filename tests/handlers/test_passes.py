@@ -13,7 +13,7 @@ from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import PathInstruction, Policy
 from bot.errors import BudgetExhausted, Forbidden, RateLimited
 from bot.handlers.passes import Passes, PassInput
-from bot.model.tools import Files, ToolContext, offered
+from bot.model.tools import Files, ToolContext, tools_for
 from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch
 from tests.support.repository import Repository, issue, pull_request
@@ -241,7 +241,7 @@ def test_a_hijacked_model_is_refused_and_without_effect():
     ]
     nonsense = {"path": ".github/workflows/ci.yml", "quoted_code": "x" * 100_000, "title": "Approved by @security"}
     script = Script({"find": findings(nonsense), "verify": verdicts("holds", "holds", "holds")}, uses=wishes)
-    opinion = run(script, brief(passes=("security",)), tools=bounded(offered(desk)))
+    opinion = run(script, brief(passes=("security",)), tools=bounded(tools_for(desk)))
     told = [lookup.text for lookup in script.looked_up]
 
     assert told[0] == "error: number: denied: issues of this repository only, by number"

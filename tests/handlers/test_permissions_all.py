@@ -10,7 +10,6 @@ from bot.core.code.pull_request import PullRef
 from bot.core.comments.check_run import waiting
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import Comment, ReviewPost
-from bot.engine.inline import InlineEngine
 from bot.handlers.permissions import Gate
 from bot.handlers.route import Router
 from bot.hosts.github.host import GitHubHost
@@ -24,9 +23,11 @@ from bot.sandbox.world.state import User
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.conversations import ConversationStore, RequestLimits
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from bot.webhook import EVENTS, parse
 from tests.support.github_client import connect
+from tests.support.inline_engine import InlineEngine
 
 BASE = {"app.py": "x = 1\n"}
 TRIAGE = BASE | {".github/assistant.yml": "minimum_permission: triage\n"}
@@ -230,9 +231,9 @@ class House:
         client = connect(self.sandbox)
         self.host, self.publisher = GitHubHost(client), GitHubPublisher(client)
         self.signer = Signer(b"ours")
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        self.ledger.migrate()
-        correspondence = ConversationStore(self.ledger)
+        self.ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
+        self.ledger.database.migrate()
+        correspondence = ConversationStore(self.ledger.database)
         limits = RequestLimits(person=10_000, repository=10_000)
         gate = Gate(self.host, correspondence, {LISTED.id, self.us.id, self.sandbox.world.app.id}, limits)
         self.router = Router(self.host, self.publisher, gate, correspondence, self.signer)
@@ -246,7 +247,7 @@ class House:
 def house(tmp_path_factory):
     house = House(tmp_path_factory.mktemp("house"))
     yield house
-    house.ledger.close()
+    house.ledger.database.close()
 
 
 def routed(house, kind, event):
@@ -312,8 +313,8 @@ class Instance:
         folder.mkdir()
         self.sandbox, self.told = Sandbox.create(folder / "github"), 0
         self.sandbox.world.users[OTHER.login] = OTHER
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        self.ledger.migrate()
+        self.ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
+        self.ledger.database.migrate()
         settings = Settings.read(_env_file=None, assistant_model_api="offline", assistant_bots=str(OTHER.id))
         client = connect(self.sandbox)
         standards = FolderStandards(folder / "standards.db")
@@ -356,7 +357,7 @@ def test_two_of_our_bots_exchange_at_most_one_reply_each(tmp_path):
                 for body in words:
                     other.pull.comment(OTHER.login, body)
         for one in (here, there):
-            one.ledger.close()
+            one.ledger.database.close()
         return said
 
     (answer,) = asyncio.run(story())

@@ -6,14 +6,15 @@ import pytest
 from jinja2 import UndefinedError
 
 from bot.core.claims.refute import CLAIMS
-from bot.core.claims.schemas import ANSWERS, FindingOnWire, TypedClaim
+from bot.core.claims.schemas import FindingOnWire, TypedClaim
 from bot.core.code.diff import Diff
 from bot.core.findings.standard import Shelf
 from bot.handlers.passes import PASSES
 from bot.model.prompts import Prompts
-from bot.model.tools import ToolContext, offered
+from bot.model.tools import ToolContext, tools_for
 from tests.support.repository import pull_request
 from tests.support.scripted_model import WORDS
+from tests.support.strict_schema import ANSWERS
 
 VALUES = {
     "policy": {"claims": CLAIMS},
@@ -38,7 +39,7 @@ def test_a_missing_variable_is_an_error(name):
 
 
 def test_the_policy_with_the_tools_before_it_is_long_enough_for_a_cache_to_keep():
-    tools = offered(ToolContext(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
+    tools = tools_for(ToolContext(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
     said = [WORDS.say("policy", claims=CLAIMS), *(f"{tool.description}{json.dumps(tool.parameters)}" for tool in tools)]
 
     assert sum(map(len, said)) > 4.5 * 1024

@@ -11,6 +11,7 @@ from bot.handlers.permissions import Gate
 from bot.handlers.route import Router
 from bot.job import Job, Route, Trigger
 from bot.storage.conversations import ConversationStore, RequestCount, RequestLimits
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.support.github_client import hosted
 
@@ -22,9 +23,9 @@ class Desk:
 
     def __init__(self, folder):
         self.folder, self.number = folder, 0
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        self.ledger.migrate()
-        self.correspondence = ConversationStore(self.ledger)
+        self.ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
+        self.ledger.database.migrate()
+        self.correspondence = ConversationStore(self.ledger.database)
 
     async def open(self, policy="", *, private=False, limits=None, **options):
         files = {"app.py": "x = 1\n"} | ({POLICY: policy} if policy else {})
@@ -72,7 +73,7 @@ def play(tmp_path):
         try:
             return asyncio.run(story(desk))
         finally:
-            desk.ledger.close()
+            desk.ledger.database.close()
 
     return run
 
@@ -193,17 +194,17 @@ def test_a_repository_is_limited_by_those_who_may_ask_alone(play):
 
 
 def test_a_step_that_is_run_again_is_not_counted_again(tmp_path):
-    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
-    ledger.migrate()
+    ledger = Ledger(Database(f"sqlite:///{tmp_path}/ledger.db"))
+    ledger.database.migrate()
     job = Job("delivery/1", PullRef("octo/shop", 1, 42), Trigger.COMMAND, actor_id=7)
 
     async def twice():
-        book = ConversationStore(ledger)
+        book = ConversationStore(ledger.database)
         limits = RequestLimits(person=1)
         return [await book.count(job, limits, permitted=True) for _ in range(2)]
 
     assert asyncio.run(twice()) == [RequestCount(), RequestCount()]
-    ledger.close()
+    ledger.database.close()
 
 
 def test_a_reply_costs_nobody_a_thought_unless_the_thread_is_ours(play):

@@ -170,7 +170,7 @@ def test_what_is_not_there_is_not_found(play):
 
 def test_nobody_has_said_anything_yet(play):
     async def scene(at):
-        assert await at.host.said(at.ref) == ()
+        assert await at.host.comments(at.ref) == ()
 
     play(scene)
 

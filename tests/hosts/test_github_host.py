@@ -296,7 +296,7 @@ def test_all_that_was_said_is_heard_oldest_first(tmp_path):
         pull.comment("bob", "Fine.")
         clock.advance(1)
         pull.review("bob", "Looks good", "APPROVE")
-        said = await github.host.said(github.ref(pull))
+        said = await github.host.comments(github.ref(pull))
         assert [(one.kind, one.author, one.body) for one in said if one.body] == [
             ("inline", "bob", "Why?"),
             ("inline", "alice", "Because."),
@@ -332,7 +332,7 @@ def test_only_our_own_bot_is_us():
         .on("GET", "/repos/octo/shop/pulls/1/comments", answer(body=[]))
         .on("GET", "/repos/octo/shop/issues/1/comments", answer(body=comments))
     )
-    said = asyncio.run(GitHubHost(scripted(script)).said(REF))
+    said = asyncio.run(GitHubHost(scripted(script)).comments(REF))
     assert [one.by_us for one in said] == [True, False, False, False, True, False]
     assert [one.author for one in said][3] == "ghost"
 
@@ -342,7 +342,7 @@ def test_reading_never_uses_a_token_that_can_write(tmp_path):
         pull = await github.repo.open_pull(files={"logo.png": b"\0x"})
         found = await github.host.pull_request(github.ref(pull))
         await github.host.diff(found)
-        await github.host.said(found.ref)
+        await github.host.comments(found.ref)
         await github.host.issue(found.ref, pull.number)
         reads = [one for one in github.sandbox.requests if one.caller == "installation"]
         assert reads

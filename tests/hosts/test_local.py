@@ -292,7 +292,7 @@ def test_what_would_be_posted_is_kept(repo):
 def test_whoever_runs_it_may_do_everything_and_nobody_said_anything(repo):
     host = repo.range("HEAD")
     assert asyncio.run(host.permission(host.pull.ref, "anybody")) is Permission.ADMIN
-    assert asyncio.run(host.said(host.pull.ref)) == ()
+    assert asyncio.run(host.comments(host.pull.ref)) == ()
     with pytest.raises(NotFound):
         asyncio.run(host.issue(PullRef("shop", 0), 12))
 

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from bot.core.code.pull_request import PullRef
-from bot.core.costs import CODE_RUN, FILE_SEARCH, PRICES, Price, Usage, priced
+from bot.core.costs import CODE_RUN, FILE_SEARCH, PRICES, Price, Usage, with_price
 from bot.errors import BudgetExhausted
 from bot.job import Job, Trigger
 from bot.model.account import LedgerAccount
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
@@ -16,7 +17,8 @@ PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 
 @pytest.fixture
 def ledger(tmp_path):
-    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+    with Database(f"sqlite:///{tmp_path / 'ledger.db'}") as database:
+        ledger = Ledger(database)
         yield ledger
 
 
@@ -52,27 +54,27 @@ def test_without_a_price_tokens_still_bound_and_most_of_them_is_nearly_all(ledge
 def test_a_call_costs_what_the_table_says():
     usage = Usage(input=100_000, cached=60_000, written=30_000, output=2_000)
     dollars = (10_000 * 2 + 60_000 * 0.10 + 30_000 * 2.50 + 2_000 * 10) / 1e6
-    assert priced(usage, "gpt-6.2-sol").dollars == pytest.approx(dollars)
-    assert priced(usage, "gpt-6.2-sol-2026-11-17").dollars == pytest.approx(dollars)
+    assert with_price(usage, "gpt-6.2-sol").dollars == pytest.approx(dollars)
+    assert with_price(usage, "gpt-6.2-sol-2026-11-17").dollars == pytest.approx(dollars)
 
 
 def test_long_input_costs_double():
     short, long = Usage(input=272_000, output=1_000), Usage(input=272_001, output=1_000)
-    assert priced(long, "gpt-6.2-sol").dollars == pytest.approx(2 * 0.544 + 1.5 * 0.01, abs=1e-4)
-    assert priced(short, "gpt-6.2-sol").dollars == pytest.approx(0.544 + 0.01)
+    assert with_price(long, "gpt-6.2-sol").dollars == pytest.approx(2 * 0.544 + 1.5 * 0.01, abs=1e-4)
+    assert with_price(short, "gpt-6.2-sol").dollars == pytest.approx(0.544 + 0.01)
 
 
 def test_tools_that_the_server_runs_are_paid_by_the_call():
-    assert priced(Usage(file_searches=4, code_runs=2), "gpt-6-luna").dollars == pytest.approx(
+    assert with_price(Usage(file_searches=4, code_runs=2), "gpt-6.2-sol").dollars == pytest.approx(
         4 * FILE_SEARCH + 2 * CODE_RUN
     )
 
 
 def test_an_unknown_model_costs_an_unknown_amount_unless_the_operator_names_a_price():
     usage = Usage(input=100_000)
-    assert priced(usage, "our-deployment").dollars is None
-    assert priced(usage, "our-deployment", PRICES | {"our-deployment": Price(3, 1, 3, 9)}).dollars == 0.3
-    assert (priced(usage, "our-deployment") + priced(usage, "gpt-6-luna")).dollars is None
+    assert with_price(usage, "our-deployment").dollars is None
+    assert with_price(usage, "our-deployment", PRICES | {"our-deployment": Price(3, 1, 3, 9)}).dollars == 0.3
+    assert (with_price(usage, "our-deployment") + with_price(usage, "gpt-6.2-sol")).dollars is None
 
 
 def test_a_prompt_cache_is_never_dearer_than_the_table_says_it_is():

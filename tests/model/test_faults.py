@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.costs import ConversationLimits
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
-from bot.model import conversation as dialogue
+from bot.model import conversation
 from bot.model.responses import ResponsesModel
 from tests.support.conversation import YES, ask, chat, endpoint, responses
 from tests.support.model_server import ModelServer
@@ -164,7 +164,7 @@ def test_a_refused_request_costs_nothing(make):
 
 @pytest.mark.parametrize("make", [responses, chat])
 def test_a_server_that_hangs_is_left(make, monkeypatch):
-    monkeypatch.setattr(dialogue, "PATIENCE", 0.05)
+    monkeypatch.setattr(conversation, "PATIENCE", 0.05)
     model = make(ModelServer([says(YES, seconds=30)]))
     model.limits = ConversationLimits(seconds=0.05)
     with pytest.raises(Retryable, match="did not answer within"):

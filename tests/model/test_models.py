@@ -83,12 +83,12 @@ def test_a_tool_that_may_work_later_is_left_to_the_engine(make):
         talk(make, calls(("look_up", {"q": "x"})), tools=[Lookup(says=Retryable("GitHub 502"))])
 
 
-def test_only_ids_that_a_search_returned_are_retrieved(make):
+def test_an_answer_lists_the_tool_calls_in_order(make):
     found = '{"standards": [{"id": "style.md#names"}]}'
-    tools = [Lookup("read_file", found.replace("style", "fake")), Lookup("search_standards", found)]
+    tools = [Lookup("read_file", "text"), Lookup("search_standards", found)]
     turn = calls(("search_standards", {"q": "names"}), ("read_file", {"q": "a.py"}))
     answer, _ = talk(make, turn, says(YES), says(YES), tools=tools)
-    assert answer.retrieved == ("style.md#names",)
+    assert [(use.tool, use.text) for use in answer.looked_up] == [("search_standards", found), ("read_file", "text")]
 
 
 def test_at_a_cap_of_calls_an_answer_is_forced(make):

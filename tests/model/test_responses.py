@@ -8,7 +8,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from bot.core.costs import CODE_RUN, FILE_SEARCH, Usage, priced
+from bot.core.costs import CODE_RUN, FILE_SEARCH, Usage, with_price
 from bot.model.client import Endpoint
 from bot.model.conversation import ModelRequest
 from bot.model.responses import code_interpreter, file_search
@@ -156,7 +156,7 @@ def test_hosted_tools_are_passed_on_counted_and_paid():
     assert body["max_tool_calls"] == 8
     assert set(body["include"]) >= {"file_search_call.results", "code_interpreter_call.outputs"}
     assert body["tools"][1]["container"]["network_policy"] == {"type": "disabled"}
-    assert answer.retrieved == ("file-1", "style.md")
+    assert [(found.query, found.text) for found in answer.passages] == [("names", "Names are nouns.")]
     assert (answer.usage.tool_calls, answer.usage.file_searches, answer.usage.code_runs) == (2, 1, 1)
     assert answer.usage.dollars > plain.dollars + FILE_SEARCH + CODE_RUN
 
@@ -174,7 +174,7 @@ def test_the_fees_of_the_servers_own_tools_are_reserved_before_the_call(tool, fe
 
     ask(responses(ModelServer([says(YES)]), hosted=(tool,) if tool else ()), account=Strict())
     (worst,) = reserved
-    tokens_alone = priced(Usage(input=worst.input, written=worst.input, output=worst.output), "gpt-6.2-sol")
+    tokens_alone = with_price(Usage(input=worst.input, written=worst.input, output=worst.output), "gpt-6.2-sol")
     assert worst.dollars == pytest.approx(tokens_alone.dollars + 8 * fee)
 
 

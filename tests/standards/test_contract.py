@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from bot.core.findings.standard import Document, Shelf, verified
+from bot.core.findings.standard import Document, Shelf, verify_quote
 from bot.errors import NotFound, Retryable
 from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
@@ -56,7 +56,7 @@ def test_after_a_sync_the_rule_that_governs_is_found(standards):
 
         assert first.standard.id == "docs/python.md#bare-except"
         assert first.governs
-        assert verified("Never write a bare except.", [first.standard]) is not None
+        assert verify_quote("Never write a bare except.", [first.standard]) is not None
 
     asyncio.run(claim())
 

@@ -9,7 +9,8 @@ from alembic.migration import MigrationContext
 
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.known import FindingState, KnownFinding, Outcome
+from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, Outcome
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger, ReviewRecord, Spending, SpendingLimit
 from bot.storage.tables import TABLES
 
@@ -25,7 +26,8 @@ def url(tmp_path):
 
 @pytest.fixture
 def ledger(url):
-    with Ledger(url) as ledger:
+    with Database(url) as database:
+        ledger = Ledger(database)
         yield ledger
 
 
@@ -38,7 +40,7 @@ def test_the_migrations_make_exactly_the_tables_the_code_uses(url):
 
 
 def test_migrating_twice_changes_nothing(ledger):
-    ledger.migrate()
+    ledger.database.migrate()
 
     assert asyncio.run(ledger.reviews()) == ()
 
@@ -56,7 +58,7 @@ def test_the_same_job_recorded_twice_is_one_review(ledger):
 
 
 def test_what_a_person_dismissed_while_a_review_ran_stays_dismissed(ledger):
-    dismissed = replace(FOUND, state=FindingState.DISMISSED, by="alice")
+    dismissed = replace(FOUND, state=FindingState.DISMISSED, by="alice", dismissed_by=DismissedBy.COMMAND)
 
     async def race():
         await ledger.record(REVIEW, [FOUND])

@@ -1,4 +1,4 @@
-"""A stage for the durable engine: handlers that do as a test tells them, an engine to run them, words to wait with.
+"""A stage for the durable engine: handlers that a test controls, an engine to run them, and functions that wait.
 
 PYTEST_DONT_REWRITE: a test module imports from here before pytest reads the fixtures.
 """
@@ -14,14 +14,15 @@ import pytest
 from bot.core.code.pull_request import PullRef
 from bot.engine.durable import DurableEngine, Pace
 from bot.interfaces import Handlers
-from bot.job import Job, Route, Routed, Trigger
+from bot.job import Job, Route, RouteDecision, Trigger
+from tests.support.run_records import run_records
 
 A, B = "a" * 40, "b" * 40
 QUICK = Pace(debounce=0.0, poll=0.02)
 
 
 class World:
-    """Handlers that write down what they are asked, and do as they are told."""
+    """Handlers that record their calls and behave as the test says."""
 
     def __init__(self):
         self.told = []
@@ -32,7 +33,7 @@ class World:
         return Handlers(self._route, self._review, self._answer, self._end("abandoned"), self._end("failed"))
 
     async def _route(self, _job, _step):
-        return self.routed or Routed(Route.REVIEW, self.head)
+        return self.routed or RouteDecision(Route.REVIEW, self.head)
 
     async def _review(self, job, step):
         self.told.append(("reviewed", job.id))
@@ -78,7 +79,7 @@ def url(tmp_path):
 
 @pytest.fixture
 def run(url, world):
-    """Tell a story to an engine of its own, on a database of its own."""
+    """Runs a story on a new engine with a new database."""
 
     def run(story, pace=QUICK, *, work=True):
         with started(url, world.handlers(), pace, work=work) as engine:
@@ -89,7 +90,7 @@ def run(url, world):
 
 @pytest.fixture
 def job(request):
-    """Makes jobs for a pull request of this test's own."""
+    """Makes jobs for a pull request that only this test uses."""
     number = zlib.crc32(request.node.name.encode())
 
     def create(name, trigger=Trigger.OPENED, other=0):
@@ -98,30 +99,31 @@ def job(request):
     return create
 
 
-async def until(true):
-    """Look again and again: the engine works on threads of its own."""
+async def until(condition):
+    """Waits for a condition; the engine works on its own threads."""
     end = monotonic() + 20
-    while not true():
-        assert monotonic() < end, "it never happened"
+    while not condition():
+        assert monotonic() < end, "the condition did not become true within 20 seconds"
         await asyncio.sleep(0.01)
 
 
 async def done(engine, *jobs):
-    """Wait until nothing is left to do; how these jobs ended."""
-    while await engine.queue_depth():  # noqa: ASYNC110 - the engine works on threads of its own
+    """Waits until all runs have ended. Returns the records of these jobs."""
+    while await engine.queue_depth():  # noqa: ASYNC110 - the engine works on its own threads
         await asyncio.sleep(0.01)
-    return [await engine.status(job.id) for job in jobs]
+    return [record for job in jobs for record in await run_records(engine, job.id)]
 
 
 async def ingested(engine, job):
-    """Wait until a job was handed on."""
-    while not (await engine.status(job.id)).ended_at:  # noqa: ASYNC110 - as above
+    """Waits until a job's ingest has ended."""
+    while not (await run_records(engine, job.id))[0].ended:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
 
 
 async def reviews(engine, job):
-    """How the reviews of a job's pull request ended, the newest first."""
-    return [r for r in await engine.jobs(1000) if r.id.startswith(f"review/1/{job.pull.number}/")]
+    """Returns the records of the reviews of a job's pull request, newest first."""
+    prefix = f"review/1/{job.pull.number}/"
+    return [record for record in await run_records(engine) if record.id.startswith(prefix)]
 
 
 def rows(url, query, *arguments):

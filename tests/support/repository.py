@@ -68,7 +68,7 @@ class Repository:
     async def permission(self, ref, login):
         return Permission.NONE
 
-    async def said(self, pull):
+    async def comments(self, pull):
         return self.threads
 
 

@@ -16,20 +16,21 @@ import httpx
 from bot.app import UseCases, reviewer_of
 from bot.core.comments.marker import Signer
 from bot.core.costs import Usage
-from bot.engine.inline import InlineEngine
-from bot.handlers.known_findings import KEPT
+from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
 from bot.interfaces import Handlers, ModelAnswer
-from bot.job import Job, Route, Routed, Trigger, decide
+from bot.job import Job, Route, RouteDecision, Trigger, decide
 from bot.model.offline import OfflineModel
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
+from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from bot.webhook import parse
+from tests.support.inline_engine import InlineEngine
 from tests.support.scripted_model import Purse
 
 SHOWN = re.compile(r"\s*(\d+)\+(.*)")
@@ -112,7 +113,7 @@ class Rounds:
     def restart(self, *, forgetful=False):
         """Start the server again; with `forgetful` its database is lost."""
         if forgetful:
-            self.ledger.close()
+            self.ledger.database.close()
             (self.folder / "ledger.db").rename(self.folder / f"lost-{len(self.ended)}.db")
         world = self.sandbox.world
         client = GitHubClient(
@@ -124,7 +125,7 @@ class Rounds:
         self.host, self.publisher = GitHubHost(client), GitHubPublisher(client)
         if not (self.folder / "ledger.db").exists():
             (self.folder / "ledger.db").write_bytes(_empty_ledger())
-        self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
+        self.ledger = Ledger(Database(f"sqlite:///{self.folder}/ledger.db"))
         standards = FolderStandards(self.folder / "standards.db")
         wired = UseCases(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
         reviewer = reviewer_of(wired)
@@ -144,7 +145,7 @@ class Rounds:
         """What the pending deliveries ask for."""
         jobs = [job for delivery in self._pending() if isinstance(job := decide(delivery), Job)]
         newest = {job.pull.number: job for job in jobs if self._reviews(job)}
-        return [job for job in jobs if job in newest.values() or job.trigger in KEPT]
+        return [job for job in jobs if job in newest.values() or job.trigger in ABOUT_KNOWN_FINDINGS]
 
     async def work(self, jobs):
         """Do it, one after another."""
@@ -182,13 +183,13 @@ def _settings():
 def _empty_ledger():
     """The database after its migrations, made once: it is the same for every story."""
     with tempfile.TemporaryDirectory() as folder:
-        with Ledger(f"sqlite:///{folder}/ledger.db"):
+        with Database(f"sqlite:///{folder}/ledger.db"):
             pass
         return (Path(folder) / "ledger.db").read_bytes()
 
 
 async def _route(job, _step):
-    return Routed(Route.ANSWER if job.trigger in KEPT else Route.REVIEW, seen=job.seen)
+    return RouteDecision(Route.ANSWER if job.trigger in ABOUT_KNOWN_FINDINGS else Route.REVIEW, seen=job.seen)
 
 
 def ours(pull):

@@ -1,7 +1,7 @@
 """A worker with a model that is killed and started again: the child program of test_model_kill.py.
 
-python model_lives.py < SPEC, where SPEC is JSON: {settings, job, deaths}. Each life is a real process that is killed by a
-real SIGKILL after so many more entries of the journal; the last one may finish. Prints how each life ended.
+review_to_kill.py < SPEC, where SPEC is JSON: {settings, job, deaths}. Each life is a real process. A real SIGKILL ends it
+after the given number of further journal entries; the last life may finish. Prints the exit codes.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ PACE = Pace(debounce=0, poll=0.03, retry=0.1)
 
 
 def mortal(entries):
-    """Let this process die once so many entries were kept."""
+    """Kills this process after this number of journal entries."""
     run, left = DurableSteps._run, [entries]
 
     async def counted(self, *arguments):
@@ -38,7 +38,7 @@ def mortal(entries):
 
 
 async def idle(app, job):
-    """Take the job on, if it is not known; wait until nothing is left to do."""
+    """Submits the job, unless it is known, and waits until all runs have ended."""
     await app.engine.submit(job)
     while any((await app.engine.queue_depth()).values()):  # noqa: ASYNC110 - the engine works on threads of its own
         await asyncio.sleep(0.02)

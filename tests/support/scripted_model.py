@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bot.core.costs import NEARLY, Usage
+from bot.core.costs import NEAR_LIMIT, Usage
 from bot.engine.journal import from_json, to_json
 from bot.errors import BudgetExhausted
 from bot.interfaces import ModelAnswer, ToolUse
@@ -65,7 +65,7 @@ class Purse:
     async def settle(self, name, actual):
         del self.held[name]
         self.used += actual.tokens
-        return self.used >= NEARLY * self.tokens
+        return self.used >= NEAR_LIMIT * self.tokens
 
 
 class Journal:

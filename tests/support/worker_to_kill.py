@@ -1,8 +1,8 @@
 """A worker that is killed and started again: the child program of test_kill.py.
 
-python lives.py '[[URL, FOLDER, PLAN], …]' runs the plans side by side. A plan is a list of lives, one after another, or a
-list of lives for some at once. Everything is imported once, before each life is forked: a life is a real process and dies
-by a real SIGKILL. What the lives do to the world is written to FOLDER/world, one line each, flushed to the disk.
+worker_to_kill.py '[[URL, FOLDER, PLAN], …]' runs the plans side by side. A plan is a list of lives, one after another; a
+list inside it holds lives that run at once. All imports happen once, before a life is forked. A life is a real process
+and ends by a real SIGKILL. The effects of the lives are written to FOLDER/world, one line each, flushed to the disk.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bot.core.code.pull_request import PullRef
 from bot.engine.durable import DurableEngine, Pace
 from bot.interfaces import Handlers
-from bot.job import Job, Route, Routed, Trigger
+from bot.job import Job, Route, RouteDecision, Trigger
 
 HEAD = "f" * 40
 
 
 class World:
-    """What everybody can see. It does not refuse a second post: that is for the worker to avoid."""
+    """The effects that all lives see. It accepts a second post, which the worker must avoid."""
 
     def __init__(self, folder):
         self.file = Path(folder) / "world"
@@ -43,7 +43,7 @@ class World:
 
 
 class Worker:
-    """The handlers of one life. `dies` names its job, step and moment of death; `newer` is the next version."""
+    """The handlers of one life. `dies` names the job, step and moment of its death; `newer` makes it the next version."""
 
     def __init__(self, world, *, dies="", newer=False, pace=0.0):
         self.world, self.dies, self.newer, self.pace = world, dies, newer, pace
@@ -52,7 +52,7 @@ class Worker:
         return Handlers(self.route, self.review, self.route, self.last_word, self.last_word)
 
     async def route(self, job, step):
-        return Routed(await self.take(job, step, "route", str), HEAD)
+        return RouteDecision(await self.take(job, step, "route", str), HEAD)
 
     async def review(self, job, step):
         if self.newer:
@@ -88,12 +88,12 @@ class Worker:
 
 
 def job(name):
-    """A pull request of its own for each job, so that none replaces another."""
+    """A job for a pull request of its own, so that no job replaces another."""
     return Job(f"delivery/1/{name}", PullRef("octo/repo", name, 1), Trigger.OPENED)
 
 
 async def live(engine, world, life):
-    """Finish what the life before left, so that no job is met by death too often to go on; then live this one."""
+    """Finishes the earlier life's jobs first, so that no job exceeds the limit of crashes; then runs this life."""
     if life.get("work", True) and life.get("submit"):
         await idle(engine)
     if "killed_after" in life:
@@ -112,7 +112,7 @@ async def idle(engine):
 
 
 def fork(url, world, life):
-    """Start a life, once the world has seen what it waits for; its process id."""
+    """Starts a life after the event that it waits for. Returns its process id."""
     if pid := os.fork():
         return pid
     while "once" in life and not world.lines(what=life["once"]):
@@ -131,12 +131,12 @@ def fork(url, world, life):
 
 
 def ended(pid):
-    """How a life ended: its exit code, or minus the signal."""
+    """Waits for a life. Returns its exit code, or minus the signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def history(url, folder, plan):
-    """The lives of one plan, one after another."""
+    """Runs the lives of one plan, one after another."""
     world = World(folder)
     for lives in plan:
         together = lives if isinstance(lives, list) else [lives]

@@ -2,24 +2,26 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.claims.prompt import lint
 from bot.core.code.diff import Diff, FileDiff, Status
 from bot.core.code.pull_request import PostedComment
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, verify_quote
 from bot.errors import NotFound, RateLimited, UserError
-from bot.interfaces import CheckResult
-from bot.model.tools import Files, ToolContext, offered
+from bot.handlers.passes import standards_in
+from bot.interfaces import CheckResult, ToolUse
+from bot.model.tools import Files, ToolContext, tools_for
 from bot.model.tools.bounds import ToolLimits, bounded
-from bot.model.tools.grep import ScanSearch, mentions
+from bot.model.tools.grep import ScanSearch, texts_with_word
+from bot.model.tools.search_standards import SearchStandards
 from tests.support.repository import HEAD, REF, Repository, issue, pull_request
+from tests.support.strict_schema import lint
 
 CART = "from tax import rate\n\n\nclass Cart:\n    def total(self, items):\n        return sum(items) * rate\n"
 FILES = {
@@ -40,6 +42,16 @@ class Shelves:
 
     async def search(self, shelf, query, *, path="", language="", limit=5):
         return (Hit(ERRORS, 3.5, governs=True),) if query != "nothing" else ()
+
+
+@dataclass(frozen=True)
+class OneSection(Shelves):
+    """Finds this section."""
+
+    section: Standard
+
+    async def search(self, shelf, query, *, path="", language="", limit=5):
+        return (Hit(self.section, 3.5, governs=True), Hit(ERRORS, 1.5))
 
 
 class Lint:
@@ -79,12 +91,12 @@ def desk(repository=None, **changed):
 
 
 def call(tool, at=None, **arguments):
-    tools = {one.name: one for one in offered(at or desk())}
+    tools = {one.name: one for one in tools_for(at or desk())}
     return asyncio.run(tools[tool](arguments))
 
 
 def test_every_tool_is_offered_by_being_a_file():
-    assert [tool.name for tool in offered(desk())] == [
+    assert [tool.name for tool in tools_for(desk())] == [
         "find_definition",
         "get_github_issue",
         "get_review_threads",
@@ -99,20 +111,20 @@ def test_every_tool_is_offered_by_being_a_file():
 def test_settings_and_circumstances_decide_what_is_offered():
     bare = desk(searcher=None, checks=(), shelf=Shelf(REF.repo, "b" * 40))
 
-    assert [tool.name for tool in offered(desk(), {"read_file", "unknown"})] == ["read_file"]
-    assert {tool.name for tool in offered(desk())} - {tool.name for tool in offered(bare)} == {
+    assert [tool.name for tool in tools_for(desk(), {"read_file", "unknown"})] == ["read_file"]
+    assert {tool.name for tool in tools_for(desk())} - {tool.name for tool in tools_for(bare)} == {
         "run_checks",
         "search_code",
         "search_standards",
     }
 
 
-@pytest.mark.parametrize("tool", offered(desk()), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", tools_for(desk()), ids=lambda tool: tool.name)
 def test_every_schema_is_strict(tool):
     assert lint(tool.parameters) == ()
 
 
-@pytest.mark.parametrize("tool", offered(desk()), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", tools_for(desk()), ids=lambda tool: tool.name)
 @given(
     arguments=st.dictionaries(
         st.sampled_from(["number", "path", "side", "start", "end", "pattern", "text", "symbol", "query", "repo"]),
@@ -240,7 +252,7 @@ def test_code_is_searched_as_text_or_word():
 def test_a_repository_that_is_too_large_is_not_searched_in_part():
     host = Repository({f"{n}.py": "x\n" for n in range(500)})
     at = desk(host)
-    (tool,) = bounded(offered(at, {"search_code"}))
+    (tool,) = bounded(tools_for(at, {"search_code"}))
 
     answer = asyncio.run(tool({"text": "xx", "word": False, "side": "head", "folder": None}))
     assert answer == "not available: search unavailable: too many files; name a smaller folder"
@@ -250,8 +262,8 @@ def test_a_repository_that_is_too_large_is_not_searched_in_part():
 def test_files_that_mention_a_word_are_known_or_nothing_is():
     at = desk()
 
-    assert asyncio.run(mentions(at.searcher, at.files, "rate")).keys() == {"src/cart.py", "src/tax.py"}
-    assert asyncio.run(mentions(ScanSearch(at.files, most_files=2), at.files, "rate")) == {}
+    assert asyncio.run(texts_with_word(at.searcher, at.files, "rate")).keys() == {"src/cart.py", "src/tax.py"}
+    assert asyncio.run(texts_with_word(ScanSearch(at.files, most_files=2), at.files, "rate")) == {}
 
 
 def test_a_definition_is_found_with_its_source():
@@ -273,6 +285,22 @@ def test_standards_are_answered_with_their_ids_and_exact_text():
 
     assert (found["id"], found["governs"], found["text"]) == ("docs/py.md#errors", True, ERRORS.text)
     assert json.loads(call("search_standards", query="nothing", language=None, path=None)) == {"standards": []}
+
+
+@pytest.mark.parametrize("sentence", ["Never swallow an exception. ", 'Say "no", \\ or\n"yes".\t'])
+def test_a_section_over_the_bound_of_an_answer_is_given_by_its_beginning_and_can_be_cited(sentence):
+    section = replace(ERRORS, text=sentence * 2_000)
+    search = SearchStandards(OneSection(section), Shelf("octo/shop", "b" * 40))
+    (tool,) = bounded([search])
+    text = asyncio.run(tool({"query": "errors", "language": None, "path": None}))
+    (found,) = json.loads(text)["standards"]
+    (citable,) = standards_in([ToolUse("search_standards", {}, text)])
+
+    assert 10_000 < len(text) < 24_000
+    assert (found["id"], found["governs"]) == ("docs/py.md#errors", True)
+    assert section.text.startswith(found["text"])
+    assert found["characters_left_out"] == len(section.text) - len(found["text"])
+    assert verify_quote(sentence, [citable]).text == sentence.strip()
 
 
 def test_checks_run_over_the_head_of_any_file():

@@ -1,4 +1,4 @@
-"""What an answer rests on: each citation proven against the file or the section it names, or dropped."""
+"""Checks the citations of an answer against the files and sections that they name; drops those that are wrong."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.claims.schemas import Citation
-from bot.core.findings.standard import Standard, verified
+from bot.core.findings.standard import Standard, verify_quote
 
 MOST = 8
-"""Citations of one answer."""
+"""Most citations of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class CitedPlace:
-    """A place that exists: line `line` of the file at `path`, or the section `standard` that has the words `quote`."""
+    """A verified citation: line `line` of the file at `path`, or the section `standard` that contains `quote`."""
 
     quote: str
     path: str = ""
@@ -22,22 +22,25 @@ class CitedPlace:
     standard: Standard | None = None
 
 
-def proven(
+def prove_citations(
     citations: Iterable[Citation], files: Mapping[str, str], standards: Sequence[Standard]
 ) -> tuple[CitedPlace, ...]:
-    """The citations that hold. `files` are texts at the head by path; `standards` are those a search really returned."""
-    found = (_section(one, standards) if one.kind == "standard" else _line(one, files) for one in citations)
+    """Returns the correct citations. `files` has the texts at the head by path; `standards` those that a search returned."""
+    found = (
+        _section(citation, standards) if citation.kind == "standard" else _line(citation, files)
+        for citation in citations
+    )
     return tuple(dict.fromkeys(cited for cited in found if cited))[:MOST]
 
 
 def _section(citation: Citation, standards: Sequence[Standard]) -> CitedPlace | None:
     named = [standard for standard in standards if standard.id == citation.ref]
-    found = verified(citation.quote, named)
+    found = verify_quote(citation.quote, named)
     return CitedPlace(found.text, standard=found.standard) if found else None
 
 
 def _line(citation: Citation, files: Mapping[str, str]) -> CitedPlace | None:
-    """The line nearest to the number that was given on which the quote stands, white space aside."""
+    """Returns the line with the quote, without regard to white space, that is nearest to the given number."""
     wanted = [flat for line in citation.quote.splitlines() if (flat := " ".join(line.split()))]
     if not wanted:
         return None
@@ -51,4 +54,4 @@ def _line(citation: Citation, files: Mapping[str, str]) -> CitedPlace | None:
     return CitedPlace(wanted[0], citation.ref, min(places, key=lambda n: abs(n - near)))
 
 
-_TELLING = 8  # characters of a piece of a line; anything shorter stands everywhere
+_TELLING = 8  # fewest characters of a quoted part of a line; shorter parts occur everywhere

@@ -1,4 +1,4 @@
-"""What a model is shown of a change: every hunk, and beside them as much as the budget allows. Nothing goes in silence."""
+"""The material that a model reads of a change: every hunk, and more as far as the budget allows. Lists what is left out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from bot.core.claims.prompt import fence, nonce
 from bot.core.claims.requirements import points
 from bot.core.code.context import EnclosingCode, context
 from bot.core.code.diff import Diff, Hunk, Side
-from bot.core.code.hidden import visible
-from bot.core.code.plan import Batch, Part, halved
+from bot.core.code.hidden import show_hidden
+from bot.core.code.plan import Batch, BatchPart, split_batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.findings.finding import Draft
 
-LARGE, LINES = 20_000, 500  # characters or changed lines; above either what is sent must stay in proportion
-FACTOR = 1.6  # of a large change's own characters: all that is sent of it and with it
-ROOM = 12_000  # characters beside the hunks of a small change
+LARGE, LINES = 20_000, 500  # characters or changed lines; above either, the size of the material is limited
+FACTOR = 1.6  # times a large change's own characters: limit for all that is sent
+ROOM = 12_000  # more characters than the hunks of a small change
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
 
 
 @dataclass(frozen=True, slots=True)
 class FencedText:
-    """Strangers' text to be fenced: what it is, and where it comes from. Neither `source` nor `text` is to be trusted."""
+    """Untrusted text that will be fenced: its kind, its source and the text. `source` is untrusted too."""
 
     kind: str
     source: str
@@ -33,7 +33,7 @@ class FencedText:
 
 @dataclass(frozen=True, slots=True)
 class PullFacts:
-    """What is known of a pull request. `heads` are the texts of changed files at the head, by path."""
+    """The facts about a pull request. `heads` has the texts of changed files at the head, by path."""
 
     pull: PullRequest
     diff: Diff
@@ -45,39 +45,38 @@ class PullFacts:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is shown, longest-lived first, and a phrase for each thing that is not."""
+    """The material of one batch, the most stable parts first, and a phrase for each thing that was left out."""
 
     data: tuple[FencedText, ...]
     omitted: tuple[str, ...] = ()
 
     @property
     def whole(self) -> tuple[FencedText, ...]:
-        """What is shown, and in a word what is not."""
+        """The material, followed by the list of what was left out."""
         return (*self.data, *([_not_shown(self.omitted)] if self.omitted else []))
 
 
 def characters(batch: Batch) -> int:
-    """The size of a batch as a plain diff."""
+    """Returns the size of a batch as a plain diff."""
     return sum(len(line.text) + 2 for part in batch.parts for hunk in part.hunks for line in hunk.lines)
 
 
 def is_large(batches: Sequence[Batch]) -> bool:
-    """Whether a change is so large that what is sent must stay in proportion to it."""
+    """Whether a change is so large that the size of its material is limited."""
     lines = (line for batch in batches for part in batch.parts for hunk in part.hunks for line in hunk.lines)
     return sum(map(characters, batches)) > LARGE or sum(line.added or line.removed for line in lines) > LINES
 
 
 def budget(batch: Batch) -> int:
-    """Characters for the material of what is looked at alone: generous."""
+    """Returns the limit of characters for the material of a batch that is read alone."""
     return characters(batch) * 2 + ROOM
 
 
 def materials(batches: Sequence[Batch], facts: PullFacts, ours: int) -> tuple[Material, ...]:
-    """The material of each batch of a change; `ours` is how many characters we say with each.
+    """Returns the material of each batch of a change; `ours` is the size of our own instructions for each.
 
-    All that is sent of a large change stays within FACTOR of its own characters as far as the hunks allow. What there is
-    room for beside them is shared alike, so that a small batch of delicate lines has the most for each; what one leaves
-    is for those after it.
+    All that is sent of a large change stays within FACTOR times its own characters, as far as the hunks allow. The room
+    that the hunks leave is shared equally between the batches; what a batch does not use goes to the following ones.
     """
     if not is_large(batches):
         return tuple(material(batch, facts, budget(batch)) for batch in batches)
@@ -91,12 +90,12 @@ def materials(batches: Sequence[Batch], facts: PullFacts, ours: int) -> tuple[Ma
     return tuple(shown)
 
 
-def smaller(batch: Batch, shown: Material, facts: PullFacts) -> tuple[tuple[Batch, Material], ...]:
-    """What to show in place of what a model could not hold: two halves, each with half of what stood beside the hunks.
+def split_material(batch: Batch, shown: Material, facts: PullFacts) -> tuple[tuple[Batch, Material], ...]:
+    """Returns two halves of a batch that was too large for the model, each with half of the room beside the hunks.
 
-    A single hunk is shown alone; nothing is left of one that was.
+    A single hunk is returned without context; if it had none, nothing is returned.
     """
-    halves = halved(batch)
+    halves = split_batch(batch)
     if not halves:
         alone = material(batch, facts, 0)
         return ((batch, alone),) if len(alone.data) < len(shown.data) else ()
@@ -105,9 +104,9 @@ def smaller(batch: Batch, shown: Material, facts: PullFacts) -> tuple[tuple[Batc
 
 
 def material(batch: Batch, facts: PullFacts, limit: int) -> Material:
-    """The hunks of `batch`, and within `limit` characters the rest: who asks for what, what is known, then the context.
+    """Returns the title and hunks of `batch`, and within `limit` characters the rest: issues, known facts, context.
 
-    Hunks and the title are never left out.
+    The title and the hunks are never left out.
     """
     title, *hunks = _always(batch, facts)
     room = limit - _least(batch, facts)
@@ -126,25 +125,25 @@ def material(batch: Batch, facts: PullFacts, limit: int) -> Material:
 
 
 def _always(batch: Batch, facts: PullFacts) -> list[FencedText]:
-    """The title, then the hunks."""
+    """Returns the title, then the hunks."""
     hunks = [FencedText("diff", _source(part, facts.diff), _hunks(part.hunks)) for part in batch.parts]
     return [_title(facts.pull), *hunks]
 
 
 def _least(batch: Batch, facts: PullFacts) -> int:
-    """Characters of what is always shown, and of saying that the rest is not."""
+    """Returns the size of what is always shown, and of the list of what is left out."""
     return sum(map(_cost, (*_always(batch, facts), _not_shown(["the code around", *batch.paths]))))
 
 
-def fenced(datum: FencedText, salt: str) -> str:
-    """A datum as a model is shown it; `salt` is what whoever wrote it cannot know."""
-    source, text = visible(datum.source), visible(datum.text)
+def fence_text(datum: FencedText, salt: str) -> str:
+    """Returns the text as a fenced block; its author cannot know `salt`."""
+    source, text = show_hidden(datum.source), show_hidden(datum.text)
     return fence(datum.kind, source, text, nonce(salt, datum.kind, source, text))
 
 
 def _cost(datum: FencedText) -> int:
-    """Characters that it takes when it is fenced, with the blank line after it."""
-    return len(fenced(datum, "")) + 2
+    """Returns the size of the fenced block, with the blank line after it."""
+    return len(fence_text(datum, "")) + 2
 
 
 def _not_shown(phrases: Iterable[str]) -> FencedText:
@@ -165,7 +164,7 @@ def _cut_already(facts: PullFacts) -> Iterator[str]:
 
 
 def _known(batch: Batch, facts: PullFacts) -> Iterator[list[FencedText]]:
-    """What is worth more than context: each a list of choices, the best first."""
+    """Yields what is more important than context: each a list of choices, the best first."""
     mine = [draft for draft in facts.problems if draft.path in batch.paths]
     if mine:
         yield [
@@ -197,7 +196,7 @@ def _files(diff: Diff) -> str:
     return "\n".join([*rows, f"and {rest} more"] if rest > 0 else rows)
 
 
-def _source(part: Part, diff: Diff) -> str:
+def _source(part: BatchPart, diff: Diff) -> str:
     file = diff.file(part.path)
     moved = f", formerly {file.previous_path}" if file and file.previous_path else ""
     return f"{part.path}{moved}"
@@ -208,25 +207,25 @@ def _hunks(hunks: Iterable[Hunk]) -> str:
 
 
 def _rows(hunk: Hunk) -> Iterator[str]:
-    """Each line as its number, a mark and its text; a removed line has its old number."""
+    """Yields each line as its number, a mark and its text; a removed line has its old number."""
     yield f"@@ {hunk.section}".rstrip()
     for line in hunk.lines:
         mark = "+" if line.added else "-" if line.removed else " "
         yield f"{line.old if line.removed else line.new}{mark}{line.text}"
 
 
-def _contexts(part: Part, facts: PullFacts) -> list[FencedText]:
-    """What encloses the hunks of a file and the bindings of what they use; or the bindings alone."""
+def _contexts(part: BatchPart, facts: PullFacts) -> list[FencedText]:
+    """Returns two choices: the code that encloses the hunks with the bindings that they use, or the bindings alone."""
     text = facts.heads.get(part.path, "")
-    around = context(part.path, text, changed(part.hunks)) if text else EnclosingCode()
+    around = context(part.path, text, changed_lines(part.hunks)) if text else EnclosingCode()
     shown = {line.number(Side.RIGHT) for hunk in part.hunks for line in hunk.lines}
     bindings = frozenset(around.bindings) - shown
     choices = dict.fromkeys((around.enclosing - shown | bindings, bindings))
     return [FencedText("context", part.path, _lines(text, lines)) for lines in choices if lines]
 
 
-def changed(hunks: Iterable[Hunk]) -> frozenset[int]:
-    """The head's numbers of added lines, and of the lines at which others were taken out."""
+def changed_lines(hunks: Iterable[Hunk]) -> frozenset[int]:
+    """Returns the numbers, at the head, of added lines and of lines next to removed ones."""
     found: set[int] = set()
     for hunk in hunks:
         found.update(line.new for line in hunk.lines if line.added and line.new)
@@ -239,7 +238,7 @@ def changed(hunks: Iterable[Hunk]) -> frozenset[int]:
 
 
 def _lines(text: str, numbers: Iterable[int]) -> str:
-    """Numbered lines; where some are left out stands an ellipsis."""
+    """Returns the numbered lines; an ellipsis marks a gap."""
     lines = text.split("\n")
     rows: list[str] = []
     last = 0
@@ -252,7 +251,7 @@ def _lines(text: str, numbers: Iterable[int]) -> str:
 
 
 def _phrase(datum: FencedText, *, partly: bool) -> str:
-    """What is missing, but for its source."""
+    """Returns the words for a left-out text, without its source."""
     if datum.kind == "context":
         return f"the {'rest of the ' if partly else ''}code around "
     return f"{datum.kind}: "

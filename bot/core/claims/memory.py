@@ -1,6 +1,6 @@
-"""A conversation that fits: the last exchanges whole, earlier ones that the question is about, a line for each other.
+"""Selects from a conversation what fits: the newest exchanges, related older ones, and one line for each other.
 
-Exchanges are kept or left whole, never cut in the middle; what is left out of the front is summarised, not lost.
+An exchange is shown whole or as one line of the summary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Somebody's question and our answer, in their words and ours."""
+    """A person's question and our answer."""
 
     asker: str
     question: str
@@ -33,7 +33,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """Tokens for the memory of a conversation: its newest exchanges, recalled older ones, and the summary."""
+    """Token limits for the memory of a conversation: newest exchanges, recalled older ones, and the summary."""
 
     recent: int = 6_000
     recalled: int = 3_000
@@ -42,7 +42,7 @@ class MemoryBudget:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is shown of a conversation, each part oldest first. Every exchange is in exactly one of the parts."""
+    """The parts of a conversation that are shown, each oldest first. Every exchange is in one part."""
 
     summary: tuple[str, ...] = ()
     recalled: tuple[Exchange, ...] = ()
@@ -50,12 +50,14 @@ class Memory:
 
     @property
     def tokens(self) -> int:
-        """About how many tokens it is."""
-        return sum(map(estimate, self.summary)) + sum(estimate(str(one)) for one in (*self.recalled, *self.recent))
+        """The estimated number of tokens."""
+        return sum(map(estimate, self.summary)) + sum(
+            estimate(str(exchange)) for exchange in (*self.recalled, *self.recent)
+        )
 
 
 def recall(exchanges: Sequence[Exchange], question: str, room: MemoryBudget | None = None) -> Memory:
-    """The memory with which to answer `question`, within `room`."""
+    """Returns the memory for answering `question`, within `room`."""
     room = room or MemoryBudget()
     recent = _newest(exchanges, room.recent)
     older = exchanges[: len(exchanges) - len(recent)]
@@ -65,15 +67,15 @@ def recall(exchanges: Sequence[Exchange], question: str, room: MemoryBudget | No
 
 
 def _newest(said: Sequence[T], room: int) -> Sequence[T]:
-    for count, one in enumerate(reversed(said)):
-        room -= estimate(str(one))
+    for count, entry in enumerate(reversed(said)):
+        room -= estimate(str(entry))
         if room < 0:
             return said[len(said) - count :]
     return said
 
 
 def _about(exchanges: Sequence[Exchange], question: str, room: int) -> frozenset[int]:
-    """The exchanges that have most to do with `question`: words count for more the fewer exchanges have them."""
+    """Returns the exchanges most related to `question`. A word counts for more if fewer exchanges contain it."""
     words = [_words(str(exchange)) for exchange in exchanges]
     having = Counter(word for found in words for word in found)
     asked = _words(question)
@@ -91,10 +93,12 @@ def _about(exchanges: Sequence[Exchange], question: str, room: int) -> frozenset
 
 
 def _summary(numbered: Sequence[tuple[int, Exchange]], room: int) -> tuple[str, ...]:
-    """A line an exchange: how each question and each answer begins. The more there are, the shorter the lines."""
+    """Returns one line for each exchange: the beginnings of question and answer, shorter if there are many."""
     lines: list[str] = []
     for length in _LENGTHS:
-        lines = [f"{n}. {_begin(one.question, length)} -> {_begin(one.answer, length)}" for n, one in numbered]
+        lines = [
+            f"{n}. {_begin(exchange.question, length)} -> {_begin(exchange.answer, length)}" for n, exchange in numbered
+        ]
         if sum(map(estimate, lines)) <= room:
             break
     return tuple(_newest(lines, room))  # without the oldest of more than a hundred
@@ -110,5 +114,5 @@ def _words(text: str) -> frozenset[str]:
 
 
 def cut(exchange: Exchange, limit: int) -> Exchange:
-    """An exchange whose question and answer have at most `limit` characters: what is worth remembering of it."""
+    """Returns the exchange with its question and answer cut to `limit` characters."""
     return replace(exchange, question=exchange.question[:limit], answer=exchange.answer[:limit])

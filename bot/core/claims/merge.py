@@ -1,4 +1,4 @@
-"""Drafts of several passes -> one list: what two of them saw is one draft that weighs more."""
+"""Merges the drafts of several passes; a draft that two passes found becomes one with higher confidence."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _word = re.compile(r"[^\W_]{3,}")
 
 
 def merge(passes: Iterable[Iterable[Draft]]) -> tuple[Draft, ...]:
-    """The union of what the passes claim, those that several agree on first, then by severity and confidence.
+    """Returns the drafts of all passes: those that several passes found first, then by severity and confidence.
 
-    Two drafts of different passes are one when they stand at the same place and are about the same. The better founded
-    one speaks, with the evidence and the citations of both; two independent looks raise its confidence.
+    Two drafts of different passes are merged if their place and topic are the same. The one with more evidence is kept,
+    with the evidence and citations of both; its confidence rises.
     """
     merged: list[Draft] = []
     for drafts in passes:
@@ -28,46 +28,46 @@ def merge(passes: Iterable[Iterable[Draft]]) -> tuple[Draft, ...]:
             if at is None:
                 merged.append(draft)
             else:
-                merged[at] = _joined(merged[at], draft)
+                merged[at] = _join(merged[at], draft)
     return tuple(sorted(merged, key=lambda draft: (-agreeing(draft), -draft.severity, -draft.confidence)))
 
 
 def agreeing(draft: Draft) -> int:
-    """How many passes claim it."""
+    """Returns the number of passes that found it."""
     return draft.source.count("+") + 1
 
 
-def _same(one: Draft, other: Draft, *, repeated: bool) -> bool:
-    """Whether two drafts are about the same; of one pass, only those that repeat each other are."""
-    if one.path != other.path or one.side is not other.side or not _same_place(one, other):
+def _same(draft: Draft, other: Draft, *, repeated: bool) -> bool:
+    """Whether two drafts are about the same problem. Within one pass only repeated drafts are."""
+    if draft.path != other.path or draft.side is not other.side or not _same_place(draft, other):
         return False
-    return (one.title, one.claim) == (other.title, other.claim) if repeated else _same_topic(one, other)
+    return (draft.title, draft.claim) == (other.title, other.claim) if repeated else _same_topic(draft, other)
 
 
-def _same_place(one: Draft, other: Draft) -> bool:
-    far = one.near is not None and other.near is not None and abs(one.near - other.near) > NEAR
-    mine, theirs = _lines(one), _lines(other)
+def _same_place(draft: Draft, other: Draft) -> bool:
+    far = draft.near is not None and other.near is not None and abs(draft.near - other.near) > NEAR
+    mine, theirs = _lines(draft), _lines(other)
     return not far and bool(mine & theirs)
 
 
-def _same_topic(one: Draft, other: Draft) -> bool:
-    if one.claim and other.claim:
-        return one.claim == other.claim
-    if one.rule and other.rule:
-        return one.rule == other.rule
-    mine, theirs = _words(one.title), _words(other.title)
+def _same_topic(draft: Draft, other: Draft) -> bool:
+    if draft.claim and other.claim:
+        return draft.claim == other.claim
+    if draft.rule and other.rule:
+        return draft.rule == other.rule
+    mine, theirs = _words(draft.title), _words(other.title)
     return bool(mine and theirs) and len(mine & theirs) >= ALIKE * min(len(mine), len(theirs))
 
 
-def _joined(one: Draft, other: Draft) -> Draft:
-    """The better founded of two drafts, speaking for both."""
-    first, second = sorted((one, other), key=_weight, reverse=True)
+def _join(draft: Draft, other: Draft) -> Draft:
+    """Returns the draft with more evidence, with the evidence and citations of both."""
+    first, second = sorted((draft, other), key=_weight, reverse=True)
     return replace(
         first,
-        severity=max(one.severity, other.severity),
-        source="+".join(dict.fromkeys((*one.source.split("+"), *other.source.split("+")))),
-        confidence=1 - (1 - one.confidence) * (1 - other.confidence)
-        if one.source != other.source
+        severity=max(draft.severity, other.severity),
+        source="+".join(dict.fromkeys((*draft.source.split("+"), *other.source.split("+")))),
+        confidence=1 - (1 - draft.confidence) * (1 - other.confidence)
+        if draft.source != other.source
         else first.confidence,
         claim=first.claim or second.claim,
         evidence=tuple(dict.fromkeys((*first.evidence, *second.evidence))),
@@ -81,7 +81,7 @@ def _weight(draft: Draft) -> tuple[int, int, float]:
 
 
 def _lines(draft: Draft) -> set[str]:
-    """The telling lines of a quote, without white space."""
+    """Returns the lines of a quote without white space and without trivial lines."""
     lines = {"".join(line.split()) for line in draft.quoted.splitlines()}
     telling = {line for line in lines if len(line) > len("else:")}
     return telling or lines

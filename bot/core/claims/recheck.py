@@ -1,7 +1,7 @@
-"""Known findings whose own lines stand while the code around them changed: is each still true at this head?
+"""Asks a model again about known findings whose lines are unchanged while the code around them changed.
 
-A guard elsewhere fixes a finding without touching it. Only a model can tell, so it is asked again: about a few findings,
-once for each head, and believed only where it points to what changed.
+A guard at another place can fix a finding. The model is asked about a few findings, once for each head, and a "refuted"
+counts only if its evidence names a file that changed.
 """
 
 from __future__ import annotations
@@ -11,102 +11,106 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core.claims.schemas import Verdict, Verdicts
-from bot.core.claims.verify import scene
-from bot.core.code.compare import Blocks, fresh, touched
+from bot.core.claims.verify import batch_of
+from bot.core.code.compare import Blocks, changed_paths, new_hunks
 from bot.core.code.diff import Diff, Hunk, Side
-from bot.core.code.plan import Batch, Part
+from bot.core.code.plan import Batch, BatchPart
 from bot.core.findings.finding import Draft
 from bot.core.findings.known import FindingState, KnownFinding
 from bot.core.findings.lifecycle import RecheckResult
-from bot.core.findings.match import FoundPlace, spots
+from bot.core.findings.match import FoundPlace, find_places
 
-MOST = 12  # findings that one review asks about again, the worst first
-ROOM = 12_000  # characters of what is new around one of them
+MOST = 12  # most findings that one review asks about again, by severity
+ROOM = 12_000  # characters of new code around one finding
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckCandidate:
-    """A known finding as a claim about this head. `news` are the hunks that are new in `changed`, the files it hangs on."""
+    """A known finding as a draft at this head. `news` are the new hunks of `changed`, the files that it depends on."""
 
     identity: str
     draft: Draft
     changed: frozenset[str]
-    news: tuple[Part, ...] = ()
+    news: tuple[BatchPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """The head, and what of it is new since a model last read the change."""
+    """The head, and what is new since a model last read the change."""
 
     head: str
     diff: Diff
     heads: Mapping[str, str]
-    touched: frozenset[str]
+    changed_paths: frozenset[str]
     news: Diff
     standing: Mapping[str, FoundPlace] = field(default_factory=dict)
 
 
-def doubts(
+def recheck_candidates(
     known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str], seen: Blocks, head: str
 ) -> tuple[RecheckCandidate, ...]:
-    """What to ask again about at `head`; `diff` are the files under review, `seen` is what a model has read of them.
+    """Returns the findings to ask about again at `head`. `diff` has the files under review, `seen` what a model has read.
 
-    Files a finding hangs on are its own and those its evidence names. A finding that such a look found fixed is asked
-    about too: its guard may be gone again.
+    A finding depends on its own file and on those that its evidence names. A finding that an earlier recheck found fixed
+    is asked about too, because its guard may be gone.
     """
-    changed = touched(diff, seen) if seen else frozenset()
-    asked = [one for one in known if _may_have_changed(one, head)] if changed else []
-    now = _Now(head, diff, heads, changed, fresh(diff, seen), spots(asked, diff, heads))
-    found = [doubt for one in sorted(asked, key=lambda one: -one.severity) if (doubt := _doubt(one, now))]
+    changed = changed_paths(diff, seen) if seen else frozenset()
+    asked = [finding for finding in known if _may_have_changed(finding, head)] if changed else []
+    now = _Now(head, diff, heads, changed, new_hunks(diff, seen), find_places(asked, diff, heads))
+    found = [
+        candidate
+        for finding in sorted(asked, key=lambda finding: -finding.severity)
+        if (candidate := _to_candidate(finding, now))
+    ]
     return tuple(found[:MOST])
 
 
-def setting(group: Sequence[RecheckCandidate], diff: Diff) -> Batch:
-    """What is shown to whoever judges a few of them: their own hunks, and what is new around them."""
-    own = scene([doubt.draft for doubt in group], diff).parts
+def recheck_batch(group: Sequence[RecheckCandidate], diff: Diff) -> Batch:
+    """Returns the hunks that are shown for a group of candidates: their own, and what is new around them."""
+    own = batch_of([candidate.draft for candidate in group], diff).parts
     hunks: dict[str, dict[Hunk, None]] = {}
-    for part in (*own, *(part for doubt in group for part in doubt.news)):
+    for part in (*own, *(part for candidate in group for part in candidate.news)):
         hunks.setdefault(part.path, {}).update(dict.fromkeys(part.hunks))
-    return Batch(tuple(Part(path, tuple(each)) for path, each in hunks.items()))
+    return Batch(tuple(BatchPart(path, tuple(each)) for path, each in hunks.items()))
 
 
 def recheck_results(group: Sequence[RecheckCandidate], answer: Verdicts) -> tuple[RecheckResult, ...]:
-    """What the verdicts say of each. A refutation counts if its evidence names a file that changed."""
+    """Returns the result for each candidate. A refutation counts if its evidence names a file that changed."""
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts}
-    return tuple(_weighed(doubt, verdicts.get(number)) for number, doubt in enumerate(group, 1))
+    return tuple(_to_result(candidate, verdicts.get(number)) for number, candidate in enumerate(group, 1))
 
 
-def _may_have_changed(one: KnownFinding, head: str) -> bool:
-    """Whether the finding is a model's, alive, known in words, and was not asked about at this head."""
-    alive = one.standing or (one.state is FindingState.FIXED and one.guarded)
-    return alive and bool(one.title) and not one.check and one.weighed != head
+def _may_have_changed(finding: KnownFinding, head: str) -> bool:
+    """Whether the finding is a model's, is open or guarded, has a title, and was not asked about at this head."""
+    alive = finding.standing or (finding.state is FindingState.FIXED and finding.guarded)
+    return alive and bool(finding.title) and not finding.check and finding.weighed != head
 
 
-def _doubt(one: KnownFinding, now: _Now) -> RecheckCandidate | None:
-    spot = now.standing.get(one.identity)
+def _to_candidate(finding: KnownFinding, now: _Now) -> RecheckCandidate | None:
+    spot = now.standing.get(finding.identity)
     if spot is None:
         return None
-    changed = now.touched & {spot.path, *one.named}
-    quoted = _lines(spot, one.side, now)
+    changed = now.changed_paths & {spot.path, *finding.named}
+    quoted = _code_at(spot, finding.side, now)
     if not changed or not quoted:
         return None
     draft = Draft(
         path=spot.path,
         quoted=quoted,
-        title=one.title,
-        why=one.why,
-        severity=one.severity,
-        category=one.category,
+        title=finding.title,
+        why=finding.why,
+        severity=finding.severity,
+        category=finding.category,
         source="",
-        side=one.side,
+        side=finding.side,
         near=spot.start,
-        symbol=one.symbol,
+        symbol=finding.symbol,
     )
-    return RecheckCandidate(one.identity, draft, changed, tuple(_news(changed, now.news)))
+    return RecheckCandidate(finding.identity, draft, changed, tuple(_new_parts(changed, now.news)))
 
 
-def _lines(spot: FoundPlace, side: Side, now: _Now) -> str:
-    """The finding's code as it stands at the head."""
+def _code_at(spot: FoundPlace, side: Side, now: _Now) -> str:
+    """Returns the finding's code at the head."""
     text = now.heads.get(spot.path)
     if side is Side.RIGHT and text is not None:
         return "\n".join(text.split("\n")[spot.start - 1 : spot.line])
@@ -115,7 +119,7 @@ def _lines(spot: FoundPlace, side: Side, now: _Now) -> str:
     return "\n".join(line.text for line in lines if spot.start <= (line.number(side) or 0) <= spot.line)
 
 
-def _news(changed: Iterable[str], news: Diff) -> Iterable[Part]:
+def _new_parts(changed: Iterable[str], news: Diff) -> Iterable[BatchPart]:
     room = ROOM
     for path in sorted(changed):
         file = news.file(path)
@@ -123,14 +127,14 @@ def _news(changed: Iterable[str], news: Diff) -> Iterable[Part]:
             size = sum(len(line.text) for line in hunk.lines)
             if size <= room:
                 room -= size
-                yield Part(path, (hunk,))
+                yield BatchPart(path, (hunk,))
 
 
-def _weighed(doubt: RecheckCandidate, verdict: Verdict | None) -> RecheckResult:
+def _to_result(candidate: RecheckCandidate, verdict: Verdict | None) -> RecheckResult:
     if verdict is None or verdict.verdict == "unsure" or not verdict.evidence:
-        return RecheckResult(doubt.identity, None)
+        return RecheckResult(candidate.identity, None)
     if verdict.verdict == "holds":
-        return RecheckResult(doubt.identity, fixed=False)
-    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, doubt.changed))})(?![\w/-]|\.\w)")
+        return RecheckResult(candidate.identity, fixed=False)
+    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, candidate.changed))})(?![\w/-]|\.\w)")
     shown = any(map(changed.search, verdict.evidence))
-    return RecheckResult(doubt.identity, True if shown else None, verdict.reason if shown else "")
+    return RecheckResult(candidate.identity, True if shown else None, verdict.reason if shown else "")

@@ -1,7 +1,6 @@
-"""Typed claims that the code itself can refute: what a model says of names, files and calls is looked up.
+"""Refutes typed claims with the code itself: looks up what a model says about names, files and calls.
 
-A reason comes back only where there is evidence against a claim. None means that it stands, or that nobody can tell:
-silence is never proof.
+A reason is returned only if there is evidence against the claim. None means that the claim may be true.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from pathlib import PurePosixPath
 from bot.core.code.calls import calls, fits, signatures
 from bot.core.code.diff import Diff, Side
 from bot.core.code.outline import Name, Outline, Scope
-from bot.core.code.syntax import Node, nodes, outline, tree, words
+from bot.core.code.syntax import Node, node_text, nodes, outline, tree
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 
 
 @dataclass(frozen=True, slots=True)
 class HeadFacts:
-    """What is known of the head: the change, some files' texts, and the paths of all files (empty: not known)."""
+    """The facts about the head: the change, the texts of some files, and the paths of all files (empty: unknown)."""
 
     diff: Diff
     texts: Mapping[str, str]
@@ -31,7 +30,7 @@ class HeadFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a claim points: a line of a text that could be read, and the name it is about."""
+    """The place of a claim: a line of a text that could be parsed, and the name that the claim is about."""
 
     path: str
     text: str
@@ -54,7 +53,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """A claim about files: the subject as it was written, seen from a path."""
+    """A claim about files: its subject as written, and the path of its draft."""
 
     path: str
     subject: str
@@ -72,16 +71,16 @@ CLAIMS: Mapping[str, str] = {
     "missing_file": "the path",
     "missing_test": "the name that no test mentions",
 }
-"""The kinds of typed claims, and what stands behind the colon of each."""
+"""The kinds of typed claims, and what follows the colon of each."""
 
 
 def subject(claim: str) -> str:
-    """The bare name that a claim is about: "unused: Cart.total()" is about "total"."""
+    """Returns the bare name that a claim is about: "unused: Cart.total()" is about "total"."""
     return _last(claim.partition(":")[2])
 
 
 def _key(claim: str) -> str:
-    """The same as an outline writes it: a member of the own object begins with a dot."""
+    """Returns the name as an outline writes it: a member of the own object begins with a dot."""
     own = re.match(r"\s*[`'\"]?(?:self|this|cls)(?:\.|->)", claim.partition(":")[2])
     return f".{subject(claim)}" if own else subject(claim)
 
@@ -91,7 +90,7 @@ def _last(name: str) -> str:
 
 
 def refute(draft: Draft, facts: HeadFacts) -> str | None:
-    """Why the draft's typed claim is false; None if it stands or cannot be decided."""
+    """Returns why the draft's typed claim is false; None if it is true or cannot be decided."""
     kind, _, about = draft.claim.partition(":")
     if kind in _BY_PATH:
         return _BY_PATH[kind](_About(draft.path, about.strip().removeprefix("./"), facts))
@@ -122,7 +121,7 @@ def _unused(place: _Place) -> str | None:
 
 
 def _uses(seen: Outline, bound: Name) -> Iterator[Name]:
-    """Uses in the file that mean this binding, outside what it defines."""
+    """Yields the uses of this binding in the file, outside its own definition."""
     own = next((s for s in seen.scopes[1:] if s.start <= bound.line <= s.body and _last(s.name) == bound.key), None)
     keys = {bound.key, f".{bound.key}"} if seen.scopes[bound.scope].is_type else {bound.key}
     for name in seen.names:
@@ -142,7 +141,7 @@ def _elsewhere(place: _Place) -> Iterator[tuple[str, Name]]:
 
 
 def _definitions(place: _Place) -> int:
-    """How many things of that name the known files define: with two, a use elsewhere may mean either."""
+    """Returns how many definitions of that name the files have; with two, a use may mean either."""
     known = ((path, text) for path, text in place.facts.texts.items() if place.name in text)
     outlines = [seen for path, text in known if (seen := outline(path, text))]
     return sum(_last(found.name) == place.name for seen in outlines for found in seen.definitions())
@@ -158,7 +157,7 @@ def _undefined(place: _Place) -> str | None:
 
 
 def _is_certain(place: _Place, bound: Name) -> bool:
-    """Whether every way to the line passes the binding: it stands above, no deeper, or in a scope that is complete."""
+    """Whether the name is always bound at the line: above it, not indented deeper, or in an enclosing scope."""
     if bound.scope != place.seen.chain(place.line)[0]:
         return True
     lines = place.text.split("\n")
@@ -176,7 +175,7 @@ _passes_through = re.compile(r"with_.*|try_statement|using_.*|synchronized_.*|fu
 
 
 def _unreachable(place: _Place) -> str | None:
-    """Refuted where nothing before the statement, in its block or around it, can leave or decide."""
+    """Refutes if no statement before it, in its block or around it, can leave the block or branch."""
     root = tree(place.path, place.text)
     node = _statement(root, place.line) if root else None
     while node and node.parent:
@@ -194,7 +193,7 @@ def _unreachable(place: _Place) -> str | None:
 
 
 def _statement(root: Node, line: int) -> Node | None:
-    """The outermost node that begins on the line and stands in a block."""
+    """Returns the outermost node of a block that begins on the line."""
     starts = (node for _, _, node in nodes(root) if node.is_named and node.start_point.row + 1 == line)
     return next(
         (n for n in starts if n.parent and _block.fullmatch(n.parent.type) and not _block.fullmatch(n.type)), None
@@ -202,7 +201,7 @@ def _statement(root: Node, line: int) -> Node | None:
 
 
 def _may_leave(node: Node) -> bool:
-    return bool(_exits.search(words(node))) or any(_leaves.fullmatch(inner.type) for _, _, inner in nodes(node))
+    return bool(_exits.search(node_text(node))) or any(_leaves.fullmatch(inner.type) for _, _, inner in nodes(node))
 
 
 def _is_function(node: Node) -> bool:
@@ -226,7 +225,7 @@ def _missing_await(place: _Place) -> str | None:
     source = "\n".join(text.split("\n")[scope.start - 1 : scope.end])
     if re.search(r"\basync\b|\byield\b|^\s*@|\breturn\s+\S|\blambda\b", source, re.MULTILINE):
         return None
-    return f"`{place.name}` at {path}:{scope.start} is no coroutine and returns nothing"
+    return f"`{place.name}` at {path}:{scope.start} is not a coroutine and returns nothing"
 
 
 def _never_closed(place: _Place) -> str | None:

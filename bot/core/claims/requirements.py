@@ -1,4 +1,4 @@
-"""What an issue asks for, point by point; whether a change does it; which issues a pull request says it belongs to."""
+"""Acceptance points of linked issues: finds the issues and their points, and judges whether the change meets them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _link = re.compile(
 
 
 def points(body: str) -> tuple[str, ...]:
-    """The acceptance points of an issue: its task list items, and the list items below a heading that announces them.
+    """Returns the acceptance points of an issue: its task list items, and list items below a heading such as "Tasks".
 
-    At most POINTS of at most LENGTH characters. An issue without any has none; its prose is shown as it is.
+    At most POINTS of at most LENGTH characters each.
     """
     found: list[str] = []
     listening = False
@@ -45,8 +45,8 @@ def points(body: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:POINTS]
 
 
-def linked(body: str, repo: str) -> tuple[int, ...]:
-    """Numbers of the issues of `repo` that a pull request's text names, those it closes first; at most LINKS.
+def linked_issues(body: str, repo: str) -> tuple[int, ...]:
+    """Returns the numbers of the issues of `repo` that a pull request's text names, closed ones first; at most LINKS.
 
     Comments, code and references to other repositories do not count.
     https://docs.github.com/en/issues/tracking-your-work-with-issues/linking-a-pull-request-to-an-issue
@@ -61,7 +61,7 @@ def linked(body: str, repo: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AcceptancePoint:
-    """Something that an issue asks for. An issue without acceptance points asks for what its title says."""
+    """One thing that an issue asks for; its title if it has no acceptance points."""
 
     issue: int
     text: str
@@ -69,7 +69,7 @@ class AcceptancePoint:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPoint:
-    """What became of a point: "met" with the `path` and `line` of the head that do it, "unmet" or "unclear"."""
+    """The result for a point: "met" with the `path` and `line` of the head that show it, "unmet" or "unclear"."""
 
     point: AcceptancePoint
     status: str
@@ -78,8 +78,8 @@ class JudgedPoint:
     line: int | None = None
 
 
-def asked(issues: Iterable[Issue]) -> tuple[AcceptancePoint, ...]:
-    """The points of all issues."""
+def acceptance_points(issues: Iterable[Issue]) -> tuple[AcceptancePoint, ...]:
+    """Returns the points of all issues."""
     return tuple(
         AcceptancePoint(issue.number, text) for issue in issues for text in points(issue.body) or (issue.title,)
     )
@@ -88,23 +88,23 @@ def asked(issues: Iterable[Issue]) -> tuple[AcceptancePoint, ...]:
 def judge(
     wanted: Sequence[AcceptancePoint], answer: Requirements | None, heads: Mapping[str, str]
 ) -> tuple[JudgedPoint, ...]:
-    """Each point with its status; "met" only where the quoted line stands in a changed file of the head."""
+    """Returns each point with its status; "met" only if the quoted line is in a changed file of the head."""
     entries = {entry.point: entry for entry in answer.points} if answer else {}
-    return tuple(_judged(point, entries.get(number), heads) for number, point in enumerate(wanted, 1))
+    return tuple(_judge_point(point, entries.get(number), heads) for number, point in enumerate(wanted, 1))
 
 
-def _judged(point: AcceptancePoint, entry: Requirement | None, heads: Mapping[str, str]) -> JudgedPoint:
+def _judge_point(point: AcceptancePoint, entry: Requirement | None, heads: Mapping[str, str]) -> JudgedPoint:
     if entry is None:
         return JudgedPoint(point, "unclear", "it was not judged")
     if entry.status != "met":
         return JudgedPoint(point, entry.status, entry.reason)
-    line = _line(heads.get(entry.path or "", ""), entry.quoted_line or "")
+    line = _find_line(heads.get(entry.path or "", ""), entry.quoted_line or "")
     if line is None:
         return JudgedPoint(point, "unclear", f"said to be met, but the line it rests on does not exist: {entry.reason}")
     return JudgedPoint(point, "met", entry.reason, entry.path or "", line)
 
 
-def _line(text: str, quoted: str) -> int | None:
+def _find_line(text: str, quoted: str) -> int | None:
     wanted = quoted.strip()
     lines = (number for number, line in enumerate(text.split("\n"), 1) if line.strip() == wanted)
     return next(lines, None) if wanted else None

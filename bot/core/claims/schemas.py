@@ -1,6 +1,6 @@
-"""What a model answers, on the wire: strict shapes, evidence before verdict, and how claims become drafts.
+"""The schemas of a model's answers, with evidence before verdict, and the conversion of its claims to drafts.
 
-Nothing here is trusted for being well-formed: places, quotes and citations are proven elsewhere.
+A valid answer is still untrusted: places, quotes and citations are verified elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Claim = Literal[
 
 
 class _Wire(BaseModel):
-    """Fields in the order in which a model has to think: what it saw, then what it concludes."""
+    """Base of the answers. The fields are in the order of thinking: observations first, conclusions last."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -132,18 +132,15 @@ class Point(_Wire):
 
 
 class Walkthrough(_Wire):
-    """What a change does, for somebody who is about to review it."""
+    """What a change does, for a person who is about to review it."""
 
     points: list[Point] = Field(description="At most seven, the most consequential first.")
     careful: list[Point] = Field(description="What deserves a careful look, and why.")
     sentence: str = Field(description="What the change does for users or callers.")
 
 
-ANSWERS: tuple[type[BaseModel], ...] = (Findings, Verdicts, Requirements, Reply, Explanation, Walkthrough)
-
-
 def to_drafts(findings: Findings, source: str) -> tuple[Draft, ...]:
-    """The claims of one answer, in its order and cut to size. `source` names the pass that made them."""
+    """Returns the claims of one answer as drafts, in its order and cut to size. `source` names the pass."""
     return tuple(_draft(found, source) for found in findings.findings)
 
 
@@ -171,5 +168,5 @@ def _draft(found: FindingOnWire, source: str) -> Draft:
 
 
 def _fitting(suggestion: str | None) -> str | None:
-    """A replacement that was cut would be another replacement: an overlong one is none."""
+    """Returns the replacement, or None if it is too long: a cut replacement would be wrong code."""
     return suggestion if suggestion is not None and len(suggestion) <= CODE else None

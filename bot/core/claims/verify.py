@@ -1,4 +1,4 @@
-"""The second look: what it is told of the drafts, and what becomes of each. Only what was confirmed is said."""
+"""The independent verification of drafts: what the model is shown, and what its verdicts mean. Keeps confirmed drafts."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import replace
 from bot.core.claims.material import FencedText
 from bot.core.claims.schemas import Verdict, Verdicts
 from bot.core.code.diff import Diff, Hunk
-from bot.core.code.plan import Batch, Part
+from bot.core.code.plan import Batch, BatchPart
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 
-GROUP = 4  # drafts of one file that are looked at together
-HUNKS = 3  # shown where a draft has no place in the diff
+GROUP = 4  # drafts of one file that are verified together
+HUNKS = 3  # hunks that are shown if a draft has no place in the diff
 
 Dropped = tuple[Draft, str]
 
 
 def groups(drafts: Sequence[Draft]) -> Iterator[tuple[Draft, ...]]:
-    """Drafts of one file, a few at a time, in their order."""
+    """Yields groups of a few drafts of one file, in their order."""
     for path in dict.fromkeys(draft.path for draft in drafts):
         mine = [draft for draft in drafts if draft.path == path]
         yield from (tuple(mine[at : at + GROUP]) for at in range(0, len(mine), GROUP))
 
 
-def claims(drafts: Sequence[Draft]) -> FencedText:
-    """The drafts as claims with numbers from 1, without what would make them persuasive: evidence, severity, sources."""
+def numbered_claims(drafts: Sequence[Draft]) -> FencedText:
+    """Returns the drafts as claims numbered from 1, without evidence, severity and source, which could persuade."""
     rows = [
         {
             "finding": number,
@@ -44,8 +44,8 @@ def claims(drafts: Sequence[Draft]) -> FencedText:
     return FencedText("claims", "other reviewers", json.dumps(rows, ensure_ascii=False, indent=1))
 
 
-def scene(drafts: Sequence[Draft], diff: Diff) -> Batch:
-    """The hunks that the drafts speak of; the first few of their file where a quote is not in the diff."""
+def batch_of(drafts: Sequence[Draft], diff: Diff) -> Batch:
+    """Returns the hunks of the drafts; the first hunks of the file if a quote is not in the diff."""
     anchors = [anchor(draft.path, draft.quoted, diff, draft.side, draft.near) for draft in drafts]
     hunks: dict[str, list[Hunk]] = {}
     for found in anchors:
@@ -55,21 +55,21 @@ def scene(drafts: Sequence[Draft], diff: Diff) -> Batch:
                 hunks.setdefault(found.path, []).append(hunk)
         if file and found.line is None:
             hunks.setdefault(found.path, []).extend(file.hunks[:HUNKS])
-    return Batch(tuple(Part(path, tuple(dict.fromkeys(many))) for path, many in hunks.items()))
+    return Batch(tuple(BatchPart(path, tuple(dict.fromkeys(many))) for path, many in hunks.items()))
 
 
-def judged(
+def apply_verdicts(
     drafts: Sequence[Draft], answer: Verdicts | None, reason: str = ""
 ) -> tuple[tuple[Draft, ...], tuple[Dropped, ...]]:
-    """What holds, with the evidence of both looks, and what does not, with the reason.
+    """Returns the confirmed drafts, with the evidence of both passes, and the others with the reason.
 
-    A draft that got no verdict, an unsure one, or one without evidence is held back: it was not verified.
+    A draft that got no verdict, an unsure one, or one without evidence is held back: it is not verified.
     """
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts} if answer else {}
     kept: list[Draft] = []
     dropped: list[Dropped] = []
     for number, draft in enumerate(drafts, 1):
-        why = _why_not(verdicts.get(number), reason)
+        why = _drop_reason(verdicts.get(number), reason)
         if why:
             dropped.append((draft, why))
         else:
@@ -77,7 +77,7 @@ def judged(
     return tuple(kept), tuple(dropped)
 
 
-def _why_not(verdict: Verdict | None, reason: str) -> str:
+def _drop_reason(verdict: Verdict | None, reason: str) -> str:
     if verdict is None:
         return f"held: not verified ({reason or 'no verdict was given'})"
     if verdict.verdict == "refuted":

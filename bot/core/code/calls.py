@@ -1,11 +1,11 @@
-"""Whether a Python call fits the definition it means: the question behind "wrong number of arguments"."""
+"""Whether the arguments of a Python call fit the function's definition, to check claims of "wrong arguments"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.core.code.syntax import Node, nodes, tree, words
+from bot.core.code.syntax import Node, node_text, nodes, tree
 
 _MARKS = {"positional_separator", "keyword_separator", "comment"}
 _NAMED = {"default_parameter", "typed_default_parameter", "typed_parameter"}
@@ -13,7 +13,7 @@ _NAMED = {"default_parameter", "typed_default_parameter", "typed_parameter"}
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function takes. `free` says that it takes any further positional, any further named arguments."""
+    """The parameters of a function. `free` says whether it takes further positional and further named arguments."""
 
     line: int
     positional: tuple[str, ...]
@@ -25,17 +25,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a call hands over: so many positional arguments, and these names."""
+    """The arguments of a call: the number of positional ones, and the names of the others."""
 
     positional: int
     names: tuple[str, ...]
 
 
 def signatures(path: str, text: str, name: str) -> tuple[Signature, ...] | None:
-    """Every function of that name in a Python file, without `self`; None if one of them is decorated: who knows then."""
+    """Every function of that name in a Python file, without `self`; None if a decorator may change one of them."""
     found: list[Signature] = []
     for node in _of_type(tree(path, text), "function_definition"):
-        if words(node.child_by_field_name("name")) != name:
+        if node_text(node.child_by_field_name("name")) != name:
             continue
         if node.parent and node.parent.type == "decorated_definition":
             return None
@@ -47,14 +47,14 @@ def calls(path: str, text: str, name: str, line: int) -> tuple[Call, ...] | None
     """The calls of that name that begin on `line` (1-based); None if one of them unpacks its arguments."""
     found: list[Call] = []
     for node in _of_type(tree(path, text), "call"):
-        callee = words(node.child_by_field_name("function")).rpartition(".")[2]
+        callee = node_text(node.child_by_field_name("function")).rpartition(".")[2]
         arguments = node.child_by_field_name("arguments")
         if callee != name or node.start_point.row + 1 != line or arguments is None:
             continue
         given = [child for child in arguments.named_children if child.type != "comment"]
         if any(child.type in ("list_splat", "dictionary_splat") for child in given):
             return None
-        names = [words(child.child_by_field_name("name")) for child in given if child.type == "keyword_argument"]
+        names = [node_text(child.child_by_field_name("name")) for child in given if child.type == "keyword_argument"]
         found.append(Call(len(given) - len(names), tuple(names)))
     return tuple(found)
 
@@ -112,7 +112,7 @@ def _kind(parameter: Node) -> str:
 
 
 def _name(parameter: Node) -> str:
-    return words(parameter.child_by_field_name("name") or parameter).partition(":")[0].strip()
+    return node_text(parameter.child_by_field_name("name") or parameter).partition(":")[0].strip()
 
 
 def _is_method(node: Node) -> bool:

@@ -1,9 +1,7 @@
-"""Two diffs -> what is new in the later one, by content: a rebase or a merge of the base costs nothing.
+"""Compares two diffs, to find what is new in the later one, and two versions of a file, to make its patch.
 
-The unit is a block, an unbroken run of added and removed lines. Context and line numbers do not count, so that a block
-is the same wherever it lands; a hunk is read again if it holds a block that was not read before.
-
-Two versions of a file -> the hunks between them, as git and GitHub print them; within bounds.
+Diffs are compared by blocks: unbroken runs of added and removed lines. Context and line numbers do not count, so a
+rebase or a merge of the base changes no block. A hunk is reviewed again if it holds a block that was not read before.
 """
 
 from __future__ import annotations
@@ -22,29 +20,29 @@ Blocks = Mapping[str, tuple[str, ...]]
 
 
 def blocks(files: Iterable[FileDiff]) -> dict[str, tuple[str, ...]]:
-    """What a review has read when it has read these files."""
+    """The blocks of `files`, by path."""
     return {file.path: tuple(name for hunk in file.hunks for name in _blocks(hunk)) for file in files}
 
 
-def fresh(diff: Diff, seen: Blocks) -> Diff:
-    """`diff` with only the hunks that hold something not in `seen`; files without such a hunk are left out.
+def new_hunks(diff: Diff, seen: Blocks) -> Diff:
+    """`diff` with only the hunks that hold a block not in `seen`; files without such a hunk are left out.
 
-    A file that was renamed, by git's account or because its old path is gone from the change, is compared with what
-    it was. Equal blocks are counted: the second one is news.
+    A renamed file is compared with its old path; if git reports no rename, with the blocks of all paths that are gone
+    from the change. Equal blocks are counted, so a second copy of a block is new.
     """
     files = []
-    lost = [name for path, names in seen.items() if diff.file(path) is None for name in names]
+    gone = [name for path, names in seen.items() if diff.file(path) is None for name in names]
     for file in diff:
         before = seen.get(file.path) or seen.get(file.base_path)
-        known = Counter(lost if before is None else before)
-        hunks = tuple(hunk for hunk in file.hunks if _news(hunk, known))
+        known = Counter(gone if before is None else before)
+        hunks = tuple(hunk for hunk in file.hunks if _has_new_block(hunk, known))
         if hunks:
             files.append(replace(file, hunks=hunks))
     return replace(diff, files=tuple(files))
 
 
-def read(files: Iterable[FileDiff], unread: Diff) -> dict[str, tuple[str, ...]]:
-    """The blocks of `files` that were read, now or before, when the hunks of `unread` could not be."""
+def blocks_read(files: Iterable[FileDiff], unread: Diff) -> dict[str, tuple[str, ...]]:
+    """The blocks of `files` that were read, now or before: all but the blocks in the hunks of `unread`."""
     missing = {file.path: file.hunks for file in unread}
     return blocks(
         replace(file, hunks=tuple(hunk for hunk in file.hunks if hunk not in missing.get(file.path, ())))
@@ -52,8 +50,8 @@ def read(files: Iterable[FileDiff], unread: Diff) -> dict[str, tuple[str, ...]]:
     )
 
 
-def touched(files: Iterable[FileDiff], seen: Blocks) -> frozenset[str]:
-    """The paths whose blocks are not those in `seen`: something came, or something went, or the file did."""
+def changed_paths(files: Iterable[FileDiff], seen: Blocks) -> frozenset[str]:
+    """The paths whose blocks differ from those in `seen`: blocks were added or removed, or the file is gone."""
     files = tuple(files)
     now = blocks(files)
     changed = {
@@ -65,12 +63,12 @@ def touched(files: Iterable[FileDiff], seen: Blocks) -> frozenset[str]:
     return frozenset(changed | {path for path, names in seen.items() if names and path not in known})
 
 
-def _news(hunk: Hunk, known: Counter[str]) -> bool:
-    """Whether a block of `hunk` is not in `known`; the others are used up."""
+def _has_new_block(hunk: Hunk, known: Counter[str]) -> bool:
+    """Whether a block of `hunk` is not in `known`. Removes the hunk's blocks from `known`."""
     names = Counter(_blocks(hunk))
-    news = bool(names - known)
+    has_new = bool(names - known)
     known.subtract(names & known)
-    return news
+    return has_new
 
 
 def _blocks(hunk: Hunk) -> Iterator[str]:
@@ -81,21 +79,21 @@ def _blocks(hunk: Hunk) -> Iterator[str]:
 
 
 LINES = 20_000
-CELLS = 25_000_000  # old lines times new lines, without what begins and ends alike: beyond, difflib takes too long
-SNIFFED = 8000  # bytes in which git, too, looks for a NUL
+CELLS = 25_000_000  # old lines times new lines, without common first and last lines: more takes difflib too long
+SNIFFED = 8000  # bytes in which git looks for a NUL
 CONTEXT = 3
 
 
-def binary(content: bytes) -> bool:
-    """Whether git would call it binary."""
+def is_binary(content: bytes) -> bool:
+    """Whether git treats the content as binary."""
     return b"\0" in content[:SNIFFED]
 
 
-def patch(old: bytes, new: bytes) -> str:
-    """The hunks from `old` to `new` as GitHub would print them; empty if they are alike or over the bounds."""
+def make_patch(old: bytes, new: bytes) -> str:
+    """The hunks from `old` to `new` as GitHub prints them; empty if both are equal or over the bounds."""
     before, after = _lines(old), _lines(new)
-    start = _alike(before, after)
-    end = _alike(before[start:][::-1], after[start:][::-1])
+    start = _common_lines(before, after)
+    end = _common_lines(before[start:][::-1], after[start:][::-1])
     rows, columns = len(before) - start - end, len(after) - start - end
     if max(len(before), len(after)) > LINES or rows * columns > CELLS:
         return ""
@@ -104,14 +102,14 @@ def patch(old: bytes, new: bytes) -> str:
 
 
 def _lines(content: bytes) -> list[str]:
-    """Lines with their ends; only a line feed ends one, as in git."""
+    """Lines with their endings; only a line feed ends a line, as in git."""
     *whole, rest = content.decode(errors="replace").split("\n")
     return [f"{line}\n" for line in whole] + ([rest] if rest else [])
 
 
-def _alike(one: list[str], other: list[str]) -> int:
-    """How many lines both begin with."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+def _common_lines(first: list[str], second: list[str]) -> int:
+    """How many lines both have in common at their start."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
 def _hunks(before: list[str], after: list[str], offset: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Changed lines -> the other lines a reader needs: what encloses them, and where the names they use come from."""
+"""Changed lines -> the other lines a reader needs: the enclosing code, and the lines that bind the names in use."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from bot.core.code.outline import Outline, Scope
 from bot.core.code.syntax import LARGEST, outline
 
-WHOLE = 80  # a function of up to this many lines is shown whole
-AROUND = 12  # of a longer one: this many lines around the change
-UNKNOWN = 20  # where the language is not known
-TOP_LEVEL = 3  # outside any function or type
+WHOLE = 80  # lines of the longest function that is shown whole
+AROUND = 12  # lines around the change that are shown of a longer function
+UNKNOWN = 20  # lines around the change in a language without a grammar
+TOP_LEVEL = 3  # lines around a change outside any function or type
 
 Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class EnclosingCode:
-    """`blocks` are the enclosing ranges of lines (1-based, inclusive, apart and in order); `bindings` lie outside."""
+    """`blocks` are the enclosing ranges of lines (1-based, inclusive, separate, in order); `bindings` are lines outside."""
 
     blocks: tuple[Range, ...] = ()
     bindings: tuple[int, ...] = ()
@@ -30,20 +30,20 @@ class EnclosingCode:
 
 
 def context(path: str, text: str, lines: Collection[int]) -> EnclosingCode:
-    """What to show of the file `text` beside its changed `lines` (1-based). Larger files than LARGEST show nothing."""
+    """The code of the file `text` to show beside its changed `lines` (1-based). Empty for files over LARGEST."""
     if len(text) > LARGEST:
         return EnclosingCode()
     last = text.count("\n") + (not text.endswith("\n"))
     wanted = sorted(line for line in lines if 1 <= line <= last)
-    seen = outline(path, text)
-    if seen is None:
+    code = outline(path, text)
+    if code is None:
         return EnclosingCode(_joined(((line - UNKNOWN, line + UNKNOWN) for line in wanted), last))
-    blocks = EnclosingCode(_joined((block for line in wanted for block in _blocks(seen, line)), last))
-    return replace(blocks, bindings=tuple(sorted(_bindings(seen, frozenset(wanted)) - blocks.enclosing)))
+    blocks = EnclosingCode(_joined((block for line in wanted for block in _blocks(code, line)), last))
+    return replace(blocks, bindings=tuple(sorted(_bindings(code, frozenset(wanted)) - blocks.enclosing)))
 
 
-def _blocks(seen: Outline, line: int) -> Iterator[Range]:
-    scope = seen.named(line)
+def _blocks(code: Outline, line: int) -> Iterator[Range]:
+    scope = code.named(line)
     if scope is None:
         yield line - TOP_LEVEL, line + TOP_LEVEL
         return
@@ -51,7 +51,7 @@ def _blocks(seen: Outline, line: int) -> Iterator[Range]:
         yield scope.start, scope.end
     else:
         yield max(scope.start, line - AROUND), min(scope.end, line + AROUND)
-    yield from (_header(seen.scopes[i]) for i in seen.chain(line) if seen.scopes[i].name)
+    yield from (_header(code.scopes[i]) for i in code.chain(line) if code.scopes[i].name)
 
 
 def _header(scope: Scope) -> Range:
@@ -59,15 +59,15 @@ def _header(scope: Scope) -> Range:
     return scope.start, max(scope.start, min(scope.body - 1, scope.start + AROUND))
 
 
-def _bindings(seen: Outline, lines: frozenset[int]) -> frozenset[int]:
-    used = {(name.key, name.line) for name in seen.names if name.line in lines and not name.binds}
+def _bindings(code: Outline, lines: frozenset[int]) -> frozenset[int]:
+    used = {(name.key, name.line) for name in code.names if name.line in lines and not name.binds}
     bare = {key.removeprefix(".") for key, _ in used}
-    known = replace(seen, names=tuple(n for n in seen.names if n.binds and n.key.removeprefix(".") in bare))
+    known = replace(code, names=tuple(name for name in code.names if name.binds and name.key.removeprefix(".") in bare))
     return frozenset(found.line for key, line in used if (found := known.binding(key, line)))
 
 
 def _joined(ranges: Iterable[Range], last: int) -> tuple[Range, ...]:
-    """The same lines as ranges that neither overlap nor touch, within 1..`last`."""
+    """The same lines, within 1..`last`, as ranges that neither overlap nor touch."""
     joined: list[Range] = []
     for first, end in sorted((max(1, first), min(last, end)) for first, end in ranges):
         if joined and first <= joined[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Diff > FileDiff > Hunk > Line: what changed, and where a comment may hang."""
+"""Diff > FileDiff > Hunk > Line: what changed, and which lines can carry a comment."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bot.errors import UserError
 
 MAX_CHARACTERS = 1_000_000
 MAX_LINES = 20_000
-"""Bounds of one file's patch, GitHub's own: https://docs.github.com/en/repositories/creating-and-managing-repositories/repository-limits"""
+"""Bounds of one file's patch, the same as GitHub's: https://docs.github.com/en/repositories/creating-and-managing-repositories/repository-limits"""
 
-BINARY = "binary"
+EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
 class Side(StrEnum):
-    """GitHub's words for the two columns of a diff: LEFT is the base, RIGHT is the head."""
+    """GitHub's names for the two columns of a diff: LEFT is the base, RIGHT is the head."""
 
     LEFT = "LEFT"
     RIGHT = "RIGHT"
@@ -44,9 +44,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a hunk. `old`/`new` are its 1-based numbers on each side, if it is there.
+    """One line of a hunk. `old` and `new` are its 1-based numbers on each side; None where the line is missing.
 
-    `text + ending` is exactly what the file holds; `ending` is empty for a last line without a newline.
+    `text + ending` is exactly the content of the file; `ending` is empty for a last line without a newline.
     """
 
     text: str
@@ -56,22 +56,22 @@ class Line:
 
     @property
     def added(self) -> bool:
-        """Only the head has it."""
+        """Whether only the head has the line."""
         return self.old is None
 
     @property
     def removed(self) -> bool:
-        """Only the base has it."""
+        """Whether only the base has the line."""
         return self.new is None
 
     def number(self, side: Side) -> int | None:
-        """Its number on `side`."""
+        """The line's number on `side`."""
         return self.new if side is Side.RIGHT else self.old
 
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
-    """A contiguous change with its context. `section` is what git prints behind the second @@."""
+    """A contiguous change with its context. `section` is the text that git prints after the second @@."""
 
     lines: tuple[Line, ...]
     section: str = ""
@@ -90,7 +90,8 @@ class Hunk:
 class FileDiff:
     """What changed in one file. `blob` is the git object id of the head's version.
 
-    `unread` says why there are no hunks although the content changed ("binary", "GitHub left out the patch: …").
+    `unread` says why there are no hunks although the content changed. `binary` marks a file that has no lines to read,
+    as far as the host can tell.
     """
 
     path: str
@@ -101,21 +102,22 @@ class FileDiff:
     additions: int = 0
     deletions: int = 0
     unread: str = ""
+    binary: bool = False
 
     @property
     def added_lines(self) -> frozenset[int]:
-        """The head's numbers of the lines this change added."""
+        """The numbers, in the head, of the lines that the change added."""
         return frozenset(line.new for hunk in self.hunks for line in hunk.lines if line.new and line.added)
 
     @property
     def base_path(self) -> str:
-        """Where the file was before the change."""
+        """The file's path before the change."""
         return self.previous_path or self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """A whole change set. `truncated` says what GitHub did not list at all."""
+    """All changed files. `truncated` says which files GitHub did not list."""
 
     files: tuple[FileDiff, ...] = ()
     truncated: str = ""
@@ -124,12 +126,12 @@ class Diff:
         return iter(self.files)
 
     def file(self, path: str) -> FileDiff | None:
-        """The change of `path`, if it changed."""
+        """The change of `path`; None if it did not change."""
         return next((file for file in self.files if file.path == path), None)
 
     @property
     def added(self) -> int:
-        """Lines added in all files."""
+        """The number of lines added in all files."""
         return sum(file.additions for file in self.files)
 
 
@@ -143,14 +145,14 @@ def parse_patch(  # noqa: PLR0913 - one parameter for each field of the files AP
     additions: int = 0,
     deletions: int = 0,
 ) -> FileDiff:
-    """One file's hunks, beginning at the first @@, as the files API and git give them. Never raises.
+    """Parses one file's hunks, from the first @@ on, as the files API and git give them. Never raises.
 
-    What cannot be read in full is not read at all: `unread` says why. `additions` and `deletions`, where they are
+    A patch that cannot be read in full is not read at all: `unread` says why. `additions` and `deletions`, if they are
     known, must agree with the patch.
     """
     file = FileDiff(path, status, (), previous_path, blob, additions, deletions)
     if not patch:
-        return replace(file, unread=_nothing(file))
+        return _without_patch(file)
     if len(patch) > MAX_CHARACTERS or patch.count("\n") > MAX_LINES:
         return replace(file, unread=f"its patch is over {MAX_CHARACTERS:,} characters or {MAX_LINES:,} lines")
     try:
@@ -164,33 +166,33 @@ def parse_patch(  # noqa: PLR0913 - one parameter for each field of the files AP
 
 
 def parse_diff(text: str) -> Diff:
-    """Every file of a git diff or a patch file (`git format-patch`, `diff -u`); no text is an empty Diff.
+    """Parses every file of a git diff or a patch file (`git format-patch`, `diff -u`); an empty text is an empty Diff.
 
-    Raises UserError if the text is something else. Paths are unquoted; bytes that are no UTF-8 become U+FFFD.
+    Raises UserError if the text is something else. Paths are unquoted; bytes that are not UTF-8 become U+FFFD.
     """
     found = sections(text)
     if not found and text.strip():
         raise UserError("This is not a diff: there is no file header in it (`diff --git`, or `---` and `+++`).")
-    often = Counter(section.path for section in found)
-    once = {section.path: section for section in found}
-    return Diff(tuple(_file(section, often[path]) for path, section in once.items()))
+    counts = Counter(section.path for section in found)
+    by_path = {section.path: section for section in found}
+    return Diff(tuple(_file(section, counts[path]) for path, section in by_path.items()))
 
 
 def _file(section: PatchSection, times: int) -> FileDiff:
     kind = "modified" if section.body and section.kind == "changed" else section.kind
     file = FileDiff(section.path, Status(kind), (), section.previous_path, section.blob)
     if times > 1:
-        return replace(file, unread="the patch speaks of it more than once")
+        return replace(file, unread="the patch holds it more than once")
     if section.combined:
         return replace(file, unread="a merge's combined diff")
     if section.binary or not section.body:
-        return replace(file, unread=BINARY if section.binary else "")
+        return replace(file, unread="binary" if section.binary else "", binary=section.binary)
     patch = "\n".join(section.body)
     return parse_patch(file.path, file.status, patch, previous_path=file.previous_path, blob=file.blob)
 
 
-def before(after: str, file: FileDiff) -> str | None:
-    """The base's text of the file: `after`, the head's text, with the hunks undone. None if they do not fit."""
+def base_text(after: str, file: FileDiff) -> str | None:
+    """The file's text at the base: `after`, the text at the head, with the hunks undone. None if the hunks do not fit."""
     if file.unread:
         return None
     lines = after.split("\n")
@@ -209,48 +211,47 @@ def before(after: str, file: FileDiff) -> str | None:
     return "".join(base + head[at:])
 
 
-def after(before_text: str, file: FileDiff) -> str | None:
-    """The head's text of the file: the base's text with the hunks applied. None if they do not fit."""
+def head_text(before_text: str, file: FileDiff) -> str | None:
+    """The file's text at the head: the text at the base with the hunks applied. None if the hunks do not fit."""
     hunks = (tuple(replace(line, old=line.new, new=line.old) for line in hunk.lines) for hunk in file.hunks)
-    return before(before_text, replace(file, hunks=tuple(map(Hunk, hunks))))
+    return base_text(before_text, replace(file, hunks=tuple(map(Hunk, hunks))))
 
 
 def _start(hunk: Hunk, ahead: int) -> int:
-    """The index in the head at which the hunk begins; the head is `ahead` lines ahead of the base so far."""
+    """The index in the head at which the hunk begins; up to there the head has `ahead` lines more than the base."""
     first = next((line.new for line in hunk.lines if line.new is not None), None)
     if first is not None:
         return first - 1
     return (hunk.lines[0].old or 1) - 1 + ahead
 
 
-EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-
-
-def _nothing(file: FileDiff) -> str:
-    """Why a file without a patch is unread; empty if there really is nothing to read."""
+def _without_patch(file: FileDiff) -> FileDiff:
+    """A file for which there is no patch, with the reason unless nothing changed in its content."""
     if file.additions or file.deletions:
-        return "its patch was left out: too large"
+        return replace(file, unread="its patch was left out: too large")
     moved = file.status in {Status.RENAMED, Status.COPIED, Status.UNCHANGED}
-    return "" if moved or file.blob == EMPTY_BLOB else f"{BINARY}, or only its mode changed"
+    if moved or file.blob == EMPTY_BLOB:
+        return file
+    return replace(file, unread="binary, or only its mode changed", binary=True)
 
 
 _BODY = re.compile(r"[ +\-\\]|\r?$|@@ -[0-9]{1,9}(,[0-9]{1,9})? \+[0-9]{1,9}(,[0-9]{1,9})? @@")
 
 
 def _hunks(patch: str) -> tuple[Hunk, ...]:
-    """The hunks under a placeholder header: a real name could be anything. Raises UnidiffParseError."""
+    """The hunks, parsed under a placeholder header because a real name can hold anything. Raises UnidiffParseError."""
     body = patch if patch.endswith("\n") else patch + "\n"
     if not all(map(_BODY.match, body.split("\n"))):  # also keeps unidiff's slow patterns away from hostile lines
-        raise UnidiffParseError("a line that is no part of a hunk")
+        raise UnidiffParseError("a line outside of every hunk")
     files = PatchSet(f"--- a/file\n+++ b/file\n{body}")
     if len(files) != 1:
         raise UnidiffParseError("more than one file")
     if sum(len(hunk) + 1 for hunk in files[0]) != body.count("\n"):
-        raise UnidiffParseError("a line that is no part of a hunk")
+        raise UnidiffParseError("a line outside of every hunk")
     hunks = tuple(_hunk(hunk) for hunk in files[0])
     for side in Side:
         numbers = [number for hunk in hunks for line in hunk.lines if (number := line.number(side)) is not None]
-        if any(one >= other for one, other in pairwise([0, *numbers])):
+        if any(number >= following for number, following in pairwise([0, *numbers])):
             raise UnidiffParseError("its hunks are out of order")
     return hunks
 

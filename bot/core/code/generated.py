@@ -1,4 +1,4 @@
-"""Whether people wrote a file by hand: lockfiles, vendored, minified and generated code are not theirs to mend."""
+"""Recognises files that people did not write by hand: lockfiles, vendored, minified and generated code."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _GENERATED = re.compile(
 )
 
 
-def unwritten(path: str) -> str:
-    """Why nobody wrote this file by hand, judged by its path: lockfile, minified, generated, vendored; else empty."""
+def generated_kind(path: str) -> str:
+    """The kind of file, judged by its path: lockfile, minified, generated or vendored; empty for a file written by hand."""
     *folders, name = path.lower().split("/")
     if _LOCKFILE.fullmatch(name):
         return "lockfile"
@@ -52,26 +52,26 @@ _POINTERS = (
 )
 _LINK = re.compile(r"[\w./@+-]{1,1024}")
 TOP = 20
-"""A file that is generated says so in its first lines."""
-_LONG = 2_000
+"""The number of first lines in which a generated file says that it is one."""
+_LONG_LINE = 2_000
 
 
-def pointer(first: str) -> str:
-    """What stands elsewhere, if a file with this first line is only a pointer to it; else empty."""
-    return next((what for pattern, what in _POINTERS if pattern.match(first)), "")
+def pointer_kind(first: str) -> str:
+    """The kind of pointer, if a file with this first line only points to content elsewhere; else empty."""
+    return next((kind for pattern, kind in _POINTERS if pattern.match(first)), "")
 
 
-def link(only: str) -> bool:
-    """Whether a file of this one line, which no newline ends, is a symbolic link as git stores it: hosts do not say."""
-    return _LINK.fullmatch(only) is not None
+def is_symbolic_link(line: str) -> bool:
+    """Whether a file with only this line, without a newline, looks like a symbolic link as git stores it. Hosts do not say."""
+    return _LINK.fullmatch(line) is not None
 
 
-def says_generated(lines: Iterable[str]) -> bool:
-    """Whether one of a file's first lines says that a program wrote it."""
-    return any(_MARKER.search(line[:_LONG]) for line in lines)
+def has_generated_marker(lines: Iterable[str]) -> bool:
+    """Whether one of the first lines says that a program wrote the file."""
+    return any(_MARKER.search(line[:_LONG_LINE]) for line in lines)
 
 
-def minified(lines: Iterable[str]) -> bool:
-    """Whether most of the lines that say anything are longer than a person writes."""
+def is_minified(lines: Iterable[str]) -> bool:
+    """Whether most of the lines that are not blank are longer than people write."""
     lengths = [len(line) for line in lines if line.strip()]
-    return 2 * sum(length > _LONG for length in lengths) > len(lengths)
+    return 2 * sum(length > _LONG_LINE for length in lengths) > len(lengths)

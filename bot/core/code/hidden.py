@@ -1,11 +1,11 @@
-"""Characters a reader cannot see: they hide instructions from people, and code from reviewers (CVE-2021-42574)."""
+"""Characters that readers cannot see: they can hide instructions from people and code from reviewers (CVE-2021-42574)."""
 
 from __future__ import annotations
 
 import re
 
 _PICTURE = "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"
-_JOINING = "\u0600-\u08ff\u0900-\u0dff"  # Arabic and Indic letters are joined and kept apart by U+200C and U+200D
+_JOINING = "\u0600-\u08ff\u0900-\u0dff"  # U+200C and U+200D separate and join Arabic and Indic letters
 
 HIDDEN = re.compile(
     r"(?!\t|\n)"
@@ -24,11 +24,11 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 
 
 def without_hidden(text: str) -> str:
-    """`text` with line endings made \\n, and without terminal escapes and hidden characters."""
+    """`text` with \\n as line ending, without terminal escapes and hidden characters."""
     plain = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return HIDDEN.sub("", plain)
 
 
-def visible(text: str) -> str:
-    """`text` with each hidden character spelt out, as in ⟦U+202E⟧."""
-    return HIDDEN.sub(lambda found: f"⟦U+{ord(found[0]):04X}⟧", text.replace("\r\n", "\n"))
+def show_hidden(text: str) -> str:
+    """`text` with each hidden character written as its code point: ⟦U+202E⟧."""
+    return HIDDEN.sub(lambda match: f"⟦U+{ord(match[0]):04X}⟧", text.replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""A path or a word -> the language it speaks of, in one lower-case word."""
+"""The programming language of a path or of a word, as one lower-case name."""
 
 from __future__ import annotations
 
@@ -71,34 +71,31 @@ _ALIASES = {
     "shell": "bash",
 }
 _EVERYDAY = {"html", "make", "markdown", "r", "text"}
-"""Languages whose names say nothing when they stand in a document's path."""
+"""Languages whose names are everyday words and mean nothing in a document's path."""
 _SUPERSETS = {"typescript": "javascript", "cpp": "c"}
 
 
 def language(path: str) -> str:
-    """The language of the file at `path`, by its name; empty if it is not known."""
+    """The language of the file at `path`, judged by its name; empty if unknown."""
     name = PurePosixPath(path.lower())
     known = _BY_NAME.get(name.name) or _BY_SUFFIX.get(name.suffix[1:], "")
     return known or ("dockerfile" if name.stem == "dockerfile" else "")
 
 
-of = language  # as in `language.of(path)`
-
-
-def named(word: str) -> str:
-    """The language that `word` names, as in a code fence: `py`, `Python` and `python` are one; else empty."""
+def language_named(word: str) -> str:
+    """The language that `word` names, as in a code fence: `py` and `Python` are python; empty if unknown."""
     lower = word.lower()
     return lower if lower in LANGUAGES else _ALIASES.get(lower) or _BY_SUFFIX.get(lower, "")
 
 
-def about(path: str) -> str:
-    """The language that a document's path speaks of: `docs/standards/python/naming.md` -> python; else empty."""
+def language_of_document(path: str) -> str:
+    """The language that a document's path names: `docs/standards/python/naming.md` -> python; empty if none."""
     parts = PurePosixPath(path.lower()).with_suffix("").parts
     words = [word for part in reversed(parts) for word in part.replace("_", "-").split("-")]
     found = (_ALIASES.get(word, word) for word in words)
     return next((word for word in found if word in LANGUAGES - _EVERYDAY), "")
 
 
-def includes(language: str, other: str) -> bool:
-    """Whether rules for `other` also hold in `language`: JavaScript's in TypeScript, C's in C++."""
+def rules_apply_to(language: str, other: str) -> bool:
+    """Whether rules for `other` also apply to `language`: those for JavaScript to TypeScript, those for C to C++."""
     return language == other or _SUPERSETS.get(language) == other

@@ -1,4 +1,4 @@
-"""Outline: what a file is made of — its scopes, and the names that each line binds and uses."""
+"""Outline: the scopes of a file, and the names that each line binds and uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Definition(NamedTuple):
-    """Something with a name at lines `line`..`end`. `name` is qualified: "Cart.total"."""
+    """A function, a type or a variable at lines `line`..`end`. `name` is qualified: "Cart.total"."""
 
     name: str
     line: int
@@ -17,9 +17,9 @@ class Definition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A function or a type; the first one of an outline is the file itself.
+    """A function or a type; the first scope of an outline is the file itself.
 
-    Lines `start`..`end` are 1-based and inclusive, decorators included; its body begins on line `body`. `within` is the
+    Lines `start`..`end` are 1-based and inclusive, with decorators; the body begins on line `body`. `within` is the
     index of the enclosing scope. `name` is qualified, and empty for an anonymous function.
     """
 
@@ -31,13 +31,13 @@ class Scope:
     is_type: bool = False
 
     def has(self, line: int) -> bool:
-        """Whether `line` is one of its lines."""
+        """Whether `line` belongs to the scope."""
         return self.start <= line <= self.end
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name on a line, in the scope of that index. A member (`self.total`) is written with its dot: ".total"."""
+    """A name on a line. `scope` is the index of its scope. A member (`self.total`) is written with its dot: ".total"."""
 
     key: str
     line: int
@@ -48,7 +48,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The scopes and names of one file, in order, and how many syntax errors the parser had to step over."""
+    """The scopes and names of one file, in order, and the number of syntax errors that the parser skipped."""
 
     scopes: tuple[Scope, ...]
     names: tuple[Name, ...]
@@ -68,9 +68,9 @@ class Outline:
         return next((self.scopes[i] for i in self.chain(line) if self.scopes[i].name), None)
 
     def binding(self, key: str, line: int) -> Name | None:
-        """Where the name that `line` uses comes from: the nearest scope's last binding above, else its first one.
+        """Where the name that `line` uses is bound: the nearest scope's last binding above the line, else its first.
 
-        A member is looked for in the type around the line first, among its fields and methods as well.
+        A member is searched first among the fields and methods of the type around the line.
         """
         chain = self.chain(line)
         for names in self._member(key[1:], chain) if key.startswith(".") else self._bound(key, chain):
@@ -81,15 +81,15 @@ class Outline:
     def definitions(self) -> tuple[Definition, ...]:
         """Functions, types and the names bound outside functions, by line; imports are not definitions."""
         scopes = [Definition(scope.name, scope.start, scope.end) for scope in self.scopes[1:] if scope.name]
-        headed = {
-            (scope.name.rpartition(".")[2], line) for scope in scopes for line in range(scope.line, scope.end + 1)
-        }
+        heads = {(scope.name.rpartition(".")[2], line) for scope in scopes for line in range(scope.line, scope.end + 1)}
         outside = [
             Definition(self.qualified(name), name.line, name.line)
             for name in self.names
-            if name.binds and not name.imported and self.is_outside(name) and (name.key, name.line) not in headed
+            if name.binds and not name.imported and self.is_outside(name) and (name.key, name.line) not in heads
         ]
-        return tuple(sorted({*scopes, *outside}, key=lambda found: (found.line, -found.end, found.name)))
+        return tuple(
+            sorted({*scopes, *outside}, key=lambda definition: (definition.line, -definition.end, definition.name))
+        )
 
     def qualified(self, name: Name) -> str:
         """The name with the scope it belongs to."""
@@ -97,7 +97,7 @@ class Outline:
         return f"{outer}.{name.key}" if outer else name.key
 
     def is_outside(self, name: Name) -> bool:
-        """Whether others can see it: it belongs to the file or to a type, not to a function."""
+        """Whether the name is visible outside functions: it belongs to the file or to a type."""
         return not name.key.startswith(".") and (name.scope == 0 or self.scopes[name.scope].is_type)
 
     def _bound(self, key: str, chain: tuple[int, ...]) -> Iterator[list[Name]]:

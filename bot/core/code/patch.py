@@ -1,4 +1,4 @@
-"""A git diff, or a patch with letters around it -> one section per file, by its headers and in linear time."""
+"""A git diff, or a patch inside an e-mail -> one section per file, found by its headers in linear time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOWHERE = "/dev/null"
 
 @dataclass(slots=True)
 class PatchSection:
-    """What a patch says of one file. `kind` is GitHub's status word; `body` holds the hunks, from the first @@ on."""
+    """The part of a patch about one file. `kind` is GitHub's status; `body` holds the hunks, from the first @@ on."""
 
     path: str = ""
     previous_path: str | None = None
@@ -19,29 +19,29 @@ class PatchSection:
     binary: bool = False
     combined: bool = False
     prefixed: bool = True
-    said: bool = False  # whether anything but the header line was there
+    has_content: bool = False  # whether there was more than the header line
     body: list[str] = field(default_factory=list)
 
 
 def sections(text: str) -> list[PatchSection]:
-    """The files that a patch speaks of, in its order. A header that says nothing more is none."""
+    """The files of a patch, in order. A header without content is left out."""
     lines = text.split("\n")
     found: list[PatchSection] = []
     at = 0
     while at < len(lines):
-        if opened := _opened(lines, at, found[-1] if found else None):
-            found.append(opened)
+        if section := _new_section(lines, at, found[-1] if found else None):
+            found.append(section)
         at = _read(found[-1], lines, at) if found else at + 1
-    return [section for section in found if section.said and section.path]
+    return [section for section in found if section.has_content and section.path]
 
 
-def _opened(lines: list[str], at: int, current: PatchSection | None) -> PatchSection | None:
-    """A new section, if one begins at this line."""
+def _new_section(lines: list[str], at: int, current: PatchSection | None) -> PatchSection | None:
+    """The section that begins at this line, or None."""
     line = lines[at]
     if line.startswith("diff --git "):
-        return _titled(line[len("diff --git ") :].rstrip("\r"))
+        return _section_of_title(line[len("diff --git ") :].rstrip("\r"))
     if line.startswith(("diff --cc ", "diff --combined ")):
-        return PatchSection(unquoted(line.split(" ", 2)[2].rstrip("\r")), combined=True, said=True)
+        return PatchSection(unquote(line.split(" ", 2)[2].rstrip("\r")), combined=True, has_content=True)
     if _names_a_file(lines, at) and (current is None or current.body or current.combined):
         return PatchSection()
     return None
@@ -52,14 +52,14 @@ def _names_a_file(lines: list[str], at: int) -> bool:
 
 
 def _read(section: PatchSection, lines: list[str], at: int) -> int:
-    """Take in the line, or the whole hunk that begins there; the index of what follows."""
+    """Reads the line, or the whole hunk that begins there, into `section`; returns the index of the next line."""
     line = lines[at]
     if section.combined:
         return at + 1
     if counts := _HUNK.match(line):
         end = _end(lines, at + 1, int(counts[1] or 1), int(counts[2] or 1))
         section.body += lines[at:end]
-        section.said = True
+        section.has_content = True
         return end
     if section.body:
         return at + 1
@@ -75,7 +75,7 @@ _PREFIX = re.compile(r"[abciow12]/")
 
 
 def _end(lines: list[str], at: int, old: int, new: int) -> int:
-    """The index behind the hunk that begins before `at`: where its counts are used up, or its lines stop."""
+    """The index after the hunk whose lines begin at `at`: where its counts are used up, or its lines end."""
     while at < len(lines) and (old > 0 or new > 0):
         mark = lines[at][:1]
         if mark not in {"", " ", "+", "-", "\\", "\r"} or (not mark and at == len(lines) - 1):
@@ -86,10 +86,10 @@ def _end(lines: list[str], at: int, old: int, new: int) -> int:
     return at + 1 if at < len(lines) and lines[at].startswith("\\ ") else at
 
 
-def _titled(names: str) -> PatchSection:
-    """`a/x b/x` names one file twice, so its middle parts the names; a rename says its names further down."""
+def _section_of_title(names: str) -> PatchSection:
+    """Reads the path from `a/x b/x`, split in the middle; a rename has different names, which further lines give."""
     half = len(names) // 2
-    left, right = unquoted(names[:half]), unquoted(names[half + 1 :])
+    left, right = unquote(names[:half]), unquote(names[half + 1 :])
     if left[2:] == right[2:] and left[:1] != right[:1] and _PREFIX.match(left) and _PREFIX.match(right):
         return PatchSection(right[2:])
     if left == right:
@@ -98,8 +98,8 @@ def _titled(names: str) -> PatchSection:
 
 
 def _name(section: PatchSection, source: str, target: str) -> None:
-    """Take the names of the `---` and `+++` lines, where the title did not give one already."""
-    old, new = (unquoted(name.rstrip("\r").partition("\t")[0]) for name in (source, target))
+    """Reads the path from the `---` and `+++` lines, unless the title gave one already."""
+    old, new = (unquote(name.rstrip("\r").partition("\t")[0]) for name in (source, target))
     if old == NOWHERE:
         section.kind = "added"
     elif new == NOWHERE:
@@ -107,11 +107,11 @@ def _name(section: PatchSection, source: str, target: str) -> None:
     if section.path:
         return
     name = old if new == NOWHERE else new
-    both = all(end == NOWHERE or _PREFIX.match(end) for end in (old, new))
-    section.path = name[2:] if both and section.prefixed else name
+    prefixed = all(path == NOWHERE or _PREFIX.match(path) for path in (old, new))
+    section.path = name[2:] if prefixed and section.prefixed else name
 
 
-_WORDS = (
+_KINDS = (
     ("new file mode ", "added"),
     ("deleted file mode ", "removed"),
     ("rename to ", "renamed"),
@@ -122,17 +122,17 @@ _INDEX = re.compile(r"index [0-9a-f]+\.\.([0-9a-f]{64}|[0-9a-f]{40})(?: |$)")
 
 
 def _header(section: PatchSection, line: str) -> None:
-    """One line of git's extended header. https://git-scm.com/docs/git-diff#_generating_patch_text_with_p"""
-    for word, kind in _WORDS:
-        if line.startswith(word):
-            section.said = True
+    """Reads one line of git's extended header. https://git-scm.com/docs/git-diff#_generating_patch_text_with_p"""
+    for prefix, kind in _KINDS:
+        if line.startswith(prefix):
+            section.has_content = True
             section.kind = kind
             if kind in {"renamed", "copied"}:
-                section.path = unquoted(line[len(word) :])
+                section.path = unquote(line[len(prefix) :])
     if line.startswith(("rename from ", "copy from ")):
-        section.previous_path = unquoted(line.split(" ", 2)[2])
+        section.previous_path = unquote(line.split(" ", 2)[2])
     elif line.startswith(("Binary files ", "GIT binary patch")):
-        section.binary = section.said = True
+        section.binary = section.has_content = True
     elif (index := _INDEX.match(line)) and index[1].strip("0"):
         section.blob = index[1]
 
@@ -141,8 +141,8 @@ _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|(.))", re.DOTALL)
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
-def unquoted(name: str) -> str:
-    """A path as git prints it -> the path: names with unusual bytes stand in quotes with C escapes."""
+def unquote(name: str) -> str:
+    """A path as git prints it -> the path: git quotes names with unusual bytes and writes C escapes."""
     if len(name) < len('""') or name[0] != '"' or name[-1] != '"':
         return name
     raw = name[1:-1].encode(errors="replace")

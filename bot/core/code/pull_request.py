@@ -1,4 +1,4 @@
-"""The thing under review, as plain values."""
+"""The pull request under review, its issues and its comments, as plain values."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PullRequest:
 
     @property
     def from_fork(self) -> bool:
-        """Whether the head lives in another repository, or in a fork that is gone."""
+        """Whether the head is in another repository, or in a fork that was deleted."""
         return self.head_repo != self.ref.repo
 
 
@@ -68,7 +68,7 @@ class Issue:
 
 
 class Permission(IntEnum):
-    """What a person may do in the repository, in GitHub's `role_name` words, ordered."""
+    """What a person may do in the repository: GitHub's `role_name` values, in order."""
 
     NONE = 0
     READ = 1

@@ -1,4 +1,4 @@
-"""Secrets, by their look and by their value in any common disguise, so that nothing we post can carry one."""
+"""Finds secrets by their look, and by their value in any common encoding, so that no text we post holds one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 REDACTED = "REDACTED"
-WITHHELD = "This text was withheld: it carried a secret."
+WITHHELD = "This text was withheld: it contained a secret."
 _PEM_BEGIN = r"-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _LOOKS = re.compile(
     rf"{_PEM_BEGIN}[^-]*(?:-{{1,4}}[^-]+)*(?:-----END[A-Z0-9 ]{{0,40}}-----)?"
@@ -26,30 +26,30 @@ _LOOKS = re.compile(
 )
 _SHORTEST = 8
 _CUT = 7
-"""Told to drop this many first characters, a hijacked model got a token past a scanner that knew its whole value."""
+"""First characters that may be missing: a hijacked model can drop some, to pass a scanner that knows the whole value."""
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """`text` without what looks like a secret and without each of `secrets`, plain or encoded."""
+    """`text` without anything that looks like a secret and without `secrets`, plain or encoded."""
     text = _LOOKS.sub(REDACTED, text)
-    for form in _known(frozenset(secrets)).plain:
+    for form in _all_forms(frozenset(secrets)).plain:
         text = text.replace(form, REDACTED)
     return text
 
 
 def carries_secret(text: str, secrets: Collection[str] = ()) -> bool:
-    """Whether `text` holds a secret, even spread over it with spaces and punctuation in between."""
+    """Whether `text` holds a secret, even one split by spaces and punctuation."""
     bare = _bare(text)
-    return bool(_LOOKS.search(text)) or any(form in bare for form in _known(frozenset(secrets)).bare)
+    return bool(_LOOKS.search(text)) or any(form in bare for form in _all_forms(frozenset(secrets)).bare)
 
 
-def withheld(text: str, secrets: Collection[str]) -> str:
-    """A finished text of ours without any of `secrets`; one over which a secret is spread keeps only its markers."""
+def without_secrets(text: str, secrets: Collection[str]) -> str:
+    """A finished comment without `secrets`. If a split secret cannot be cut out, only the comment's markers remain."""
     if not carries_secret(text, secrets):
         return text
-    shown = redact(text, secrets)
-    if not carries_secret(shown, secrets):
-        return shown
+    redacted = redact(text, secrets)
+    if not carries_secret(redacted, secrets):
+        return redacted
     return "\n\n".join([WITHHELD, *(line for line in text.splitlines() if line.startswith("<!-- assistant:"))])
 
 
@@ -57,40 +57,40 @@ def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text))
 
 
-class _Known(NamedTuple):
-    """What to look for: every form of our secrets, the longest first, and the same without punctuation."""
+class _SecretForms(NamedTuple):
+    """The forms to search for: every form of our secrets, longest first, and the same without punctuation."""
 
     plain: tuple[str, ...]
     bare: tuple[str, ...]
 
 
 @lru_cache(maxsize=64)
-def _known(secrets: frozenset[str]) -> _Known:
+def _all_forms(secrets: frozenset[str]) -> _SecretForms:
     forms = sorted(set(_forms(secrets)), key=len, reverse=True)
-    return _Known(tuple(forms), tuple({bare for form in forms if len(bare := _bare(form)) >= _SHORTEST}))
+    return _SecretForms(tuple(forms), tuple({bare for form in forms if len(bare := _bare(form)) >= _SHORTEST}))
 
 
 def _forms(secrets: Collection[str]) -> Iterator[str]:
-    """Each secret, and each line of one with several lines, in the disguises that have been seen."""
+    """Each secret, and each line of a secret with several lines, in its encodings."""
     for secret in secrets:
         for value in {secret, *secret.splitlines()}:
-            if not value.startswith("-----"):  # a PEM's first and last lines are no secret
-                yield from (form for form in _disguises(value.strip()) if len(form) >= _SHORTEST)
+            if not value.startswith("-----"):  # the first and last lines of a PEM are not secret
+                yield from (form for form in _encodings(value.strip()) if len(form) >= _SHORTEST)
 
 
-def _disguises(value: str) -> Iterator[str]:
+def _encodings(value: str) -> Iterator[str]:
     if len(value) < _SHORTEST:
         return
-    cut = (value, value[_CUT:]) if len(value) >= 3 * _CUT else (value,)
-    for one in cut:
-        raw = one.encode(errors="replace")
-        yield from (one, one[::-1], raw.hex(), raw.hex().upper(), quote(one, safe=""))
+    parts = (value, value[_CUT:]) if len(value) >= 3 * _CUT else (value,)
+    for part in parts:
+        raw = part.encode(errors="replace")
+        yield from (part, part[::-1], raw.hex(), raw.hex().upper(), quote(part, safe=""))
         for shift in range(3):
             yield from _base64(raw, shift)
 
 
 def _base64(raw: bytes, shift: int) -> Iterator[str]:
-    """The characters that stand for `raw` alone, wherever in an encoded text it begins."""
+    """The characters that encode only `raw`, when it begins at `shift` bytes (modulo 3) of an encoded text."""
     padded = b"\0" * shift + raw
     whole = len(padded) * 8 // 6
     first = -(-shift * 8 // 6)

@@ -1,7 +1,7 @@
-"""Source text -> Outline. The home of tree-sitter.
+"""Source text -> Outline, with tree-sitter.
 
-One table of roles serves twelve languages, because their grammars share the words for fields: a `name`, a `left`, a
-`pattern` binds; a `value`, a `right`, a `type` uses.
+One table of roles serves twelve languages, because their grammars share the names of fields: a `name`, a `left` or a
+`pattern` binds; a `value`, a `right` or a `type` uses.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import tree_sitter_ruby
 import tree_sitter_rust
 import tree_sitter_typescript
 from tree_sitter import Language, Parser
-from tree_sitter import Node as Node  # noqa: PLC0414 - for those who look deeper than an outline
+from tree_sitter import Node as Node  # noqa: PLC0414 - for callers that need more than an outline
 
 from bot.core.code.outline import Definition, Name, Outline, Scope
 
-LARGEST = 512 * 1024  # characters; above this a file has no outline
+LARGEST = 512 * 1024  # characters; a larger file has no outline
 
 GRAMMARS = {
     ("bash", "sh", "zsh"): tree_sitter_bash.language,
@@ -72,51 +72,51 @@ _carries = re.compile(r"pattern|_list$|declarator|parameter|dotted_name|variable
 _identifier = re.compile(r".*identifier.*|name|constant|instance_variable|variable_name")
 
 
-def readable(path: str) -> bool:
-    """Whether there is a grammar for a file, judged by its name."""
+def has_grammar(path: str) -> bool:
+    """Whether there is a grammar for the file, judged by its name."""
     return _suffix(path) in READERS
 
 
 def symbol_at(path: str, text: str, line: int) -> str:
     """The qualified name of the function or type around `line` ("Cart.total"); empty at the top level."""
-    seen = outline(path, text)
-    scope = seen.named(line) if seen else None
+    parsed = outline(path, text)
+    scope = parsed.named(line) if parsed else None
     return scope.name if scope else ""
 
 
 def errors(path: str, text: str) -> int:
-    """How many places the parser had to step over; 0 for a language or size that cannot be parsed here."""
-    seen = outline(path, text)
-    return seen.errors if seen else 0
+    """The number of syntax errors; 0 for a language without a grammar or a file that is too large."""
+    parsed = outline(path, text)
+    return parsed.errors if parsed else 0
 
 
-def parses(path: str, text: str) -> bool:
-    """Whether `text` is well-formed, as far as can be told."""
+def is_well_formed(path: str, text: str) -> bool:
+    """Whether `text` has no syntax error that the parser can find."""
     return errors(path, text) == 0
 
 
 def definitions(path: str, text: str) -> tuple[Definition, ...]:
     """Functions, types and the names bound outside functions, by line; imports are not definitions."""
-    seen = outline(path, text)
-    return seen.definitions() if seen else ()
+    parsed = outline(path, text)
+    return parsed.definitions() if parsed else ()
 
 
 @lru_cache(maxsize=64)
 def outline(path: str, text: str) -> Outline | None:
-    """What there is in a file; None for an unknown language and for a file over LARGEST characters."""
+    """The outline of a file; None for a language without a grammar and for a file over LARGEST characters."""
     root = tree(path, text)
-    return _Reading(root).outline() if root else None
+    return _OutlineReader(root).outline() if root else None
 
 
 def tree(path: str, text: str) -> Node | None:
-    """The root of the syntax tree, under the same conditions."""
-    if not readable(path) or len(text) > LARGEST:
+    """The root of the syntax tree; None under the same conditions."""
+    if not has_grammar(path) or len(text) > LARGEST:
         return None
     return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
 
 
 def nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
-    """Every node below and with `root` in order: its depth, the field it fills, and itself. Without recursion."""
+    """Every node from `root` on, in order: its depth, its field in the parent, and the node. Without recursion."""
     cursor, depth = root.walk(), 0
     while cursor.node:
         yield depth, cursor.field_name, cursor.node
@@ -129,7 +129,7 @@ def nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
             depth -= 1
 
 
-def words(node: Node | None) -> str:
+def node_text(node: Node | None) -> str:
     """The source text of a node."""
     return (node.text or b"").decode(errors="replace") if node else ""
 
@@ -144,7 +144,7 @@ def _grammar(suffix: str) -> Language:
 
 
 class _Frame(NamedTuple):
-    """What a node passes down to its children."""
+    """What a node hands down to its children."""
 
     node: Node
     kind: str
@@ -153,8 +153,8 @@ class _Frame(NamedTuple):
     importing: bool = False
 
 
-class _Reading:
-    """One walk over one tree, without recursion: nesting is as deep as strangers like it."""
+class _OutlineReader:
+    """One walk over one tree, without recursion, because hostile code can nest as deep as it likes."""
 
     def __init__(self, root: Node) -> None:
         self.root = root
@@ -205,7 +205,7 @@ class _Reading:
         return len(self.scopes) - 1
 
     def _name(self, node: Node, field: str | None, frame: _Frame, parent: _Frame) -> None:
-        text = words(node)
+        text = node_text(node)
         member = field in _member and bool(_access.fullmatch(parent.kind))
         self.names.append(
             Name(
@@ -218,7 +218,7 @@ class _Reading:
         )
 
 
-# What follows judges kinds of nodes, of which a grammar has some hundreds: each is judged once.
+# The functions below classify kinds of nodes. A grammar has some hundreds of kinds, so the answers are cached.
 
 
 @cache
@@ -228,7 +228,7 @@ def _imports(kind: str) -> bool:
 
 @cache
 def _binds(field: str | None, kind: str, parent: str, *, importing: bool, inherited: bool) -> bool:
-    """Whether names in this place come into being here."""
+    """Whether a name in this position is bound by it."""
     if field in _used:
         return False
     if importing or "parameter" in kind:
@@ -257,7 +257,7 @@ def _opens_scope(node: Node) -> bool:
 
 
 def _own_name(node: Node) -> Node | None:
-    """The node that names a scope: its name, an `impl`'s type, or what is left of C's nested declarators."""
+    """The node that names a scope: its name, the type of an `impl`, or the innermost of C's nested declarators."""
     if node.type == "impl_item":
         return node.child_by_field_name("type")
     name = node.child_by_field_name("name")
@@ -268,7 +268,7 @@ def _own_name(node: Node) -> Node | None:
 
 
 def _assigned_name(parent: Node, field: str | None) -> Node | None:
-    """The name that an anonymous function is given by what holds it: `const total = () => …`."""
+    """The name that an assignment gives to an anonymous function: `const total = () => …`."""
     if field not in ("value", "right"):
         return None
     fields = ("name", "left", "property", "key")
@@ -285,7 +285,7 @@ def _receiver(node: Node) -> str:
 
 
 def _plain(node: Node | None) -> str:
-    return ".".join(re.findall(r"\w+", words(node)))[:200]
+    return ".".join(re.findall(r"\w+", node_text(node)))[:200]
 
 
 def _qualified(outer: str, name: str) -> str:

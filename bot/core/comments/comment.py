@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from bot.core.code.plan import FileState
 from bot.core.code.pull_request import PullRequest
-from bot.core.code.syntax import readable
+from bot.core.code.syntax import has_grammar
 from bot.core.comments.post import Comment
-from bot.core.comments.sanitize import clean, plain, visible
+from bot.core.comments.sanitize import clean, plain, show_hidden
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Draft, Finding, Severity
 from bot.core.findings.known import FindingState, KnownFinding
-from bot.core.findings.standard import ARCHIVES, Standard, verified
+from bot.core.findings.standard import ARCHIVES, Standard, verify_quote
 from bot.core.findings.suggestion import fence
 from bot.core.findings.triage import Review
 
@@ -82,7 +82,7 @@ class LinkBase:
 
         A Word document has no lines to link to, a PDF has pages. Other repositories' documents are on the same server.
         """
-        exact = verified(words, [standard]) if words else None
+        exact = verify_quote(words, [standard]) if words else None
         start, end = (exact.start, exact.end) if exact else (standard.start, standard.end)
         suffix = PurePosixPath(standard.document).suffix.lower()
         if not self.repo_url:
@@ -137,7 +137,7 @@ def quoted(words: str) -> str:
 
 def _proof(finding: Finding) -> str:
     """What was tried before a suggestion was offered."""
-    parsed = ", the file still parses" if readable(finding.anchor.path) else ""
+    parsed = ", the file still parses" if has_grammar(finding.anchor.path) else ""
     checked = f", {' and '.join(finding.verified)} found nothing new" if finding.verified else ""
     return f"<sub>Tried on this head: it applies to exactly these lines{parsed}{checked}.</sub>"
 
@@ -178,7 +178,7 @@ def _plural(word: str, count: int) -> str:
 
 def code(text: str) -> str:
     """A stranger's string as an inline code span that nothing can break out of."""
-    flat = " ".join(visible(text).split()).replace("|", "\\|")
+    flat = " ".join(show_hidden(text).split()).replace("|", "\\|")
     if not flat:
         return ""
     longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
 
-from bot.core.code.diff import BINARY, Diff, FileDiff, Status
-from bot.core.code.generated import unwritten
+from bot.core.code.diff import Diff, FileDiff, Status
+from bot.core.code.generated import generated_kind
 from bot.core.code.language import language
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import code
-from bot.core.policy import PATH, LayeredPolicy, Policy, described
+from bot.core.policy import PATH, LayeredPolicy, Policy, describe
 
 _LARGE = 800  # changed lines: beyond it people read ever less of a change
 _LARGE_FILE = 5_000  # added lines
@@ -86,7 +86,7 @@ def _said(body: str) -> bool:
 
 
 def _size(diff: Diff) -> Iterator[str]:
-    written = [file for file in diff if not unwritten(file.path)]
+    written = [file for file in diff if not generated_kind(file.path)]
     lines = sum(file.additions + file.deletions for file in written)
     if lines > _LARGE:
         yield f"{lines:,} lines in {len(written):,} files changed: smaller pull requests are reviewed better."
@@ -96,7 +96,7 @@ def _tests(diff: Diff) -> Iterator[str]:
     source = [
         file.path
         for file in diff
-        if file.additions and language(file.path) not in _NOT_TESTED and not unwritten(file.path)
+        if file.additions and language(file.path) not in _NOT_TESTED and not generated_kind(file.path)
     ]
     if source and not any(_TEST.search(file.path) for file in diff):
         yield f"Source changed and no test did: {_names(source)}."
@@ -148,9 +148,9 @@ def _workflows(diff: Diff) -> Iterator[str]:
 
 def _unreadable(diff: Diff) -> Iterator[str]:
     present = [file for file in diff if file.status is not Status.REMOVED]
-    if binary := [file.path for file in present if file.unread.startswith(BINARY)]:
+    if binary := [file.path for file in present if file.binary]:
         yield f"Binary files changed: {_names(binary)}."
-    if generated := [file.path for file in present if unwritten(file.path) not in {"", "lockfile"}]:
+    if generated := [file.path for file in present if generated_kind(file.path) not in {"", "lockfile"}]:
         yield f"Generated, minified or vendored files changed: {_names(generated)}."
     if large := [file.path for file in present if file.additions > _LARGE_FILE]:
         yield f"Very large additions: {_names(large)}."
@@ -170,8 +170,8 @@ _LONGEST = 80
 
 def consequences(before: Policy, after: LayeredPolicy) -> tuple[str, ...]:
     """A sentence on the settings that change their value, and one for each mistake in the proposed file."""
-    old = {value.name: value.value for value in described(before, {})}
-    new = {value.name: value.value for value in described(after.policy, {})}
+    old = {value.name: value.value for value in describe(before, {})}
+    new = {value.name: value.value for value in describe(after.policy, {})}
     steps = [f"{code(name)}: {_short(old[name])} → {_short(new[name])}" for name in new if new[name] != old[name]]
     more = f" and {len(steps) - SHOWN} more" if len(steps) > SHOWN else ""
     effect = "; ".join(steps[:SHOWN]) + more if steps else "no setting gets another value"

@@ -83,7 +83,7 @@ def config(values: Iterable[PolicyValue], problems: Sequence[str]) -> str:
     """The settings that hold for this pull request, each with where it comes from, and what is wrong in the files."""
     rows = [f"| {one.name} | {code(one.value)} | {code(one.source)} |" for one in values]
     table = ["The settings on the base branch:", "", "| setting | value | from |", "|---|---|---|", *rows]
-    wrong = ["", "What does not hold:", "", *(f"- {plain(problem, 300)}" for problem in problems)] if problems else []
+    wrong = ["", "Ignored settings:", "", *(f"- {plain(problem, 300)}" for problem in problems)] if problems else []
     return "\n".join([*table, *wrong])
 
 

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdformat.renderer import DEFAULT_RENDERERS, MDRenderer, RenderContext, RenderTreeNode
 
-from bot.core.code.hidden import visible, without_hidden
+from bot.core.code.hidden import show_hidden, without_hidden
 from bot.core.code.language import LANGUAGES
 from bot.core.code.secrets import WITHHELD, carries_secret, redact
 from bot.core.findings.suggestion import fence
@@ -100,7 +100,7 @@ def _collapsed(words: list[str], length: int) -> list[str]:
     return kept
 
 
-__all__ = ["clean", "plain", "visible"]
+__all__ = ["clean", "plain", "show_hidden"]
 
 _ROUNDS = 6
 _LONGEST_LINK = 200

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from bot.core.claims.schemas import Walkthrough
 from bot.core.code.diff import Diff, FileDiff
-from bot.core.code.plan import CoverageRow, Part, is_delicate
+from bot.core.code.plan import BatchPart, CoverageRow, is_security_relevant
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import code
 from bot.core.comments.remarks import remarks
@@ -78,7 +78,7 @@ def _folder(path: str) -> str:
 
 
 def _delicate(diff: Diff) -> Iterator[str]:
-    found = [file.path for file in diff if is_delicate(Part(file.path, file.hunks))]
+    found = [file.path for file in diff if is_security_relevant(BatchPart(file.path, file.hunks))]
     if found:
         yield "Who may do what, secrets, or what strangers can reach may hang on " + _listed(found) + "."
 

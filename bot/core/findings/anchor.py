@@ -1,4 +1,4 @@
-"""Quoted code -> the exact lines a comment may hang on. Nothing is lost: inline, else on the file, else in the summary."""
+"""Finds the lines of the diff that a quote stands on: an inline anchor, else one on the file, else in the summary."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Place(StrEnum):
 class Anchor:
     """Lines `start`..`line` (inclusive, 1-based) of `path` on `side`, all in one hunk. `text` is their code.
 
-    `start` is None for a single line: GitHub wants it strictly before `line`. For FILE and SUMMARY both are None.
-    `exact` says that the quote was these whole lines, letter for letter; `why` how a less exact place came about.
+    `start` is None for a single line, because GitHub requires it to be before `line`. For FILE and SUMMARY both are None.
+    `exact` is true if the quote is these whole lines, letter for letter; `why` explains a less exact place.
     """
 
     place: Place
@@ -37,29 +37,29 @@ class Anchor:
 
 
 def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: int | None = None) -> Anchor:
-    """The best place for a comment on `quoted`, code copied from the diff of `path`.
+    """Returns the best place for a comment on `quoted`, code copied from the diff of `path`.
 
-    Tried in turn: the very lines; the same lines but for white space; the lines without the marks or numbers of a
-    diff view, on `side` and then on the other; the ends of a quote with "..." in it; the most telling line that occurs
-    once. Among equals a changed line wins, then the one nearest to `near`, then the first.
+    Tries in turn: the same lines; the same lines with other white space; the lines without the marks or numbers of a
+    diff view, on `side` and then on the other side; the ends of a quote with "..." in it; the longest line that occurs
+    once. Of several matches it takes one on a changed line, then the one nearest to `near`, then the first.
     """
-    file = _changed(path, diff)
+    file = _find_file(path, diff)
     if file is None:
         return Anchor(Place.SUMMARY, path, side, why="the file is not part of this change")
     if not file.hunks:
         return Anchor(Place.FILE, file.path, side, why=file.unread or "no line of the file changed")
-    if near is not None and (place := _named(file, quoted, side, near)):
+    if near is not None and (place := _line_with_number(file, quoted, side, near)):
         return place
     other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
-    for steps in ((_verbatim, _loosely), (_elided, _telling, _part)):
+    for steps in ((_exact_lines, _similar_lines), (_around_ellipsis, _unique_line, _unique_part)):
         for column in (side, other):
             if place := _inline(file, quoted, column, near, steps):
                 return place
     return Anchor(Place.FILE, file.path, side, why="the quoted code is not in the changed part of the file")
 
 
-def _changed(path: str, diff: Diff) -> FileDiff | None:
-    """The file meant by a path that may be an old name, or have too much or too little in front."""
+def _find_file(path: str, diff: Diff) -> FileDiff | None:
+    """Returns the changed file that a path means, which may be an old name or have too many or too few folders."""
     exact = diff.file(path) or next((file for file in diff if file.previous_path == path), None)
     if exact or not path:
         return exact
@@ -67,18 +67,18 @@ def _changed(path: str, diff: Diff) -> FileDiff | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _named(file: FileDiff, quoted: str, side: Side, near: int) -> Anchor | None:
-    """The changed line of that number, if it reads as quoted: no other can be nearer, so none has to be looked at."""
+def _line_with_number(file: FileDiff, quoted: str, side: Side, near: int) -> Anchor | None:
+    """Returns the changed line with that number if its text is the quote. No other match can be nearer."""
     want = next(_readings(quoted, side), [])
-    line = next((found for hunk in file.hunks if (found := _numbered(hunk, side, near))), None)
+    line = next((found for hunk in file.hunks if (found := _find_line(hunk, side, near))), None)
     if line is None or [line.text.rstrip()] != [text.rstrip() for text in want]:
         return None
     changed = line.added if side is Side.RIGHT else line.removed
     return Anchor(Place.INLINE, file.path, side, None, near, line.text, exact=True) if changed else None
 
 
-def _numbered(hunk: Hunk, side: Side, number: int) -> Line | None:
-    """The line of that number; in a new file it is where one expects it."""
+def _find_line(hunk: Hunk, side: Side, number: int) -> Line | None:
+    """Returns the line with that number. In a new file its index follows from the number."""
     first = hunk.lines[0].number(side) if hunk.lines else None
     guess = number - (first or number)
     if 0 <= guess < len(hunk.lines) and hunk.lines[guess].number(side) == number:
@@ -88,7 +88,7 @@ def _numbered(hunk: Hunk, side: Side, number: int) -> Line | None:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A hunk as one side sees it: its lines, their texts, and these with white space made alike."""
+    """One side of a hunk: its lines, their texts, and the texts with normalised white space."""
 
     lines: Sequence[Line]
     texts: Sequence[str]
@@ -97,7 +97,7 @@ class _View:
 
 def _view(hunk: Hunk, side: Side) -> _View:
     lines = [line for line in hunk.lines if line.number(side) is not None]
-    return _View(lines, [line.text.rstrip() for line in lines], _normal(line.text for line in lines))
+    return _View(lines, [line.text.rstrip() for line in lines], _normalize(line.text for line in lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _inline(file: FileDiff, quoted: str, side: Side, near: int | None, steps: It
     views = [_view(hunk, side) for hunk in file.hunks]
     readings = list(_readings(quoted, side))
     for step in steps:
-        hung = [place for match in step(views, readings) if (place := _hang(match, file.path, side))]
+        hung = [place for match in step(views, readings) if (place := _to_anchor(match, file.path, side))]
         if hung:
             changed = file.added_lines if side is Side.RIGHT else None
             return min(hung, key=lambda place: _rank(place, changed, near))
@@ -128,7 +128,7 @@ def _inline(file: FileDiff, quoted: str, side: Side, near: int | None, steps: It
 
 
 def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tuple[bool, int, int]:
-    """Changed lines first (on the LEFT all of them are), then the nearest, then the first."""
+    """Sorts changed lines first (on the LEFT all are changed), then the nearest, then the first."""
     last = place.line or 0
     first = place.start or last
     touched = changed is None or not changed.isdisjoint(range(first, last + 1))
@@ -136,15 +136,15 @@ def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tu
     return not touched, distance, first
 
 
-def _hang(match: _Match, path: str, side: Side) -> Anchor | None:
-    """The anchor for a match, drawn in to lines on which GitHub accepts a comment."""
+def _to_anchor(match: _Match, path: str, side: Side) -> Anchor | None:
+    """Returns the anchor of a match, narrowed to lines on which GitHub accepts a comment."""
     lines = match.view.lines
     hooks = [at for at in range(match.first, match.last + 1) if side is Side.RIGHT or lines[at].removed]
     if not hooks:
         return None
     first, last = hooks[0], hooks[-1]
     start, line = lines[first].number(side), lines[last].number(side)
-    text = "\n".join(one.text for one in lines[first : last + 1])
+    text = "\n".join(shown.text for shown in lines[first : last + 1])
     whole = match.exact and (first, last) == (match.first, match.last)
     return Anchor(Place.INLINE, path, side, start if first < last else None, line, text, match.why, whole)
 
@@ -166,7 +166,7 @@ _ECHOES = tuple(
 
 
 def _readings(quoted: str, side: Side) -> Iterator[list[str]]:
-    """What the quote may mean: as it stands, then without what a diff view puts in front of each line."""
+    """Yields the possible readings of a quote: as it is, then without the marks and numbers of a diff view."""
     lines = [line.removesuffix("\r") for line in quoted.split("\n")]
     while lines and (not lines[0].strip() or _FENCE.match(lines[0])):
         del lines[0]
@@ -179,17 +179,17 @@ def _readings(quoted: str, side: Side) -> Iterator[list[str]]:
     for echo in _ECHOES:
         found = [(line, echo.match(line)) for line in lines]
         if all(match or not line.strip() for line, match in found):
-            bare = [line[match.end() :] if match else "" for line, match in found if not _marked(match, foreign)]
+            bare = [line[match.end() :] if match else "" for line, match in found if not _has_mark(match, foreign)]
             if any(line.strip() for line in bare):
                 yield bare
 
 
-def _marked(match: re.Match[str] | None, mark: str) -> bool:
+def _has_mark(match: re.Match[str] | None, mark: str) -> bool:
     return match is not None and match[0].rstrip().endswith(mark)
 
 
-def _verbatim(views: Views, readings: Readings) -> list[_Match]:
-    """The very lines, but for white space at their ends."""
+def _exact_lines(views: Views, readings: Readings) -> list[_Match]:
+    """Matches the same lines; white space at their ends may differ."""
     for reading in readings:
         want = [line.rstrip() for line in reading]
         found = [
@@ -200,10 +200,10 @@ def _verbatim(views: Views, readings: Readings) -> list[_Match]:
     return []
 
 
-def _loosely(views: Views, readings: Readings) -> list[_Match]:
-    """The same lines, whatever their white space."""
+def _similar_lines(views: Views, readings: Readings) -> list[_Match]:
+    """Matches the same lines; all white space may differ."""
     for reading in readings:
-        want = _normal(reading)
+        want = _normalize(reading)
         found = [_Match(view, at, at + len(want) - 1) for view in views for at in _windows(view.normal, want)]
         if found:
             return found
@@ -214,10 +214,10 @@ _ELISION = re.compile(r"\W*(\.\.\.|…)\W*")
 _LONGEST_ELISION = 30
 
 
-def _elided(views: Views, readings: Readings) -> list[_Match]:
-    """From the lines above a "..." to the lines below it."""
+def _around_ellipsis(views: Views, readings: Readings) -> list[_Match]:
+    """Matches from the lines above a "..." to the lines below it."""
     for reading in readings:
-        want = _normal(reading)
+        want = _normalize(reading)
         gaps = [at for at, line in enumerate(want) if _ELISION.fullmatch(line)]
         if not gaps:
             continue
@@ -245,8 +245,8 @@ _SHORTEST_LINE = 4
 _SHORTEST_PART = 8
 
 
-def _telling(views: Views, readings: Readings) -> list[_Match]:
-    """The longest line of the quote that occurs once."""
+def _unique_line(views: Views, readings: Readings) -> list[_Match]:
+    """Matches the longest line of the quote that occurs exactly once."""
     index: dict[str, list[_Match]] = {}
     for view in views:
         for at, text in enumerate(view.normal):
@@ -257,8 +257,8 @@ def _telling(views: Views, readings: Readings) -> list[_Match]:
     return []
 
 
-def _part(views: Views, readings: Readings) -> list[_Match]:
-    """The one line that contains a line of the quote."""
+def _unique_part(views: Views, readings: Readings) -> list[_Match]:
+    """Matches the only line that contains a line of the quote."""
     texts = [
         (text, _Match(view, at, at, why="only a part of a line was quoted"))
         for view in views
@@ -272,16 +272,16 @@ def _part(views: Views, readings: Readings) -> list[_Match]:
 
 
 def _longest_first(readings: Readings, shortest: int) -> list[str]:
-    lines = dict.fromkeys(line for reading in readings for line in _normal(reading))
+    lines = dict.fromkeys(line for reading in readings for line in _normalize(reading))
     return sorted((line for line in lines if len(line) >= shortest), key=len, reverse=True)
 
 
-def _normal(lines: Iterable[str]) -> list[str]:
+def _normalize(lines: Iterable[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
 
 def _windows(texts: Sequence[str], want: Sequence[str]) -> list[int]:
-    """Where `want` stands in `texts`, as consecutive whole lines."""
+    """Returns the indexes at which `want` stands in `texts`, as consecutive whole lines."""
     if not want:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Draft -> Finding: a claim, and the claim once its place and its citations were proven."""
+"""Draft: a claim of a model or a check. Finding: a draft whose place and citations were verified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.core.findings.standard import Standard
 
 
 class Severity(IntEnum):
-    """Ordered, so that findings sort and filter by comparison. The words are SARIF's and reviewdog's."""
+    """How serious a finding is, in order. SARIF and reviewdog use the same words."""
 
     NOTE = 0
     WARNING = 1
@@ -21,7 +21,7 @@ class Severity(IntEnum):
 
 
 class Category(StrEnum):
-    """What kind of trouble a finding is about."""
+    """What kind of problem a finding is about."""
 
     CORRECTNESS = "correctness"
     SECURITY = "security"
@@ -35,9 +35,9 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a model or a check claims. Untrusted: the place may not exist, the standard may be invented.
+    """A claim of a model or a check. Untrusted: the place may not exist, the standard may be invented.
 
-    `quoted` is the code it speaks of, copied from the diff, one or more whole lines. `near` is a line number that
+    `quoted` is the code that it is about, copied from the diff, one or more whole lines. `near` is a line number that
     only helps to choose between equal matches. `symbol` is the enclosing function or class, when known.
     `claim` is a typed claim ("unused: name") that code can refute. `replacement` replaces exactly the quoted lines.
     """
@@ -66,9 +66,9 @@ class Draft:
 class Finding:
     """A draft whose place exists in the diff and whose citations exist on the shelf.
 
-    `occurrence` tells equal findings at several places apart: 0 for the first. `again` says why a dismissed finding is
-    raised once more, `elsewhere` where somebody else said the same, `verified` the checks that read the result
-    of its suggestion and found nothing new.
+    `occurrence` distinguishes equal findings at several places: 0 for the first. `again` says why a dismissed finding is
+    posted once more; `elsewhere` is the address of another author's comment that says the same; `verified` names the
+    checks that read the result of its suggestion and found nothing new.
     """
 
     draft: Draft
@@ -82,16 +82,16 @@ class Finding:
 
     @property
     def identity(self) -> str:
-        """Names the same finding across pushes, 16 hexadecimal digits.
+        """The same name for the same finding at every push, 16 hexadecimal digits.
 
-        Built from the anchored code, the rule or claim and the enclosing symbol; never from the path, the line or
-        anybody's words. What may still change is followed by `lifecycle.carry`.
+        It depends on the anchored code, the rule or claim and the enclosing symbol, not on the path, the line or the
+        wording. `lifecycle.carry` follows a finding when one of these changes.
         """
         return identity(self.topic, self.draft.symbol, self.code, self.occurrence)
 
     @property
     def topic(self) -> str:
-        """What the finding is about, in a word that does not depend on its wording."""
+        """What the finding is about: its rule, standard, claim or category. Does not depend on the wording."""
         draft = self.draft
         if draft.rule:
             return draft.rule
@@ -101,23 +101,23 @@ class Finding:
 
     @property
     def code(self) -> str:
-        """The lines it is about: the anchored ones, or those it quotes where none could be found."""
+        """The lines it is about: the anchored lines, or the quoted ones if no place was found."""
         return self.anchor.text or self.draft.quoted
 
 
 def with_proof(finding: Finding, proof: tuple[str, ...] | None) -> Finding:
-    """The finding with the checks that read its suggestion's result; without its suggestion if there is no proof."""
+    """Returns the finding with the checks that verified its suggestion; without the suggestion if `proof` is None."""
     return replace(finding, suggestion=None) if proof is None else replace(finding, verified=proof)
 
 
 def identity(topic: str, symbol: str, code: str, occurrence: int = 0) -> str:
-    """The identity of a finding about `topic` on `code` inside `symbol`."""
-    parts = [topic, symbol, normal(code), *([str(occurrence)] if occurrence else [])]
+    """Returns the identity of a finding about `topic` on `code` inside `symbol`."""
+    parts = [topic, symbol, normalize(code), *([str(occurrence)] if occurrence else [])]
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:16]
 
 
-def normal(code: str) -> str:
-    """`code` without what re-indentation and formatting change: white space and empty lines."""
+def normalize(code: str) -> str:
+    """Returns `code` without empty lines and with single spaces, so that formatting makes no difference."""
     return "\n".join(words for line in code.splitlines() if (words := " ".join(line.split())))
 
 
@@ -126,12 +126,12 @@ _MOST_WORDS = 80
 
 
 def sketch(code: str) -> tuple[str, ...]:
-    """The words of `code` as four hexadecimal digits each: enough to see that two pieces are alike, not to read them."""
+    """Returns a hash of four hexadecimal digits for each word of `code`: enough to compare it, too little to read it."""
     return tuple(
         hashlib.sha256(word.encode(errors="replace")).hexdigest()[:4] for word in _WORD.findall(code)[:_MOST_WORDS]
     )
 
 
 def fingerprint(code: str) -> str:
-    """Names a piece of code, 16 hexadecimal digits, whatever its white space."""
-    return hashlib.sha256(normal(code).encode(errors="replace")).hexdigest()[:16]
+    """Returns a hash of `code`, 16 hexadecimal digits; white space makes no difference."""
+    return hashlib.sha256(normalize(code).encode(errors="replace")).hexdigest()[:16]

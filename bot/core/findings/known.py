@@ -1,22 +1,22 @@
-"""Known: a finding that was said, as it is kept from the first remark to the merge."""
+"""KnownFinding: a posted finding as it is stored from its first comment to the merge."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.core.code.diff import Side
 from bot.core.code.secrets import redact
-from bot.core.findings.finding import Category, Finding, Severity, fingerprint, normal, sketch
+from bot.core.findings.finding import Category, Finding, Severity, fingerprint, normalize, sketch
 
 
 class FindingState(StrEnum):
-    """Where a finding stands.
+    """The state of a finding.
 
-    MOVED is open, but not where its thread hangs. OUTDATED is no longer part of the change. SUPERSEDED gave way to
-    another finding, which says what changed.
+    MOVED is open, but at another place than its thread. OUTDATED is no longer part of the change. SUPERSEDED was replaced
+    by another finding, which says what changed.
     """
 
     OPEN = "open"
@@ -28,10 +28,10 @@ class FindingState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What had become of a finding when its pull request was merged; PENDING before that.
+    """The result of a finding when its pull request is merged; PENDING before that.
 
-    ADDRESSED is strict: its suggestion was committed, or a person resolved its thread and its code changed. FIXED is
-    what our own second look says, without such a witness.
+    ADDRESSED is strict: its suggestion was committed, or a person resolved its thread and its code changed. FIXED means
+    that a later review found it fixed, without such an act of a person.
     """
 
     PENDING = "pending"
@@ -41,18 +41,31 @@ class Outcome(StrEnum):
     IGNORED = "ignored"
 
 
+class DismissedBy(StrEnum):
+    """How a dismissal came."""
+
+    COMMAND = "command"
+    REACTION = "reaction"
+    THREAD = "thread"
+
+
+THUMBS_DOWN = "thumbs down"
+"""The reason shown for a dismissal by reaction. Only `restore` reads it, in records of earlier versions."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownFinding:
-    """`identity` is the name it was given first and never changes; the place is today's.
+    """A posted finding. `identity` never changes; the place is the current one.
 
-    Its code is not kept: `size` counts the lines and `print` names them, `words` is a sketch of them and `weight` counts
-    their characters beside white space.
-    `comment` is the id of the comment that opened its thread, 0 if it stands in a review's body or a check run only.
-    `by` and `reason` tell who dismissed it and why, `head` the commit of the last change of state, `resolved` who
-    resolved its thread; `shown` is the state that its comment tells of. `raised` says that it had been dismissed before
-    and came back worse. `check` is the check that found it, empty for a model's finding; of that, `why` is what it said and
-    `named` are the paths in its evidence. `guarded` says that it is fixed though its lines stand, because a model saw
-    what changed around them; `weighed` is the last head at which it was asked.
+    The code itself is not stored: `size` is the number of its lines, `print` their fingerprint, `words` their sketch and
+    `weight` the number of their characters without white space.
+    `comment` is the id of the comment that opened its thread, 0 if it stands only in a review's body or a check run.
+    `by`, `reason` and `dismissed_by` say who dismissed it, why and how; `head` is the commit of the last change of state,
+    `resolved` is who resolved its thread, `shown` the state that its comment shows. `raised` is true if it was dismissed
+    before and came back with a higher severity. `check` is the check that found it, empty for a finding of a model; for
+    these, `why` is the model's text and `named` are the paths in its evidence. `guarded` is true if it is fixed although
+    its lines still exist, because a model read what changed around them; `weighed` is the last head at which the model
+    was asked.
     """
 
     identity: str
@@ -79,6 +92,7 @@ class KnownFinding:
     shown: FindingState = FindingState.OPEN
     by: str = ""
     reason: str = ""
+    dismissed_by: DismissedBy | None = None
     resolved: str = ""
     raised: bool = False
     guarded: bool = False
@@ -87,7 +101,7 @@ class KnownFinding:
 
     @property
     def standing(self) -> bool:
-        """Whether somebody should still do something about it."""
+        """Whether it still needs an answer: open, here or at another place."""
         return self.state in {FindingState.OPEN, FindingState.MOVED}
 
 
@@ -95,9 +109,9 @@ _PATH = re.compile(r"[^\s`'\"(:]+\.\w+(?=:\d)")
 _LONGEST_WHY, _MOST_NAMED = 600, 12
 
 
-def first(finding: Finding, head: str) -> KnownFinding:
-    """What is kept of a finding that is said for the first time. Of a secret not even a sketch is."""
-    draft, place, code = finding.draft, finding.anchor, normal(finding.code)
+def new_known_finding(finding: Finding, head: str) -> KnownFinding:
+    """Returns what is stored of a finding that is posted for the first time. Of a secret, no sketch is stored."""
+    draft, place, code = finding.draft, finding.anchor, normalize(finding.code)
     secret = draft.source == "secrets"
     model = not draft.rule or draft.category is Category.STANDARDS
     return KnownFinding(
@@ -127,40 +141,42 @@ def first(finding: Finding, head: str) -> KnownFinding:
 _LONGEST_REASON = 200
 
 
-def packed(one: KnownFinding) -> str:
-    """What a marker carries, so that a finding can be followed even if the database is lost. No code is in it."""
+def pack(finding: KnownFinding) -> str:
+    """Returns the text of a marker, from which the finding can be read again if the database is lost. It holds no code."""
     place = [
-        one.topic,
-        one.symbol,
-        one.print,
-        one.size,
-        "".join(one.words),
-        one.weight,
-        one.path,
-        one.side.value,
-        one.line,
+        finding.topic,
+        finding.symbol,
+        finding.print,
+        finding.size,
+        "".join(finding.words),
+        finding.weight,
+        finding.path,
+        finding.side.value,
+        finding.line,
     ]
-    what = [one.category.value, int(one.severity), one.check]
+    what = [finding.category.value, int(finding.severity), finding.check]
     fate = [
-        one.state.value,
-        one.by,
-        one.reason[:_LONGEST_REASON],
-        one.resolved,
-        one.raised,
-        one.guarded,
-        one.first_head,
-        one.head,
+        finding.state.value,
+        finding.by,
+        finding.reason[:_LONGEST_REASON],
+        finding.resolved,
+        finding.raised,
+        finding.guarded,
+        finding.first_head,
+        finding.head,
+        finding.dismissed_by and finding.dismissed_by.value,
     ]
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
 
 
-def unpacked(identity: str, detail: str) -> KnownFinding | None:
-    """What `packed` made; None for a marker without it."""
+def unpack(identity: str, detail: str) -> KnownFinding | None:
+    """Returns the finding of a text that `pack` made; None for an empty text."""
     if not detail:
         return None
     topic, symbol, name, size, words, weight, path, side, line, category, severity, check, *fate = json.loads(detail)
-    state, by, reason, resolved, raised, guarded, first_head, head = fate
-    return KnownFinding(
+    state, by, reason, resolved, raised, guarded, first_head, head, *later = fate
+    dismissed_by = DismissedBy(later[0]) if later and later[0] else None
+    known = KnownFinding(
         identity=identity,
         topic=topic,
         symbol=symbol,
@@ -178,9 +194,21 @@ def unpacked(identity: str, detail: str) -> KnownFinding | None:
         shown=FindingState(state),
         by=by,
         reason=reason,
+        dismissed_by=dismissed_by,
         resolved=resolved,
         raised=raised,
         guarded=guarded,
         first_head=first_head,
         head=head,
     )
+    return restore(known)
+
+
+def restore(stored: KnownFinding) -> KnownFinding:
+    """Returns a stored finding; fills in `dismissed_by` if an earlier version, which had no such field, wrote it."""
+    if stored.state is not FindingState.DISMISSED or stored.dismissed_by is not None:
+        return stored
+    if stored.resolved:
+        return replace(stored, dismissed_by=DismissedBy.THREAD)
+    reacted = stored.reason == THUMBS_DOWN
+    return replace(stored, dismissed_by=DismissedBy.REACTION if reacted else DismissedBy.COMMAND)

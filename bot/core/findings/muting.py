@@ -1,7 +1,7 @@
-"""What a team does with findings -> acceptance with an interval, and which rules are muted, in the open.
+"""Computes acceptance rates of findings, and which rules a repository mutes because it dismisses them.
 
-Definitions, printed beside every number: a finding is decided when it was fixed or dismissed. Acceptance is fixed /
-decided, with Wilson's 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+A finding is decided when it was fixed or dismissed. Acceptance is fixed / decided, with Wilson's 95 % interval
+(Wilson 1927, doi:10.1080/01621459.1927.10502953). DEFINITIONS is printed beside every number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MUTED_BELOW = 0.3
 
 @dataclass(frozen=True, slots=True)
 class TopicTally:
-    """What became of the findings about one topic of a category; `mutable` for rules and sections of standards."""
+    """Counts of the findings about one topic of a category. `mutable` is true for rules and sections of standards."""
 
     topic: str
     category: str
@@ -29,29 +29,29 @@ class TopicTally:
 
     @property
     def decided(self) -> int:
-        """How many findings somebody did something about."""
+        """The number of findings that were fixed or dismissed."""
         return self.fixed + self.dismissed
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Between which shares acceptance lies."""
+        """The interval in which acceptance lies."""
         return wilson(self.fixed, self.decided)
 
     @property
     def accepted(self) -> tuple[float, float, float]:
-        """The share that was fixed, of those decided, and its interval. Nobody knows where nothing was."""
+        """The fixed share of the decided findings, and its interval; 0 within 0..1 if none was decided."""
         return self.fixed / (self.decided or 1), *self.interval
 
     @property
     def unwanted(self) -> bool:
-        """Whether people dismiss it so often that it is muted. Security never is."""
+        """Whether people dismiss it so often that it is muted. Security is never muted."""
         return (
             self.mutable and self.category != "security" and self.decided >= FEWEST and self.interval[1] < MUTED_BELOW
         )
 
 
 def wilson(good: int, all_of_them: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, 0..1; everything is possible where nothing was counted."""
+    """Returns Wilson's score interval of a share; 0..1 if nothing was counted."""
     if not all_of_them:
         return 0.0, 1.0
     share, z2 = good / all_of_them, Z * Z / all_of_them
@@ -60,32 +60,32 @@ def wilson(good: int, all_of_them: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def muted(tallies: Iterable[TopicTally], unmute: Collection[str]) -> dict[str, str]:
-    """The topics that are not said any more, with the sentence that says so and how to undo it."""
+def muted_topics(tallies: Iterable[TopicTally], unmute: Collection[str]) -> dict[str, str]:
+    """Returns the muted topics, each with the sentence that says so and how to undo it."""
     return {
-        one.topic: f"`{one.topic}` is muted: dismissed {one.dismissed} of {one.decided} times in this repository. "
-        f"Add it to `unmute` in `.github/assistant.yml` to hear it again."
-        for one in tallies
-        if one.unwanted and one.topic not in unmute
+        tally.topic: f"`{tally.topic}` is muted: dismissed {tally.dismissed} of {tally.decided} times in this repository. "
+        f"Add it to `unmute` in `.github/assistant.yml` to see it again."
+        for tally in tallies
+        if tally.unwanted and tally.topic not in unmute
     }
 
 
 DEFINITIONS = {
     "addressed": "its suggestion was committed, or a person resolved its thread and its code changed after the remark",
-    "fixed": "not that, but our own second look found it gone",
+    "fixed": "not addressed, but a later review found it gone",
     "dismissed": "dismissed with a command or a thumbs down, or its thread resolved without a change",
     "ignored": "none of these when the pull request was merged",
     "strict": "addressed / all findings of merged pull requests, with Wilson's 95 % interval",
     "judged": "(addressed + fixed) / all findings of merged pull requests, likewise",
     "accepted": "of a rule: fixed / (fixed + dismissed) on all pull requests, merged or not, likewise",
-    "muted": "not said any more in that repository, unless its policy has the rule under `unmute`",
+    "muted": "not posted any more in that repository, unless its policy has the rule under `unmute`",
 }
-"""Printed beside every number: rates of others, whose denominators and judges differ, cannot be compared with these."""
+"""Printed beside every number. Rates of other tools have other definitions and cannot be compared with these."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRate:
-    """What had become of a repository's findings of one category when their pull requests were merged."""
+    """The outcomes of a repository's findings of one category when their pull requests were merged."""
 
     repo: str
     category: str
@@ -96,23 +96,23 @@ class OutcomeRate:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all findings."""
         return self.addressed + self.fixed + self.dismissed + self.ignored
 
     @property
     def strict(self) -> tuple[float, float, float]:
-        """The share that was addressed, and its interval."""
+        """The addressed share, and its interval."""
         return self.addressed / self.total, *wilson(self.addressed, self.total)
 
     @property
     def judged(self) -> tuple[float, float, float]:
-        """The share that was addressed or found fixed, and its interval."""
+        """The share that was addressed or fixed, and its interval."""
         good = self.addressed + self.fixed
         return good / self.total, *wilson(good, self.total)
 
 
 def rates(counted: Iterable[tuple[str, str, str, int]]) -> tuple[OutcomeRate, ...]:
-    """Rates from (repository, category, outcome, count), in their order."""
+    """Returns the rates of (repository, category, outcome, count) rows, in their order."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for repo, category, outcome, count in counted:
         found.setdefault((repo, category), {})[outcome] = count

@@ -1,6 +1,6 @@
-"""What others said about the same lines: people, other bots, code scanning (which comments as a bot of GitHub's).
+"""Comments of others on the same lines: people, other bots, code scanning (which comments as a bot of GitHub).
 
-Saying it again opens a second thread about one thing; a link to theirs in the check run is enough.
+A second comment about the same problem would open a second thread; the check run links to the existing one instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEPT = 600
 
 @dataclass(frozen=True, slots=True)
 class ForeignComment:
-    """The first comment of somebody else's thread on a line of the diff. `text` is as much as is needed to compare."""
+    """The first comment of another author's thread on a line of the diff. `text` is its beginning, enough to compare."""
 
     path: str
     line: int
@@ -30,23 +30,35 @@ class ForeignComment:
     url: str
 
 
-def remarks(said: Iterable[PostedComment]) -> tuple[ForeignComment, ...]:
-    """The threads on lines that somebody else began."""
+def foreign_comments(said: Iterable[PostedComment]) -> tuple[ForeignComment, ...]:
+    """Returns the first comments of the line threads that others opened."""
     return tuple(
-        ForeignComment(one.path, one.line, one.side or "RIGHT", one.author, one.by_bot, one.body[:_KEPT], one.url)
-        for one in said
-        if one.kind == "inline" and one.path and one.line and not one.in_reply_to and not one.by_us
+        ForeignComment(
+            comment.path,
+            comment.line,
+            comment.side or "RIGHT",
+            comment.author,
+            comment.by_bot,
+            comment.body[:_KEPT],
+            comment.url,
+        )
+        for comment in said
+        if comment.kind == "inline" and comment.path and comment.line and not comment.in_reply_to and not comment.by_us
     )
 
 
-def said_by(finding: Finding, others: Iterable[ForeignComment]) -> ForeignComment | None:
-    """The remark that says the same: on one of its lines, by another bot, or by a person in some of the same words."""
+def find_same_comment(finding: Finding, others: Iterable[ForeignComment]) -> ForeignComment | None:
+    """Returns the comment on one of the finding's lines that says the same: a bot's, or a person's with shared words."""
     place = finding.anchor
     if place.place is not Place.INLINE or place.line is None:
         return None
     lines = range(place.start or place.line, place.line + 1)
-    there = (one for one in others if one.path == place.path and one.side == place.side and one.line in lines)
-    return next((one for one in there if one.by_bot or _alike(finding, one.text)), None)
+    there = (
+        comment
+        for comment in others
+        if comment.path == place.path and comment.side == place.side and comment.line in lines
+    )
+    return next((comment for comment in there if comment.by_bot or _alike(finding, comment.text)), None)
 
 
 def _alike(finding: Finding, text: str) -> bool:

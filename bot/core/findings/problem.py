@@ -1,4 +1,4 @@
-"""Problem: what an analyser says about one version of a file. Draft: only what this change brought in."""
+"""Problem: a diagnostic of an analyser on one version of a file. `drafts` keeps those that the change introduces."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bot.core.findings.finding import Category, Draft, Severity
 
 _LONGEST_QUOTE = 10
 _SAME = {"T100": "debug-statement", "no-debugger": "debug-statement", "PLE2502": "invisible-characters"}
-"""Rules of different tools that mean the same thing."""
+"""Rules of different tools with the same meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A diagnostic in reviewdog's sense: lines `line`..`end` (1-based, inclusive) of one version of `path`.
+    """A diagnostic as in reviewdog: lines `line`..`end` (1-based, inclusive) of one version of `path`.
 
-    `replacement` are the whole new lines for exactly that range, offered when the tool calls its fix safe.
+    `replacement` holds the whole new lines for exactly that range, if the tool calls its fix safe.
     """
 
     path: str
@@ -37,10 +37,10 @@ class Problem:
 def drafts(
     before: Iterable[Problem], after: Iterable[Problem], file: FileDiff, text_before: str, text_after: str
 ) -> tuple[Draft, ...]:
-    """What of `after`, the problems in the head's text of `file`, is this change's doing.
+    """Returns a draft for each problem in `after`, the problems of the head, that the change to `file` introduces.
 
-    That is: on lines it added, not already in `before` (the same rule on a line with the same text, counted), and
-    said once a line, however often and by however many tools.
+    Such a problem is on an added line and not in `before` (the same rule on a line with the same text, counted). Several
+    problems with the same meaning on one line give one draft.
     """
     said: set[tuple[int, str]] = set()
     news = []
@@ -58,12 +58,15 @@ def _new(
     added: frozenset[int],
     lines: tuple[list[str], list[str]],
 ) -> Iterator[Problem]:
-    """The problems on added lines that do not pair with one of the base. Those on untouched lines pair first.
+    """Yields the problems on added lines that have no pair in the base. Problems on unchanged lines are paired first.
 
-    Of two on a line the one with a page about it comes first.
+    Of two problems on one line, the one with a documentation page comes first.
     """
     known = Counter(_key(problem, lines[0]) for problem in before)
-    for problem in sorted(after, key=lambda one: (_touches(one, added), one.line, not one.url, one.source, one.rule)):
+    for problem in sorted(
+        after,
+        key=lambda problem: (_touches(problem, added), problem.line, not problem.url, problem.source, problem.rule),
+    ):
         key = _key(problem, lines[1])
         if known[key]:
             known[key] -= 1
@@ -81,7 +84,7 @@ def _touches(problem: Problem, added: frozenset[int]) -> bool:
 
 
 def _draft(problem: Problem, hunk: Hunk) -> Draft | None:
-    """The problem as a claim about lines of `hunk`; None if it added none of them."""
+    """Returns the problem as a draft about lines of `hunk`; None if the hunk added none of them."""
     shown = [line for line in hunk.on(Side.RIGHT) if line.new and problem.line <= line.new <= problem.end]
     first = next((i for i, line in enumerate(shown) if line.added), None)
     if first is None:

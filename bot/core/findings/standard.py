@@ -1,7 +1,4 @@
-"""Standard: one section of the team's rules, and the address at which a reader can check it.
-
-A quote that a model claims -> the document's own words, or nothing: what cannot be found word for word is not said.
-"""
+"""Standard: one section of the team's rules. `verify_quote` finds a claimed quote in it, word for word."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ARCHIVES = frozenset({".docx", ".pdf"})
-
-
 LINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -19,7 +14,7 @@ LINE = re.compile(r"\r\n|\r|\n")
 class Document:
     """A file of standards as it stands at a commit. `size` in bytes, `blob` is its git object id.
 
-    `scope` are globs of the code it speaks of (empty: all code), `languages` likewise.
+    `scope` holds globs of the code that it applies to (empty: all code), `languages` likewise.
     """
 
     path: str
@@ -62,13 +57,13 @@ class Standard:
 
     @property
     def id(self) -> str:
-        """What a model cites and what code looks up again: stable for the document's content."""
+        """The id that a model cites: stable while the document's content is the same."""
         place = f"{self.document}#{self.anchor or f'L{self.start}'}"
         return f"{self.repo}:{place}" if self.repo else place
 
     @property
     def title(self) -> str:
-        """The words a reader sees in a citation."""
+        """The text of a citation: the heading path, or the document."""
         return " > ".join(self.heading) or self.document
 
 
@@ -76,7 +71,7 @@ class Standard:
 class Hit:
     """A section that a search returned. `score` is comparable only with the searcher's own threshold.
 
-    `governs` says that the score cleared it: only such a section may be cited for a finding.
+    `governs` is true if the score reached the threshold: only such a section may be cited for a finding.
     """
 
     standard: Standard
@@ -85,16 +80,16 @@ class Hit:
 
 
 LONGEST = 2_000
-"""Characters of a quote."""
+"""Most characters of a quote."""
 FEWEST = 2
-"""Words of a quote: a single one stands in every document and proves nothing."""
+"""Fewest words of a quote: a single word is in every document and proves nothing."""
 
 _MARKS = "\"'“”‘’„«»"  # noqa: RUF001 - these are the marks themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
-    """`text` is an exact substring of `standard.text`; it stands on lines `start`..`end` of the document."""
+    """A verified quote: `text` is an exact substring of `standard.text`, on lines `start`..`end` of the document."""
 
     standard: Standard
     text: str
@@ -102,11 +97,11 @@ class Quotation:
     end: int
 
 
-def verified(quote: str, standards: Sequence[Standard]) -> Quotation | None:
-    """The first of `standards` that holds `quote`, and the words as they stand there.
+def verify_quote(quote: str, standards: Sequence[Standard]) -> Quotation | None:
+    """Returns `quote` as the first of `standards` that contains it has it; None if none does.
 
-    White space may differ, since line breaks get lost on the way through a model; quotation marks around it are dropped
-    if the quote is found only without them. Nothing else is forgiven.
+    White space may differ, because models lose line breaks; quotation marks around the quote are dropped if it is found
+    only without them. Everything else must be equal.
     """
     candidates = dict.fromkeys((quote.strip(), quote.strip().strip(_MARKS).strip()))
     patterns = [pattern for candidate in candidates if (pattern := _pattern(candidate))]

@@ -1,4 +1,4 @@
-"""A replacement -> a suggestion block that is proven to apply, or the reason why it is not offered."""
+"""Checks that a replacement can be offered as a suggestion block, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bot.core import policy
 from bot.core.code.diff import Side
-from bot.core.code.generated import unwritten
+from bot.core.code.generated import generated_kind
 from bot.core.code.hidden import HIDDEN
 from bot.core.code.language import language
 from bot.core.code.secrets import carries_secret
@@ -23,7 +23,7 @@ MAX_CHARACTERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """New code for exactly the lines `start`..`line` of the head. No code deletes them."""
+    """New code for exactly the lines `start`..`line` of the head. Empty code deletes them."""
 
     path: str
     start: int
@@ -34,10 +34,11 @@ class Suggestion:
 def prove(
     replacement: str, anchor: Anchor, path: str, head_text: str, parses: Callable[[str, str], bool] | None = None
 ) -> Suggestion | str:
-    """The suggestion, or why it is not offered.
+    """Returns the suggestion, or the reason why it is not offered.
 
     It is offered if it replaces exactly the anchored lines of the head, changes them, leaves a file that is valid for
-    the standard library and for `parses` (path, text), hides nothing, and is not about a file that decides who may do what.
+    the standard library and for `parses` (path, text), adds no hidden characters, secrets or downloads that are run, and
+    is not about a file that controls permissions.
     """
     if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
         return "a suggestion needs lines of the head"
@@ -46,23 +47,23 @@ def prove(
     start = anchor.start or anchor.line
     code = replacement.replace("\r\n", "\n").removesuffix("\n")
     suggestion = Suggestion(path, start, anchor.line, code)
-    changed = _applied(suggestion, head_text, anchor.text)
+    changed = _apply(suggestion, head_text, anchor.text)
     if changed is None:
         return "the head does not have the lines it would replace"
     if changed == head_text:
         return "it changes nothing"
-    return _forbidden(suggestion, anchor.text) or _broken(parses, path, changed) or suggestion
+    return _unsafe_reason(suggestion, anchor.text) or _parse_problem(parses, path, changed) or suggestion
 
 
-def committed(code: str, anchor: Anchor, head_text: str) -> str | None:
-    """The head's text once `code` replaces the anchored lines; None if they are not there."""
+def apply_replacement(code: str, anchor: Anchor, head_text: str) -> str | None:
+    """Returns the head's text with `code` in place of the anchored lines; None if they are not there."""
     if anchor.line is None:
         return None
-    return _applied(Suggestion(anchor.path, anchor.start or anchor.line, anchor.line, code), head_text, anchor.text)
+    return _apply(Suggestion(anchor.path, anchor.start or anchor.line, anchor.line, code), head_text, anchor.text)
 
 
 def fence(code: str, info: str = "suggestion") -> str:
-    """`code` as a fenced block that it cannot close. https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
+    """Returns `code` as a fenced block that the code cannot close. https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
     longest = max((len(run) for run in re.findall("`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
     return "\n".join([f"{ticks}{info}", *([code] if code else []), ticks])
@@ -85,8 +86,8 @@ def parses_by_itself(path: str, text: str) -> bool:
 _READERS: dict[str, Callable[[str], object]] = {"python": ast.parse, "json": json.loads, "toml": tomllib.loads}
 
 
-def _applied(suggestion: Suggestion, head: str, anchored: str) -> str | None:
-    """The head with the suggestion committed; None if its lines are not the anchored ones."""
+def _apply(suggestion: Suggestion, head: str, anchored: str) -> str | None:
+    """Returns the head with the suggestion applied; None if its lines are not the anchored ones."""
     lines = head.split("\n")
     old = lines[suggestion.start - 1 : suggestion.line]
     if "\n".join(line.removesuffix("\r") for line in old) != anchored:
@@ -101,19 +102,19 @@ _DOWNLOAD = re.compile(r"\b(?:curl|wget|iwr)\b")
 _SHELL = re.compile(r"\|\s*(?:sudo\s+)?(?:/?\w+/)*(?:ba|z|da|k)?sh\b|\|\s*iex\b|\beval\b|[<$]\(")
 
 
-def _forbidden(suggestion: Suggestion, anchored: str) -> str:
-    """Why nobody should be one click away from committing this."""
+def _unsafe_reason(suggestion: Suggestion, anchored: str) -> str:
+    """Returns why committing this with one click would be unsafe; empty if it is safe."""
     code, path = suggestion.code, suggestion.path
     if _GUARDED.search(path) or path == policy.PATH:
-        return "the file decides who may do what"
-    if unwritten(path) == "lockfile":
-        return "lockfiles are written by their tool"
+        return "the file controls permissions"
+    if generated_kind(path) == "lockfile":
+        return "a tool writes this lockfile"
     if len(code) > MAX_CHARACTERS:
         return f"it is over {MAX_CHARACTERS:,} characters"
     if set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)):
-        return "it holds characters that a reader cannot see"
+        return "it contains hidden characters"
     if carries_secret(code) and not carries_secret(anchored):
-        return "it holds what looks like a secret"
+        return "it contains what looks like a secret"
     if any(
         _DOWNLOAD.search(line) and _SHELL.search(line) for line in set(code.split("\n")) - set(anchored.split("\n"))
     ):
@@ -121,7 +122,7 @@ def _forbidden(suggestion: Suggestion, anchored: str) -> str:
     return ""
 
 
-def _broken(parses: Callable[[str, str], bool] | None, path: str, changed: str) -> str:
-    """A grammar forgives what a language does not: tree-sitter's of Python, for one, a body that is not indented."""
+def _parse_problem(parses: Callable[[str, str], bool] | None, path: str, changed: str) -> str:
+    """Says if the file would not parse. The standard library is stricter than some tree-sitter grammars."""
     valid = parses_by_itself(path, changed) and (parses is None or parses(path, changed))
     return "" if valid else "the file would not parse"

@@ -1,4 +1,4 @@
-"""Drafts in, a Review out. Every rule about what is worth saying lives here, and every draft is accounted for."""
+"""Turns drafts into a Review: decides which are posted, listed or dropped. Each draft is in exactly one of these."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from bot.core.findings.anchor import Anchor, Place, anchor
 from bot.core.findings.finding import Category, Draft, Finding, Severity
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
-from bot.core.findings.others import ForeignComment, said_by
-from bot.core.findings.standard import Standard, verified
+from bot.core.findings.others import ForeignComment, find_same_comment
+from bot.core.findings.standard import Standard, verify_quote
 from bot.core.findings.suggestion import prove
 from bot.core.policy import Policy
 
 HARD_CAP = 30
-"""Inline comments of one review, whatever policy says: more make GitHub fail, and people stop reading."""
+"""Most inline comments of one review; the policy can only lower it. GitHub fails on many more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What will be said, what stands only in the check run, and what was not said and why.
+    """What is posted, what is only in the check run, and what was dropped and why.
 
-    `findings` are posted (inline, on a file, or in the body), `listed` stand in the check run, ranked. `known` are the
-    findings of earlier rounds as this head leaves them. `remarks` are about the change as a whole;
-    `blocks` is what a model has read by now, see interdiff.py; `rules` what happened to each rule, see rule_ledger.py.
+    `findings` are posted (inline, on a file, or in the body), `listed` are in the check run, ranked. `known` are the
+    findings of earlier reviews at this head. `remarks` are about the whole change. `blocks` is what a model has read so
+    far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -48,22 +48,22 @@ class Review:
 
     @property
     def by_severity(self) -> Counter[Severity]:
-        """How many findings of each severity stand in this review, posted or listed."""
+        """The number of findings of each severity, posted or listed."""
         return Counter(finding.draft.severity for finding in (*self.findings, *self.listed))
 
     @property
     def said(self) -> tuple[str, ...]:
-        """The identities of what an earlier round said and is still open."""
-        return tuple(one.identity for one in self.known if one.standing)
+        """The identities of findings that an earlier review posted and that are still open."""
+        return tuple(finding.identity for finding in self.known if finding.standing)
 
 
 @dataclass(frozen=True, slots=True)
 class TriageContext:
-    """What drafts are judged against.
+    """What drafts are compared with.
 
-    `shelf` are the standards a search really returned, by id; `view` is the head, `known` what earlier rounds said,
-    `others` what somebody else said on its lines; `muted` gives topics the reason why they are not said any more;
-    `parses` tells whether a text is valid for a path.
+    `view` is the head. `shelf` has the standards that a search returned, by id; `known` the findings of earlier reviews;
+    `others` the comments of other authors; `muted` the muted topics, each with the sentence that says so. `parses` tells
+    whether a text is valid for a path.
     """
 
     view: View
@@ -76,40 +76,45 @@ class TriageContext:
 
 
 def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
-    """Anchor, check citations, match with what is known, deduplicate, rank and cap. Posted + listed + dropped = drafts."""
-    judged = [(draft, _finding(draft, context)) for draft in sorted(drafts, key=_rank)]
+    """Anchors, checks citations, matches known findings, deduplicates, ranks and caps. Keeps posted + listed + dropped = drafts."""
+    judged = [(draft, _to_finding(draft, context)) for draft in sorted(drafts, key=_rank)]
     found = [finding for _, finding in judged if isinstance(finding, Finding)]
     carried = carry(context.known, found, context.view)
     dropped = [(draft, reason) for draft, reason in judged if isinstance(reason, str)]
-    names = _Names({one.identity for one in context.known})
+    names = _Identities({finding.identity for finding in context.known})
     kept: list[Finding] = []
+    notices: dict[str, None] = {}
     there: dict[Anchor, list[Finding]] = defaultdict(list)
     for n in sorted(carried.again):
         there[found[n].anchor].append(found[n])
     for n, finding in enumerate(found):
         beside = there[finding.anchor]
-        reason = "already said on this pull request" if n in carried.again else _unwanted(finding, beside, context)
-        if reason:
-            dropped.append((finding.draft, reason))
+        reason = "already said on this pull request" if n in carried.again else _drop_reason(finding, beside, context)
+        muted = "" if reason else context.muted.get(finding.topic, "")
+        if muted:
+            notices[muted] = None
+        if reason or muted:
+            dropped.append((finding.draft, reason or muted))
         else:
-            kept.append(_addressed(names.give(replace(finding, again=carried.worse.get(n, ""))), context))
+            kept.append(_with_foreign_comment(names.give(replace(finding, again=carried.worse.get(n, ""))), context))
             beside.append(kept[-1])
-    silenced = dict.fromkeys(reason for _, reason in dropped if reason in context.muted.values())
     posted, listed = _within_budget(kept, context.policy)
-    return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(silenced))
+    return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(notices))
 
 
 def _rank(draft: Draft) -> tuple[int, int, float, str, int]:
-    """Worst first; at equal severity security and correctness, then the surer claim, then place."""
+    """Sorts by severity, then security and correctness first, then by confidence and place."""
     weighty = draft.category in {Category.SECURITY, Category.CORRECTNESS}
     return -draft.severity, -weighty, -draft.confidence, draft.path, draft.near or 0
 
 
-def _finding(draft: Draft, context: TriageContext) -> Finding | str:
-    """The draft as a Finding, or why it cannot become one."""
+def _to_finding(draft: Draft, context: TriageContext) -> Finding | str:
+    """Returns the draft as a Finding, or the reason why it cannot become one."""
     cited = tuple(context.shelf[ref] for ref in dict.fromkeys(draft.standard_refs) if ref in context.shelf)
     if draft.standard_quote:
-        exact = verified(draft.standard_quote, cited) or verified(draft.standard_quote, tuple(context.shelf.values()))
+        exact = verify_quote(draft.standard_quote, cited) or verify_quote(
+            draft.standard_quote, tuple(context.shelf.values())
+        )
         cited = (exact.standard,) if exact else ()
         draft = replace(draft, standard_quote=exact.text if exact else "")
     if draft.category is Category.STANDARDS and not (cited and draft.standard_quote):
@@ -124,14 +129,14 @@ def _finding(draft: Draft, context: TriageContext) -> Finding | str:
 
 
 @dataclass(slots=True)
-class _Names:
-    """The identities that are taken, and how often each was asked for: a review may have thousands of equal findings."""
+class _Identities:
+    """The identities in use, and how often each was requested: a review may have thousands of equal findings."""
 
     taken: set[str]
     turns: Counter[str] = field(default_factory=Counter)
 
     def give(self, finding: Finding) -> Finding:
-        """The finding under a name that no other one has."""
+        """Returns the finding with an occurrence number that makes its identity unique."""
         first = finding.identity
         while (named := replace(finding, occurrence=self.turns[first])).identity in self.taken:
             self.turns[first] += 1
@@ -139,14 +144,14 @@ class _Names:
         return named
 
 
-def _addressed(finding: Finding, context: TriageContext) -> Finding:
-    """The finding with the address of who said it before us."""
-    other = said_by(finding, context.others)
+def _with_foreign_comment(finding: Finding, context: TriageContext) -> Finding:
+    """Returns the finding with the address of another author's comment that says the same."""
+    other = find_same_comment(finding, context.others)
     return replace(finding, elsewhere=other.url) if other else finding
 
 
-def _unwanted(finding: Finding, beside: Iterable[Finding], context: TriageContext) -> str:
-    """Why a new finding is not worth saying; empty if it is. `beside` is what this round says in its place."""
+def _drop_reason(finding: Finding, beside: Iterable[Finding], context: TriageContext) -> str:
+    """Returns why a new finding is dropped; empty if it is kept. `beside` are the findings at the same place."""
     if finding.draft.severity < Severity[context.policy.severity.upper()]:
         return f"below the severity threshold ({context.policy.severity})"
     for other in beside:
@@ -154,22 +159,22 @@ def _unwanted(finding: Finding, beside: Iterable[Finding], context: TriageContex
             return "the same finding twice in this round"
         if _same_place(finding, other):
             return "another finding says the same about the same lines"
-    return context.muted.get(finding.topic, "")
+    return ""
 
 
-def _same_place(one: Finding, other: Finding) -> bool:
-    """Whether two findings in one place say the same thing of its lines, found by two ways of looking."""
+def _same_place(finding: Finding, other: Finding) -> bool:
+    """Whether two findings at one place have the same category and different sources."""
     return (
-        one.anchor.place is Place.INLINE
-        and one.draft.source != other.draft.source
-        and one.draft.category is other.draft.category
+        finding.anchor.place is Place.INLINE
+        and finding.draft.source != other.draft.source
+        and finding.draft.category is other.draft.category
     )
 
 
 def _within_budget(findings: Sequence[Finding], policy: Policy) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """The attention budget counts comments; what is over it stands in the check run, ranked, at once and in full.
+    """Splits the findings into those that are posted and those that are only listed in the check run.
 
-    What somebody else said already needs no comment: the check run has the link.
+    The policy's limit counts comments. A finding that another author already posted needs no comment of ours.
     """
     cap = min(policy.comments, HARD_CAP)
     posted = [finding for finding in findings if not finding.elsewhere][:cap]

@@ -1,4 +1,4 @@
-"""Who we are at GitHub (part of hosts/github.py): the App's JWT, and installation tokens that may do just enough.
+"""Credentials for GitHub: the App's JWT, and installation tokens with the least permissions.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -24,7 +24,7 @@ from bot.errors import ConfigurationError, NotFound
 from bot.hosts.github.refusals import Unauthorized
 from bot.hosts.github.transport import PerLoop
 
-# The least that app.yml grants and each of the two principals needs.
+# The least permissions for reading, for posting and for resolving threads; app.yml grants no more.
 READ = (("contents", "read"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "read"))
 WRITE = (("checks", "write"), ("metadata", "read"), ("pull_requests", "write"))
 RESOLVE = (("contents", "write"), ("metadata", "read"), ("pull_requests", "write"))
@@ -54,7 +54,7 @@ class GitHubApp:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token may do, and in which one repository."""
+    """The permissions of a token, in one repository."""
 
     installation: int
     repo: str
@@ -68,7 +68,7 @@ class Grant:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The request that mints such a token and no stronger one."""
+        """The request body that creates exactly such a token."""
         name = self.repo.partition("/")[2]
         where = {"repository_ids": [self.repo_id]} if self.repo_id else {"repositories": [name]}
         return {**where, "permissions": dict(self.permissions)}
@@ -76,7 +76,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class MintedToken:
-    """A token and when it expires. Tokens have any length; their value is never shown."""
+    """A token and its expiry. `repr` never shows the token."""
 
     token: str = field(repr=False)
     expires_at: datetime
@@ -88,8 +88,8 @@ Exchange = Callable[[str, int, Mapping[str, Any]], Awaitable[MintedToken]]
 class Tokens:
     """Credentials, minted when needed and kept until a minute before they expire: one request per grant at a time.
 
-    `exchange` sends (JWT, installation, body) to GitHub; `clock` is seconds since 1970. Where GitHub refuses the JWT
-    because our clock is wrong, its `Date` header sets us right.
+    `exchange` sends (JWT, installation, body) to GitHub; `clock` is seconds since 1970. If GitHub refuses the
+    JWT because our clock is wrong, its `Date` header corrects the clock.
     """
 
     def __init__(self, app: GitHubApp, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
@@ -102,7 +102,7 @@ class Tokens:
         self._locks: PerLoop[WeakValueDictionary[Grant, asyncio.Lock]] = PerLoop(WeakValueDictionary)
 
     async def token(self, grant: Grant) -> str:
-        """A token for `grant`. Raises NotFound without an installation, and what minting raises."""
+        """Returns a token for `grant`. Raises NotFound without an installation, and what minting raises."""
         if not grant.installation:
             raise NotFound(f"{grant.repo} came without an installation of this App")
         locks = self._locks()
@@ -114,13 +114,13 @@ class Tokens:
             return kept.token
 
     def forget(self, grant: Grant, token: str) -> None:
-        """GitHub refused `token`: the next caller gets a new one."""
+        """Drops a token that GitHub refused, so that the next caller gets a new one."""
         kept = self._minted.get(grant)
         if kept is not None and kept.token == token:
             del self._minted[grant]
 
     def app_token(self) -> str:
-        """The JWT that speaks for the App itself. Raises ConfigurationError if the private key cannot sign."""
+        """Returns the JWT that authenticates the App itself. Raises ConfigurationError if the private key cannot sign."""
         token, expires = self._jwt
         now = self._now()
         if now < expires - EARLY:
@@ -132,7 +132,7 @@ class Tokens:
         return token
 
     def correct(self, date: float | None) -> bool:
-        """Set our clock by GitHub's; whether that changes anything."""
+        """Corrects our clock by GitHub's; returns whether it changed."""
         offset = 0.0 if date is None else date - self._clock()
         if date is None or abs(offset - self._offset) < EARLY / 2:
             return False
@@ -154,9 +154,9 @@ class Tokens:
 
 @lru_cache(maxsize=8)
 def _signing_key(pem: str) -> RSAPrivateKey:
-    """The key in `pem`. Raises ConfigurationError if it is none.
+    """Returns the key in `pem`. Raises ConfigurationError if it is not an RSA key.
 
-    To read one and see that it is sound costs some 30 ms, far more than to sign with it.
+    Reading and checking a key takes about 30 ms, far more than signing with it.
     """
     try:
         key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)

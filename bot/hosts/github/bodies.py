@@ -1,4 +1,4 @@
-"""What we post -> the bodies of GitHub's calls, within its limits (part of hosts/github.py). Nothing is dropped unsaid.
+"""The bodies of GitHub's write calls, within its limits; every cut is marked.
 
 https://docs.github.com/en/rest/pulls/reviews · https://docs.github.com/en/rest/checks/runs
 """
@@ -33,19 +33,19 @@ def fit(text: str, limit: int, mark: str = "") -> str:
 
 
 def bounded(post: ReviewPost) -> ReviewPost:
-    """`post` with no more inline comments than one review takes; the others are said in its body."""
+    """Returns `post` with at most as many inline comments as one review accepts; its body has the others."""
     over = [comment for comment in post.comments if comment.line is not None][INLINE:]
-    return in_words(post, over) if over else post
+    return with_comments_in_body(post, over) if over else post
 
 
-def in_words(post: ReviewPost, comments: Sequence[Comment]) -> ReviewPost:
-    """`post` with `comments` in its body instead."""
+def with_comments_in_body(post: ReviewPost, comments: Sequence[Comment]) -> ReviewPost:
+    """Returns `post` with `comments` in its body instead."""
     rest = tuple(comment for comment in post.comments if comment not in comments)
-    return replace(post, body=f"{post.body}\n\n{words(comments)}", comments=rest)
+    return replace(post, body=f"{post.body}\n\n{as_text(comments)}", comments=rest)
 
 
-def words(comments: Sequence[Comment]) -> str:
-    """Comments as text: each with its place."""
+def as_text(comments: Sequence[Comment]) -> str:
+    """Returns comments as text, each with its place."""
     return "\n\n".join(f"`{_place(comment)}` — {comment.body}" for comment in comments)
 
 
@@ -70,7 +70,7 @@ def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
     output: dict[str, Any] = {
         "title": run.title[:TITLE],
         "summary": fit(run.summary, OUTPUT),
-        "annotations": [_annotation(one) for one in run.annotations[sent : sent + ANNOTATIONS]],
+        "annotations": [_annotation(annotation) for annotation in run.annotations[sent : sent + ANNOTATIONS]],
     }
     if run.text:
         output["text"] = fit(run.text, OUTPUT)

@@ -1,6 +1,6 @@
-"""Requests to GitHub's REST API (part of hosts/github.py, home of githubkit): authorised, paced, bounded, translated.
+"""Requests to GitHub's REST and GraphQL APIs: authorised, paced, bounded; errors become errors of ours.
 
-Nothing is retried here but a refused token, once: the engine knows better when to come back.
+It retries only a refused token, once; the engine owns all other retries.
 https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
 """
 
@@ -51,14 +51,14 @@ class GitHubRequest:
 
 @dataclass(frozen=True, slots=True)
 class GitHubAnswer:
-    """What came back, read to its end. `next_page` and `moved_to` are addresses as GitHub gave them."""
+    """A whole answer. `next_page` and `moved_to` are addresses as GitHub gave them."""
 
     content: bytes
     next_page: str | None = None
     moved_to: str | None = None
 
     def read(self, kind: type[T]) -> T:
-        """The content as `kind`. Raises Retryable: a page of a proxy or of an outage is not GitHub's last word."""
+        """The content as `kind`. Raises Retryable: the page may come from a proxy or an outage."""
         try:
             value: T = _adapter(cast("Hashable", kind)).validate_json(self.content)
         except ValidationError as error:
@@ -72,9 +72,9 @@ def _adapter(kind: Hashable) -> TypeAdapter[Any]:
 
 
 def path(*segments: str | int) -> str:
-    """An address below the API's root. Each segment is percent-encoded, so that it stays one segment.
+    """Returns an address below the API's root. Percent-encodes each segment, so that it stays one segment.
 
-    Raises NotFound for what no object of GitHub is called: "", ".", ".." and anything with a NUL.
+    Raises NotFound for "", ".", ".." and text with a NUL, which name no object of GitHub.
     """
     for segment in map(str, segments):
         if segment in {"", ".", ".."} or "\0" in segment:
@@ -83,7 +83,7 @@ def path(*segments: str | int) -> str:
 
 
 def repository(repo: str, *segments: str | int) -> str:
-    """An address inside the repository octo/name. Raises NotFound if that is not what `repo` looks like."""
+    """Returns an address inside the repository octo/name. Raises NotFound if `repo` has another form."""
     owner, _, name = repo.partition("/")
     return path("repos", owner, name, *segments)
 
@@ -122,17 +122,17 @@ class GitHubClient:
         self._writers: PerLoop[defaultdict[int, _Writer]] = PerLoop(lambda: defaultdict(lambda: _Writer(spacing)))
 
     async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
-        """Read one thing."""
+        """Reads one object."""
         return await self._granted(grant, GitHubRequest("GET", address, params))
 
     async def raw(self, grant: Grant, address: str, limit: int, params: Mapping[str, str | int] | None = None) -> bytes:
-        """Read a file's bytes. Raises TooLarge over `limit` of them."""
+        """Reads a file's bytes. Raises TooLarge over `limit` of them."""
         return (await self._granted(grant, GitHubRequest("GET", address, params, accept=RAW, limit=limit))).content
 
     async def pages(
         self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None
     ) -> AsyncGenerator[GitHubAnswer, None]:
-        """Read a list, page by page, as GitHub's Link header leads. Raises TooLarge if that has no end."""
+        """Reads a list page by page, by GitHub's Link header. Raises TooLarge over the limit of pages."""
         request = GitHubRequest("GET", address, {"per_page": PER_PAGE, **(params or {})})
         for _ in range(PAGES):
             answer = await self._granted(grant, request)
@@ -145,20 +145,20 @@ class GitHubClient:
     async def every(
         self, grant: Grant, address: str, kind: type[list[T]], params: Mapping[str, str | int] | None = None
     ) -> list[T]:
-        """Read a whole list, whose pages are of `kind`."""
-        return [one async for page in self.pages(grant, address, params) for one in page.read(kind)]
+        """Reads a whole list, whose pages are of `kind`."""
+        return [item async for page in self.pages(grant, address, params) for item in page.read(kind)]
 
     async def write(
         self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None
     ) -> GitHubAnswer:
-        """Change something, when it is this installation's turn."""
+        """Writes, one request at a time for each installation."""
         writer = self._writers()[grant.installation]
         return await writer.write(
             lambda: self._granted(grant, GitHubRequest(method, address, body=vetted(body, self._secrets)))
         )
 
     async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask GraphQL, which knows threads. Raises Forbidden or NotFound for what REST would answer so."""
+        """Sends a GraphQL query. Raises Forbidden or NotFound as REST does."""
         root = str(self._url).rstrip("/").removesuffix("/v3")
         request = GitHubRequest("POST", f"{root}/graphql", body={"query": query, "variables": variables})
         answer = (await self._granted(grant, request)).read(GraphQLAnswer)
@@ -170,11 +170,11 @@ class GitHubClient:
         return answer.data
 
     async def remote(self, grant: Grant) -> Remote:
-        """The repository of a grant as git fetches it."""
+        """Returns the URL and the credential with which git fetches the repository of a grant."""
         return remote(self._url, path(*grant.repo.split("/")), await self._tokens.token(grant))
 
     async def as_app(self, address: str) -> GitHubAnswer:
-        """Read something that belongs to the App itself."""
+        """Reads something that belongs to the App itself."""
         request = GitHubRequest("GET", address)
         try:
             return await self._send(self._tokens.app_token(), request)
@@ -184,13 +184,13 @@ class GitHubClient:
         return await self._send(self._tokens.app_token(), request)
 
     async def app(self) -> AppAccount:
-        """The App that we are, asked for once."""
+        """Returns our own App; asks GitHub once."""
         if self._app is None:
             self._app = (await self.as_app(path("app"))).read(AppAccount)
         return self._app
 
     async def close(self) -> None:
-        """Close the running loop's connections."""
+        """Closes the connections of the running event loop."""
         await self._wire.close()
 
     async def _granted(self, grant: Grant, request: GitHubRequest) -> GitHubAnswer:
@@ -240,17 +240,17 @@ class GitHubClient:
         url = self._url.join(address)
         root = self._url.path.rstrip("/") + "/"
         if not same_origin(url, self._url) or not url.path.startswith(root):
-            raise NotFound("GitHub led to another host")
+            raise NotFound("GitHub redirects to another host")
         return str(url)
 
     def _moved(self, location: str, grant: Grant | None) -> str:
-        """Where a redirect leads, if it is the same repository under its new name. Raises NotFound.
+        """Returns the target of a redirect, if it is the same repository under its new name. Raises NotFound.
 
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
         """
         where = self._own(location)
         if grant is None or not grant.repo_id:
-            raise NotFound("GitHub redirects, and nothing says that it is to the same repository")
+            raise NotFound("GitHub redirects, and the target may be another repository")
         home = self._url.path.rstrip("/") + path("repositories", grant.repo_id)
         if not f"{httpx.URL(where).path}/".startswith(f"{home}/"):
             raise NotFound("GitHub redirects to another repository")
@@ -258,7 +258,7 @@ class GitHubClient:
 
 
 class _Writer:
-    """One installation's turn to write."""
+    """Sends the writes of one installation one at a time, with a pause after each."""
 
     def __init__(self, spacing: float) -> None:
         self._spacing = spacing
@@ -294,7 +294,7 @@ async def _content(response: Response[Any], limit: int) -> bytes:
 
 
 def _failure(error: Exception, request: GitHubRequest) -> Exception:
-    """What went wrong below HTTP: ours and bugs as they are, the network's as something to try again."""
+    """Returns the error for a failure below HTTP: Retryable for the network; our own errors and bugs unchanged."""
     if isinstance(error, httpx.InvalidURL):
         return NotFound("too long for an address")
     if isinstance(error, httpx.RequestError):

@@ -1,4 +1,4 @@
-"""Entries of the files API -> FileDiff (part of hosts/github.py): what GitHub left out is compared by content, or marked.
+"""Entries of the files API -> FileDiff: a patch that GitHub omits is made from the contents, or marked as missing.
 
 https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from bot.core.code.compare import binary, patch
+from bot.core.code.compare import is_binary, make_patch
 from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.github.payloads import ChangedFile
@@ -16,19 +16,18 @@ from bot.interfaces import TreeFile
 
 LISTED = 3000  # GitHub names no more
 COMPARED = 20  # files of one pull request that are compared by content
-BINARY = "binary"
 
 Read = Callable[[str], Awaitable[bytes]]
 Base = Mapping[str, TreeFile]
 
 
 def needs_base(files: Sequence[ChangedFile]) -> bool:
-    """Whether something can be told only from the versions at the merge base."""
+    """Whether a file without a patch needs its version at the merge base."""
     return any(file.patch is None and file.status not in {Status.ADDED, Status.REMOVED} for file in files)
 
 
 async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff:
-    """The whole diff. `base` are the files at the merge base, as far as known; `read` gets a blob up to a bound."""
+    """Returns the whole diff. `base` has the known files of the merge base; `read` reads a blob within a bound."""
     diffs: list[FileDiff] = []
     compared = 0
     for file in files:
@@ -43,18 +42,18 @@ async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff
 
 
 def _listed(file: ChangedFile, old: TreeFile | None) -> FileDiff:
-    """An entry as it is: with its patch, or with the reason why there is none."""
+    """Converts an entry with its patch, or with the reason why it has none."""
     if file.patch is not None or file.additions or file.deletions:
         return _parsed(file, file.patch or "", file.additions, file.deletions)
     if file.sha == EMPTY_BLOB or file.status is Status.UNCHANGED or (old and old.blob == file.sha):
         return _without_hunks(file)
     if old or file.status in {Status.ADDED, Status.REMOVED}:
-        return _without_hunks(file, BINARY)
+        return _without_hunks(file, binary=True)
     return _parsed(file, "")
 
 
 async def _compare(file: ChangedFile, old: TreeFile | None, read: Read) -> FileDiff:
-    """An entry whose patch GitHub left out as too large, if both versions are small enough."""
+    """Compares the two versions of an entry whose patch GitHub omits as too large, if both are small enough."""
     if old is None and file.status is not Status.ADDED:
         return _listed(file, old)
     try:
@@ -62,9 +61,9 @@ async def _compare(file: ChangedFile, old: TreeFile | None, read: Read) -> FileD
         after = b"" if file.status is Status.REMOVED else await read(file.sha or "")
     except (NotFound, TooLarge):
         return _listed(file, old)
-    if binary(before) or binary(after):
-        return _without_hunks(file, BINARY)
-    made = await asyncio.to_thread(patch, before, after)
+    if is_binary(before) or is_binary(after):
+        return _without_hunks(file, binary=True)
+    made = await asyncio.to_thread(make_patch, before, after)
     return _parsed(file, made) if made else _listed(file, old)
 
 
@@ -80,5 +79,12 @@ def _parsed(file: ChangedFile, text: str, additions: int = 0, deletions: int = 0
     )
 
 
-def _without_hunks(file: ChangedFile, unread: str = "") -> FileDiff:
-    return FileDiff(file.filename, file.status, previous_path=file.previous_filename, blob=file.blob, unread=unread)
+def _without_hunks(file: ChangedFile, *, binary: bool = False) -> FileDiff:
+    return FileDiff(
+        file.filename,
+        file.status,
+        previous_path=file.previous_filename,
+        blob=file.blob,
+        unread="binary" if binary else "",
+        binary=binary,
+    )

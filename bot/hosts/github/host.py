@@ -1,7 +1,6 @@
-"""Pull requests on GitHub, read with a token that can only read one repository. Posting is github_publisher.py's.
+"""Reads pull requests on GitHub with a token that can only read one repository. publisher.py posts.
 
-Read next: github_client.py (requests), github_auth.py (tokens), github_refusal.py (errors). Together one sibling of
-the family; githubkit, their transport, is imported in github_client.py alone.
+Read next: client.py (requests; the only user of githubkit), auth.py (tokens), refusals.py (errors).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from bot.hosts.github.payloads import (
     Reaction,
     RepositoryAnswer,
     ReviewAnswer,
-    Tree,
+    TreeAnswer,
 )
 from bot.hosts.github.threads import threads
 from bot.interfaces import OrganisationStandards, Remote, TreeFile
@@ -49,7 +48,7 @@ LINK_MODE = "120000"
 class GitHubHost:
     """The CodeHost of production.
 
-    What a SHA names never changes and is kept in memory, within bounds: `cached` bytes of files, and beside them some
+    The content of a SHA never changes and is cached in memory, within bounds: `cached` bytes of files, and beside them some
     trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files,
     `library` (owner/name or owner/name@branch) its standards.
     """
@@ -72,12 +71,12 @@ class GitHubHost:
         self._diffs: Cache[Key, Diff] = LRUCache(60_000, _lines)
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
-        """The pull request as it stands now."""
+        """Returns the current pull request."""
         answer = await self._client.get(_grant(ref), repository(ref.repo, "pulls", ref.number))
         return pull_request(ref, answer.read(PullAnswer))
 
     async def diff(self, pull: PullRequest) -> Diff:
-        """The files API, its gaps filled by content where that is within bounds, else marked."""
+        """Returns the diff of the files API; makes missing patches from the contents within bounds, else marks them."""
         key = _key(pull.ref, "diff", f"{pull.base_sha}...{pull.head_sha}")
         if (kept := self._diffs.get(key)) is not None:
             return kept
@@ -92,7 +91,7 @@ class GitHubHost:
         if (kept := self._trees.get(key)) is not None:
             return kept
         address = repository(ref.repo, "git", "trees", commit)
-        answer = (await self._client.get(_grant(ref), address, {"recursive": 1})).read(Tree)
+        answer = (await self._client.get(_grant(ref), address, {"recursive": 1})).read(TreeAnswer)
         if answer.truncated:
             raise TooLarge(f"the tree of {commit} is over 100,000 entries or 7 MB: GitHub lists only a part of it")
         files = (node for node in answer.tree if node.type == "blob" and node.mode != LINK_MODE)
@@ -107,7 +106,7 @@ class GitHubHost:
         return _keep(self._blobs, key, await self._client.raw(_grant(ref), address, self._largest))
 
     async def issue(self, ref: PullRef, number: int) -> Issue:
-        """An issue with its first comments. The state of a pull request, which is an issue too, says so."""
+        """Returns an issue with its first comments. A pull request is an issue too, and its state says so."""
         address = repository(ref.repo, "issues", number)
         found = (await self._client.get(_grant(ref), address)).read(IssueAnswer)
         comments: list[CommentAnswer] = []
@@ -123,15 +122,15 @@ class GitHubHost:
             state=f"{found.state} pull request" if found.pull_request else found.state,
             author=(found.user or GHOST).login,
             labels=tuple(label.name if isinstance(label, LabelAnswer) else label for label in found.labels),
-            comments=tuple(f"{(one.user or GHOST).login}: {one.body or ''}" for one in comments),
+            comments=tuple(f"{(comment.user or GHOST).login}: {comment.body or ''}" for comment in comments),
         )
 
     async def remote(self, ref: PullRef) -> Remote:
-        """The repository as git fetches it, with a token that can only read it."""
+        """Returns the URL and a read-only credential with which git fetches the repository."""
         return await self._client.remote(_grant(ref))
 
     async def permission(self, ref: PullRef, login: str) -> Permission:
-        """What `login` may do, by the exact role where it is one of GitHub's own. Raises Forbidden for neither."""
+        """Returns the permission of `login`, by the exact role if that is standard. Raises Forbidden for unknown names."""
         address = repository(ref.repo, "collaborators", login, "permission")
         found = (await self._client.get(_grant(ref), address)).read(Collaborator)
         for name in (found.role_name, found.permission):
@@ -140,12 +139,12 @@ class GitHubHost:
         raise Forbidden(f"GitHub names a permission that is not known: {found.permission!r}")
 
     async def is_us(self, login: str, app: int) -> bool:
-        """By the App's slug, or by its id."""
+        """Whether this is our App, by its slug or its id."""
         us = await self._client.app()
         return login == f"{us.slug}[bot]" or app == us.id
 
     async def organisation_file(self, ref: PullRef, path: str) -> bytes:
-        """On the default branch. Tokens are one owner's: nobody else's repositories have these defaults."""
+        """Reads the default branch. A token belongs to one owner, so other owners' repositories have no defaults."""
         if not self._defaults or _owner(self._defaults) != _owner(ref.repo):
             raise NotFound(f"no defaults were named for {ref.repo}")
         where = PullRef(self._defaults, 0, installation=ref.installation)
@@ -154,7 +153,7 @@ class GitHubHost:
         )
 
     async def library(self, ref: PullRef) -> OrganisationStandards | None:
-        """At the tip of the branch that was named, or of the default branch. Tokens are one owner's, see above."""
+        """Returns the tip of the named branch or of the default branch, for repositories of the same owner."""
         name, _, branch = self._library.partition("@")
         if not name or _owner(name) != _owner(ref.repo) or name.lower() == ref.repo.lower():
             return None
@@ -164,23 +163,27 @@ class GitHubHost:
         tip = await self._client.get(_grant(where), repository(name, "commits", *segments), {"per_page": 1})
         return OrganisationStandards(where, tip.read(Commit).sha, about.private)
 
-    async def said(self, pull: PullRef) -> tuple[PostedComment, ...]:
+    async def comments(self, pull: PullRef) -> tuple[PostedComment, ...]:
         """Submitted reviews, comments on the diff and in the conversation, oldest first."""
         us, grant = await self._client.app(), _grant(pull)
         on_pull, on_issue = ((pull.repo, kind, pull.number) for kind in ("pulls", "issues"))
         reviews = await self._client.every(grant, repository(*on_pull, "reviews"), list[ReviewAnswer])
         inline = await self._client.every(grant, repository(*on_pull, "comments"), list[CommentAnswer])
         comments = await self._client.every(grant, repository(*on_issue, "comments"), list[CommentAnswer])
-        said = [(one.submitted_at, _review(one, us)) for one in reviews if one.submitted_at]
-        said += [(one.created_at, _comment("inline", one, us)) for one in inline]
-        said += [(one.created_at, _comment("comment", one, us)) for one in comments]
-        return tuple(one for _, one in sorted(said, key=lambda dated: (dated[0], dated[1].id)))
+        dated = [(review.submitted_at, _review(review, us)) for review in reviews if review.submitted_at]
+        dated += [(comment.created_at, _comment("inline", comment, us)) for comment in inline]
+        dated += [(comment.created_at, _comment("comment", comment, us)) for comment in comments]
+        return tuple(posted for _, posted in sorted(dated, key=lambda pair: (pair[0], pair[1].id)))
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
-        """The people who gave an inline comment a thumbs down."""
+        """Returns the people who reacted to an inline comment with a thumbs down."""
         address = repository(ref.repo, "pulls", "comments", comment, "reactions")
         given = await self._client.every(_grant(ref), address, list[Reaction], {"content": "-1"})
-        return tuple(one.user.login for one in given if one.content == "-1" and one.user and not one.user.is_bot)
+        return tuple(
+            reaction.user.login
+            for reaction in given
+            if reaction.content == "-1" and reaction.user and not reaction.user.is_bot
+        )
 
     async def resolved(self, ref: PullRef) -> Mapping[int, str]:
         """The threads that people resolved: who, by the id of the comment that opened it."""
@@ -191,7 +194,7 @@ class GitHubHost:
         }
 
     async def _base(self, pull: PullRequest) -> dict[str, TreeFile]:
-        """The files at the merge base by path; none if GitHub cannot list them."""
+        """Returns the files at the merge base by path; none if GitHub cannot list them."""
         address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
         try:
             answer = await self._client.get(_grant(pull.ref), address, {"per_page": 1, "page": 2})  # 1 has the files
@@ -202,7 +205,7 @@ class GitHubHost:
 
 
 def pull_request(ref: PullRef, pull: PullAnswer) -> PullRequest:
-    """GitHub's answer in our words."""
+    """Converts GitHub's answer to a PullRequest."""
     author = pull.user or GHOST
     home = pull.base.repo
     return PullRequest(
@@ -274,7 +277,7 @@ def _grant(ref: PullRef) -> Grant:
 
 
 def _key(ref: PullRef, kind: str, name: str) -> Key:
-    """Never shared between repositories: who may read one may not read the other."""
+    """Returns a cache key that repositories never share: a reader of one may not read the other."""
     return (ref.installation, str(ref.repo_id or ref.repo), kind, name)
 
 

@@ -1,5 +1,7 @@
-"""GitHub's answers, only the fields we read (part of hosts/github.py): what GitHub adds or drops elsewhere is no matter.
+"""GitHub's answers, with the fields that we read and no others.
 
+The models are our own because githubkit's demand every field that github.com documents, so that an older GitHub
+Enterprise Server fails on fields that we do not read, and importing them slows each start.
 https://docs.github.com/en/rest
 """
 
@@ -17,7 +19,7 @@ class _Answer(BaseModel):
 
 
 class IdAnswer(_Answer):
-    """Anything of which only the id matters."""
+    """An object of which we read only the id."""
 
     id: int
 
@@ -35,7 +37,7 @@ class AccountAnswer(_Answer):
         return self.type == "Bot"
 
 
-GHOST = AccountAnswer(login="ghost")  # who is shown for an account that is gone
+GHOST = AccountAnswer(login="ghost")  # the account that GitHub shows for a deleted one
 
 
 class AppAccount(_Answer):
@@ -52,7 +54,7 @@ class AppAccount(_Answer):
 
 
 class RepositoryAnswer(_Answer):
-    """A repository, as far as a pull request tells."""
+    """A repository."""
 
     id: int
     full_name: str
@@ -62,7 +64,7 @@ class RepositoryAnswer(_Answer):
 
 
 class Branch(_Answer):
-    """One end of a pull request; `repo` is None when a fork is gone."""
+    """One end of a pull request; `repo` is None for a deleted fork."""
 
     sha: str
     ref: str
@@ -95,7 +97,7 @@ class PullAnswer(_Answer):
 
 
 class ChangedFile(_Answer):
-    """An entry of the files API. `patch` begins at the first @@; it is not there for binary and large files."""
+    """An entry of the files API. `patch` begins at the first @@; binary and large files have none."""
 
     filename: str
     status: Status
@@ -107,7 +109,7 @@ class ChangedFile(_Answer):
 
     @property
     def base_path(self) -> str:
-        """Where it was before the change."""
+        """The path before the change."""
         return self.previous_filename or self.filename
 
     @property
@@ -117,7 +119,7 @@ class ChangedFile(_Answer):
 
 
 class Commit(_Answer):
-    """A commit of which only the id matters."""
+    """A commit, of which we read only the id."""
 
     sha: str
 
@@ -128,7 +130,7 @@ class Comparison(_Answer):
     merge_base_commit: Commit
 
 
-class Node(_Answer):
+class TreeNode(_Answer):
     """An entry of a tree."""
 
     path: str
@@ -138,10 +140,10 @@ class Node(_Answer):
     size: int = 0
 
 
-class Tree(_Answer):
+class TreeAnswer(_Answer):
     """A tree, listed to its leaves unless it is `truncated`."""
 
-    tree: tuple[Node, ...]
+    tree: tuple[TreeNode, ...]
     truncated: bool = False
 
 
@@ -165,7 +167,7 @@ class Reactions(_Answer):
 
 
 class Reaction(_Answer):
-    """One reaction; `user` is None for an account that is gone."""
+    """One reaction; `user` is None for a deleted account."""
 
     content: str
     user: AccountAnswer | None = None
@@ -189,7 +191,7 @@ class CommentAnswer(_Answer):
 
 
 class ReviewAnswer(_Answer):
-    """A review. A PENDING one is seen by its author only and has no date."""
+    """A review. Only its author sees a PENDING one, which has no date."""
 
     id: int
     body: str | None = None
@@ -201,19 +203,19 @@ class ReviewAnswer(_Answer):
 
     @property
     def pending(self) -> bool:
-        """Whether it was begun and never submitted."""
+        """Whether it was created and never submitted."""
         return self.state == "PENDING"
 
 
 class Collaborator(_Answer):
-    """What somebody may do: `role_name` is exact, but may be a role of the organisation's own making."""
+    """The permission of a person: `role_name` is exact, but may be a custom role of the organisation."""
 
     permission: str
     role_name: str = ""
 
 
-class Output(_Answer):
-    """What a check run shows."""
+class CheckRunOutput(_Answer):
+    """The output of a check run."""
 
     annotations_count: int = 0
 
@@ -223,7 +225,7 @@ class CheckRunAnswer(_Answer):
 
     id: int
     external_id: str | None = None
-    output: Output = Output()
+    output: CheckRunOutput = CheckRunOutput()
 
 
 class CheckRuns(_Answer):
@@ -233,7 +235,7 @@ class CheckRuns(_Answer):
 
 
 class GraphQLError(_Answer):
-    """What GraphQL answers instead of data, with status 200."""
+    """An error of GraphQL, which arrives with status 200."""
 
     message: str = ""
     type: str = ""
@@ -246,20 +248,20 @@ class GraphQLAnswer(_Answer):
     errors: tuple[GraphQLError, ...] = ()
 
 
-class Commented(_Answer):
+class ThreadComment(_Answer):
     """A comment of a thread, by its id in the REST API."""
 
     id: int = Field(alias="databaseId")
 
 
-class Comments(_Answer):
+class ThreadComments(_Answer):
     """The comments of a thread."""
 
-    nodes: tuple[Commented, ...]
+    nodes: tuple[ThreadComment, ...]
 
 
 class Resolver(_Answer):
-    """Who resolved a thread: a User, or what else acts."""
+    """The account that resolved a thread: a User or another kind."""
 
     kind: str = Field(alias="__typename")
     login: str
@@ -271,7 +273,7 @@ class ThreadAnswer(_Answer):
     id: str
     resolved: bool = Field(alias="isResolved")
     by: Resolver | None = Field(None, alias="resolvedBy")
-    comments: Comments
+    comments: ThreadComments
 
 
 class Cursor(_Answer):

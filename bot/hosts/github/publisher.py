@@ -1,7 +1,7 @@
-"""Posting on GitHub, once (part of hosts/github.py): with a token that can write to one pull request's repository.
+"""Posts on GitHub, each thing once, with a token that can write to one repository.
 
-Every doubtful answer is followed by a look at what is there. A create-review call is all or nothing, does not say which
-comment it refuses, and may have succeeded although it answered 502.
+After a doubtful answer it reads what exists. A create-review call is all or nothing, does not name the comment that it
+refuses, and may have succeeded although it answered 502.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.post import CheckRun, Comment, ReviewPost
 from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
 from bot.hosts.github.auth import WRITE, Grant
-from bot.hosts.github.bodies import ANNOTATIONS, BODY, bounded, check_run, fit, in_words, on_file, review, words
+from bot.hosts.github.bodies import (
+    ANNOTATIONS,
+    BODY,
+    as_text,
+    bounded,
+    check_run,
+    fit,
+    on_file,
+    review,
+    with_comments_in_body,
+)
 from bot.hosts.github.client import GitHubClient, repository
 from bot.hosts.github.host import pull_request
 from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
@@ -36,7 +46,7 @@ class GitHubPublisher:
         self._runs: LRUCache[str, tuple[int, int]] = LRUCache(1024)  # key -> id, annotations it has
 
     async def review(self, pull: PullRequest, post: ReviewPost) -> str:
-        """One review with the comments on lines, then a comment for each whole file; the review's address.
+        """Posts one review with the comments on lines, then a comment for each whole file; returns the review's URL.
 
         Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
         """
@@ -51,7 +61,7 @@ class GitHubPublisher:
         return posted.html_url
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
-        """The check run whose external id is `run.key`, brought up to date."""
+        """Creates or updates the check run with the external id `run.key`; returns its id."""
         number, sent = self._runs.pop(run.key, (0, 0))
         if not number:
             number, sent = await self._run(pull, run.key)
@@ -61,7 +71,7 @@ class GitHubPublisher:
         return number
 
     async def reply(self, job: Job, body: str, key: str) -> str:
-        """An answer in the thread that asked, or in the conversation if there is none or it is gone."""
+        """Replies in the thread of the question, or in the conversation if that thread does not exist."""
         text = fit(body, BODY, key)
         if job.thread == "inline":
             comments = _address(job.pull, "pulls", "comments")
@@ -84,13 +94,13 @@ class GitHubPublisher:
         return found.html_url
 
     async def edit(self, pull: PullRef, comment: int, body: str) -> None:
-        """Another text for an inline comment of ours, unless somebody deleted it."""
+        """Replaces the text of an inline comment of ours; ignores a deleted comment."""
         with suppress(NotFound):
             address = repository(pull.repo, "pulls", "comments", comment)
             await self._client.write(_grant(pull), "PATCH", address, {"body": fit(body, BODY)})
 
     async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
-        """A reply in a thread, unless the thread is gone."""
+        """Replies in a thread; ignores a deleted thread."""
         comments = _address(pull, "pulls", "comments")
         with suppress(NotFound):
             await self._say(
@@ -110,28 +120,28 @@ class GitHubPublisher:
         kind = {"comment": "issues", "inline": "pulls"}.get(job.thread)
         if kind is not None:
             address = repository(job.pull.repo, kind, "comments", job.comment, "reactions")
-            with suppress(NotFound):  # the comment is gone
+            with suppress(NotFound):  # the comment was deleted
                 await self._client.write(_grant(job.pull), "POST", address, {"content": reaction})
 
     async def unlabel(self, pull: PullRef, label: str) -> None:
-        """Take a label off, if it is there."""
+        """Removes a label; ignores a missing one."""
         with suppress(NotFound):
             await self._client.write(_grant(pull), "DELETE", _address(pull, "issues", "labels", label))
 
     async def _reviews(self, ref: PullRef) -> list[ReviewAnswer]:
-        """Our own reviews, also one that was never submitted."""
+        """Returns our own reviews, also a pending one."""
         us = await self._client.app()
         reviews = await self._client.every(_grant(ref), _address(ref, "pulls", "reviews"), list[ReviewAnswer])
-        return [one for one in reviews if us.is_author(one.user)]
+        return [posted for posted in reviews if us.is_author(posted.user)]
 
     async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer]) -> None:
-        """A review of ours that was never submitted would block every other one."""
-        for leftover in (one for one in ours if one.pending):
+        """Deletes our pending review, which would block every other one."""
+        for leftover in (posted for posted in ours if posted.pending):
             with suppress(NotFound):
                 await self._client.write(_grant(ref), "DELETE", _address(ref, "pulls", "reviews", leftover.id))
 
     async def _fresh(self, reviewed: PullRequest, commit: str) -> None:
-        """Nobody wants a review of what is not there any more."""
+        """Raises Superseded if the pull request changed since the review."""
         ref = reviewed.ref
         now = pull_request(ref, (await self._client.get(_grant(ref), _address(ref, "pulls"))).read(PullAnswer))
         changes = {
@@ -155,7 +165,7 @@ class GitHubPublisher:
             if not inline:
                 raise
             log.warning("%s: GitHub refused the inline comments, so the review's body has them: %s", ref, refused)
-            return await self._create(ref, in_words(post, inline))
+            return await self._create(ref, with_comments_in_body(post, inline))
 
     async def _create(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
         try:
@@ -169,24 +179,24 @@ class GitHubPublisher:
             raise
 
     async def _complete(self, ref: PullRef, post: ReviewPost, posted: ReviewAnswer, *, whole: bool) -> None:
-        """Post what is not in the review: comments on files, and what GitHub lost although it took the rest."""
+        """Posts what the review lacks: comments on files, and comments that GitHub lost."""
         expected = [comment for comment in post.comments if comment.line is None or not whole]
         if not expected:
             return
         us = await self._client.app()
         comments = await self._client.every(_grant(ref), _address(ref, "pulls", "comments"), list[CommentAnswer])
-        said = {(one.path, _normal(one.body)) for one in comments if us.is_author(one.user)}
+        existing = {(found.path, _normal(found.body)) for found in comments if us.is_author(found.user)}
         missing = [
             comment
             for comment in expected
-            if (comment.path, _normal(comment.body)) not in said and comment.body not in (posted.body or "")
+            if (comment.path, _normal(comment.body)) not in existing and comment.body not in (posted.body or "")
         ]
         refused = [comment for comment in missing if not await self._on_file(ref, comment, post.commit)]
         if refused:
-            await self._say_aside(ref, fit(words(refused), BODY, post.key), post.key)
+            await self._say_aside(ref, fit(as_text(refused), BODY, post.key), post.key)
 
     async def _on_file(self, ref: PullRef, comment: Comment, commit: str) -> bool:
-        """Hang a comment on its file; False if it is for a line or GitHub refuses it."""
+        """Posts a comment on its file; returns False if it is for a line or GitHub refuses it."""
         if comment.line is not None:
             return False
         try:
@@ -217,8 +227,8 @@ class GitHubPublisher:
     async def _comment(self, ref: PullRef, where: str, key: str) -> CommentAnswer | None:
         us = await self._client.app()
         comments = await self._client.every(_grant(ref), where, list[CommentAnswer])
-        ours = (one for one in comments if us.is_author(one.user, one.performed_via_github_app))
-        return next((one for one in ours if key in (one.body or "")), None)
+        ours = (found for found in comments if us.is_author(found.user, found.performed_via_github_app))
+        return next((found for found in ours if key in (found.body or "")), None)
 
     async def _run(self, pull: PullRequest, key: str) -> tuple[int, int]:
         """Our check run of that key at the head: its id, 0 for none, and how many annotations it has."""
@@ -243,7 +253,7 @@ class GitHubPublisher:
 
 
 def _carrying(key: str, ours: Sequence[ReviewAnswer]) -> ReviewAnswer | None:
-    return next((one for one in ours if not one.pending and key in (one.body or "")), None)
+    return next((posted for posted in ours if not posted.pending and key in (posted.body or "")), None)
 
 
 def _normal(body: str | None) -> str:

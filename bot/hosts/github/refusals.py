@@ -1,4 +1,4 @@
-"""GitHub's refusals -> errors of ours (part of hosts/github.py): what the caller may do about each of them.
+"""GitHub's error answers -> errors of ours, by what the caller may do about each.
 
 https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
 https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
@@ -58,7 +58,10 @@ def server_time(headers: Mapping[str, str]) -> float | None:
 
 
 def _wait(status: int, headers: Mapping[str, str], message: str, now: float) -> float | None:
-    """Seconds to wait if this is a rate limit: what GitHub asks for, until its reset, or a minute."""
+    """Returns the seconds to wait if this is a rate limit: as GitHub asks, until its reset, or a minute.
+
+    GitHub names a secondary limit only in the message: its documentation says to look there.
+    """
     if (asked := _seconds(headers.get("retry-after"))) is not None:
         return asked
     if "secondary rate limit" in message.lower() or "abuse detection" in message.lower():
@@ -74,7 +77,7 @@ def _seconds(value: str | None) -> float | None:
 
 
 def _message(content: bytes) -> str:
-    """GitHub's own words: its message and, behind it, each error."""
+    """Returns GitHub's message, followed by each error."""
     try:
         answer = json.loads(content)
     except ValueError:
@@ -86,7 +89,7 @@ def _message(content: bytes) -> str:
     return "; ".join(words)[:MESSAGE_LENGTH]
 
 
-def _error(error: Any) -> str:  # noqa: ANN401 - whatever GitHub put into its list
+def _error(error: Any) -> str:  # noqa: ANN401 - any JSON
     if not isinstance(error, dict):
         return str(error)
     return " ".join(str(error[key]) for key in ("resource", "field", "code", "message") if error.get(key))

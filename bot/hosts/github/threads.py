@@ -1,4 +1,4 @@
-"""Review threads, which only GraphQL knows (part of hosts/github.py): who resolved which, and resolving one."""
+"""Review threads, which only GraphQL has: lists them with who resolved them, and resolves one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ mutation($thread: ID!) {
 
 
 async def resolve(client: GitHubClient, ref: PullRef, comment: int) -> bool:
-    """Resolve the thread that `comment` opened; False if there is none. Raises Forbidden."""
+    """Resolves the thread that `comment` opened; False if there is none. Raises Forbidden."""
     grant = Grant.of(ref, RESOLVE)
     async for thread in threads(client, grant, ref):
-        if any(one.id == comment for one in thread.comments.nodes):
+        if any(opening.id == comment for opening in thread.comments.nodes):
             if not thread.resolved:
                 await client.graphql(grant, _RESOLVE, {"thread": thread.id})
             return True
@@ -41,7 +41,7 @@ async def resolve(client: GitHubClient, ref: PullRef, comment: int) -> bool:
 
 
 async def threads(client: GitHubClient, grant: Grant, ref: PullRef) -> AsyncIterator[ThreadAnswer]:
-    """Every review thread of the pull request, with the comment that opened it. Raises Forbidden and NotFound."""
+    """Yields every review thread of the pull request, with the comment that opened it. Raises Forbidden and NotFound."""
     owner, _, name = ref.repo.partition("/")
     after: str | None = None
     while True:

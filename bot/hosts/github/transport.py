@@ -1,4 +1,4 @@
-"""The wire to GitHub (part of hosts/github.py): connections stay open, and lead to no host but the configured one."""
+"""The connections to GitHub: they stay open, and lead to the configured host only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from bot.core.code.secrets import withheld
+from bot.core.code.secrets import without_secrets
 from bot.errors import Forbidden
 from bot.interfaces import Remote
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One value per running event loop: connections and locks of asyncio belong to the loop that made them."""
+    """One value for each running event loop: asyncio connections and locks belong to the loop that made them."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -44,22 +44,22 @@ class KeptOpen(httpx.AsyncBaseTransport):
         self._inner = PerLoop(make)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request."""
+        """Sends one request."""
         if not same_origin(request.url, self._url):
             raise Forbidden(f"{request.url.host} is not the configured GitHub host")
         return await self._inner().handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Stay open for the next call."""
+        """Does nothing: the connections stay open for the next call."""
 
     async def close(self) -> None:
-        """Close the running loop's connections."""
+        """Closes the connections of the running event loop."""
         await self._inner().aclose()
 
 
-def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+def same_origin(first: httpx.URL, second: httpx.URL) -> bool:
     """Whether scheme, host and port are the same."""
-    return (one.scheme, one.host, _port(one)) == (other.scheme, other.host, _port(other))
+    return (first.scheme, first.host, _port(first)) == (second.scheme, second.host, _port(second))
 
 
 def _port(url: httpx.URL) -> int | None:
@@ -74,10 +74,10 @@ def remote(api: httpx.URL, address: str, token: str) -> Remote:
 
 
 def vetted(value: Any, secrets: Collection[str]) -> Any:  # noqa: ANN401 - JSON has no better name
-    """What is about to be written, without our own secrets in any of its texts."""
+    """Returns a request body with our own secrets removed from all texts."""
     match value:
         case str():
-            return withheld(value, secrets)
+            return without_secrets(value, secrets)
         case dict():
             return {key: vetted(inner, secrets) for key, inner in value.items()}
         case list() | tuple():

@@ -1,7 +1,7 @@
-"""Functions the model may call: read-only, one file each, bound in code to one pull request.
+"""The functions that the model may call: read-only, one file each, limited by code to one pull request.
 
-A module here that has `offer(desk)` is a tool: adding one is adding a file. The model chooses a path, a line or a number;
-it never chooses a repository, a host or a commit.
+A module here with a function `offer` is a tool: a new tool is a new file. The model chooses a path, a line or a
+number; it never chooses a repository, a host or a commit.
 """
 
 from __future__ import annotations
@@ -25,30 +25,32 @@ from bot.interfaces import Check, CodeHost, Standards, Tool, TreeFile
 
 Version = Literal["head", "base"]
 
-LARGEST = 1024 * 1024  # bytes; a larger file is not read for a model
+LARGEST = 1024 * 1024  # bytes of a file
 LONGEST = 4096  # characters of a path
 MATCHES = 500  # lines that a search returns
 
 
 class Arguments(BaseModel):
-    """What a model sends. Every field is required and nothing else is allowed, as strict schemas want it."""
+    """The arguments of a tool call. Every field is required and no other is allowed, as strict schemas demand."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @classmethod
     def schema_for_models(cls) -> Mapping[str, Any]:
-        """The strict JSON schema of these arguments."""
+        """Returns the strict JSON schema of these arguments."""
         return strict_schema(cls)
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:
-        """The checked arguments. Raises UserError with a sentence for the model, which never repeats its input."""
+        """Returns the checked arguments. Raises UserError with a message for the model that does not repeat its input."""
         try:
             return cls.model_validate(dict(arguments))
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
             raise UserError(
-                "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in problems[:5])
+                "; ".join(
+                    f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}" for problem in problems[:5]
+                )
             ) from error
 
 
@@ -65,19 +67,19 @@ class Searcher(Protocol):
     """Finds text in one version of the repository."""
 
     async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
-        """Lines that contain `text` (as a whole `word`), in files under that folder. Raises Refused if it cannot."""
+        """Returns lines that contain `text` (as a whole `word`), in files of that folder. Raises Refused if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The two commits of a pull request, read by object id through the host. Lists are kept; contents are not."""
+    """The files of a pull request's two commits, read by object id through the host. Caches lists, not contents."""
 
     host: CodeHost
     pull: PullRequest
     _trees: dict[str, dict[str, TreeFile]] = field(default_factory=dict)
 
     async def entries(self, version: Version) -> Mapping[str, TreeFile]:
-        """Every file of a version, by path."""
+        """Returns every file of a version, by path."""
         commit = self.pull.head_sha if version == "head" else self.pull.base_sha
         if commit not in self._trees:
             tree = await self.host.tree(self.pull.ref, commit)
@@ -85,11 +87,11 @@ class Files:
         return self._trees[commit]
 
     async def text(self, path: str, version: Version) -> str:
-        """A file's text; undecodable bytes are replaced. Raises UserError for a path that is not a file there."""
+        """Returns a file's text, with undecodable bytes replaced. Raises UserError for a path that is not a file there."""
         entries = await self.entries(version)
         entry = entries.get(normal(path))
         if entry is None:
-            raise UserError(f"there is no such file at {version}{_meant(path, entries)}")
+            raise UserError(f"there is no such file at {version}{_similar_paths(path, entries)}")
         if entry.size > LARGEST:
             raise TooLarge(f"the file has {entry.size} bytes; at most {LARGEST} are read")
         content = await self.host.blob(self.pull.ref, entry.blob)
@@ -98,13 +100,13 @@ class Files:
         return content.decode(errors="replace")
 
 
-Searching = Callable[[Files], Searcher]
-"""Makes what searches the repository of a pull request."""
+SearcherFactory = Callable[[Files], Searcher]
+"""Makes the searcher of a pull request's repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """All that a job's tools may look at. `searcher` is None where nothing can search the repository."""
+    """What the tools of a job may read. `searcher` is None if the repository cannot be searched."""
 
     host: CodeHost
     pull: PullRequest
@@ -116,33 +118,33 @@ class ToolContext:
     checks: Sequence[Check] = ()
 
 
-def offered(desk: ToolContext, names: Collection[str] | None = None) -> tuple[Tool, ...]:
-    """The tools for a job, by name in a fixed order; of all of them, or of those in `names`."""
-    tools = [module.offer(desk) for module in _modules().values()]
+def tools_for(context: ToolContext, names: Collection[str] | None = None) -> tuple[Tool, ...]:
+    """Returns the tools of a job, sorted by name: all of them, or those in `names`."""
+    tools = [module.offer(context) for module in _modules().values()]
     return tuple(
         sorted((tool for tool in tools if tool and (names is None or tool.name in names)), key=lambda tool: tool.name)
     )
 
 
-def known() -> tuple[str, ...]:
-    """The names of all the tools there are, for whatever job."""
+def tool_names() -> tuple[str, ...]:
+    """Returns the names of all tools of all jobs."""
     return tuple(_modules())
 
 
 def _modules() -> Mapping[str, ModuleType]:
-    """Each tool's module by the tool's name."""
-    found = {one.name: import_module(f"{__name__}.{one.name}") for one in iter_modules(__path__)}
-    return {name: module for name, module in found.items() if hasattr(module, "offer")}
+    """Returns each tool's module by the tool's name."""
+    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)}
+    return {name: module for name, module in modules.items() if hasattr(module, "offer")}
 
 
 def normal(path: str) -> str:
-    """A path inside the repository in its one spelling. Raises UserError for any way out of it."""
+    """Returns the normal form of a path inside the repository. Raises UserError for a path that leads outside."""
     if not path or "\0" in path or path.startswith("/") or ".." in path.split("/") or len(path) > LONGEST:
         raise UserError("denied: a path is relative to the repository's root, without `..`")
     return str(PurePosixPath(path))
 
 
-def _meant(path: str, entries: Mapping[str, TreeFile]) -> str:
+def _similar_paths(path: str, entries: Mapping[str, TreeFile]) -> str:
     name = PurePosixPath(path).name
-    near = [known for known in entries if PurePosixPath(known).name == name][:5]
+    near = [other for other in entries if PurePosixPath(other).name == name][:5]
     return f"; did you mean {', '.join(near)}?" if near else "; list_files shows what there is"

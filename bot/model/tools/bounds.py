@@ -1,4 +1,4 @@
-"""Bounds on each answer of a job's tools. Whatever goes wrong inside them becomes text for the model."""
+"""Limits on each tool answer of a job; a tool's errors become text for the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.interfaces import Tool
 
 @dataclass(frozen=True, slots=True)
 class ToolLimits:
-    """Of one call: characters of the `result`, and `seconds`."""
+    """The limits of one call: characters of the `result`, and `seconds`."""
 
     result: int = 24_000
     seconds: float = 20.0
@@ -22,7 +22,7 @@ class ToolLimits:
 
 @dataclass(frozen=True, slots=True)
 class BoundedTool:
-    """A tool within its limits. The same question is answered once in a job."""
+    """A tool within its limits. Caches answers: the same call runs once in a job."""
 
     tool: Tool
     limits: ToolLimits
@@ -30,21 +30,21 @@ class BoundedTool:
 
     @property
     def name(self) -> str:
-        """The tool's own."""
+        """The value of the wrapped tool."""
         return self.tool.name
 
     @property
     def description(self) -> str:
-        """The tool's own."""
+        """The value of the wrapped tool."""
         return self.tool.description
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The tool's own."""
+        """The value of the wrapped tool."""
         return self.tool.parameters
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """The answer, cut to the bounds and saying so; a refusal is an answer too. Raises Retryable as it comes."""
+        """Returns the answer, cut to the limit with a note; a refusal is an answer too. Passes Retryable on."""
         key = json.dumps(arguments, sort_keys=True, default=str)
         if key not in self._answers:
             self._answers[key] = cut(await self._ask(arguments), self.limits.result)
@@ -63,10 +63,10 @@ class BoundedTool:
 
 
 def cut(text: str, room: int) -> str:
-    """As much of an answer as there is room for, saying so."""
+    """Returns at most `room` characters of an answer, with a note if it is cut."""
     return text if len(text) <= room else f"{text[:room]}\n… ({len(text) - room} more characters; ask for less)"
 
 
 def bounded(tools: Iterable[Tool], limits: ToolLimits | None = None) -> tuple[Tool, ...]:
-    """The tools of one job."""
+    """Returns the tools within their limits, for one job."""
     return tuple(BoundedTool(tool, limits or ToolLimits()) for tool in tools)

@@ -1,4 +1,4 @@
-"""`find_definition`: where a function, type or constant is defined, and its text."""
+"""`find_definition`: the place and the source of a function, type or constant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bot.core.code.diff import Diff
-from bot.core.code.syntax import definitions, readable
+from bot.core.code.syntax import definitions, has_grammar
 from bot.errors import Refused, UserError
 from bot.interfaces import Tool
 from bot.model.tools import Arguments, Files, Searcher, ToolContext
@@ -23,14 +23,14 @@ LINES = 40
 
 
 class DefinitionArguments(Arguments):
-    """Which name."""
+    """The name."""
 
     symbol: Annotated[str, Field(description="A name, qualified or not: total, Cart.total, Cart::total")]
 
 
 @dataclass(frozen=True, slots=True)
 class FindDefinition:
-    """Looks in the changed files first, then wherever a search finds the name."""
+    """Looks in the changed files first, then in the files where a search finds the name."""
 
     files: Files
     diff: Diff
@@ -40,7 +40,7 @@ class FindDefinition:
     parameters: Mapping[str, Any] = field(default_factory=DefinitionArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """Each definition with its place and numbered lines, or a word that none was found and where was looked."""
+        """Returns each definition with its place and numbered lines, or a sentence that there is none."""
         symbol = DefinitionArguments.read(arguments).symbol
         if not SYMBOL.fullmatch(symbol):
             raise UserError("symbol: a name such as total or Cart.total")
@@ -58,7 +58,7 @@ class FindDefinition:
     async def _candidates(self, word: str) -> AsyncIterator[tuple[str, str]]:
         changed = [file.path for file in self.diff if file.path in await self.files.entries("head")]
         paths = dict.fromkeys((*changed, *await self._searched(word)))
-        for path in [path for path in paths if readable(path)][:FILES]:
+        for path in [path for path in paths if has_grammar(path)][:FILES]:
             text = await self._text(path)
             if word in text:
                 yield path, text
@@ -68,19 +68,19 @@ class FindDefinition:
             return []
         try:
             return [match.path for match in await self.searcher.grep(word, "head", word=True)]
-        except Refused:  # too large to search: the changed files are what there is
+        except Refused:  # too large to search: only the changed files are left
             return []
 
     async def _text(self, path: str) -> str:
         try:
             return await self.files.text(path, "head")
-        except (UserError, Refused):  # binary or too large: nothing is defined there
+        except (UserError, Refused):  # binary or too large: it has no definitions
             return ""
 
 
-def offer(desk: ToolContext) -> Tool:
-    """For every pull request."""
-    return FindDefinition(desk.files, desk.diff, desk.searcher)
+def offer(context: ToolContext) -> Tool:
+    """Returns the tool; every pull request has it."""
+    return FindDefinition(context.files, context.diff, context.searcher)
 
 
 def _shown(path: str, text: str, line: int, end: int) -> str:

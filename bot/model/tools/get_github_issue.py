@@ -1,4 +1,4 @@
-"""`get_github_issue`: the context a pull request says it belongs to."""
+"""`get_github_issue`: an issue of the repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMENTS = 10
 
 
 def _number(value: object) -> object:
-    """A number also as "#12"; whatever else names a place is denied before anybody asks the host."""
+    """Accepts a number, also as "#12"; denies any other text, which could name another repository."""
     if not isinstance(value, str):
         return value
     if not value.removeprefix("#").isdecimal():
@@ -31,14 +31,14 @@ def _number(value: object) -> object:
 
 
 class IssueArguments(Arguments):
-    """Which issue."""
+    """The issue's number."""
 
     number: Annotated[int, Field(ge=1, le=2**31 - 1, description="The issue's number."), BeforeValidator(_number)]
 
 
 @dataclass(frozen=True, slots=True)
 class GetGitHubIssue:
-    """Bound to one repository: the model chooses a number, never a place."""
+    """Reads issues of one repository: the model chooses only the number."""
 
     host: CodeHost
     ref: PullRef
@@ -47,7 +47,7 @@ class GetGitHubIssue:
     parameters: Mapping[str, Any] = field(default_factory=IssueArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """The issue as JSON. Raises UserError where the number names none."""
+        """Returns the issue as JSON. Raises UserError if there is none with that number."""
         number = IssueArguments.read(arguments).number
         try:
             issue = await self.host.issue(self.ref, number)
@@ -69,9 +69,9 @@ class GetGitHubIssue:
         )
 
 
-def offer(desk: ToolContext) -> Tool:
-    """For every pull request."""
-    return GetGitHubIssue(desk.host, desk.pull.ref)
+def offer(context: ToolContext) -> Tool:
+    """Returns the tool; every pull request has it."""
+    return GetGitHubIssue(context.host, context.pull.ref)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""`get_review_threads`: what people and other bots already said on the pull request."""
+"""`get_review_threads`: the comments of people and other bots on the pull request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BODY = 600
 
 
 class ThreadArguments(Arguments):
-    """Nothing to choose."""
+    """No arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetReviewThreads:
-    """Lets the model see what it should not say again."""
+    """Shows the model existing comments, so that it does not repeat them."""
 
     host: CodeHost
     ref: PullRef
@@ -30,25 +30,27 @@ class GetReviewThreads:
     parameters: Mapping[str, Any] = field(default_factory=ThreadArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """JSON: {"threads": [{path, line, comments: [{author, is_bot, body}]}]}, oldest thread first."""
+        """Returns {"threads": [{path, line, comments: [{author, is_bot, body}]}]} as JSON, oldest thread first."""
         ThreadArguments.read(arguments)
         threads: dict[int, list[PostedComment]] = {}
-        for said in await self.host.said(self.ref):
-            if said.body.strip():
-                threads.setdefault(said.in_reply_to or said.id, []).append(said)
-        shown = [_thread(said) for said in threads.values()][-THREADS:]
+        for comment in await self.host.comments(self.ref):
+            if comment.body.strip():
+                threads.setdefault(comment.in_reply_to or comment.id, []).append(comment)
+        shown = [_thread(comments) for comments in threads.values()][-THREADS:]
         return json.dumps({"threads": shown, "not_shown": len(threads) - len(shown)}, ensure_ascii=False)
 
 
-def offer(desk: ToolContext) -> Tool:
-    """For every pull request."""
-    return GetReviewThreads(desk.host, desk.pull.ref)
+def offer(context: ToolContext) -> Tool:
+    """Returns the tool; every pull request has it."""
+    return GetReviewThreads(context.host, context.pull.ref)
 
 
-def _thread(said: list[PostedComment]) -> dict[str, object]:
-    first = said[0]
+def _thread(comments: list[PostedComment]) -> dict[str, object]:
+    first = comments[0]
     return {
         "path": first.path,
         "line": first.line,
-        "comments": [{"author": one.author, "is_bot": one.by_bot, "body": one.body[:BODY]} for one in said],
+        "comments": [
+            {"author": comment.author, "is_bot": comment.by_bot, "body": comment.body[:BODY]} for comment in comments
+        ],
     }

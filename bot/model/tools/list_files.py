@@ -1,4 +1,4 @@
-"""`list_files`: which files the repository has."""
+"""`list_files`: the files of the repository."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATTERN = 200
 
 
 class ListArguments(Arguments):
-    """Which files."""
+    """The pattern and the version."""
 
     pattern: Annotated[str, Field(description="A glob on the whole path; * also crosses folders: src/*test*.py")]
     side: Annotated[Version, Field(description="head: as the pull request leaves it; base: as it was before.")]
@@ -26,7 +26,7 @@ class ListArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class ListFiles:
-    """Paths and sizes, never contents."""
+    """Lists paths and sizes, never contents."""
 
     files: Files
     name: str = "list_files"
@@ -34,7 +34,7 @@ class ListFiles:
     parameters: Mapping[str, Any] = field(default_factory=ListArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """A heading with the count, then one file a line."""
+        """Returns a heading with the count, then one file a line."""
         wanted = ListArguments.read(arguments)
         if len(wanted.pattern) > PATTERN:
             raise UserError("the pattern is too long")
@@ -44,6 +44,6 @@ class ListFiles:
         return "\n".join((heading, *(f"{path} ({entries[path].size})" for path in found[:FILES])))
 
 
-def offer(desk: ToolContext) -> Tool:
-    """For every pull request."""
-    return ListFiles(desk.files)
+def offer(context: ToolContext) -> Tool:
+    """Returns the tool; every pull request has it."""
+    return ListFiles(context.files)

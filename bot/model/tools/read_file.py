@@ -17,7 +17,7 @@ CHARACTERS = 24_000
 
 
 class ReadArguments(Arguments):
-    """Which lines of which file."""
+    """The path, the version and the lines."""
 
     path: Annotated[str, Field(description="Relative to the repository's root.")]
     side: Annotated[Version, Field(description="head: as the pull request leaves it; base: as it was before.")]
@@ -27,7 +27,7 @@ class ReadArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """Reads by object id at one of two commits: there is no way to another place."""
+    """Reads by object id at one of two commits; no argument reaches another place."""
 
     files: Files
     name: str = "read_file"
@@ -35,7 +35,7 @@ class ReadFile:
     parameters: Mapping[str, Any] = field(default_factory=ReadArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """Numbered lines below a heading that says which of how many. Raises UserError for a path that is no file."""
+        """Returns numbered lines below a heading with their range. Raises UserError for a path that is not a file."""
         wanted = ReadArguments.read(arguments)
         lines = (await self.files.text(wanted.path, wanted.side)).removesuffix("\n").split("\n")
         first = max(1, wanted.start or 1)
@@ -46,13 +46,13 @@ class ReadFile:
         return "\n".join((f"{wanted.path} at {wanted.side}, lines {first}-{last} of {len(lines)}", *shown))
 
 
-def offer(desk: ToolContext) -> Tool:
-    """For every pull request."""
-    return ReadFile(desk.files)
+def offer(context: ToolContext) -> Tool:
+    """Returns the tool; every pull request has it."""
+    return ReadFile(context.files)
 
 
 def _within(lines: list[str], first: int) -> list[str]:
-    """As many whole numbered lines as the bound on characters allows; a longer single line is cut and says so."""
+    """Returns as many numbered lines as the character limit allows; a very long line is cut and marked."""
     shown: list[str] = []
     room = CHARACTERS
     for number, line in enumerate(lines, first):

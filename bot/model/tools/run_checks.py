@@ -1,4 +1,4 @@
-"""`run_checks`: what the deterministic analysers say about a file as the pull request leaves it."""
+"""`run_checks`: the problems that linters and other checks find in a file at the head."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PROBLEMS = 60
 
 
 class CheckArguments(Arguments):
-    """Which file."""
+    """The path of the file."""
 
     path: Annotated[str, Field(description="Relative to the repository's root, at the head.")]
 
 
 @dataclass(frozen=True, slots=True)
 class RunChecks:
-    """The same checks as a review runs, over a file of the model's choice."""
+    """Runs the checks of a review on a file that the model chooses."""
 
     files: Files
     checks: Sequence[Check]
@@ -31,13 +31,15 @@ class RunChecks:
     parameters: Mapping[str, Any] = field(default_factory=CheckArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """One problem a line as path:line: rule: title, and which checks ran."""
+        """Returns the names of the checks, then one problem a line as path:line: rule: title."""
         path = normal(CheckArguments.read(arguments).path)
         source = Source(path, await self.files.text(path, "head"))
         ran = [check for check in self.checks if check.reads(path)]
-        seen = [await check.run([source]) for check in ran]
-        problems = sorted({(p.line, p.rule, p.title) for one in seen for p in one.problems})
-        failed = [f"failed: {reason}" for one in seen for _, reason in one.failed]
+        results = [await check.run([source]) for check in ran]
+        problems = sorted(
+            {(problem.line, problem.rule, problem.title) for result in results for problem in result.problems}
+        )
+        failed = [f"failed: {reason}" for result in results for _, reason in result.failed]
         heading = (
             f"{len(problems)} problems by {', '.join(check.name for check in ran) or 'no check: none reads this file'}"
         )
@@ -46,6 +48,6 @@ class RunChecks:
         )
 
 
-def offer(desk: ToolContext) -> Tool | None:
-    """Where there are checks."""
-    return RunChecks(desk.files, desk.checks) if desk.checks else None
+def offer(context: ToolContext) -> Tool | None:
+    """Returns the tool if there are checks."""
+    return RunChecks(context.files, context.checks) if context.checks else None

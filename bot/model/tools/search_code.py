@@ -1,4 +1,4 @@
-"""`search_code`: where a piece of text occurs in the repository."""
+"""`search_code`: the lines of the repository that contain a text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 2, 200  # characters of the text
 
 
 class CodeSearchArguments(Arguments):
-    """What to look for, and where."""
+    """The text, and where to search."""
 
     text: Annotated[str, Field(description="The exact text, on one line.")]
     word: Annotated[bool, Field(description="Whether only whole words count.")]
@@ -28,7 +28,7 @@ class CodeSearchArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class SearchCode:
-    """Text, not patterns: nobody's expression is run over the repository."""
+    """Searches for fixed text, never for a regular expression of the model."""
 
     searcher: Searcher
     name: str = "search_code"
@@ -36,16 +36,18 @@ class SearchCode:
     parameters: Mapping[str, Any] = field(default_factory=CodeSearchArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """A heading with the count, then one match a line. Raises Refused where the repository cannot be searched."""
+        """Returns a heading with the count, then one match a line. Raises Refused if the repository cannot be searched."""
         wanted = CodeSearchArguments.read(arguments)
         if not SHORTEST <= len(wanted.text) <= LONGEST or "\n" in wanted.text:
             raise UserError(f"text: one line of {SHORTEST} to {LONGEST} characters")
         under = normal(wanted.folder) if wanted.folder else ""
-        found = await self.searcher.grep(wanted.text, wanted.side, word=wanted.word, under=under)
-        heading = f"{len(found)} matches at {wanted.side}"
-        return "\n".join((heading, *(f"{m.path}:{m.line}: {m.text.strip()[:WIDTH]}" for m in found[:MATCHES])))
+        matches = await self.searcher.grep(wanted.text, wanted.side, word=wanted.word, under=under)
+        heading = f"{len(matches)} matches at {wanted.side}"
+        return "\n".join(
+            (heading, *(f"{match.path}:{match.line}: {match.text.strip()[:WIDTH]}" for match in matches[:MATCHES]))
+        )
 
 
-def offer(desk: ToolContext) -> Tool | None:
-    """Where something can search."""
-    return SearchCode(desk.searcher) if desk.searcher else None
+def offer(context: ToolContext) -> Tool | None:
+    """Returns the tool if the repository can be searched."""
+    return SearchCode(context.searcher) if context.searcher else None

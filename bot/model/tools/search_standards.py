@@ -1,8 +1,9 @@
-"""`search_standards`: what the team's own rules say about something."""
+"""`search_standards`: sections of the team's standards about a subject."""
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
@@ -15,12 +16,12 @@ from bot.interfaces import Standards, Tool
 from bot.model.tools import Arguments, ToolContext, normal
 
 SECTIONS = 5
-CHARACTERS = 16_000  # of all sections; the first is given whole
+CHARACTERS = 22_000  # of all sections as JSON; below the limit of a tool's answer, which would cut the JSON
 QUERY = 500
 
 
 class StandardsSearchArguments(Arguments):
-    """What the rules should be about."""
+    """The subject, and the language or file that the rules hold for."""
 
     query: Annotated[str, Field(description="A few words: error handling in views")]
     language: Annotated[str | None, Field(description="Only rules for this language, lower case; null: any.")]
@@ -29,7 +30,7 @@ class StandardsSearchArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class SearchStandards:
-    """Answers with whole sections and their ids: only what was found here may be cited."""
+    """Answers with sections and their ids: the model may cite only sections that a search returned."""
 
     standards: Standards
     shelf: Shelf
@@ -41,7 +42,7 @@ class SearchStandards:
     parameters: Mapping[str, Any] = field(default_factory=StandardsSearchArguments.schema_for_models)
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """JSON: {"standards": [the fields of a Standard, with id and governs]}."""
+        """Returns {"standards": [the fields of a Standard, with id and governs]}. Raises Refused without an index."""
         wanted = StandardsSearchArguments.read(arguments)
         if not wanted.query.strip() or len(wanted.query) > QUERY:
             raise UserError(f"query: 1 to {QUERY} characters")
@@ -53,22 +54,47 @@ class SearchStandards:
                 language=(wanted.language or "").lower(),
                 limit=SECTIONS,
             )
-        except Retryable as error:  # a review does not wait for an index: it says that it could not be searched
+        except Retryable as error:  # a review does not wait for an index; it reports that the search failed
             raise Refused(str(error)) from error
-        return told(hits)
+        return hits_as_json(hits)
 
 
-def told(hits: Sequence[Hit]) -> str:
-    """What a search found, as JSON: the fields of each Standard, with its id and whether it governs."""
-    found: list[dict[str, object]] = []
+def hits_as_json(hits: Sequence[Hit]) -> str:
+    """Returns the results of a search as JSON: the fields of each Standard, with its id and whether it governs.
+
+    The first section is always included; of one that is too long the beginning, which may be cited like any other.
+    """
+    rows: list[dict[str, object]] = []
     room = CHARACTERS
     for hit in hits:
-        room -= len(hit.standard.text)
-        if not found or room >= 0:
-            found.append({"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)})
-    return json.dumps({"standards": found}, ensure_ascii=False)
+        row = _row(hit)
+        if not rows and _size(row) > room:
+            row = _beginning(hit, room)
+        if not rows or _size(row) <= room:
+            rows.append(row)
+        room -= _size(row)
+    return json.dumps({"standards": rows}, ensure_ascii=False)
 
 
-def offer(desk: ToolContext) -> Tool | None:
-    """Where the team has standards."""
-    return SearchStandards(desk.standards, desk.shelf) if desk.shelf.documents else None
+def _row(hit: Hit) -> dict[str, object]:
+    return {"id": hit.standard.id, "governs": hit.governs, **asdict(hit.standard)}
+
+
+def _size(row: Mapping[str, object]) -> int:
+    return len(json.dumps(row, ensure_ascii=False))
+
+
+def _beginning(hit: Hit, room: int) -> dict[str, object]:
+    """Returns a section with as much text as fits into `room` characters of JSON, and the number of characters left out."""
+    lengths = range(min(len(hit.standard.text), room))
+    fitting = bisect_right(lengths, room, key=lambda length: _size(_shortened(hit, length))) - 1
+    return _shortened(hit, max(fitting, 0))
+
+
+def _shortened(hit: Hit, length: int) -> dict[str, object]:
+    return {**_row(hit), "text": hit.standard.text[:length], "characters_left_out": len(hit.standard.text) - length}
+
+
+def offer(context: ToolContext) -> Tool | None:
+    """Returns the tool if the team has standards."""
+    return SearchStandards(context.standards, context.shelf) if context.shelf.documents else None

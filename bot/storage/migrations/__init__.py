@@ -1,1 +1,1 @@
-"""The ledger's schema, one step a file; `bot.ledger` applies them at start."""
+"""The schema's migrations, one a file. `Database.migrate` applies them at start."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that the ledger hands over, inside its transaction."""
+"""Alembic's entry: runs the migrations on the connection of `Database.migrate`, inside its transaction."""
 
 from __future__ import annotations
 
