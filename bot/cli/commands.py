@@ -38,7 +38,9 @@ class FailOn(StrEnum):
     ERROR = "error"
 
 
-Range = Annotated[str, typer.Option("--range", help="A..B or REV; else what is not committed.", metavar="RANGE")]
+Range = Annotated[
+    str, typer.Option("--range", help="A..B or REV; by default the uncommitted changes.", metavar="RANGE")
+]
 
 
 @cli.command()
@@ -91,9 +93,9 @@ def summary(repo: Repository = Path(), what: Range = "") -> None:
 
 
 PullRequest = Annotated[str, typer.Argument(metavar="OWNER/REPO#NUMBER", help="On the server's own database.")]
-Finding = Annotated[str, typer.Argument(metavar="FINDING", help="Its name, or how that begins: see `status`.")]
-Question = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION]", help="Else: say more about it.")]
-Reason = Annotated[list[str] | None, typer.Argument(metavar="[REASON]", help="Said in its comment.")]
+Finding = Annotated[str, typer.Argument(metavar="FINDING", help="The finding's id or its beginning: see `status`.")]
+Question = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION]", help="Without an option: explain it.")]
+Reason = Annotated[list[str] | None, typer.Argument(metavar="[REASON]", help="The reason shown in its comment.")]
 
 
 @cli.command()
@@ -283,7 +285,7 @@ Name = Annotated[str, typer.Option("--name", help="The repository's name on GitH
 
 @standards.command("test")
 def standards_test(
-    query: Annotated[str, typer.Argument(help="Code, a linter's words, or a question.")],
+    query: Annotated[str, typer.Argument(help="Code, a linter's message, or a question.")],
     language: Annotated[str, typer.Option(help="The language of the code: python, typescript, …")] = "",
     path: Annotated[str, typer.Option(help="Only rules that hold for this file.")] = "",
     repo: Repository = Path(),

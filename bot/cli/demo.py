@@ -116,7 +116,7 @@ async def _run(repo: Path | None, base: str, head: str, console: Console, *, kee
             pull = await _pull(here.sandbox, repo, base, head)
             console.print(f"A pull request was opened on the sandbox: [bold]{pull.state.title}[/bold]")
             await here.deliver()
-            console.print("Its signed delivery was stored; a worker reviews it.")
+            console.print("Its signed delivery was stored; a worker is reviewing it.")
             await here.settle()
             _show(pull, console)
             if not any(run.conclusion and run.title != NOT_REVIEWED for run in pull.check_runs()):

@@ -43,7 +43,7 @@ async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", w
     """The answer to `verb`, in Markdown, once it is done. Raises UserError for a repository that we never reviewed."""
     pull, correspondence = await app.ledger.address(repo, number), ConversationStore(app.ledger.database)
     if pull is None:
-        raise UserError(f"{repo} is not known here: nothing in it was reviewed with this database")
+        raise UserError(f"{repo} is unknown: no pull request of it was reviewed with this database")
     match verb:
         case Verb.PAUSE:
             await correspondence.pause(pull, OPERATOR)

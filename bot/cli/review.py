@@ -80,7 +80,7 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
 def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
     if paths:
         named = ", ".join(map(code, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")  # noqa: PLR2004 - as named
-        yield f"Not looked at, since git does not follow it (`git add -N` changes that): {named}."
+        yield f"Untracked, so not reviewed (`git add -N` includes it): {named}."
 
 
 def searching(host: LocalHost) -> SearcherFactory:

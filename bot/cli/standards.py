@@ -180,7 +180,7 @@ def report(repo: Path | None, *, as_json: bool) -> None:
     for one in found:
         _report(one, console)
     if not found:
-        console.print("No review with standards is in the ledger yet.")
+        console.print("No review with standards is recorded yet.")
 
 
 async def _tallied() -> tuple[RuleUsageReport, ...]:
@@ -207,7 +207,7 @@ def _report(rules: RuleUsageReport, console: Console) -> None:
         if listed:
             console.print(_table(columns, [[_cell(value) for value in asdict(one).values()] for one in listed], title))
     if not rules.conflicts:
-        console.print("No two documents are seen to contradict each other.")
+        console.print("No contradictions found among the documents.")
     for conflict in rules.conflicts:
         console.print(f"Possible conflict: {_safe(conflict.one)} and {_safe(conflict.other)}")
         console.print(f"  “{_safe(conflict.says)}”\n  “{_safe(conflict.against)}”")

@@ -95,7 +95,7 @@ class Answerer:
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Say that there is no answer, and why."""
-        await self._say(job, f"There is no answer: {reason}", "confused", step)
+        await self._say(job, f"The question could not be answered: {reason}", "confused", step)
         return "failed"
 
     @property
@@ -142,7 +142,7 @@ class Answerer:
         question = Question(asked.command.text or "Explain this.", thread.root, opening, thread.path, thread.said)
         answered = await self.answering.answer(asked.job, subject, question, asked.step)
         if answered.reason:
-            raise UserError(f"There is no answer: {answered.reason}.")
+            raise UserError(f"The question could not be answered: {answered.reason}.")
         await self._remember(asked, thread, answered.text)
         if answered.conceded:
             await self._concede(asked, thread, answered)

@@ -38,7 +38,7 @@ class Gate:
         if not job.actor_is_bot:
             return ""
         if not {job.actor_id, job.actor_app} - {0} & set(self.bots):
-            return "bots do not command"
+            return "bots cannot use commands"
         if await step("is it us", lambda: self.host.is_us(job.actor, job.actor_app), bool):
             return "never ourselves"
         return ""
@@ -53,7 +53,7 @@ class Gate:
             "counted", lambda: self.correspondence.count(job, self.limits, permitted=permitted), RequestCount
         )
         if not permitted:
-            reason = f"{job.actor} may not command here: that takes {policy.minimum_permission} permission or more"
+            reason = f"{job.actor} cannot use commands here: this needs {policy.minimum_permission} permission or more"
             return Admission(admitted=False, reason=reason, tell=counted.tell)
         return Admission(admitted=not counted.over, reason=counted.over, tell=counted.tell)
 

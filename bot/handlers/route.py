@@ -24,7 +24,7 @@ from bot.storage.conversations import ConversationStore
 _AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.READY, Trigger.RECOVERED}
 _NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
 _CLOSED = "The pull request is closed."
-_LOCKED = "The conversation is locked: nothing can be said there."
+_LOCKED = "The conversation is locked, so nothing can be posted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Router:
         except (NotFound, Forbidden) as error:
             return RouteDecision(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
         if pull.archived:
-            return RouteDecision(Route.NOTHING, reason="the repository is archived: nothing can be written there")
+            return RouteDecision(Route.NOTHING, reason="the repository is archived, so nothing can be posted")
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         routed = replace(await self._routed(job, pull, policy, step), seen=pull)
         return await self._told(job, pull, routed, step)
@@ -88,7 +88,9 @@ class Router:
     async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         wanted = policy.triggers.pushed if job.trigger is Trigger.PUSHED else policy.triggers.opened
         if not wanted:
-            return RouteDecision(Route.NOTHING, reason="this repository's policy wants no automatic review here")
+            return RouteDecision(
+                Route.NOTHING, reason="the repository's policy turns automatic reviews off for this event"
+            )
         if pull.closed:
             return RouteDecision(Route.NOTHING, reason=_CLOSED)
         reason = await self._obstacle(pull, policy, step)
@@ -103,13 +105,13 @@ class Router:
         if pull.locked:
             return _LOCKED
         if pull.draft and not policy.triggers.drafts:
-            return "A draft: the review starts when it is ready, or on /assistant review."
+            return "This is a draft: the review starts when it is marked ready, or with /assistant review."
         if by := await step("paused", lambda: self.correspondence.paused(pull.ref), str):
             return (
-                f"Paused by {by}: /assistant resume brings automatic reviews back, /assistant review asks for one now."
+                f"Paused by {by}. Use /assistant resume for automatic reviews, or /assistant review for one review now."
             )
         if await self._held_back(pull, policy, step):
-            return f"New here: a maintainer can start the review with the label {policy.label}."
+            return f"First contribution: a maintainer can start the review with the label {policy.label}."
         return ""
 
     async def _held_back(self, pull: PullRequest, policy: Policy, step: Step) -> bool:

@@ -265,7 +265,7 @@ def test_a_stranger_cannot_configure_a_review_of_his_repository(assistant, repo)
 
     assert code == 0
     assert "Checks only: no model was configured" in out
-    assert "git does not follow it (`git add -N` changes that): `.env`." in out
+    assert "Untracked, so not reviewed (`git add -N` includes it): `.env`." in out
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_pause_is_the_one_that_the_server_obeys_and_status_names_it(app):
 
 def test_status_tells_reviews_and_cost_and_that_another_has_none(app):
     assert "| `aaaaaaaaaa` | opened | success | 3 | $0.2500 |" in say(app, Verb.STATUS)
-    assert "Nothing was reviewed" in say(app, Verb.STATUS, number=8)
+    assert "was not reviewed yet" in say(app, Verb.STATUS, number=8)
 
 
 def test_stop_without_a_running_review_says_so(app):
@@ -80,7 +80,7 @@ def test_stop_cancels_the_review_that_waits(app):
 
 
 def test_an_unknown_repository_is_a_clear_sentence(app):
-    with pytest.raises(UserError, match="octo/other is not known here"):
+    with pytest.raises(UserError, match="octo/other is unknown"):
         say(app, Verb.STATUS, repo="octo/other")
 
 

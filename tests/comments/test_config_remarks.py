@@ -23,7 +23,7 @@ def test_a_file_that_is_removed_gives_way_to_the_organisations_values():
 
 def test_words_without_an_effect_are_said_to_have_none():
     assert told([(PATH, "comments: 5\n")], (PATH, "# five\ncomments: 5\n")) == (
-        "Settings once this is merged: no setting gets another value.",
+        "Settings once this is merged: no setting changes.",
     )
 
 

@@ -40,7 +40,7 @@ def test_an_ordinary_change_is_not_remarked_upon() -> None:
 def test_source_without_tests() -> None:
     change = Diff((added("src/a.py", "x = 1"), added("docs/a.md", "Words.")))
 
-    assert remarks(PULL, change) == ("Source changed and no test did: `src/a.py`.",)
+    assert remarks(PULL, change) == ("Source files changed without any test: `src/a.py`.",)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_tests_are_known_in_many_languages(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["docs/guide.md", "settings.json", "site.css", "uv.lock", "vendor/a/b.go"])
 def test_what_is_not_source_needs_no_test(path: str) -> None:
-    assert not any("no test" in remark for remark in remarks(PULL, Diff((added(path, "x"),))))
+    assert not any("without any test" in remark for remark in remarks(PULL, Diff((added(path, "x"),))))
 
 
 @pytest.mark.parametrize(
     "body", ["", "  \n", "<!-- describe -->", "## What\n\n<!-- a\nb -->\n## Why\n- [ ] Tests\n* [ ] Docs", "<!-- open"]
 )
 def test_an_empty_description(body: str) -> None:
-    assert said(body=body) == ("The description is empty: nobody can tell what this change is meant to do.",)
+    assert said(body=body) == ("The description is empty: reviewers cannot tell what this change is for.",)
 
 
 @pytest.mark.parametrize("body", ["Fixes a bug.", "## What\nIt.", "- [x] Tests", "<!-- a --> but <!-- b -->"])
@@ -102,7 +102,7 @@ def test_a_very_large_change() -> None:
 def test_a_manifest_and_its_lock_file_change_together(manifest: str, line: str, lock: str) -> None:
     name = manifest.rpartition("/")[2]
 
-    assert said(added(manifest, line)) == (f"Dependencies changed in `{manifest}`, and no lock file with them.",)
+    assert said(added(manifest, line)) == (f"Dependencies changed in `{manifest}`, but no lock file changed.",)
     assert said(added(lock, line)) == (f"`{lock}` changed without `{name}`.",)
     assert said(added(manifest, line), added(lock, line)) == ()
 
@@ -116,18 +116,20 @@ def test_a_manifest_holds_other_things_than_dependencies(line: str) -> None:
     "path", ["CODEOWNERS", ".github/CODEOWNERS", "AGENTS.md", ".cursor/rules/a.mdc", ".editorconfig"]
 )
 def test_a_change_of_the_rules_is_named(path: str) -> None:
-    assert said(added(path, "x")) == (f"This changes how the repository itself is run or reviewed: `{path}`.",)
+    assert said(added(path, "x")) == (
+        f"Files that control how this repository is built or reviewed changed: `{path}`.",
+    )
 
 
 def test_a_rule_that_is_moved_away_is_named_too() -> None:
     moved = FileDiff("old/CODEOWNERS.txt", Status.RENAMED, previous_path=".github/CODEOWNERS")
 
-    assert any("is run or reviewed" in remark for remark in said(moved))
+    assert any("is built or reviewed" in remark for remark in said(moved))
 
 
 def test_our_own_policy_takes_effect_after_the_merge() -> None:
     assert said(added(".github/assistant.yml", "comments: 0")) == (
-        "`.github/assistant.yml` changes here; it takes effect once this is merged.",
+        "`.github/assistant.yml` is changed by this pull request; the change takes effect after the merge.",
     )
 
 
@@ -143,7 +145,7 @@ def test_loose_actions_and_a_dangerous_trigger() -> None:
 
     assert said(workflow)[1:] == (
         "Actions are not pinned to a commit: `actions/checkout@v4`, `docker://alpine:3`.",
-        "A workflow runs on `pull_request_target`: with secrets, on the word of whoever opens a pull request.",
+        "A workflow runs on `pull_request_target`: it has access to secrets and any contributor can trigger it.",
     )
 
 
@@ -175,7 +177,7 @@ def test_a_hostile_path_stays_a_short_piece_of_code() -> None:
     assert "\n" not in remark
     assert "\u202e" not in remark
     assert len(remark) < 250
-    assert remark.startswith("Source changed and no test did: `` `![x]")
+    assert remark.startswith("Source files changed without any test: `` `![x]")
 
 
 def test_a_description_of_unclosed_comments_is_read_in_linear_time() -> None:

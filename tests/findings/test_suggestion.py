@@ -37,9 +37,9 @@ def test_no_code_deletes_the_lines():
 @pytest.mark.parametrize(
     ("replacement", "place", "path", "reason"),
     [
-        ("x", Anchor(Place.FILE, "a.py"), "a.py", "lines of the head"),
-        ("x", Anchor(Place.SUMMARY, "a.py"), "a.py", "lines of the head"),
-        ("x", Anchor(Place.INLINE, "a.py", Side.LEFT, None, 5, "x", exact=True), "a.py", "lines of the head"),
+        ("x", Anchor(Place.FILE, "a.py"), "a.py", "lines of the new version"),
+        ("x", Anchor(Place.SUMMARY, "a.py"), "a.py", "lines of the new version"),
+        ("x", Anchor(Place.INLINE, "a.py", Side.LEFT, None, 5, "x", exact=True), "a.py", "lines of the new version"),
         ("x", at(None, 5, "    file = open(path)", exact=False), "a.py", "not exactly the lines"),
         ("x", at(None, 5, "    file = open(other)"), "a.py", "does not have the lines"),
         ("x", at(None, 500, "    file = open(path)"), "a.py", "does not have the lines"),

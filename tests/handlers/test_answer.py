@@ -129,7 +129,7 @@ def test_what_it_invents_is_dropped_and_said_to_be_unconfirmed(theatre, model, p
     )
     body, _ = say(theatre, pull, "/assistant ask is it safe?")
 
-    assert "could be confirmed for this" in body
+    assert "could be confirmed as a source" in body
     assert not any(word in body for word in ("evil.test/?d", "passwd", "invented", "Always catch", "missing.py"))
     assert "\n/merge" not in body
     assert " @octo" not in body
@@ -157,7 +157,7 @@ def test_a_model_that_fails_is_said_to_have_failed(theatre, model, pull):
     model.answers["answer"] = {"reason": "the model declined"}
     body, comment = say(theatre, pull, "/assistant ask anything?")
 
-    assert "There is no answer: the model declined." in body
+    assert "The question could not be answered: the model declined." in body
     assert [content for _, _, content in comment.reactions] == ["eyes", "confused"]
 
 

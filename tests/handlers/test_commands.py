@@ -72,10 +72,10 @@ def reactions(comment):
         ("/assistant status", "Findings: 2 open", "rocket"),
         ("/assistant standards may I use a bare except?", "docs/standards/python.md", "rocket"),
         ("/assistant standards may I wear a hat?", "do not cover", "rocket"),
-        ("/assistant ask may I use a bare except?", "No model is configured here", "rocket"),
-        ("/assistant explain", "works in the thread of a finding", "confused"),
-        ("/assistant dismiss", "works in the thread of a finding", "confused"),
-        ("/assistant resolve", "works in the thread of a finding", "confused"),
+        ("/assistant ask may I use a bare except?", "No model is configured", "rocket"),
+        ("/assistant explain", "Use this as a reply", "confused"),
+        ("/assistant dismiss", "Use this as a reply", "confused"),
+        ("/assistant resolve", "Use this as a reply", "confused"),
     ],
 )
 def test_a_command_gets_one_answer_and_a_reaction(theatre, reviewed, words, told, reaction):
@@ -115,7 +115,7 @@ def test_a_reply_in_our_thread_is_answered_once_without_a_model(theatre):
     first, _ = answer(theatre, pull, "Why is that a problem?")
     second, _ = answer(theatre, pull, "I still do not see it.")
 
-    assert "No model is configured here" in first[0]
+    assert "No model is configured" in first[0]
     assert second == []
 
 
@@ -242,7 +242,7 @@ def test_a_summary_is_written_once_and_edited_in_place(theatre):
     (body,), reacted = say(theatre, pull, "/assistant summary")
 
     assert "| `shop` | `shop/cart.py`, `shop/till.py` | +2 | -0 |" in body
-    assert "Source changed and no test did" in body
+    assert "Source files changed without any test" in body
     assert "n0 --> n1" in body
     assert reacted == ["eyes", "rocket"]
 

@@ -261,12 +261,12 @@ def test_what_was_dismissed_and_got_worse_is_said_once_more_and_never_again(tell
         await push(here, pull, {"shop.py": code('items.charge("flawed_one", total, twice=True)')})
 
         old, new = ours(pull)
-        assert "**Said again** in a newer comment" in old.body
+        assert "**Posted again** in a newer comment" in old.body
         assert "Dismissed by alice before" in new.body
         assert "warning then, error now" in new.body
         pull.resolve(old, "alice")
         await here.settle()
-        assert "**Said again**" in old.body
+        assert "**Posted again**" in old.body
         await here.keeper.dismiss(here.ref, new.id, "alice", "Really on purpose")
         await push(here, pull, {"shop.py": code('items.charge("flaw_one", total, twice=None)')})
         await push(here, pull, {"shop.py": code('items.charge("flawed_one", total, twice=None)')})

@@ -153,7 +153,7 @@ def test_a_refusal_is_said_once_a_day_to_a_person_on_a_pull_request(play):
     desk = play(story)
 
     assert len(desk.said) == 2
-    assert all("may not command here: that takes write permission or more" in body for body in desk.said)
+    assert all("cannot use commands here: this needs write permission or more" in body for body in desk.said)
     assert desk.pull.reviews == []
     assert [reaction for one in desk.pull.state.comments for _, _, reaction in one.reactions] == ["confused"] * 4
 

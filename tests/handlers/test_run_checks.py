@@ -52,7 +52,8 @@ def test_the_comment_says_what_was_tried():
     said = body(with_proof(finding("good()"), proof), LinkBase())
 
     assert (
-        "Tried on this head: it applies to exactly these lines, the file still parses, lint found nothing new." in said
+        "Tested on this commit: it applies to exactly these lines, the file still parses, lint found nothing new."
+        in said
     )
 
 

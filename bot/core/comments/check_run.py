@@ -17,7 +17,7 @@ from bot.core.findings.triage import Review
 NOT_REVIEWED = "Not reviewed"
 """The title of a check run whose review did not happen."""
 ACTIONS = (
-    ("Re-run", "Review what changed once more", "rerun"),
+    ("Re-run", "Review the changes again", "rerun"),
     ("Full review", "Review the whole pull request again", "full"),
 )
 _LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -48,7 +48,7 @@ def stopped(key: str, reason: str) -> CheckRun:
 
 def queued_to_merge(key: str) -> CheckRun:
     """The check run of a merge queue's candidate: neutral at once, so that a required check never holds up the queue."""
-    words = "Reviews happen on the pull request; its own check run says what was found there."
+    words = "The pull request was reviewed before it entered the queue; see its own check run."
     return CheckRun(key, "completed", "Reviewed before the queue", words, "", Conclusion.NEUTRAL)
 
 

@@ -34,9 +34,9 @@ def told(one: KnownFinding) -> str:
         case FindingState.FIXED:
             return f"**Fixed** in {sha}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
         case FindingState.OUTDATED:
-            return f"**Outdated** since {sha}: the code it speaks of is no longer part of this change."
+            return f"**Outdated** since {sha}: this code is no longer part of the change."
         case FindingState.SUPERSEDED:
-            return f"**Said again** in a newer comment: the code changed for the worse in {sha}."
+            return f"**Posted again** in a newer comment: the code became worse in {sha}."
         case FindingState.MOVED:
             return f"**Moved** to {code(f'{one.path}:{one.line}')} in {sha}; still open."
         case FindingState.DISMISSED:
@@ -139,7 +139,7 @@ def _proof(finding: Finding) -> str:
     """What was tried before a suggestion was offered."""
     parsed = ", the file still parses" if has_grammar(finding.anchor.path) else ""
     checked = f", {' and '.join(finding.verified)} found nothing new" if finding.verified else ""
-    return f"<sub>Tried on this head: it applies to exactly these lines{parsed}{checked}.</sub>"
+    return f"<sub>Tested on this commit: it applies to exactly these lines{parsed}{checked}.</sub>"
 
 
 def _source(draft: Draft) -> str:
@@ -169,7 +169,7 @@ def _count(review: Review) -> str:
 def _reach(review: Review) -> str:
     rows = review.coverage.files
     seen = sum(row.state is FileState.REVIEWED for row in rows)
-    return f"{seen} of {len(rows)} {_plural('file', len(rows))} reviewed; what was not, and why, is in the check run."
+    return f"{seen} of {len(rows)} {_plural('file', len(rows))} reviewed; the check run lists the rest and why."
 
 
 def _plural(word: str, count: int) -> str:

@@ -74,7 +74,7 @@ def remarks(pull: PullRequest, diff: Diff) -> tuple[str, ...]:
 
 def _description(pull: PullRequest) -> Iterator[str]:
     if pull.url and not pull.author_is_bot and not _said(pull.body):
-        yield "The description is empty: nobody can tell what this change is meant to do."
+        yield "The description is empty: reviewers cannot tell what this change is for."
 
 
 def _said(body: str) -> bool:
@@ -99,7 +99,7 @@ def _tests(diff: Diff) -> Iterator[str]:
         if file.additions and language(file.path) not in _NOT_TESTED and not generated_kind(file.path)
     ]
     if source and not any(_TEST.search(file.path) for file in diff):
-        yield f"Source changed and no test did: {_names(source)}."
+        yield f"Source files changed without any test: {_names(source)}."
 
 
 def _locks(diff: Diff) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _locks(diff: Diff) -> Iterator[str]:
     for manifest, locks in _LOCKS.items():
         files = [file for file in diff if PurePosixPath(file.path).name == manifest]
         if any(map(_requires, files)) and changed.isdisjoint(locks):
-            yield f"Dependencies changed in {_names(file.path for file in files)}, and no lock file with them."
+            yield f"Dependencies changed in {_names(file.path for file in files)}, but no lock file changed."
         if not files and (alone := sorted(changed.intersection(locks))):
             yield f"{_names(alone)} changed without {code(manifest)}."
 
@@ -124,10 +124,10 @@ def _requires(manifest: FileDiff) -> bool:
 
 def _governing(diff: Diff) -> Iterator[str]:
     if any(PATH in {file.path, file.previous_path} for file in diff):
-        yield f"{code(PATH)} changes here; it takes effect once this is merged."
+        yield f"{code(PATH)} is changed by this pull request; the change takes effect after the merge."
     governing = [file.path for file in diff if _GOVERNING.search(file.path) or _GOVERNING.search(file.base_path)]
     if governing:
-        yield f"This changes how the repository itself is run or reviewed: {_names(governing)}."
+        yield f"Files that control how this repository is built or reviewed changed: {_names(governing)}."
 
 
 def _workflows(diff: Diff) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _workflows(diff: Diff) -> Iterator[str]:
     if loose:
         yield f"Actions are not pinned to a commit: {_names(loose)}."
     if any("pull_request_target" in line.partition("#")[0] for line in lines):
-        yield "A workflow runs on `pull_request_target`: with secrets, on the word of whoever opens a pull request."
+        yield "A workflow runs on `pull_request_target`: it has access to secrets and any contributor can trigger it."
 
 
 def _unreadable(diff: Diff) -> Iterator[str]:
@@ -174,7 +174,7 @@ def consequences(before: Policy, after: LayeredPolicy) -> tuple[str, ...]:
     new = {value.name: value.value for value in describe(after.policy, {})}
     steps = [f"{code(name)}: {_short(old[name])} → {_short(new[name])}" for name in new if new[name] != old[name]]
     more = f" and {len(steps) - SHOWN} more" if len(steps) > SHOWN else ""
-    effect = "; ".join(steps[:SHOWN]) + more if steps else "no setting gets another value"
+    effect = "; ".join(steps[:SHOWN]) + more if steps else "no setting changes"
     wrong = [problem for problem in after.problems if problem.file == PATH][: SHOWN // 2]
     return (
         f"Settings once this is merged: {effect}.",

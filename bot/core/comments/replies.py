@@ -21,25 +21,25 @@ from bot.core.policy import PolicyValue
 LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
 SHORT = 8
 """Characters of a finding's name that are shown."""
-NO_MODEL = "No model is configured here, so nobody can answer about the code itself."
+NO_MODEL = "No model is configured, so questions about the code cannot be answered."
 PAUSED = "Paused: no automatic reviews on this pull request until `/assistant resume`."
 RESUMED = "Automatic reviews are on again, from the next push."
 SUMMARY_IS_OFF = "This repository's policy has the walkthrough turned off (`summary: off`)."
-FORGOTTEN = "I do not remember this finding: it was said before this database was set up."
-NO_THREAD = "That works in the thread of a finding of mine: reply there."
+FORGOTTEN = "This finding is older than this database: nothing is stored about it."
+NO_THREAD = "Use this as a reply to one of my review comments."
 _WHAT = {
     Verb.REVIEW: ("review [full | security | PATH …]", "review what changed, everything, or some files"),
     Verb.ASK: ("ask QUESTION", "answer a question about this pull request"),
     Verb.SUMMARY: ("summary", "write or refresh the walkthrough"),
     Verb.STANDARDS: ("standards QUESTION", "answer from the team's documents, with citations"),
-    Verb.EXPLAIN: ("explain", "in a thread: say more about the finding"),
-    Verb.DISMISS: ("dismiss [REASON]", "in a thread: drop the finding for good"),
-    Verb.RESOLVE: ("resolve", "in a thread: mark the finding as dealt with"),
+    Verb.EXPLAIN: ("explain", "reply to a finding: explain the finding"),
+    Verb.DISMISS: ("dismiss [REASON]", "reply to a finding: dismiss the finding; it is not posted again"),
+    Verb.RESOLVE: ("resolve", "reply to a finding: mark the finding as resolved"),
     Verb.PAUSE: ("pause", "no automatic reviews on this pull request"),
     Verb.RESUME: ("resume", "automatic reviews again"),
     Verb.STOP: ("stop", "cancel what is running"),
     Verb.STATUS: ("status", "what was reviewed, what is open, what it cost"),
-    Verb.CONFIG: ("config", "the settings that hold here, and where they come from"),
+    Verb.CONFIG: ("config", "the settings in force, and where each comes from"),
     Verb.HELP: ("help", "this list"),
 }
 
@@ -49,13 +49,13 @@ def usage(verbs: Sequence[Verb], label: str) -> str:
     rows = [f"| `/assistant {_WHAT[verb][0].replace('|', chr(92) + '|')}` | {_WHAT[verb][1]} |" for verb in verbs]
     return "\n".join(
         [
-            "Say one of these on the first line of a comment:",
+            "Write one of these on the first line of a comment:",
             "",
             "| command | what it does |",
             "|---|---|",
             *rows,
             "",
-            f"The label {code(label)} asks for a full review too. Settings live in `.github/assistant.yml`.",
+            f"The label {code(label)} starts a full review too. Settings are in `.github/assistant.yml`.",
         ]
     )
 
@@ -89,7 +89,7 @@ def config(values: Iterable[PolicyValue], problems: Sequence[str]) -> str:
 
 def refused(reason: str) -> str:
     """For somebody who may not command; said once a day at most."""
-    return f"{plain(reason, 300)}. This is said once a day; see `docs/commands.md` of the assistant for who may."
+    return f"{plain(reason, 300)}. This notice is posted once a day; `docs/commands.md` of the assistant lists who may use commands."
 
 
 def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: str, *, known: bool) -> str:
@@ -99,7 +99,7 @@ def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: st
     if not known:
         said = f"I do not know. {said}"
     elif not places:
-        said = f"{said}\n\n<sub>No place in the code and no section of a document could be confirmed for this.</sub>"
+        said = f"{said}\n\n<sub>No line of code and no section of a document could be confirmed as a source.</sub>"
     return "\n".join([said, "", *places]) if places else said
 
 
@@ -137,7 +137,7 @@ def walkthrough(tour: WalkthroughFacts, head: str) -> str:
         "\n".join(["**Risk**", "", *(f"- {risk}" for risk in tour.risks)]) if tour.risks else "",
         f"Not read: {_names(tour.left_out)}." if tour.left_out else "",
         _diagram(tour.edges),
-        f"<sub>As of {code(head[:10])}; `/assistant summary` brings it up to date.</sub>" if head.strip("0") else "",
+        f"<sub>As of {code(head[:10])}; `/assistant summary` updates it.</sub>" if head.strip("0") else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -174,9 +174,9 @@ def _diagram(edges: Sequence[tuple[str, str]]) -> str:
 
 def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[KnownFinding], paused: str = "") -> str:
     """What was reviewed here of late, what is open, and who paused it."""
-    quiet = f"\n\nPaused by {code(paused)}; `/assistant resume` ends that." if paused else ""
+    quiet = f"\n\nPaused by {code(paused)}; use `/assistant resume` to continue." if paused else ""
     if not reviews:
-        return f"Nothing was reviewed on this pull request yet.{quiet}"
+        return f"This pull request was not reviewed yet.{quiet}"
     states = Counter(one.state for one in findings)
     lines = ["| head | why | outcome | posted | cost |", "|---|---|---|---|---|"]
     for row in reviews:

@@ -80,7 +80,7 @@ def _folder(path: str) -> str:
 def _delicate(diff: Diff) -> Iterator[str]:
     found = [file.path for file in diff if is_security_relevant(BatchPart(file.path, file.hunks))]
     if found:
-        yield "Who may do what, secrets, or what strangers can reach may hang on " + _listed(found) + "."
+        yield "Permissions, secrets or public interfaces may depend on " + _listed(found) + "."
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -229,7 +229,7 @@ def _around_ellipsis(views: Views, readings: Readings) -> list[_Match]:
 
 
 def _around(view: _View, head: list[str], tail: list[str]) -> Iterator[_Match]:
-    why = "the quote left lines out"
+    why = "the quote skips lines"
     if not head or not tail:
         rest = head or tail
         yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(view.normal, rest))

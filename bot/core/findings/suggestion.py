@@ -41,7 +41,7 @@ def prove(
     is not about a file that controls permissions.
     """
     if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
-        return "a suggestion needs lines of the head"
+        return "a suggestion must replace lines of the new version"
     if not anchor.exact:
         return "the quote is not exactly the lines it would replace"
     start = anchor.start or anchor.line

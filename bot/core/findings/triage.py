@@ -89,7 +89,7 @@ def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
         there[found[n].anchor].append(found[n])
     for n, finding in enumerate(found):
         beside = there[finding.anchor]
-        reason = "already said on this pull request" if n in carried.again else _drop_reason(finding, beside, context)
+        reason = "already posted on this pull request" if n in carried.again else _drop_reason(finding, beside, context)
         muted = "" if reason else context.muted.get(finding.topic, "")
         if muted:
             notices[muted] = None
