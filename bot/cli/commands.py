@@ -328,7 +328,7 @@ def standards_report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show rules that never fire, rules that are mostly dismissed, and possible conflicts."""
+    """Show rules that never fire and rules that are mostly dismissed; with --repo, possible conflicts."""
     from bot.cli.standards import report
 
     report(repo, as_json=as_json)

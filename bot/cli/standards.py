@@ -168,9 +168,9 @@ async def _servers_index() -> AsyncIterator[FolderStandards | VectorStoreStandar
 
 
 def report(repo: Path | None, *, as_json: bool) -> None:
-    """Print from the ledger which rules never fire, which are mostly dismissed, and which may conflict.
+    """Print from the ledger which rules never fire and which are mostly dismissed.
 
-    With `repo`, the possible conflicts among the documents of that repository: that takes no reviews.
+    With `repo`, print the possible conflicts among the documents of that repository instead.
     """
     found = asyncio.run(_tallied() if repo is None else _conflicting(repo))
     if as_json:
@@ -206,7 +206,7 @@ def _report(rules: RuleUsageReport, console: Console) -> None:
     for title, listed in parts.items():
         if listed:
             console.print(_table(columns, [[_cell(value) for value in asdict(one).values()] for one in listed], title))
-    if not rules.conflicts:
+    if not rules.conflicts and not rules.reviews:
         console.print("No contradictions found among the documents.")
     for conflict in rules.conflicts:
         console.print(f"Possible conflict: {_safe(conflict.one)} and {_safe(conflict.other)}")

@@ -100,7 +100,10 @@ class ModelReview:
         pull, change = subject.pull, subject.change
         files = Files(self.host, pull)
         searcher = self.search(files)
-        desk = ToolContext(self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks)
+        asked = (job.thread, job.comment) if job.is_question else None
+        desk = ToolContext(
+            self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks, asked
+        )
         paths = await _paths(files)
         brief = PassInput(
             job=job.id,

@@ -15,7 +15,7 @@ from bot.core.claims.material import material as shown
 from bot.core.claims.memory import Memory, recall
 from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
 from bot.core.code.plan import Batch
-from bot.core.code.pull_request import PostedComment, PullRequest
+from bot.core.code.pull_request import PostedComment, PullRequest, written_before
 from bot.core.command import first_line
 from bot.core.comments import replies as reply
 from bot.core.comments.marker import Signer
@@ -107,7 +107,9 @@ class QuestionAnswerer:
     async def answer(self, job: Job, subject: ModelInputs, question: Question, step: Step) -> QuestionResult:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
         passes, brief = await self.asking.prepare(job, subject, step)
-        facts = replace(brief.facts, said=tuple(one for one in brief.facts.said if _said_before(one, job)))
+        facts = replace(
+            brief.facts, said=tuple(filter(_between_people, written_before(brief.facts.said, job.thread, job.comment)))
+        )
         brief = replace(brief, facts=facts)
         memory = await material(step, "memory", lambda: self._memory(subject.pull, question))
         findings = await material(step, "findings", lambda: self.ledger.findings(subject.pull.ref))
@@ -180,10 +182,9 @@ def _change(brief: PassInput, path: str = "") -> list[FencedText]:
     return list(found.whole)
 
 
-def _said_before(said: PostedComment, job: Job) -> bool:
-    """Whether people said it to each other, before `job` was asked: what they asked us is in our memory."""
-    later = said.kind == job.thread and said.id >= job.comment
-    return not (said.by_us or later or first_line(said.body))
+def _between_people(said: PostedComment) -> bool:
+    """Whether people said it to each other: questions to us, and our answers, are in the memory of the conversation."""
+    return not (said.by_us or first_line(said.body))
 
 
 def _finding(question: Question) -> list[FencedText]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.code.globs import Globs
 from bot.core.code.language import language, rules_apply_to
 from bot.core.findings.finding import Finding
 from bot.core.findings.standard import Standard
-from bot.standards.conflicts import Conflict, conflicts
+from bot.standards.conflicts import Conflict
 
 MOST = 1_000
 """Sections of which a review keeps that they were in scope."""
@@ -51,7 +51,7 @@ class RuleUsage:
 
 @dataclass(frozen=True, slots=True)
 class RuleUsageReport:
-    """The rules of one repository over its last `reviews`, and the possible conflicts among them as last seen."""
+    """The rules of one repository over its last `reviews`, or the possible conflicts among its documents."""
 
     repo: str
     reviews: int
@@ -65,7 +65,6 @@ class _Counts:
     in_scope: Counter[str] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     violated: defaultdict[str, set[Named]] = field(default_factory=lambda: defaultdict(set))
-    conflicts: tuple[Conflict, ...] = ()
 
 
 def entry(
@@ -85,7 +84,6 @@ def entry(
         "in_scope": dict(in_scope),
         "checked": sorted({*checked} | violated.keys()),
         "violated": dict(violated),
-        "conflicts": [asdict(one) for one in conflicts(sections)],
     }
 
 
@@ -108,8 +106,6 @@ def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) 
 
 
 def _count(counts: _Counts, row: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    if not counts.reviews:
-        counts.conflicts = tuple(Conflict(**one) for one in kept["conflicts"])
     counts.reviews += 1
     counts.in_scope.update(f"{document}#{name}" for document, names in kept["in_scope"].items() for name in names)
     counts.checked.update(kept["checked"])
@@ -129,4 +125,4 @@ def _rules(repo: str, counts: _Counts, dismissed: Collection[Named]) -> RuleUsag
         )
         for id_ in ids
     )
-    return RuleUsageReport(repo, counts.reviews, tuple(rules), counts.conflicts)
+    return RuleUsageReport(repo, counts.reviews, tuple(rules))

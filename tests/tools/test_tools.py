@@ -392,3 +392,21 @@ def test_what_goes_wrong_in_a_tool_is_an_answer(tool, answer):
 def test_being_asked_to_wait_is_the_engine_s_business():
     with pytest.raises(RateLimited):
         ask(Echo(error=RateLimited("slow down", 60)), 1)
+
+
+def test_a_question_is_answered_without_the_comments_that_came_after_it():
+    def comment(number, kind, second):
+        written = f"2026-01-01T00:00:0{second}+00:00"
+        return PostedComment(number, kind, 1, "alice", f"{kind} at {second}", by_us=False, written=written)
+
+    comments = (comment(7, "comment", 1), comment(5, "inline", 2), comment(8, "comment", 3), comment(9, "inline", 4))
+    host = Repository(FILES, said=comments, issues=[replace(issue(), number=REF.number, comments=("all of them",))])
+    at = desk(host, asked=("inline", 5))
+
+    threads = json.loads(call("get_review_threads", at))["threads"]
+    bodies = [each["body"] for thread in threads for each in thread["comments"]]
+    own = json.loads(call("get_github_issue", at, number=REF.number))["comments"]
+
+    assert bodies == ["comment at 1"]
+    assert own == ["comment at 1"]
+    assert len(json.loads(call("get_review_threads", desk(host)))["threads"]) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -97,3 +98,15 @@ class PostedComment:
     url: str = ""
     state: str = ""
     thumbs_down: int = 0
+    written: str = ""  # ISO 8601 in UTC; empty if unknown
+
+
+def written_before(comments: Iterable[PostedComment], kind: str, comment: int) -> tuple[PostedComment, ...]:
+    """Returns the comments that stood when the comment with id `comment` of `kind` was written.
+
+    Ids tell the order within a kind, times the order between kinds. If the comment itself is gone, its time is unknown
+    and comments of other kinds are left out.
+    """
+    comments = tuple(comments)
+    asked = next((each.written for each in comments if (each.kind, each.id) == (kind, comment)), "")
+    return tuple(each for each in comments if (each.id < comment if each.kind == kind else each.written < asked))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -245,6 +246,7 @@ def _review(review: ReviewAnswer, us: AppAccount) -> PostedComment:
         commit=review.commit_id or "",
         url=review.html_url,
         state=review.state,
+        written=_utc(review.submitted_at),
     )
 
 
@@ -263,6 +265,7 @@ def _comment(kind: str, comment: CommentAnswer, us: AppAccount) -> PostedComment
         side=comment.side,
         commit=comment.commit_id,
         in_reply_to=comment.in_reply_to_id,
+        written=_utc(comment.created_at),
         url=comment.html_url,
         thumbs_down=comment.reactions.thumbs_down,
     )
@@ -289,3 +292,7 @@ def _keep(cache: Cache[Key, V], key: Key, value: V) -> V:
 
 def _lines(diff: Diff) -> int:
     return sum(len(hunk.lines) for file in diff for hunk in file.hunks)
+
+
+def _utc(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat() if moment else ""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.claims.prompt import strict_schema
 from bot.core.code.diff import Diff
-from bot.core.code.pull_request import PullRequest
+from bot.core.code.pull_request import PostedComment, PullRequest, written_before
 from bot.core.findings.standard import Shelf
 from bot.errors import TooLarge, UserError
 from bot.interfaces import Check, CodeHost, Standards, Tool, TreeFile
@@ -106,7 +106,10 @@ SearcherFactory = Callable[[Files], Searcher]
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What the tools of a job may read. `searcher` is None if the repository cannot be searched."""
+    """What the tools of a job may read. `searcher` is None if the repository cannot be searched.
+
+    `asked` is the kind and the id of the comment that asked a question: comments written after it are not shown.
+    """
 
     host: CodeHost
     pull: PullRequest
@@ -116,6 +119,12 @@ class ToolContext:
     files: Files
     searcher: Searcher | None = None
     checks: Sequence[Check] = ()
+    asked: tuple[str, int] | None = None
+
+    async def comments(self) -> tuple[PostedComment, ...]:
+        """Returns the comments of the pull request that the model may see."""
+        comments = await self.host.comments(self.pull.ref)
+        return comments if self.asked is None else written_before(comments, *self.asked)
 
 
 def tools_for(context: ToolContext, names: Collection[str] | None = None) -> tuple[Tool, ...]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from bot.core.claims.requirements import points
-from bot.core.code.pull_request import PullRef
+from bot.core.code.pull_request import Issue
 from bot.errors import NotFound, UserError
-from bot.interfaces import CodeHost, Tool
+from bot.interfaces import Tool
 from bot.model.tools import Arguments, ToolContext
 
 BODY = 8_000
@@ -40,8 +40,7 @@ class IssueArguments(Arguments):
 class GetGitHubIssue:
     """Reads issues of one repository: the model chooses only the number."""
 
-    host: CodeHost
-    ref: PullRef
+    context: ToolContext
     name: str = "get_github_issue"
     description: str = "Read an issue of this repository: title, body, acceptance points, latest comments."
     parameters: Mapping[str, Any] = field(default_factory=IssueArguments.schema_for_models)
@@ -50,7 +49,7 @@ class GetGitHubIssue:
         """Returns the issue as JSON. Raises UserError if there is none with that number."""
         number = IssueArguments.read(arguments).number
         try:
-            issue = await self.host.issue(self.ref, number)
+            issue = await self._issue(number)
         except NotFound as error:
             raise UserError(f"there is no issue #{number} in this repository") from error
         return json.dumps(
@@ -68,10 +67,19 @@ class GetGitHubIssue:
             ensure_ascii=False,
         )
 
+    async def _issue(self, number: int) -> Issue:
+        """The issue; of the pull request itself only the comments that the model may see."""
+        ref = self.context.pull.ref
+        issue = await self.context.host.issue(ref, number)
+        if number != ref.number or self.context.asked is None:
+            return issue
+        comments = await self.context.comments()
+        return replace(issue, comments=tuple(comment.body for comment in comments if comment.kind == "comment"))
+
 
 def offer(context: ToolContext) -> Tool:
     """Returns the tool; every pull request has it."""
-    return GetGitHubIssue(context.host, context.pull.ref)
+    return GetGitHubIssue(context)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.code.pull_request import PostedComment, PullRef
-from bot.interfaces import CodeHost, Tool
+from bot.core.code.pull_request import PostedComment
+from bot.interfaces import Tool
 from bot.model.tools import Arguments, ToolContext
 
 THREADS = 60
@@ -23,8 +23,7 @@ class ThreadArguments(Arguments):
 class GetReviewThreads:
     """Shows the model existing comments, so that it does not repeat them."""
 
-    host: CodeHost
-    ref: PullRef
+    comments: Callable[[], Awaitable[tuple[PostedComment, ...]]]
     name: str = "get_review_threads"
     description: str = "Read the reviews and comments that already stand on this pull request."
     parameters: Mapping[str, Any] = field(default_factory=ThreadArguments.schema_for_models)
@@ -33,7 +32,7 @@ class GetReviewThreads:
         """Returns {"threads": [{path, line, comments: [{author, is_bot, body}]}]} as JSON, oldest thread first."""
         ThreadArguments.read(arguments)
         threads: dict[int, list[PostedComment]] = {}
-        for comment in await self.host.comments(self.ref):
+        for comment in await self.comments():
             if comment.body.strip():
                 threads.setdefault(comment.in_reply_to or comment.id, []).append(comment)
         shown = [_thread(comments) for comments in threads.values()][-THREADS:]
@@ -42,7 +41,7 @@ class GetReviewThreads:
 
 def offer(context: ToolContext) -> Tool:
     """Returns the tool; every pull request has it."""
-    return GetReviewThreads(context.host, context.pull.ref)
+    return GetReviewThreads(context.comments)
 
 
 def _thread(comments: list[PostedComment]) -> dict[str, object]:
