@@ -218,11 +218,12 @@ class Tool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool that the model called, its arguments and its answer."""
+    """A tool that the model called, its arguments, and its answer or the reason why the tool is `unavailable`."""
 
     tool: str
     arguments: Mapping[str, Any]
     text: str
+    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,23 +98,26 @@ def _hunks(batch: Batch) -> Iterator[tuple[str, Hunk]]:
     return ((part.path, hunk) for part in batch.parts for hunk in part.hunks)
 
 
-_FOUND = '{"standards": ['  # how the answer of search_standards begins; one that was cut has another end
-
-
 def standards_in(lookups: Iterable[ToolUse]) -> Iterable[Standard]:
     """The sections that a search really returned and that govern: only these may be cited."""
     for lookup in lookups:
-        if lookup.tool == "search_standards" and lookup.text.startswith(_FOUND) and lookup.text.endswith("]}"):
-            found = json.loads(lookup.text)["standards"]
-            yield from (from_json(one, Standard) for one in found if one["governs"])
+        if lookup.tool == "search_standards":
+            yield from (from_json(one, Standard) for one in _sections(lookup.text) if one["governs"])
 
 
 def unanswered(lookups: Iterable[ToolUse]) -> Iterable[CoverageRow]:
     """A row if a search of the standards got no answer: what it would have found was not applied."""
-    silent = "not available: "
-    failed = [one.text for one in lookups if one.tool == "search_standards" and one.text.startswith(silent)][:1]
-    reasons = (text.removeprefix(silent) for text in failed)
-    return [CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons]
+    reasons = [lookup.unavailable for lookup in lookups if lookup.tool == "search_standards" and lookup.unavailable]
+    return [CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons[:1]]
+
+
+def _sections(answer: str) -> Sequence[Mapping[str, Any]]:
+    """The sections in an answer of search_standards; none in an error or in an answer that was cut."""
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        return ()
+    return value["standards"] if isinstance(value, dict) and "standards" in value else ()
 
 
 PASSES = ("correctness", "security", "standards")

@@ -124,9 +124,10 @@ class JournaledReply:
 
 @dataclass(frozen=True, slots=True)
 class JournaledToolResult:
-    """The journaled result of one tool call: the tool's answer."""
+    """The journaled result of one tool call: the tool's answer, or why the tool is `unavailable`."""
 
     text: str
+    unavailable: str = ""
 
 
 @dataclass(slots=True)
@@ -302,9 +303,10 @@ class Conversation:
             except UserError as error:
                 return JournaledToolResult(f"error: {error}")
             except Refused as error:
-                return JournaledToolResult(f"not available: {error}")
+                return JournaledToolResult(f"not available: {error}", unavailable=str(error))
 
-        return ToolUse(tool.name, arguments, (await self.step(name, work, JournaledToolResult)).text)
+        result = await self.step(name, work, JournaledToolResult)
+        return ToolUse(tool.name, arguments, result.text, result.unavailable)
 
 
 def _object(text: str) -> dict[str, Any] | None:

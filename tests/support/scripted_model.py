@@ -5,12 +5,22 @@ from pathlib import Path
 
 from bot.core.costs import NEAR_LIMIT, Usage
 from bot.engine.journal import from_json, to_json
-from bot.errors import BudgetExhausted
+from bot.errors import BudgetExhausted, Refused, UserError
 from bot.interfaces import ModelAnswer, ToolUse
 from bot.model.prompts import Prompts
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 WORDS = Prompts({file.stem: file.read_text() for file in PROMPTS.glob("*.md")})
+
+
+async def use(tool, arguments):
+    """A call of a tool as the real conversation reports it: a refusal is an answer too."""
+    try:
+        return ToolUse(tool.name, arguments, await tool(arguments))
+    except UserError as error:
+        return ToolUse(tool.name, arguments, f"error: {error}")
+    except Refused as error:
+        return ToolUse(tool.name, arguments, f"not available: {error}", str(error))
 
 
 class Script:
@@ -29,7 +39,7 @@ class Script:
         self.prompts.append(prompt)
         await account.reserve(prompt.name, Usage(calls=1))
         known = {tool.name: tool for tool in tools}
-        looked_up = [ToolUse(name, arguments, await known[name](arguments)) for name, arguments in self.uses]
+        looked_up = [await use(known[name], arguments) for name, arguments in self.uses]
         self.looked_up += looked_up
         usage = Usage(calls=1, input=100, output=10, tool_calls=len(looked_up))
         value = await step(prompt.name, lambda: self._value(prompt), dict)

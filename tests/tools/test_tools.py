@@ -21,6 +21,7 @@ from bot.model.tools.bounds import ToolLimits, bounded
 from bot.model.tools.grep import ScanSearch, texts_with_word
 from bot.model.tools.search_standards import SearchStandards
 from tests.support.repository import HEAD, REF, Repository, issue, pull_request
+from tests.support.scripted_model import use
 from tests.support.strict_schema import lint
 
 CART = "from tax import rate\n\n\nclass Cart:\n    def total(self, items):\n        return sum(items) * rate\n"
@@ -135,7 +136,7 @@ def test_every_schema_is_strict(tool):
 def test_whatever_the_arguments_the_answer_is_text(tool, arguments):
     (safe,) = bounded([tool])
 
-    assert isinstance(asyncio.run(safe(arguments)), str)
+    assert isinstance(asyncio.run(use(safe, arguments)).text, str)
 
 
 def test_an_issue_is_read_as_json_with_its_acceptance_points():
@@ -254,8 +255,8 @@ def test_a_repository_that_is_too_large_is_not_searched_in_part():
     at = desk(host)
     (tool,) = bounded(tools_for(at, {"search_code"}))
 
-    answer = asyncio.run(tool({"text": "xx", "word": False, "side": "head", "folder": None}))
-    assert answer == "not available: search unavailable: too many files; name a smaller folder"
+    answer = asyncio.run(use(tool, {"text": "xx", "word": False, "side": "head", "folder": None}))
+    assert answer.text == "not available: search unavailable: too many files; name a smaller folder"
     assert not [kind for kind, *_ in host.asked if kind == "blob"]
 
 
@@ -358,7 +359,7 @@ def ask(tool, *questions, limits=None):
     (one,) = bounded([tool], limits)
 
     async def conversation():
-        return [await one({"q": question}) for question in questions]
+        return [(await use(one, {"q": question})).text for question in questions]
 
     return asyncio.run(conversation())
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.errors import Refused, UserError
+from bot.errors import Refused
 from bot.interfaces import Tool
 
 
@@ -44,7 +44,7 @@ class BoundedTool:
         return self.tool.parameters
 
     async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        """Returns the answer, cut to the limit with a note; a refusal is an answer too. Passes Retryable on."""
+        """Returns the answer, cut to the limit with a note. Raises UserError, Refused (also when it is slow), Retryable."""
         key = json.dumps(arguments, sort_keys=True, default=str)
         if key not in self._answers:
             self._answers[key] = cut(await self._ask(arguments), self.limits.result)
@@ -54,12 +54,8 @@ class BoundedTool:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await self.tool(arguments)
-        except TimeoutError:
-            return f"not available: it took longer than {self.limits.seconds:g} seconds"
-        except UserError as error:
-            return f"error: {error}"
-        except Refused as error:
-            return f"not available: {error}"
+        except TimeoutError as error:
+            raise Refused(f"it took longer than {self.limits.seconds:g} seconds") from error
 
 
 def cut(text: str, room: int) -> str:
