@@ -147,7 +147,7 @@ class ReviewInputs:
     @property
     def _read(self) -> frozenset[str]:
         """The files of which the model saw all that is new, in every way it looks at them."""
-        if not self._whole or self.job.scope.scope is ReviewScope.SECURITY:
+        if not self.model or not self._whole or self.job.scope.scope is ReviewScope.SECURITY:
             return frozenset()
         missed = {path for path, _ in self.opinion.missed}
         return frozenset(file.path for file in self.change.plan.files if file.path not in missed)

@@ -216,3 +216,21 @@ def test_nobody_is_asked_about_what_is_over(tell, state):
         assert model.again == []
 
     tell(story, model)
+
+
+def test_a_finding_of_a_model_is_not_called_gone_by_a_round_that_asked_no_model(tell):
+    model = Skeptic()
+
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        was = thread.body
+        model.available = False
+        await push(here, pull, {"shop.py": f"def pay(items):\n{LONG}    return 1\n"})
+        assert (thread.body, over(pull)) == (was, [])
+        assert "1 still open" in pull.check_runs()[-1].title
+        model.available = True
+        await push(here, pull, {"till.py": "x = 3\n"})
+
+        assert over(pull) == [thread]
+
+    tell(story, model)
