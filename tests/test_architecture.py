@@ -35,6 +35,8 @@ FAMILIES = {
 HOMES = {
     "alembic": ("bot.storage",),
     "dbos": ("bot.engine",),
+    "docx": ("bot.standards.docx",),
+    "lxml": ("bot.standards.docx",),
     "fastapi": ("bot.server", "bot.sandbox"),
     "genai_prices": ("bot.app_openai",),
     "githubkit": ("bot.hosts.github",),
@@ -164,7 +166,7 @@ def test_every_module_says_what_it_is_for(name):
 
 
 # Modules that load a package only where a command, or a setting, asks for it.
-LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands"}
+LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands", "bot.standards.docx"}
 
 
 def imports_inside_functions(tree):

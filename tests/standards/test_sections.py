@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from bot.core.findings.standard import Document, Standard
 from bot.errors import Refused, TooLarge
-from bot.standards import READERS, pdf
+from bot.standards import READERS, docx, pdf
 from bot.standards import sections as section
 from bot.standards.sections import decoded, sections
-from tests.support.word_documents import archive, paragraph, word_document
+from tests.support.word_documents import PACKAGE, archive, paragraph, word_document
 
 
 def cut(path, content, **given):
@@ -209,13 +209,33 @@ def test_a_document_knows_its_language(path, text, languages):
 
 def test_a_word_document_has_sections_under_its_headings():
     content = word_document(
-        paragraph("Rules", "berschrift1"), paragraph("Names", "berschrift2"), paragraph("Be <w:tab/>clear &amp; brief.")
+        paragraph("Rules", "berschrift1"),
+        paragraph("Names", "berschrift2"),
+        paragraph("Be </w:t><w:tab/><w:t>clear &amp; brief."),
     )
 
     (only,) = cut("rules.docx", content)
 
     assert only.heading == ("Rules", "Names")
     assert only.text == "Names\n\nBe \tclear & brief."
+
+
+def test_a_word_document_keeps_inserted_text_and_cells_of_tables_and_drops_deleted_text():
+    inserted = (
+        "<w:p><w:ins><w:r><w:t>Use tabs.</w:t></w:r></w:ins><w:del><w:r><w:delText>No.</w:delText></w:r></w:del></w:p>"
+    )
+    table = f"<w:tbl><w:tr><w:tc>{paragraph('In a cell.')}</w:tc></w:tr></w:tbl>"
+
+    (only,) = cut("rules.docx", word_document(inserted, table))
+
+    assert only.text == "Use tabs.\n\nIn a cell."
+
+
+def test_without_the_extra_a_word_document_is_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(docx, "INSTALLED", False)
+
+    with pytest.raises(Refused, match=r"review-assistant\[docx\]"):
+        cut("rules.docx", word_document(paragraph("Rules")))
 
 
 def test_a_document_type_in_a_word_document_is_refused():
@@ -231,6 +251,7 @@ def test_a_document_type_in_a_word_document_is_refused():
         b"not a zip",
         archive({"other.xml": b"<a/>"}),
         archive({"word/document.xml": b"<w:document"}),
+        archive({**PACKAGE, "word/document.xml": b"<w:document"}),
         word_document(paragraph("cut off"))[:-30],
     ],
 )
