@@ -1,15 +1,16 @@
-"""The little GraphQL that a client of GitHub needs: one operation, arguments, variables, inline fragments. Pure."""
+"""GraphQL as far as a client of GitHub needs it: one operation, arguments, variables, inline fragments. Pure.
+
+graphql-core parses the document; the selection from plain values is our own, since the sandbox has no schema.
+"""
 
 from __future__ import annotations
 
 import inspect
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-TOKEN = re.compile(r'[\s,]+|#[^\n]*|(\.\.\.|[{}()\[\]:!=$]|"(?:[^"\\]|\\.)*"|-?\d+|\w+)|(.)', re.DOTALL)
+from graphql import GraphQLSyntaxError, language, value_from_ast_untyped
 
 
 class GraphQLError(Exception):
@@ -31,95 +32,34 @@ class Field:
     on: str = ""
 
 
-@dataclass(slots=True)
-class Parser:
-    """A document -> its selected fields, with the variables filled in."""
-
-    tokens: list[str]
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    at: int = 0
-
-    def document(self) -> tuple[str, tuple[Field, ...]]:
-        """The operation: "query" or "mutation", and its fields."""
-        kind = "query"
-        if self._peek() != "{":
-            kind = self._next()
-            if kind not in ("query", "mutation"):
-                raise GraphQLError(f'Parse error on "{kind}"')
-            while self._peek() != "{":
-                if self._next() == "(":
-                    self._skip_definitions()
-        return kind, tuple(self._selection())
-
-    def _selection(self, on: str = "") -> Iterator[Field]:
-        self._expect("{")
-        while self._peek() != "}":
-            if self._peek() == "...":
-                self._next()
-                self._expect("on")
-                yield from self._selection(self._next())
-            else:
-                yield self._field(on)
-        self._expect("}")
-
-    def _field(self, on: str) -> Field:
-        alias = name = self._next()
-        if self._peek() == ":":
-            self._next()
-            name = self._next()
-        arguments = self._pairs("(", ")") if self._peek() == "(" else {}
-        selection = tuple(self._selection()) if self._peek() == "{" else ()
-        return Field(name, alias, arguments, selection, on)
-
-    def _pairs(self, opening: str, closing: str) -> dict[str, Any]:
-        self._expect(opening)
-        pairs = {}
-        while self._peek() != closing:
-            name = self._next()
-            self._expect(":")
-            pairs[name] = self._value()
-        self._expect(closing)
-        return pairs
-
-    def _value(self) -> Any:  # noqa: ANN401 - whatever JSON can say
-        if self._peek() == "{":
-            return self._pairs("{", "}")
-        token = self._next()
-        if token == "$":  # noqa: S105 - a token of a grammar
-            return self.variables.get(self._next())
-        if token.startswith('"') or token.lstrip("-").isdecimal() or token in ("true", "false", "null"):
-            return json.loads(token)
-        return token
-
-    def _skip_definitions(self) -> None:
-        while self._next() != ")":
-            pass
-
-    def _peek(self) -> str:
-        if self.at >= len(self.tokens):
-            raise GraphQLError("Parse error on end of document")
-        return self.tokens[self.at]
-
-    def _next(self) -> str:
-        token = self._peek()
-        self.at += 1
-        return token
-
-    def _expect(self, token: str) -> None:
-        found = self._next()
-        if found != token:
-            raise GraphQLError(f'Parse error on "{found}", expected "{token}"')
-
-
 def parse(text: str, variables: Mapping[str, Any]) -> tuple[str, tuple[Field, ...]]:
-    """A document and its variables -> the kind of operation and its fields."""
-    tokens = []
-    for match in TOKEN.finditer(text):
-        if match[2]:
-            raise GraphQLError(f'Parse error on "{match[2]}"')
-        if match[1]:
-            tokens.append(match[1])
-    return Parser(tokens, variables).document()
+    """Returns the kind of the operation ("query" or "mutation") and its fields. Raises GraphQLError."""
+    try:
+        document = language.parse(text, no_location=True)
+    except GraphQLSyntaxError as error:
+        raise GraphQLError(f"Parse error: {error.message}") from error
+    (operation, *others) = document.definitions
+    if others or not isinstance(operation, language.OperationDefinitionNode):
+        raise GraphQLError("Parse error: a document holds one operation here")
+    if operation.operation is language.OperationType.SUBSCRIPTION:
+        raise GraphQLError("Parse error: no subscriptions here")
+    return operation.operation.value, tuple(_fields(operation.selection_set, variables))
+
+
+def _fields(selection: language.SelectionSetNode | None, variables: Mapping[str, Any], on: str = "") -> Iterator[Field]:
+    for node in selection.selections if selection else ():
+        if isinstance(node, language.InlineFragmentNode) and node.type_condition:
+            yield from _fields(node.selection_set, variables, node.type_condition.name.value)
+        elif isinstance(node, language.FieldNode):
+            arguments = {
+                argument.name.value: value_from_ast_untyped(argument.value, dict(variables))
+                for argument in node.arguments or ()
+            }
+            name = node.name.value
+            alias = node.alias.value if node.alias else name
+            yield Field(name, alias, arguments, tuple(_fields(node.selection_set, variables)), on)
+        else:
+            raise GraphQLError("Parse error: named fragments are not supported")
 
 
 def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
