@@ -267,9 +267,9 @@ def build(
     Raises ConfigurationError for settings that cannot work.
     """
     settings.require_app()
-    key = settings.private_key
+    app = GitHubApp(settings.github_app_id, settings.private_key).checked()
     client = GitHubClient(
-        GitHubApp(settings.github_app_id, key).checked(),
+        app,
         settings.github_api_url,
         transport=transport,
         spacing=settings.assistant_write_spacing,
@@ -281,7 +281,7 @@ def build(
         library=settings.assistant_organisation_standards,
     )
     ledger = Ledger(Database(settings.database))
-    signer = Signer(hashlib.sha256(b"assistant markers" + key.encode()).digest())
+    signer = signer_of(app)
     standards = standards_of(settings, settings.assistant_data / "standards.db")
     wired = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     wired = replace(wired, search=searching_of(settings, host), conversations=conversations_of(settings))
@@ -289,6 +289,12 @@ def build(
     handlers = use_cases(router_of(wired), reviewer, answerer)
     pace = pace or Pace(debounce=settings.assistant_debounce)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
+
+
+def signer_of(app: GitHubApp) -> Signer:
+    """The signer of markers: alike for every spelling of the same key. Earlier versions signed with the spelling."""
+    secret, *former = (hashlib.sha256(b"assistant markers" + pem).digest() for pem in app.spellings())
+    return Signer(secret, tuple(former))
 
 
 def searching_of(settings: Settings, host: GitHubHost) -> SearcherFactory:

@@ -7,6 +7,7 @@ import binascii
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -230,7 +231,9 @@ class Settings(BaseSettings):
         if missing:
             raise ConfigurationError(f"not set: {', '.join(missing)}. `assistant demo` needs none of them.")
         if not self.private_key.startswith("-----BEGIN"):
-            raise ConfigurationError("GITHUB_PRIVATE_KEY is neither PEM nor base64 of PEM")
+            used = "GITHUB_PRIVATE_KEY_FILE" if self.github_private_key_file is not None else "GITHUB_PRIVATE_KEY"
+            found = f"{len(self.private_key)} characters without a line `-----BEGIN … PRIVATE KEY-----`"
+            raise ConfigurationError(f"{used} is neither PEM nor base64 of PEM: it has {found}")
         return self
 
 
@@ -249,12 +252,32 @@ def _words(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_WIDTH = 64  # characters of base64 in a line of PEM
+
+
 def _pem(text: str) -> str:
-    """PEM from PEM, from PEM with escaped newlines, or from base64 of either."""
-    text = text.strip().replace("\\n", "\n")
-    if text.startswith("-----BEGIN"):
-        return text
+    """Returns the first PEM block of `text` as PEM; without one, `text` without white space at its ends.
+
+    Reads real or escaped line ends, spaces for line ends, quotes or other text around the block, and base64 of it all.
+    """
+    found = _PEM.search(_unescaped(text)) or _PEM.search(_unescaped(_from_base64(text)))
+    if found is None:
+        return text.strip()
+    label, body = found.groups()
+    if ":" in body:  # a header, of a key with a passphrase
+        return found[0]
+    code = "".join(body.split())
+    lines = [code[at : at + _WIDTH] for at in range(0, len(code), _WIDTH)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----"])
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("\\r", "").replace("\\n", "\n").replace("\r", "")
+
+
+def _from_base64(text: str) -> str:
     try:
-        return base64.b64decode(text, validate=True).decode().strip().replace("\\n", "\n")
+        return base64.b64decode("".join(text.strip("\ufeff \t\r\n\"'").split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        return text
+        return ""

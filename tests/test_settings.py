@@ -1,11 +1,17 @@
 """The operator's settings: a mistake is said in a sentence before anything runs."""
 
+import base64
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bot.app import build
+from bot.app import build, signer_of
+from bot.core.code.pull_request import PullRef
+from bot.core.comments.marker import Signer
 from bot.errors import ConfigurationError, Retryable
+from bot.hosts.github.auth import GitHubApp
 from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings, unknown_variables
 
@@ -85,3 +91,58 @@ def test_a_misspelt_variable_is_named_wherever_it_stands(tmp_path, monkeypatch):
         "ASSISTANT_DOLARS_PER_REVIEW is not a setting; did you mean ASSISTANT_DOLLARS_PER_REVIEW?",
         "ASSISTANT_EFORT is not a setting; did you mean ASSISTANT_EFFORT?",
     )
+
+
+KEY = load_pem_private_key(key_pair().private.encode(), None)
+PKCS1, PKCS8 = (
+    KEY.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+    for form in (PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8)
+)
+ESCAPED = PKCS1.strip().replace("\n", "\\n")
+SPELLINGS = {
+    "PKCS#8": PKCS8,
+    "escaped line ends": ESCAPED,
+    "an escaped line end last": ESCAPED + "\\n",
+    "CRLF": PKCS1.replace("\n", "\r\n"),
+    "escaped CRLF": PKCS1.strip().replace("\n", "\\r\\n"),
+    "double quotes": f'"{ESCAPED}"',
+    "single quotes": f"'{PKCS1}'",
+    "spaces for line ends": PKCS1.strip().replace("\n", " "),
+    "no line ends": PKCS1.replace("\n", ""),
+    "base64 on one line": base64.b64encode(PKCS1.encode()).decode(),
+    "base64 in lines": base64.encodebytes(PKCS8.encode()).decode(),
+    "base64 in quotes": f'"{base64.b64encode(PKCS1.encode()).decode()}"',
+    "base64 of escaped line ends": base64.b64encode(ESCAPED.encode()).decode(),
+    "byte order mark": "\ufeff" + PKCS1,
+    "text before": "Key of the App\n" + PKCS1,
+    "indented": PKCS1.replace("\n", "\n    "),
+}
+
+
+def signer(monkeypatch, tmp_path, text):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (ENOUGH | {"GITHUB_PRIVATE_KEY": text}).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.read().require_app()
+    return signer_of(GitHubApp("1", settings.private_key).checked())
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_one_key_is_read_and_signs_alike(monkeypatch, tmp_path, spelling):
+    assert signer(monkeypatch, tmp_path, SPELLINGS[spelling]) == signer(monkeypatch, tmp_path, PKCS1)
+
+
+@pytest.mark.parametrize("text", [PKCS1, PKCS8, PKCS1.replace("\n", "\r\n"), PKCS8.replace("\n", "\r\n")])
+def test_a_marker_that_an_earlier_version_signed_with_the_text_of_the_key_is_recognised(monkeypatch, tmp_path, text):
+    before = Signer(hashlib.sha256(b"assistant markers" + text.strip().encode()).digest())
+    ref, name = PullRef("octo/shop", 7, repo_id=42), "0123456789abcdef"
+    body = before.mark(ref, "finding", name)
+
+    assert signer(monkeypatch, tmp_path, PKCS8).read(ref, "finding", body) == (name,)
+
+
+def test_text_that_is_no_key_is_refused_with_the_setting_and_what_was_found(start):
+    with pytest.raises(
+        ConfigurationError, match=r"GITHUB_PRIVATE_KEY is neither .*: it has 7 characters without a line"
+    ):
+        start(GITHUB_PRIVATE_KEY="my key!")

@@ -34,3 +34,11 @@ def test_a_true_marker_in_somebody_elses_comment_says_nothing():
 
     assert SIGNER.findings(HERE, [said(body, by_us=False)]) == frozenset()
     assert SIGNER.findings(HERE, [said(body)]) == {NAME}
+
+
+def test_a_marker_of_a_former_secret_is_recognised_and_new_ones_are_signed_with_the_new():
+    signer = Signer(b"new", (b"older", b"ours"))
+
+    assert signer.read(HERE, "finding", SIGNER.mark(HERE, "finding", NAME)) == (NAME,)
+    assert signer.mark(HERE, "finding", NAME) == Signer(b"new").mark(HERE, "finding", NAME)
+    assert SIGNER.read(HERE, "finding", signer.mark(HERE, "finding", NAME)) == ()

@@ -21,9 +21,10 @@ _MARKER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs and recognises markers with a secret of this deployment."""
+    """Signs markers with a secret of this deployment. Recognises them also if one of the `former` secrets signed them."""
 
     secret: bytes
+    former: tuple[bytes, ...] = ()
 
     def mark(self, ref: PullRef, kind: str, name: str, detail: str = "") -> str:
         """The marker for `name` (hexadecimal) of `kind` on the pull request `ref`. `detail` is any short text."""
@@ -32,7 +33,7 @@ class Signer:
 
     def name(self, *parts: str) -> str:
         """A name (32 hexadecimal digits) that only this deployment can make for `parts`."""
-        return hmac.new(self.secret, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:32]
+        return _keyed(self.secret, parts)
 
     def read(self, ref: PullRef, kind: str, body: str) -> tuple[str, ...]:
         """The names of `kind` that `body` carries with a valid signature for `ref`."""
@@ -43,7 +44,7 @@ class Signer:
         return tuple(
             (match[2], base64.b64decode(match[3] or "").decode())
             for match in _MARKER.finditer(body)
-            if match[1] == kind and hmac.compare_digest(match[4], self._signature(ref, kind, match[2], match[3] or ""))
+            if match[1] == kind and self._is_ours(match[4], _signed_parts(ref, kind, match[2], match[3] or ""))
         )
 
     def findings(self, ref: PullRef, said: Iterable[PostedComment]) -> frozenset[str]:
@@ -51,4 +52,15 @@ class Signer:
         return frozenset(name for one in said if one.by_us for name in self.read(ref, "finding", one.body))
 
     def _signature(self, ref: PullRef, kind: str, name: str, packed: str) -> str:
-        return self.name("marker", str(ref.repo_id or ref.repo), str(ref.number), kind, name, packed)
+        return self.name(*_signed_parts(ref, kind, name, packed))
+
+    def _is_ours(self, signature: str, parts: tuple[str, ...]) -> bool:
+        return any(hmac.compare_digest(signature, _keyed(secret, parts)) for secret in (self.secret, *self.former))
+
+
+def _signed_parts(ref: PullRef, kind: str, name: str, packed: str) -> tuple[str, ...]:
+    return "marker", str(ref.repo_id or ref.repo), str(ref.number), kind, name, packed
+
+
+def _keyed(secret: bytes, parts: tuple[str, ...]) -> str:
+    return hmac.new(secret, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:32]

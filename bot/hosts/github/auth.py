@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import jwt
 from cachetools import LRUCache
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import RSAAlgorithm
 
 from bot.core.code.pull_request import PullRef
@@ -50,6 +51,13 @@ class GitHubApp:
         """This App. Raises ConfigurationError if its private key cannot sign."""
         _signing_key(self.private_key)
         return self
+
+    def spellings(self) -> tuple[bytes, ...]:
+        """The key in the spellings that PEM has for it: the same for every spelling that was given, PKCS#1 first."""
+        key = _signing_key(self.private_key)
+        forms = (PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8)
+        plain = [key.private_bytes(Encoding.PEM, form, NoEncryption()).strip() for form in forms]
+        return (*plain, *(pem.replace(b"\n", b"\r\n") for pem in plain))
 
 
 @dataclass(frozen=True, slots=True)
