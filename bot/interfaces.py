@@ -289,12 +289,17 @@ class Step(Protocol):
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
 
 
+async def _silent(_job: Job, _reason: str, _step: Step, /) -> None:
+    """Reports nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
     `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
-    was superseded or stopped; `fail` reports that it failed, and why. All may be run again after a crash.
+    was superseded or stopped; `fail` reports that it failed, and why; `announce` reports that a review was accepted or,
+    with a reason, that there will be none. All may be run again after a crash.
     """
 
     route: Callable[[Job, Step], Awaitable[RouteDecision]]
@@ -302,6 +307,7 @@ class Handlers:
     answer: Callable[[Job, Step], Awaitable[str]]
     abandon: Callable[[Job, str, Step], Awaitable[str]]
     fail: Callable[[Job, str, Step], Awaitable[str]]
+    announce: Callable[[Job, str, Step], Awaitable[None]] = _silent
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ from bot.core.command import LONGEST, Command, ReviewScope, Verb, first_line, re
 from bot.webhook import (
     EVENTS,
     CheckRunEvent,
+    CheckSuiteEvent,
     Delivery,
     EventAccount,
     EventComment,
@@ -26,6 +27,7 @@ class Trigger(StrEnum):
 
     OPENED = "opened"
     PUSHED = "pushed"
+    RETARGETED = "retargeted"
     READY = "ready"
     LABEL = "label"
     UNLABEL = "unlabel"
@@ -200,6 +202,8 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
             return _pull(payload, payload.pull_request)
         case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
             return _check(payload, payload.check_run)
+        case "check_suite" if payload.check_suite and payload.action == "rerequested":
+            return _suite(payload.check_suite)
         case "pull_request_review_thread" if payload.pull_request and payload.thread:
             return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
@@ -228,7 +232,7 @@ def _comment_work(event: str, payload: Payload) -> _Work | Skip | None:
 def _pull(payload: Payload, pull: EventPull) -> _Work | None:
     trigger = _TRIGGERS.get(payload.action)
     if payload.action == "edited" and payload.changes and payload.changes.base:
-        trigger = Trigger.PUSHED  # another base branch is another diff
+        trigger = Trigger.RETARGETED  # another base branch is another diff
     if trigger is Trigger.CLOSED and pull.merged:
         trigger = Trigger.MERGED
     if trigger is None:
@@ -288,6 +292,13 @@ def _thread(payload: Payload, thread: EventThread, number: int) -> _Work | Skip 
 def _merge_group(group: MergeGroup) -> _Work:
     queued = _QUEUED.search(group.head_ref)
     return _Work(Trigger.MERGE_GROUP, int(queued[1]) if queued else 0, group.head_sha)
+
+
+def _suite(suite: CheckSuiteEvent) -> _Work | Skip:
+    """The work for "Re-run all checks", which GitHub sends to the App whose suite it is."""
+    if not suite.pull_requests:
+        return Skip("GitHub does not say to which pull request this check suite belongs; use Re-run on the check run")
+    return _Work(Trigger.RERUN, suite.pull_requests[0].number, suite.head_sha)
 
 
 def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:

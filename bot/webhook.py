@@ -20,6 +20,7 @@ LIMIT = 25 * 1024 * 1024
 
 EVENTS = frozenset({
     "check_run",
+    "check_suite",
     "issue_comment",
     "merge_group",
     "pull_request",
@@ -128,6 +129,19 @@ class CheckRunEvent(_Part):
     external_id: str | None = None
 
 
+class SuitePull(_Part):
+    """A pull request of a check suite."""
+
+    number: int
+
+
+class CheckSuiteEvent(_Part):
+    """All checks of a head that somebody wants again. GitHub lists no pull requests for a fork's head."""
+
+    head_sha: str = ""
+    pull_requests: tuple[SuitePull, ...] = ()
+
+
 class RequestedAction(_Part):
     """The button that was pressed."""
 
@@ -167,6 +181,7 @@ class Payload(Envelope):
     thread: EventThread | None = None
     label: EventLabel | None = None
     check_run: CheckRunEvent | None = None
+    check_suite: CheckSuiteEvent | None = None
     requested_action: RequestedAction | None = None
     changes: Changes | None = None
     merge_group: MergeGroup | None = None

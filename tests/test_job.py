@@ -36,7 +36,7 @@ def test_the_label_travels_with_the_job():
 
 
 def test_another_base_branch_is_another_diff():
-    assert decided(payload("edited", changes={"base": {"ref": {"from": "main"}}})).trigger is Trigger.PUSHED
+    assert decided(payload("edited", changes={"base": {"ref": {"from": "main"}}})).trigger is Trigger.RETARGETED
     assert isinstance(decided(payload("edited", changes={"title": {"from": "x"}})), Skip)
 
 

@@ -125,7 +125,15 @@ class Workflows:
                 await self._replace(active, routed.reason, step)
                 if routed.settle:
                     return await self._start(Order("answer", f"answer/{key(job.pull)}/{job.id}", job), step)
+        if routed.visible and not await step(
+            "engine/settled", lambda: asyncio.to_thread(self._settled, job, routed.head), bool
+        ):
+            await self.handlers.announce(job, routed.reason, step)
         return routed.reason
+
+    def _settled(self, job: Job, head: str) -> bool:
+        """Whether a review of the head has ended or is under way: its check run must not be replaced."""
+        return self.runs.reviewed(job, head) or any(f"/{head}/" in run.id for run in self.runs.active(job.pull))
 
     def _stoppable(self, job: Job) -> tuple[Run, ...]:
         """Returns the unfinished reviews; for a stop command also the questions without an answer yet."""
@@ -149,6 +157,7 @@ class Workflows:
             return f"{head} is being reviewed already"
         replacement = _replacement(job, [run.job for run in snapshot.active])
         await self._replace(snapshot.active, f"replaced by a review of {head}", step, continued=replacement.comment)
+        await self.handlers.announce(replacement, "", step)
         delay = self.debounce if job.trigger is Trigger.PUSHED else 0.0
         return await self._start(Order("review", prefix + job.id, replacement, delay=delay), step)
 

@@ -12,10 +12,11 @@ from bot.core.comments import replies as reply
 from bot.core.comments.comment import LinkBase
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import KnownFinding
+from bot.core.findings.topic import kind_of
 from bot.core.policy import describe
 from bot.errors import UserError
 from bot.handlers.known_findings import KnownFindings
-from bot.handlers.questions import Question, QuestionAnswerer, QuestionResult, SummaryWriter
+from bot.handlers.questions import Question, QuestionAnswerer, SummaryWriter
 from bot.handlers.read import PolicyFile, read_policy
 from bot.handlers.standards import consult
 from bot.interfaces import CodeHost, Publisher, Standards, Step
@@ -130,13 +131,14 @@ class Answerer:
             return ""
         known = await asked.step("finding", lambda: self._known(asked, thread), KnownFinding)
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
-        query = f"{known.topic} {known.title}"
+        query = f"{kind_of(known.topic)} {known.title}"
         hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
         body = reply.explained(known, [hit.standard for hit in hits], LinkBase.of(asked.pull))
         await self._remember(asked, thread, body)
         return body
 
     async def _answer(self, asked: AnswerInputs, thread: FindingThread) -> str:
+        """The model's answer. It never changes the state of a finding: it may propose that a person dismisses it."""
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         opening = thread.opening if thread.finding else ""
         question = Question(asked.command.text or "Explain this.", thread.root, opening, thread.path, thread.said)
@@ -144,16 +146,13 @@ class Answerer:
         if answered.reason:
             raise UserError(f"The question could not be answered: {answered.reason}.")
         await self._remember(asked, thread, answered.text)
-        if answered.conceded:
-            await self._concede(asked, thread, answered)
-        return reply.answered(
+        said = reply.answered(
             answered.text, answered.cited, LinkBase.of(asked.pull), asked.pull.head_sha, known=answered.known
         )
-
-    async def _concede(self, asked: AnswerInputs, thread: FindingThread, answered: QuestionResult) -> None:
-        """What somebody who may command has talked us out of is dismissed on their word."""
-        job, reason = asked.job, f"conceded: {answered.text}"
-        await asked.step("conceded", lambda: self._changed(job, thread, reason, resolved=False), str)
+        if not answered.conceded:
+            return said
+        check = await asked.step("found by", lambda: self._check_of(asked, thread), str)
+        return f"{said}\n\n{reply.proposal(check)}"
 
     async def _summary(self, asked: AnswerInputs) -> str:
         if asked.file.policy.summary == "off":
@@ -244,6 +243,11 @@ class Answerer:
         if not found:
             raise UserError(reply.FORGOTTEN)
         return found[0]
+
+    async def _check_of(self, asked: AnswerInputs, thread: FindingThread) -> str:
+        """The check that found what the thread is about; empty for a finding of a model."""
+        found = (one.check for one in await self.ledger.findings(asked.pull.ref) if one.identity == thread.finding)
+        return next(found, "")
 
     async def _answers(self, asked: AnswerInputs, thread: FindingThread) -> int:
         return len(await self.correspondence.exchanges(asked.pull.ref, thread.root))

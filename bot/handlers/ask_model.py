@@ -18,7 +18,7 @@ from bot.core.costs import ReviewBudget
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
-from bot.errors import Refused, TooLarge
+from bot.errors import Refused, TooLarge, UserError
 from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, reverified
 from bot.handlers.read import Change
 from bot.handlers.standards import LOOK_UP, TROUBLE
@@ -114,6 +114,7 @@ class ModelReview:
             standards=subject.standards,
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(texts_with_word, searcher, files),
+            read=partial(_text, files),
         )
         passes = self._bounded(job, subject.policy, desk, step)
         return replace(passes, search=await self._hosted(subject.shelf), trace=self._trace(subject.shelf)), brief
@@ -159,6 +160,14 @@ class ModelReview:
             except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
                 continue
         return Background(tuple(issues), await self.host.comments(pull.ref))
+
+
+async def _text(files: Files, path: str) -> str | None:
+    """A file's text at the head; None if it is none, or cannot be read."""
+    try:
+        return await files.text(path, "head")
+    except (Refused, UserError):
+        return None
 
 
 async def _paths(files: Files) -> frozenset[str] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from bot.core.code.plan import CoverageRow
 from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments import comment as fate
 from bot.core.comments.marker import Signer
@@ -13,6 +15,7 @@ from bot.core.findings.lifecycle import with_outcomes
 from bot.core.findings.muting import muted_topics
 from bot.core.findings.others import ForeignComment, foreign_comments
 from bot.core.policy import Policy
+from bot.engine.journal import from_json
 from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
 from bot.interfaces import CodeHost, Publisher, Step
@@ -26,13 +29,17 @@ UNCHANGED = "resolved without a change"
 
 @dataclass(frozen=True, slots=True)
 class KnownState:
-    """What is known before a review: findings, comments of others, muted topics, and what was read up to head `since`."""
+    """What is known before a review: findings, comments of others, muted topics, and what was read up to head `since`.
+
+    `unreviewed` is what the rounds before left unread at the head of this review; None if there was no such round.
+    """
 
     known: tuple[KnownFinding, ...] = ()
     others: tuple[ForeignComment, ...] = ()
     muted: dict[str, str] = field(default_factory=dict)
     since: str = ""
     seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unreviewed: tuple[CoverageRow, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,10 @@ class KnownFindings:
             )
             for finding in kept.values()
         ]
-        since, seen = await self._read_blocks(pull.ref)
-        tallies = await self.ledger.tallies(pull.ref.repo_id)
-        return KnownState(tuple(known), foreign_comments(said), muted_topics(tallies, policy.unmute), since, seen)
+        reviews = await self.ledger.reviews(pull.ref, limit=20)
+        since, seen = _read_blocks(reviews)
+        muted = muted_topics(await self.ledger.tallies(pull.ref.repo_id), policy.unmute)
+        return KnownState(tuple(known), foreign_comments(said), muted, since, seen, _unreviewed(reviews, pull.head_sha))
 
     async def settle(self, pull: PullRequest, known: Sequence[KnownFinding]) -> tuple[KnownFinding, ...]:
         """Updates our comments to the state of the findings, and returns the findings. Raises Superseded.
@@ -161,13 +169,6 @@ class KnownFindings:
         except (NotFound, Forbidden):
             return False
 
-    async def _read_blocks(self, ref: PullRef) -> tuple[str, dict[str, tuple[str, ...]]]:
-        """Returns the last head that a model read, and what it has read so far."""
-        for review in await self.ledger.reviews(ref, limit=20):
-            if seen := review["detail"].get("seen"):
-                return review["head"], {path: tuple(names) for path, names in seen.items()}
-        return "", {}
-
     async def _change(
         self, ref: PullRef, comment: int, change: Callable[[KnownFinding], KnownFinding]
     ) -> KnownFinding | None:
@@ -238,7 +239,7 @@ def _dismiss_by_reaction(finding: KnownFinding, by: str) -> KnownFinding:
 
 def _reopen(finding: KnownFinding) -> KnownFinding:
     if finding.state is not FindingState.DISMISSED:
-        return replace(finding, resolved="")
+        return replace(finding, resolved="", dismissed_by=None)
     return replace(finding, state=FindingState.OPEN, by="", reason="", dismissed_by=None, resolved="")
 
 
@@ -260,3 +261,17 @@ def _is_news(finding: KnownFinding, head: str) -> bool:
 async def _identity_of(changed: Awaitable[KnownFinding | None]) -> str:
     finding = await changed
     return finding.identity if finding else ""
+
+
+def _read_blocks(reviews: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Returns the last head that a model read, and what it has read so far. `reviews` are rows, newest first."""
+    for review in reviews:
+        if seen := review["detail"].get("seen"):
+            return review["head"], {path: tuple(names) for path, names in seen.items()}
+    return "", {}
+
+
+def _unreviewed(reviews: Iterable[Mapping[str, Any]], head: str) -> tuple[CoverageRow, ...] | None:
+    """Returns what the last review of `head` left unread; None without one, or one of an older version."""
+    rows = next((review["detail"].get("unreviewed") for review in reviews if review["head"] == head), None)
+    return None if rows is None else tuple(from_json(row, CoverageRow) for row in rows)

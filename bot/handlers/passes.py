@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from bot.core.claims.evidence import paths_named, prove
 from bot.core.claims.material import (
     FencedText,
     Material,
@@ -33,7 +34,7 @@ from bot.core.claims.material import (
 from bot.core.claims.merge import merge
 from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
-from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject
+from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject, with_typed_claim
 from bot.core.claims.requirements import JudgedPoint, acceptance_points, judge
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
 from bot.core.claims.verify import Dropped, apply_verdicts, batch_of, groups, numbered_claims
@@ -124,6 +125,7 @@ PASSES = ("correctness", "security", "standards")
 """The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
 
 AT_ONCE = 2  # conversations: each reserves its worst case of the budget
+READ = 12  # files beside the changed ones that are opened to look up evidence
 VERIFIED = 30  # drafts that are looked at again, the best founded first
 
 A = TypeVar("A", bound=BaseModel)
@@ -131,7 +133,8 @@ A = TypeVar("A", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class PassInput:
-    """What the passes work on. `job` keeps fences unforetold; `mentions` gives the head's files that have a word.
+    """What the passes work on. `job` keeps fences unforetold; `mentions` gives the head's files that have a word,
+    `read` the text of one of them.
 
     `passes` are those that policy and operator allow; `standards` are sections known to govern before anybody searched.
     """
@@ -144,6 +147,7 @@ class PassInput:
     standards: tuple[Standard, ...] = ()
     paths: frozenset[str] = frozenset()
     mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
+    read: Callable[[str], Awaitable[str | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +210,10 @@ class Passes:
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         heard = [one for many in (*first, *others) for one in many]
         lookups = [lookup for one in heard for lookup in one.answer.looked_up]
+        drafts, absorbed = merge(one.drafts for one in heard)
         return PassResults(
-            drafts=merge(one.drafts for one in heard),
+            drafts=drafts,
+            dropped=absorbed,
             standards=tuple({s.id: s for s in (*brief.standards, *standards_in(lookups))}.values()),
             rows=(*ran(heard), *left_out(heard), *unanswered(lookups)),
             missed=missed(heard),
@@ -215,10 +221,10 @@ class Passes:
         )
 
     async def refute(self, opinion: PassResults, brief: PassInput) -> PassResults:
-        """Without what the code itself contradicts."""
+        """Without what the files do not show, and what the code itself contradicts."""
 
         async def reasons() -> tuple[str, ...]:
-            return tuple([refute(draft, await _known(draft, brief)) or "" for draft in opinion.drafts])
+            return tuple([await _refutation(draft, brief) for draft in opinion.drafts])
 
         found = await self.step("refute", reasons, tuple[str, ...])
         pairs = list(zip(opinion.drafts, found, strict=True))
@@ -227,7 +233,7 @@ class Passes:
             drafts=tuple(draft for draft, reason in pairs if not reason),
             dropped=(
                 *opinion.dropped,
-                *((draft, f"refuted by the code: {reason}") for draft, reason in pairs if reason),
+                *((draft, reason) for draft, reason in pairs if reason),
             ),
         )
 
@@ -240,7 +246,10 @@ class Passes:
         kept: list[Draft] = []
         dropped = [*opinion.dropped]
         for group, answer in zip(grouped, heard, strict=True):
-            good, bad = apply_verdicts(group, _value(answer, Verdicts), answer.reason)
+            verdicts = _value(answer, Verdicts)
+            shown = [text for verdict in verdicts.verdicts for text in verdict.evidence] if verdicts else []
+            named = (*shown, *(text for draft in group for text in draft.evidence))
+            good, bad = apply_verdicts(group, verdicts, await _facts(brief, paths_named(named)), answer.reason)
             kept += good
             dropped += bad
         dropped += [(draft, "held: not verified (too many findings)") for draft in opinion.drafts[VERIFIED:]]
@@ -283,7 +292,7 @@ class Passes:
                 return tuple(one for many in heard for one in many)
             answer = ModelAnswer(None, str(error))
         found = _value(answer, Findings)
-        drafts = [_with_symbol(draft, brief.facts) for draft in to_drafts(found, name)] if found else []
+        drafts = [with_typed_claim(_with_symbol(one, brief.facts)) for one in to_drafts(found, name)] if found else []
         return (BatchResult(name, batch, answer, tuple(drafts), shown.omitted),)
 
     async def _verify(self, number: int, group: tuple[Draft, ...], brief: PassInput) -> ModelAnswer:
@@ -382,12 +391,24 @@ def _with_symbol(draft: Draft, facts: PullFacts) -> Draft:
     return replace(draft, symbol=symbol_at(place.path, text, place.line)) if text and place.line else draft
 
 
-async def _known(draft: Draft, brief: PassInput) -> HeadFacts:
-    """What is needed to check a draft's claim: the changed files, and those in which the name stands."""
-    name = subject(draft.claim)
-    texts: dict[str, Any] = dict(brief.facts.heads)
+async def _refutation(draft: Draft, brief: PassInput) -> str:
+    """Why a draft is dropped before anyone looks at it again; empty if it is not."""
+    facts = await _facts(brief, {draft.path, *paths_named(draft.evidence)}, subject(draft.claim))
+    if unproven := prove(draft, facts):
+        return unproven.value
+    contradicted = refute(draft, facts)
+    return f"refuted by the code: {contradicted}" if contradicted else ""
+
+
+async def _facts(brief: PassInput, paths: Iterable[str], name: str = "") -> HeadFacts:
+    """The changed files, those of `paths` that exist, and those in which the name stands."""
+    texts: dict[str, str] = dict(brief.facts.heads)
     if name and brief.mentions:
         texts |= await brief.mentions(name)
+    read = brief.read
+    for path in sorted(set(paths) - texts.keys())[:READ] if read else ():
+        if read and (text := await read(path)) is not None:
+            texts[path] = text
     return HeadFacts(brief.facts.diff, texts, brief.paths)
 
 

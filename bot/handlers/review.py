@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import check_key, concluded, conclusion, started, stopped
 from bot.core.comments.comment import LinkBase, inline, review_body
@@ -17,6 +18,7 @@ from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.errors import Superseded
 from bot.handlers.ask_model import ModelReview
+from bot.handlers.check_runs import CheckReporter
 from bot.handlers.known_findings import KnownFindings, KnownState
 from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import PolicyFile, material, read_change, read_policy
@@ -29,6 +31,10 @@ from bot.storage.ledger import Ledger, ReviewRecord
 
 MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
+
+
+UNREVIEWED = 500
+"""Rows of unreviewed files and passes that the ledger keeps of a review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,12 @@ class Reviewer:
         pull = await self._seen(job, step)
         if pull.closed:
             raise Superseded("the pull request is closed")
-        await step("started", lambda: self.publisher.check(pull, started(check_key(pull))), int)
+        key, reporter = check_key(pull, job.id), CheckReporter(self.publisher, self.signer)
+        await reporter.show(pull, started(key), "started", step)
         review = await self.review(job, pull, step)
         url = await self._publish(job, pull, review, step)
         known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[KnownFinding, ...])
-        await step("concluded", lambda: self.publisher.check(pull, concluded(review, check_key(pull), url)), int)
+        await reporter.end_aloud(pull, concluded(review, key, url), "concluded", step)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         await self._unlabel(job, step)
         await self._signal(job, "rocket", step)
@@ -88,16 +95,21 @@ class Reviewer:
         return replace(gathered, opinion=await self.asking(job, gathered.subject, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
-        """Say on the check run of a head, and to whoever asked, that its review was superseded or stopped."""
+        """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""
         await self._signal(job, "confused", step)
         pull = await self._seen(job, step)
-        await step("abandoned", lambda: self.publisher.check(pull, stopped(check_key(pull), reason)), int)
+        reporter = CheckReporter(self.publisher, self.signer)
+        await reporter.end(pull, stopped(check_key(pull, job.id), reason), "abandoned", step)
         return "abandoned"
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
-        """Say on the check run that the review failed, and why: never silent, never green."""
+        """Reports that the review failed, and why: on the check run or else in a comment, never silent, never green."""
         await self._unlabel(job, step)
-        return await self.abandon(job, f"The review failed: {reason}", step)
+        await self._signal(job, "confused", step)
+        pull = await self._seen(job, step)
+        run = stopped(check_key(pull, job.id), f"The review failed: {reason}")
+        await CheckReporter(self.publisher, self.signer).end_aloud(pull, run, "abandoned", step)
+        return "abandoned"
 
     async def _signal(self, job: Job, reaction: str, step: Step) -> None:
         """Tell whoever asked in a comment."""
@@ -143,6 +155,7 @@ class Reviewer:
             "listed": len(review.listed),
             "dropped": len(review.dropped),
             "files": len(review.coverage.files),
+            "unreviewed": [asdict(row) for row in _unreviewed(review)[:UNREVIEWED]],
             "usage": asdict(review.usage),
             "versions": dict(review.versions),
             "rules": dict(review.rules),
@@ -151,12 +164,18 @@ class Reviewer:
         await self.ledger.record(record, [*review.known, *news])
 
 
+def _unreviewed(review: Review) -> tuple[CoverageRow, ...]:
+    """What a later look at a part of the same head must not hide."""
+    without = () if review.model else (CoverageRow("model", FileState.FAILED, "no model reviewed this head"),)
+    return (*review.coverage.failed, *without)
+
+
 def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> ReviewPost:
     """The review as one post. Its key names the job and the head, so that it can be posted once only."""
     name = signer.name("review", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number), pull.head_sha, job.id)
     key = signer.mark(pull.ref, "review", name)
     address = LinkBase.of(pull)
-    hanging = [finding for finding in review.findings if finding.anchor.place is not Place.SUMMARY]
+    hanging = [finding for finding in review.findings if finding.anchor.place is Place.INLINE]
     elsewhere = [finding for finding in (*review.findings, *review.listed) if finding not in hanging]
 
     def mark(finding: Finding) -> str:

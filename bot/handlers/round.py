@@ -9,7 +9,7 @@ from typing import Any
 from bot.core.claims.recheck import RecheckCandidate, recheck_candidates
 from bot.core.code.compare import Blocks, blocks_read, new_hunks
 from bot.core.code.diff import Diff
-from bot.core.code.plan import Coverage, CoverageRow, FileState, batches
+from bot.core.code.plan import Coverage, CoverageRow, FileState, add_partial_look, batches
 from bot.core.code.pull_request import PullRequest
 from bot.core.command import ReviewScope
 from bot.core.comments.check_run import requirement, since
@@ -29,6 +29,7 @@ from bot.job import Job
 from bot.standards.rule_usage import entry
 
 _PROBLEM = 300  # characters of what is wrong in a policy file: its keys are whatever somebody wrote
+_OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
 _PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # a look at a part, or with one eye
 
 
@@ -171,7 +172,11 @@ class ReviewInputs:
             for file in change.plan.files
         ]
         asked = (*self.shelved.rows, *self.cited.rows, *opinion.rows)
-        return Coverage((*rows, *change.plan.left_out), (*self.checked.rows, *asked))
+        look = Coverage((*rows, *change.plan.left_out), (*self.checked.rows, *asked))
+        if self.job.scope.scope not in _PARTIAL:
+            return look
+        only_security = self.job.scope.scope is ReviewScope.SECURITY
+        return add_partial_look(look, self.recalled.unreviewed, (_OTHER_PASSES,) if only_security else ())
 
     def _rules(self, review: Review) -> Mapping[str, Any]:
         """What happened to each rule of the team in this review."""

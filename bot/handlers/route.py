@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.core.code.plan import globs_of
 from bot.core.code.pull_request import PullRequest
 from bot.core.command import Command, Verb, parse
 from bot.core.comments import replies as reply
@@ -13,6 +14,7 @@ from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, UserError
 from bot.handlers.answer import Answerer
+from bot.handlers.check_runs import CheckReporter
 from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
 from bot.handlers.permissions import Gate
 from bot.handlers.read import PolicyFile, read_policy
@@ -21,7 +23,8 @@ from bot.interfaces import CodeHost, Handlers, Publisher, Step
 from bot.job import Job, Route, RouteDecision, Trigger
 from bot.storage.conversations import ConversationStore
 
-_AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.READY, Trigger.RECOVERED}
+_AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.RETARGETED, Trigger.READY, Trigger.RECOVERED}
+_PUSHES = {Trigger.PUSHED, Trigger.RETARGETED}
 _NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
 _CLOSED = "The pull request is closed."
 _LOCKED = "The conversation is locked, so nothing can be posted."
@@ -86,7 +89,7 @@ class Router:
         return RouteDecision(Route.NOTHING, reason=f"no use for {job.trigger}")
 
     async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
-        wanted = policy.triggers.pushed if job.trigger is Trigger.PUSHED else policy.triggers.opened
+        wanted = policy.triggers.pushed if job.trigger in _PUSHES else policy.triggers.opened
         if not wanted:
             return RouteDecision(
                 Route.NOTHING, reason="the repository's policy turns automatic reviews off for this event"
@@ -94,11 +97,9 @@ class Router:
         if pull.closed:
             return RouteDecision(Route.NOTHING, reason=_CLOSED)
         reason = await self._obstacle(pull, policy, step)
-        return (
-            RouteDecision(Route.NOTHING, reason=reason, visible=True)
-            if reason
-            else RouteDecision(Route.REVIEW, pull.head_sha)
-        )
+        if reason:
+            return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=True)
+        return RouteDecision(Route.REVIEW, pull.head_sha, forced=job.trigger is Trigger.RETARGETED)
 
     async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
         """What a person has to do before there is an automatic review; said on the check run."""
@@ -145,14 +146,25 @@ class Router:
         except UserError:
             return RouteDecision(Route.ANSWER, pull.head_sha, reason="a command that needs help")
         match command:
-            case Command(verb=Verb.REVIEW):
+            case Command(verb=Verb.REVIEW, paths=paths):
                 routed = _review(pull)
+                if (
+                    routed.route is Route.REVIEW
+                    and paths
+                    and not await step("matches", lambda: self._matches(pull, paths), bool)
+                ):
+                    routed = RouteDecision(Route.NOTHING, reason=reply.no_file_matches(paths))
                 if routed.route is Route.NOTHING:
                     await self._say(job, routed.reason, step)
                 return routed
             case Command(verb=Verb.STOP):
                 return RouteDecision(Route.STOP, pull.head_sha, reason=f"{job.actor} said stop")
         return RouteDecision(Route.ANSWER, pull.head_sha)
+
+    async def _matches(self, pull: PullRequest, paths: Sequence[str]) -> bool:
+        """Whether any of the paths or globs matches a changed file."""
+        wanted = globs_of(paths)
+        return any(wanted.match(file.path) for file in await self.host.diff(pull))
 
     async def _merge_group(self, job: Job, step: Step) -> RouteDecision:
         """A merge queue waits for every required check: ours has nothing to add to what it said on the pull request."""
@@ -162,17 +174,22 @@ class Router:
         return RouteDecision(Route.NOTHING, job.head_sha, reason="a merge queue's candidate: answered at once")
 
     async def _told(self, job: Job, pull: PullRequest, routed: RouteDecision, step: Step) -> RouteDecision:
-        """Say on the pull request what was decided: a reaction to a comment, a check run for a review."""
+        """Tells the person who asked in a comment what was decided, with a reaction."""
         reaction = _REACTIONS[routed.route]
         heard = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
         if job.comment and heard and not pull.locked:
             await step("react", lambda: self.publisher.react(job, reaction), type(None))
-        key = check_key(pull)
-        if routed.route is Route.REVIEW:
-            await step("queued", lambda: self.publisher.check(pull, waiting(key)), int)
-        elif routed.visible:
-            await step("not reviewed", lambda: self.publisher.check(pull, stopped(key, routed.reason)), int)
         return routed
+
+    async def announce(self, job: Job, reason: str, step: Step) -> None:
+        """Shows on the check run that a review waits for a worker or, with a `reason`, that there will be none."""
+        if (pull := job.seen) is None:
+            pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+        key, reporter = check_key(pull, job.id), CheckReporter(self.publisher, self.signer)
+        if reason:
+            await reporter.end(pull, stopped(key, reason), "not reviewed", step)
+        else:
+            await reporter.show(pull, waiting(key), "queued", step)
 
     async def _say(self, job: Job, words: str, step: Step) -> None:
         key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
@@ -195,7 +212,7 @@ def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:
     def fail(job: Job, reason: str, step: Step) -> Awaitable[str]:
         return ending(job).fail(job, reason, step)
 
-    return Handlers(route, review, answering, abandon, fail)
+    return Handlers(route, review, answering, abandon, fail, route.announce)
 
 
 _REACTIONS = {Route.NOTHING: "confused", Route.REVIEW: "eyes", Route.ANSWER: "eyes", Route.STOP: "rocket"}

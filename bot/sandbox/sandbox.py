@@ -66,6 +66,7 @@ EVENTS = (
     "pull_request_review_comment",
     "pull_request_review_thread",
     "check_run",
+    "check_suite",
     "merge_group",
     "push",
 )

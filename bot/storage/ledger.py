@@ -13,6 +13,7 @@ from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category
 from bot.core.findings.known import FindingState, KnownFinding, Outcome, restore
 from bot.core.findings.muting import TopicTally
+from bot.core.findings.topic import kind_of
 from bot.engine.journal import from_json, to_json
 from bot.storage.database import Database, upsert
 from bot.storage.tables import FINDINGS, REVIEWS, SPENDING, of_pull
@@ -224,7 +225,7 @@ def _row(pull: PullRef, finding: KnownFinding) -> dict[str, Any]:
         "number": pull.number,
         "identity": finding.identity,
         "state": finding.state.value,
-        "topic": finding.topic[:300],
+        "topic": kind_of(finding.topic)[:300],
         "category": finding.category.value,
         "rule": bool(finding.check) or finding.category is Category.STANDARDS,
         "outcome": finding.outcome.value,

@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bot.core.claims.merge import agreeing, merge
+from bot.core.claims.merge import agreeing
+from bot.core.claims.merge import merge as merge_all
 from bot.core.findings.finding import Category, Draft, Severity
 
 DRAFT = Draft(
@@ -18,6 +21,10 @@ DRAFT = Draft(
     near=12,
     confidence=0.6,
 )
+
+
+def merge(passes):
+    return merge_all(passes)[0]
 
 
 def other(**changed):
@@ -82,3 +89,39 @@ def test_agreement_ranks_before_severity():
     alone = replace(DRAFT, path="a.py", severity=Severity.ERROR, confidence=0.99)
 
     assert [draft.path for draft in merge([[alone, DRAFT], [other()]])] == ["cart.py", "a.py"]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.builds(
+                replace,
+                st.just(DRAFT),
+                title=st.sampled_from(
+                    ["The amount is not checked", "The owner is not checked", "An owner was never checked", DRAFT.title]
+                ),
+                source=st.sampled_from(["correctness", "security"]),
+                quoted=st.sampled_from([DRAFT.quoted, "    return rate"]),
+                claim=st.sampled_from(["", "unused: rate"]),
+                near=st.integers(1, 20),
+            ),
+            max_size=6,
+        ),
+        max_size=3,
+    )
+)
+def test_every_draft_is_kept_or_leaves_a_row(passes):
+    kept, absorbed = merge_all(passes)
+
+    assert len(kept) + len(absorbed) == sum(map(len, passes))
+    assert {draft.title for drafts in passes for draft in drafts} == {
+        draft.title for draft in (*kept, *(draft for draft, _ in absorbed))
+    }
+    assert all(reason.startswith("merged with: ") for _, reason in absorbed)
+
+
+def test_claims_that_share_common_words_are_not_merged():
+    one = replace(DRAFT, title="The amount of the refund is not checked for admins")
+    two = other(title="The owner of the order is not checked for a closed account")
+
+    assert [draft.confidence for draft in merge([[one], [two]])] == [DRAFT.confidence] * 2

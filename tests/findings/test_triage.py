@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
+from bot.core.comments.comment import LinkBase, body
 from bot.core.findings.anchor import Place
-from bot.core.findings.finding import Category, Draft, Severity, identity, sketch
+from bot.core.findings.finding import Category, Draft, DropReason, Severity, identity, sketch
 from bot.core.findings.known import FindingState, new_known_finding, pack, unpack
 from bot.core.findings.lifecycle import View
 from bot.core.findings.muting import TopicTally, muted_topics
@@ -51,14 +52,86 @@ def test_equal_code_at_several_places_is_several_findings_with_names_of_their_ow
     assert len({one.identity for one in review.findings}) == 3
 
 
-def test_a_place_is_told_once_by_one_source_and_once_by_all():
-    review = judged(draft(), draft(title="In other words"), draft(source="model", rule=""))
+def claimed(title, **changed):
+    """What a model says of the line that `draft` is about."""
+    return draft(**{"source": "correctness", "rule": "", "title": title, "why": title} | changed)
+
+
+def test_two_claims_of_one_pass_about_one_line_are_two_findings():
+    review = judged(claimed("An admin may pay twice"), claimed("A negative amount charges the customer"))
+
+    assert {one.draft.title for one in review.findings} == {
+        "An admin may pay twice",
+        "A negative amount charges the customer",
+    }
+    assert len({one.identity for one in review.findings}) == len({one.topic for one in review.findings}) == 2
+
+
+def test_a_claim_that_is_repeated_word_for_word_is_merged():
+    review = judged(*[claimed("An admin may pay twice")] * 30)
 
     assert len(review.findings) == 1
-    assert Counter(reason for _, reason in review.dropped) == {
-        "the same finding twice in this round": 1,
-        "another finding says the same about the same lines": 1,
-    }
+    assert [reason for _, reason in review.dropped] == ["merged with: An admin may pay twice"] * 29
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_proven_finding_is_never_dropped_for_a_claim(severity):
+    review = judged(draft(), claimed("The cart keeps its first item", severity=severity, confidence=1.0))
+
+    assert {one.draft.rule for one in review.findings} == {"L1", ""}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"title": "The cart is emptied", "why": "As L1 says."},
+        {"title": "No charge for the cart", "severity": Severity.ERROR},
+    ],
+    ids=["names the rule", "same words"],
+)
+def test_what_a_check_and_a_model_say_is_one_finding_that_names_both(said):
+    review = judged(draft(title="No charge: the cart is free"), claimed(**{"why": "It costs."} | said))
+
+    (one,) = review.findings
+    assert (one.draft.rule, one.draft.source, one.draft.seconds) == ("L1", "lint", ("correctness",))
+    assert "lint · `L1` · correctness · also found by correctness" in body(one, LinkBase())
+    assert [reason for _, reason in review.dropped] == ["merged with: No charge: the cart is free"]
+
+
+def test_a_rule_below_the_threshold_takes_no_claim_with_it():
+    review = judged(
+        draft(severity=Severity.NOTE), claimed("No charge", severity=Severity.ERROR), policy=Policy(severity="error")
+    )
+
+    assert [one.draft.source for one in review.findings] == ["correctness"]
+
+
+def test_a_claim_about_style_needs_a_standard_that_was_retrieved():
+    style = {"category": Category.MAINTAINABILITY, "standard_refs": ("docs/made-up.md#1",)}
+    review = judged(claimed("The name is too short", **style))
+
+    assert [reason for _, reason in review.dropped] == [DropReason.STYLE]
+
+
+def test_a_new_claim_about_a_line_with_a_known_finding_is_news():
+    (known,) = (new_known_finding(one, "g" * 40) for one in judged(claimed("An admin may pay twice")).findings)
+    review = judged(claimed("Admins may pay twice here"), claimed("A negative amount charges them"), known=[known])
+
+    assert [one.draft.title for one in review.findings] == ["A negative amount charges them"]
+    assert review.said == (known.identity,)
+
+
+@pytest.mark.parametrize("title", ["An admin may pay twice", "Said in quite another way"])
+def test_a_finding_that_an_earlier_version_kept_is_recognised(title):
+    now = judged(claimed("An admin may pay twice")).findings[0]
+    kept = new_known_finding(now, "g" * 40)
+    old = replace(kept, topic="correctness", identity=identity("correctness", now.draft.symbol, now.code))
+    back = unpack(old.identity, pack(old))
+    review = judged(claimed(title), known=[back])
+
+    assert old.identity == kept.identity
+    assert review.findings == ()
+    assert review.said == (old.identity,)
 
 
 def test_what_is_known_is_not_said_again_and_the_second_of_two_equals_is_not_lost():
@@ -104,6 +177,7 @@ def test_the_budget_counts_comments_and_the_rest_is_listed_worst_first(comments)
             severity=st.sampled_from(Severity),
             source=st.sampled_from(["lint", "model"]),
             rule=st.sampled_from(["L1", "L2", ""]),
+            title=st.sampled_from(["No charge", "Nothing is charged here", "A negative amount pays out"]),
             path=st.sampled_from(["a.py", "b.py"]),
         ),
         max_size=12,
@@ -114,9 +188,11 @@ def test_the_budget_counts_comments_and_the_rest_is_listed_worst_first(comments)
 def test_posted_and_listed_and_dropped_are_all_there_was(drafts, severity, comments):
     review = judged(*drafts, policy=Policy(severity=severity, comments=comments))
     told = [one.draft for one in (*review.findings, *review.listed)] + [one for one, _ in review.dropped]
-    plain = Counter((one.quoted, one.near, one.source, one.rule, one.path, one.severity) for one in told)
+    plain = Counter((one.quoted, one.near, one.source, one.rule, one.path, one.severity, one.title) for one in told)
 
-    assert plain == Counter((one.quoted, one.near, one.source, one.rule, one.path, one.severity) for one in drafts)
+    assert plain == Counter(
+        (one.quoted, one.near, one.source, one.rule, one.path, one.severity, one.title) for one in drafts
+    )
 
 
 @pytest.mark.parametrize("code", ["x = 1\n", "\tx  =  1", "x = 1\n\n", "   x = 1   "])

@@ -65,7 +65,7 @@ def pull(theatre, model):
         "find": nothing,
         "verify": lambda prompt: {
             "verdicts": [
-                {"finding": n, "evidence": ["app.py:5"], "reason": "so", "verdict": "holds"}
+                {"finding": n, "evidence": ["app.py:5: pass"], "reason": "so", "verdict": "holds"}
                 for n in range(1, prompt.material.count('"kind": "claims"') + 1)
             ]
         },
@@ -190,15 +190,21 @@ def test_a_reply_is_upheld_with_the_finding_and_the_thread_before_it(theatre, mo
     assert shown["question"] == ["why is that bad?"]
 
 
-def test_a_reply_that_convinces_withdraws_the_finding_in_one_answer(theatre, model):
+def test_a_model_that_concedes_proposes_and_a_person_decides(theatre, model):
     model.answers["explain"] = reply("You are right, `charge` never raises.", stance="concede")
     pull = theatre.open()
     theatre.settle()
     said = answer(theatre, pull, "charge never raises")
 
     assert said.startswith("You are right")
-    assert "**Dismissed** by `alice`" in thread(pull).body
-    assert "1 dismissed" in say(theatre, pull, "/assistant status")[0]
+    assert "The finding is unchanged; `/assistant dismiss REASON`" in said
+    assert "Dismissed" not in thread(pull).body
+    assert "dismissed" not in say(theatre, pull, "/assistant status")[0]
+
+    answer(theatre, pull, "/assistant dismiss it never raises")
+    theatre.settle()
+
+    assert "**Dismissed** by `alice`: it never raises" in thread(pull).body
 
 
 def test_an_operator_is_answered_on_the_terminal_alone(theatre, model, pull):

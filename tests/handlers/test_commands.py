@@ -271,7 +271,7 @@ def test_a_review_of_some_paths_reads_those_and_says_what_it_left(theatre):
     _, reacted = say(theatre, pull, "/assistant review lib")
 
     assert {comment.path for comment in pull.comments} == {"lib/b.py"}
-    assert "not asked for" in pull.check_runs()[-1].text
+    assert "no review of this head has read it" in pull.check_runs()[-1].text
     assert reacted == ["eyes", "rocket"]
 
 
@@ -342,12 +342,14 @@ def test_the_buttons_of_the_check_run_review_again(theatre):
     pull.rerequest(run, "alice")
     theatre.settle()
     assert len(pull.reviews) == 1
-    assert run.conclusion == "neutral"
+    assert run.title == "Not reviewed"
+    assert "still open" not in pull.check_runs()[-1].title
 
     pull.press(run, "full", "alice")
     theatre.settle()
     assert len(pull.reviews) == 1
-    assert "still open" in run.title
+    assert "still open" in pull.check_runs()[-1].title
+    assert [one.status for one in pull.check_runs()] == ["completed"] * 3
 
 
 def test_on_a_closed_pull_request_questions_are_answered_and_nothing_is_reviewed(theatre):

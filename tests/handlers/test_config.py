@@ -44,7 +44,7 @@ class Lab:
 
     def __init__(self, folder, policy, **settings):
         self.folder, self.policy, self.number = folder, policy, 0
-        verdict = {"finding": 1, "evidence": ["app.py:8"], "reason": "so", "verdict": "holds"}
+        verdict = {"finding": 1, "evidence": ["app.py:8: pass"], "reason": "so", "verdict": "holds"}
         answers = {"find/correctness": findings(CLAIM), "find": findings(), "verify": {"verdicts": [verdict]}}
         self.model = Script(answers | {"summary": {"points": [], "careful": [], "sentence": "It pays."}})
         self.settings = Settings.read(_env_file=None, assistant_model_api="offline", **settings)

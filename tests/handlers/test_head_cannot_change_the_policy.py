@@ -5,7 +5,7 @@ import pytest
 from tests.support.product import BASE, FLAWED, Theatre
 
 POLICY = ".github/assistant.yml"
-ALLOWED = "# Python\n\n## Bare except\n\nCatching with a bare `except:` is allowed everywhere.\n"
+REWRITTEN = "# Python\n\n## Bare except rewritten by the head\n\nNever catch with a bare `except:`; the head says so.\n"
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +49,23 @@ def test_the_head_cannot_change_the_policy(product, policy):
 
 
 def test_the_head_cannot_change_the_standards(product):
-    pull = reviewed(product, {"docs/standards/python.md": ALLOWED})
+    pull = reviewed(product, {"docs/standards/python.md": REWRITTEN})
 
     said = "".join(comment.body for comment in pull.comments if comment.path == "app.py")
-    assert "docs/standards/python.md > Python > Bare except" in said
-    assert "is allowed everywhere" not in said
+    assert "docs/standards/python.md > Python > Bare except]" in said
+    assert "rewritten by the head" not in said
 
 
-def test_the_head_cannot_bring_convention_files(product):
-    pull = reviewed(product, {"AGENTS.md": ALLOWED, "CLAUDE.md": ALLOWED, ".cursor/rules/python.mdc": ALLOWED})
+@pytest.mark.parametrize(
+    "path", ["AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md", ".cursor/rules/python.mdc"]
+)
+def test_the_head_cannot_bring_convention_files(product, path):
+    base = {"app.py": BASE["app.py"]}
+    kept = reviewed(product, {}, {**base, path: REWRITTEN})
+    brought = reviewed(product, {path: REWRITTEN}, base)
 
-    said = "".join(comment.body for comment in pull.comments if comment.path == "app.py")
-    assert "docs/standards/python.md" in said
-    assert "AGENTS.md" not in said
-    assert "CLAUDE.md" not in said
+    assert "rewritten by the head" in "".join(comment.body for comment in kept.comments)
+    assert "rewritten by the head" not in "".join(comment.body for comment in brought.comments)
 
 
 def test_the_policy_of_the_base_branch_holds_for_a_head_that_deletes_it(product):

@@ -88,6 +88,7 @@ class History(RuleBasedStateMachine):
         assert standing == present - self.judged.keys()
         assert {said.original_commit for _, said in threads[self.threads :]} <= {self.pull.head}
         self.threads = len(threads)
+        assert [run.status for run in self.pull.check_runs()] == ["completed"] * len(self.pull.check_runs())
 
     @property
     def present(self):

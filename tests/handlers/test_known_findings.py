@@ -26,3 +26,60 @@ def test_a_dismissal_by_command_holds_whatever_its_reason_says(theatre, reason):
 
     assert after.startswith("~~")
     assert f"**Dismissed** by `alice`: {reason}" in after
+
+
+LEVEL = "def level(items):\n    try:\n        return sum(items)\n    except{}:\n        return 0\n"
+SHIP = "def ship(box):\n    try:\n        return box.send()\n    except:\n        pass\n"
+
+
+@pytest.mark.parametrize("dismissed", [False, True])
+@pytest.mark.parametrize("same_file", [False, True])
+def test_a_mistake_repaired_here_and_made_there_is_new_there(theatre, dismissed, same_file):
+    pull = theatre.open({"depot/stock.py": LEVEL.format("")})
+    theatre.settle()
+    (thread,) = pull.comments
+    if dismissed:
+        pull.reply(thread.id, "alice", "/assistant dismiss meant so")
+        theatre.settle()
+    repaired = LEVEL.format(" TypeError")
+    files = (
+        {"depot/stock.py": f"{repaired}\n\n{SHIP}"}
+        if same_file
+        else {"depot/stock.py": repaired, "depot/ship.py": SHIP}
+    )
+    theatre.play(pull.push(files))
+    theatre.settle()
+    new = [comment for comment in pull.comments if comment.in_reply_to is None and comment.id != thread.id]
+    old = next(comment.body for comment in pull.comments if comment.id == thread.id)
+
+    assert [(comment.path, comment.line) for comment in new] == [
+        ("depot/stock.py", 11) if same_file else ("depot/ship.py", 4)
+    ]
+    assert ("**Dismissed**" if dismissed else "**Fixed**") in old
+
+
+LIST = "def add(x, rows=[]):\n    rows.append(x)\n    return rows\n"
+
+
+@pytest.mark.parametrize("how", ["resolve", "command"])
+@pytest.mark.parametrize("away", ["deleted", "repaired", "force-pushed"])
+def test_a_dismissal_outlives_its_code_however_it_was_made(theatre, how, away):
+    pull = theatre.open({"a.py": LIST, "b.py": "x = 1\n"})
+    theatre.settle()
+    (thread,) = pull.comments
+    if how == "resolve":
+        pull.resolve(thread, "alice")
+    else:
+        pull.reply(thread.id, "alice", "/assistant dismiss meant so")
+    theatre.settle()
+    gone = {"a.py": LIST.replace("[]", "None")} if away == "repaired" else {"a.py": None}
+    theatre.play(pull.push({**gone, "n.py": "y = 1\n"}, **({"force": True} if away == "force-pushed" else {})))
+    theatre.settle()
+    before = len(pull.comments)
+    theatre.play(pull.push({"a.py": LIST}))
+    theatre.settle()
+
+    assert len(pull.comments) == before
+    assert "still open" not in pull.check_runs()[-1].title
+    body = next(comment.body for comment in pull.comments if comment.id == thread.id)
+    assert ("**Resolved** by `alice`" if how == "resolve" else "**Dismissed** by `alice`") in body

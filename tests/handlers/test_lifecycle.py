@@ -110,11 +110,23 @@ def test_a_rename_with_edits_takes_its_findings_along(tell):
 
 def test_code_that_moves_to_another_file_takes_its_finding_along(tell):
     async def story(here, pull):
-        await push(here, pull, {"shop.py": code("items.log(total)"), "till.py": code(ONE, name="till")})
+        await push(here, pull, {"shop.py": code("items.log(total)"), "till.py": code(ONE)})
 
         (thread,) = ours(pull)
         assert "**Moved** to `till.py:5`" in thread.body
         assert over(pull) == []
+
+    tell(story, FLAWED)
+
+
+def test_one_common_line_in_another_function_of_another_file_is_another_finding(tell):
+    async def story(here, pull):
+        await push(here, pull, {"shop.py": code("items.log(total)"), "till.py": code(ONE, name="till")})
+
+        old, new = ours(pull)
+        assert over(pull) == [old]
+        assert "**Fixed** in" in old.body
+        assert new.path == "till.py"
 
     tell(story, FLAWED)
 
@@ -162,11 +174,12 @@ def test_people_in_a_thread_are_told_of_its_fix(tell):
 
 
 class Distant(Critic):
-    """Finds the flaw in code of the same file that the change leaves alone."""
+    """Finds the flaw in code of the same file that the change leaves alone, because of a line that changed."""
 
     def _found(self, source, line):
         for one in super()._found(source, line):
-            yield one | {"quoted_code": "    close(the_old_till)", "near": None}
+            shown = f"{one['path']}:{one['near']}: {one['quoted_code']}"
+            yield one | {"quoted_code": "    close(the_old_till)", "near": None, "evidence": [shown]}
 
 
 def test_a_finding_on_code_that_the_change_leaves_alone_stands_with_it(tell):
@@ -281,7 +294,7 @@ def test_a_thread_that_a_person_resolves_without_a_change_is_dismissed_until_it_
         (thread,) = ours(pull)
         pull.resolve(thread, "alice")
         await here.settle()
-        assert "**Dismissed** by `alice`: resolved without a change" in thread.body
+        assert "**Resolved** by `alice`: resolved without a change" in thread.body
         await push(here, pull, {"shop.py": code("items.log(total)", ONE)})
         assert title(pull) == "No new findings"
         pull.resolve(thread, "alice", done=False)
@@ -305,7 +318,7 @@ def test_a_resolved_thread_is_seen_at_the_next_review_if_its_webhook_was_lost(te
         await push(here, pull, {"other.py": "x = 2\n"})
         (known,) = await here.ledger.findings(here.ref)
 
-        assert ("**Dismissed** by `alice`: resolved without a change" in thread.body) is heeded
+        assert ("**Resolved** by `alice`: resolved without a change" in thread.body) is heeded
         assert known.resolved == (who if heeded else "")
         assert ours(pull) == [thread]
 
@@ -349,8 +362,9 @@ def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal_until_it_is_ta
 @pytest.mark.parametrize(
     ("who", "words", "linked"),
     [
-        ("linter[bot]", "Do not do this.", True),
-        ("alice", "Is this line a mistake, or what is wrong here?", True),
+        ("linter[bot]", "Do not call flaw_one.", True),
+        ("linter[bot]", "This line is too long.", False),
+        ("alice", "Is flaw_one a mistake, or what is wrong here?", True),
         ("alice", "Nice!", False),
     ],
 )

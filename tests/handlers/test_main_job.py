@@ -98,7 +98,9 @@ def test_commands_are_obeyed_for_those_who_may_write(theatre, who, role, words, 
     theatre.settle()
 
     assert len(pull.reviews) == reviews
-    replies = [said for said in pull.state.comments if said.author.kind == "Bot" and "may not" not in said.body]
+    replies = [
+        said for said in pull.state.comments if said.author.kind == "Bot" and "cannot use commands" not in said.body
+    ]
     assert len(replies) == answers
 
 

@@ -17,7 +17,7 @@ from bot.model.tools import Files, ToolContext, tools_for
 from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch
 from tests.support.repository import Repository, issue, pull_request
-from tests.support.scripted_model import WORDS, Journal, Purse, Script, blocks, findings, verdicts
+from tests.support.scripted_model import SHOWN, WORDS, Journal, Purse, Script, blocks, findings, verdicts
 
 CART = "import os\n\n\ndef average(items):\n    return sum(items) / len(items)\n"
 SECTION = Standard("docs/py.md", ("Python", "Errors"), "errors", 3, 9, "c" * 40, "Never divide without a check.")
@@ -58,7 +58,7 @@ def test_what_is_found_and_confirmed_is_a_draft_with_the_evidence_of_both_looks(
 
     (draft,) = opinion.drafts
     assert (draft.title, draft.source, draft.symbol) == ("An empty cart divides by zero", "correctness", "average")
-    assert draft.evidence == ("cart.py:5 len(items)", "cart.py:1")
+    assert draft.evidence == ("cart.py:5 len(items)", SHOWN)
     assert [(row.path, row.state) for row in opinion.rows] == [
         ("correctness", FileState.REVIEWED),
         ("security", FileState.REVIEWED),
@@ -248,8 +248,9 @@ def test_a_hijacked_model_is_refused_and_without_effect():
     assert told[1].startswith("error: repo: Extra inputs")
     assert told[2].startswith("error: denied")
     assert {repo for _, repo, _ in host.asked} == {"octo/shop"}
-    assert len(opinion.drafts) == 1
-    assert len(opinion.drafts[0].quoted) <= 6000
+    assert opinion.drafts == ()
+    assert [reason for _, reason in opinion.dropped] == ["there is no such file"]
+    assert len(opinion.dropped[0][0].quoted) <= 6000
 
 
 def test_the_team_s_rules_stand_between_our_instructions_and_the_material():

@@ -144,6 +144,10 @@ async def _unresolve(scene):
     scene.pull.resolve(scene.pull.comments[0], scene.who, done=False)
 
 
+async def _suite(scene):
+    scene.pull.rerequest_all(scene.who)
+
+
 def _check(action):
     async def act(scene):
         key = f"review/{scene.ref.repo_id}/{scene.ref.number}/{scene.pull.head}"
@@ -205,6 +209,7 @@ ASKED = {
     "pull_request_review_thread.unresolved": _unresolve,
     "check_run.rerequested": _check(""),
     "check_run.requested_action": _check("full"),
+    "check_suite.rerequested": _suite,
 }
 AUTOMATIC = {
     "pull_request.opened": _open,

@@ -50,7 +50,11 @@ class Desk:
             comment=comment,
             thread="comment" if comment else "",
         )
-        return await self.router(replace(job, **more), self._step)
+        job = replace(job, **more)
+        routed = await self.router(job, self._step)
+        if routed.visible or routed.route is Route.REVIEW:
+            await self.router.announce(replace(job, seen=routed.seen), routed.reason, self._step)
+        return routed
 
     async def _step(self, _name, work, _kind):
         return await work()

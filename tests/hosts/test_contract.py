@@ -179,10 +179,10 @@ def test_a_review_is_posted_as_it_was_given_and_may_be_posted_again(play):
     async def scene(at):
         pull = await at.host.pull_request(at.ref)
         body = f"One finding.\n\n{KEY}"
-        post = ReviewPost(KEY, pull.head_sha, body, (Comment("kept.py", "Why?", 8), Comment("kept.py", "All of it")))
+        post = ReviewPost(KEY, pull.head_sha, body, (Comment("kept.py", "Why?", 8), Comment("kept.py", "And?", 8)))
         for _ in range(2):
             assert isinstance(await at.publisher.review(pull, post), str)
-        assert at.posted() == [(body, [("kept.py", 8, "Why?"), ("kept.py", None, "All of it")])]
+        assert at.posted() == [(body, [("kept.py", 8, "Why?"), ("kept.py", 8, "And?")])]
 
     play(scene)
 

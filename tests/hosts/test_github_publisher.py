@@ -18,7 +18,6 @@ from tests.support.github_client import KEY, REF, Script, answer, connect, hoste
 REVIEWS = "/repos/octo/shop/pulls/1/reviews"
 INLINE = Comment("a.py", "**Error**: two", 2)
 RANGE = Comment("a.py", "**Note**: both", 2, "RIGHT", 1, "RIGHT")
-ON_FILE = Comment("a.py", "**Note**: the whole file")
 OUTSIDE = Comment("a.py", "**Error**: nowhere", 99)
 
 
@@ -34,8 +33,8 @@ def play(directory, scene, **settings):
 
 
 def submitted(pull):
-    """Reviews with words of their own: a comment on a file is in a review without any."""
-    return [review for review in pull.reviews if review.body]
+    """All reviews: each is one notification."""
+    return list(pull.reviews)
 
 
 def job(github, pull, thread="", comment=0, in_reply_to=0):
@@ -47,14 +46,13 @@ def job(github, pull, thread="", comment=0, in_reply_to=0):
 
 def test_a_review_has_its_comments_on_their_lines(tmp_path):
     async def scene(github, pull, found):
-        url = await github.publisher.review(found, post(pull.head, INLINE, RANGE, ON_FILE))
+        url = await github.publisher.review(found, post(pull.head, INLINE, RANGE))
         (review,) = submitted(pull)
         assert (review.state, review.commit, review.author.login) == ("COMMENTED", pull.head, "review-assistant[bot]")
         assert url.endswith(f"/octo/shop/pull/1#pullrequestreview-{review.id}")
         assert [(one.path, one.start_line, one.line, one.subject, one.body) for one in pull.comments] == [
             ("a.py", None, 2, "line", INLINE.body),
             ("a.py", 1, 2, "line", RANGE.body),
-            ("a.py", None, None, "file", ON_FILE.body),
         ]
 
     play(tmp_path, scene)
@@ -62,7 +60,7 @@ def test_a_review_has_its_comments_on_their_lines(tmp_path):
 
 def test_a_review_asked_for_again_is_the_one_that_is_there(tmp_path):
     async def scene(github, pull, found):
-        review = post(pull.head, INLINE, ON_FILE)
+        review = post(pull.head, INLINE, RANGE)
         first = await github.publisher.review(found, review)
         fresh = GitHubPublisher(connect(github.sandbox))  # another process
         assert await fresh.review(found, review) == first
@@ -163,7 +161,7 @@ def test_a_pull_request_that_moved_on_gets_nothing(tmp_path, event, why):
     async def scene(github, pull, found):
         await event(pull)
         with pytest.raises(errors.Superseded, match=why):
-            await github.publisher.review(found, post(found.head_sha, INLINE, ON_FILE))
+            await github.publisher.review(found, post(found.head_sha, INLINE, RANGE))
         assert not pull.reviews
         assert {method for method, path in github.asked() if "access_tokens" not in path} == {"GET"}
 
@@ -173,13 +171,13 @@ def test_a_pull_request_that_moved_on_gets_nothing(tmp_path, event, why):
 def test_what_github_refuses_inline_is_said_in_the_body(tmp_path, caplog):
     async def scene(github, pull, found):
         for _ in range(2):
-            await github.publisher.review(found, post(pull.head, INLINE, OUTSIDE, ON_FILE))
+            await github.publisher.review(found, post(pull.head, INLINE, OUTSIDE))
         assert not pull.state.comments
         (review,) = submitted(pull)
         assert "`a.py:2` — **Error**: two" in review.body
         assert "`a.py:99` — **Error**: nowhere" in review.body
         assert KEY in review.body
-        assert [one.body for one in pull.comments] == [ON_FILE.body]
+        assert pull.comments == []
         assert len(github.asked("POST", "/reviews")) == 2
 
     with caplog.at_level(logging.WARNING):
@@ -191,32 +189,8 @@ def test_a_review_that_is_refused_without_any_inline_comment_is_not_tried_again(
     async def scene(github, pull, found):
         github.sandbox.plan(Fault("POST", REVIEWS, 422, "Validation Failed"))
         with pytest.raises(errors.Unprocessable, match="Validation Failed"):
-            await github.publisher.review(found, post(pull.head, ON_FILE))
+            await github.publisher.review(found, post(pull.head))
         assert not pull.reviews
-
-    play(tmp_path, scene)
-
-
-def test_a_comment_on_a_file_that_is_refused_is_said_in_the_conversation(tmp_path):
-    elsewhere = Comment("elsewhere.py", "**Note**: not in the diff")
-
-    async def scene(github, pull, found):
-        for _ in range(2):
-            await github.publisher.review(found, post(pull.head, INLINE, elsewhere))
-        assert len(submitted(pull)) == 1
-        (said,) = pull.state.comments
-        assert said.body.startswith("`elsewhere.py` — **Note**: not in the diff")
-
-    play(tmp_path, scene)
-
-
-def test_a_crash_between_review_and_file_comment_is_made_good(tmp_path):
-    async def scene(github, pull, found):
-        github.sandbox.plan(server_error("POST", "/repos/octo/shop/pulls/1/comments"))
-        with pytest.raises(errors.Retryable):
-            await github.publisher.review(found, post(pull.head, INLINE, ON_FILE))
-        await github.publisher.review(found, post(pull.head, INLINE, ON_FILE))
-        assert [one.body for one in pull.comments] == [INLINE.body, ON_FILE.body]
 
     play(tmp_path, scene)
 
@@ -282,7 +256,7 @@ def test_a_body_that_is_too_long_is_cut_and_keeps_its_marker(tmp_path):
 def test_writing_uses_a_token_of_its_own(tmp_path):
     async def scene(github, pull, found):
         reader = github.sandbox.requests[-1].token
-        await github.publisher.review(found, post(pull.head, INLINE, ON_FILE))
+        await github.publisher.review(found, post(pull.head, INLINE, RANGE))
         writes = [one for one in github.sandbox.requests if one.caller == "installation" and one.method != "GET"]
         assert writes
         assert reader not in {one.token for one in writes}

@@ -38,6 +38,10 @@ def test_a_section_is_in_scope_where_it_speaks_of_a_reviewed_file():
     assert "docs/python.md" not in entry(all_of_them, ["web/a.ts"], [], [])["in_scope"]
 
 
+def test_a_review_does_not_look_for_conflicts_among_documents():
+    assert entry(parsed(TEXTS), ["a.py"], [], []).keys() == {"in_scope", "checked", "violated"}
+
+
 def test_what_a_large_shelf_leaves_in_the_ledger_stays_small():
     text = "# Rules\n\n" + "\n\n".join(f"## Rule number {n}\n\nDo not do {n} things." for n in range(1_500))
 

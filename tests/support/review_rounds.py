@@ -53,8 +53,7 @@ class Critic:
     def _answer(self, prompt):
         if prompt.name.startswith("verify"):
             claims = [block for block in _blocks(prompt) if block["kind"] == "claims"]
-            number = len(json.loads("\n".join(claims[0]["lines"])))
-            return {"verdicts": [_holds(n) for n in range(1, number + 1)]}
+            return {"verdicts": list(map(_holds, json.loads("\n".join(claims[0]["lines"]))))}
         if not prompt.name.startswith("find/correctness"):
             return {"walkthrough": "", "findings": []}
         shown = [
@@ -91,8 +90,9 @@ class Critic:
         """Nothing is open."""
 
 
-def _holds(n):
-    return {"finding": n, "evidence": [f"line {n}"], "reason": "it does", "verdict": "holds"}
+def _holds(claim):
+    shown = f"{claim['path']}: {claim['quoted_code']}"
+    return {"finding": claim["finding"], "evidence": [shown], "reason": "it does", "verdict": "holds"}
 
 
 def _blocks(prompt):

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bot.core.claims.verify import Dropped
 from bot.core.findings.finding import Draft
+from bot.core.findings.topic import same_claim
 
 NEAR = 5  # lines apart at which two equal quotes are still the same place
-ALIKE = 0.5  # share of words that two titles about the same thing have in common
-
-_word = re.compile(r"[^\W_]{3,}")
 
 
-def merge(passes: Iterable[Iterable[Draft]]) -> tuple[Draft, ...]:
-    """Returns the drafts of all passes: those that several passes found first, then by severity and confidence.
+def merge(passes: Iterable[Iterable[Draft]]) -> tuple[tuple[Draft, ...], tuple[Dropped, ...]]:
+    """Returns the drafts of all passes, the best founded first, and those that were merged into another one.
 
-    Two drafts of different passes are merged if their place and topic are the same. The one with more evidence is kept,
-    with the evidence and citations of both; its confidence rises.
+    Two drafts of different passes are merged if their place and their claim are the same; two drafts of one pass only if
+    they say the same word for word. The one with more evidence is kept, with the evidence and citations of both.
     """
     merged: list[Draft] = []
+    absorbed: list[Dropped] = []
     for drafts in passes:
         before = len(merged)
         for draft in drafts:
@@ -28,8 +27,12 @@ def merge(passes: Iterable[Iterable[Draft]]) -> tuple[Draft, ...]:
             if at is None:
                 merged.append(draft)
             else:
-                merged[at] = _join(merged[at], draft)
-    return tuple(sorted(merged, key=lambda draft: (-agreeing(draft), -draft.severity, -draft.confidence)))
+                kept = _join(merged[at], draft)
+                left = draft if kept.title == merged[at].title else merged[at]
+                absorbed.append((left, f"merged with: {kept.title}"))
+                merged[at] = kept
+    ranked = sorted(merged, key=lambda draft: (-agreeing(draft), -draft.severity, -draft.confidence))
+    return tuple(ranked), tuple(absorbed)
 
 
 def agreeing(draft: Draft) -> int:
@@ -41,7 +44,9 @@ def _same(draft: Draft, other: Draft, *, repeated: bool) -> bool:
     """Whether two drafts are about the same problem. Within one pass only repeated drafts are."""
     if draft.path != other.path or draft.side is not other.side or not _same_place(draft, other):
         return False
-    return (draft.title, draft.claim) == (other.title, other.claim) if repeated else _same_topic(draft, other)
+    if repeated:
+        return (draft.title, draft.claim, draft.why) == (other.title, other.claim, other.why)
+    return _same_topic(draft, other)
 
 
 def _same_place(draft: Draft, other: Draft) -> bool:
@@ -53,10 +58,9 @@ def _same_place(draft: Draft, other: Draft) -> bool:
 def _same_topic(draft: Draft, other: Draft) -> bool:
     if draft.claim and other.claim:
         return draft.claim == other.claim
-    if draft.rule and other.rule:
-        return draft.rule == other.rule
-    mine, theirs = _words(draft.title), _words(other.title)
-    return bool(mine and theirs) and len(mine & theirs) >= ALIKE * min(len(mine), len(theirs))
+    if draft.rule and other.rule and draft.rule != other.rule:
+        return False
+    return same_claim(draft.title, other.title)
 
 
 def _join(draft: Draft, other: Draft) -> Draft:
@@ -85,7 +89,3 @@ def _lines(draft: Draft) -> set[str]:
     lines = {"".join(line.split()) for line in draft.quoted.splitlines()}
     telling = {line for line in lines if len(line) > len("else:")}
     return telling or lines
-
-
-def _words(title: str) -> set[str]:
-    return {word.lower() for word in _word.findall(title)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bot.core.code.calls import calls, fits, signatures
@@ -87,6 +87,76 @@ def _key(claim: str) -> str:
 
 def _last(name: str) -> str:
     return re.split(r"[.:#>]", name.strip("`'\" ").removesuffix("()"))[-1]
+
+
+_THING = r"(?:local |global |private |public |imported |loop |module-level )*"
+_THING += (
+    r"(?:variable|name|constant|import|function|method|class|parameter|argument|symbol|helper|module|file|path|call)"
+)
+_NAME = r"[`'\"]?(?P<name>[\w./$:-]*\w(?:\(\))?)[`'\"]?"
+_IS = r"(?: (?:is|are|was|stays|remains|seems))?"
+_WHERE = (
+    r"(?: (?:here|anywhere|at all|now|yet|any ?more|in (?:this|the) (?:file|module|function|scope|change|repository)))*"
+)
+_SAID = {
+    "unused": (
+        rf"(?:the )?(?:{_THING} )?{_NAME}{_IS} (?:unused|never (?:used|read|referenced|called)|not (?:used|referenced|called)|unreferenced)",
+        rf"unused (?:{_THING} )?{_NAME}",
+        rf"(?:nothing|nobody|no one) (?:uses|calls|references|reads) (?:the )?(?:{_THING} )?{_NAME}",
+    ),
+    "undefined": (
+        (
+            rf"(?:the )?(?:{_THING} )?{_NAME}{_IS} (?:undefined|undeclared|unresolved|not (?:defined|declared|imported)"
+            rf"|never (?:defined|declared|imported)|missing (?:an )?import)"
+        ),
+        rf"(?:undefined|undeclared|unresolved|unknown) {_THING} {_NAME}",
+        rf"(?:undeclared|unresolved) {_NAME}",
+        rf"missing (?:import|definition|declaration) (?:of|for) {_NAME}",
+    ),
+    "unreachable": (rf"{_NAME}{_IS} unreachable",),
+    "missing_await": (
+        rf"(?:the )?(?:{_THING} )?(?:to )?{_NAME}{_IS} (?:not|never) awaited",
+        rf"missing await (?:on|for|of|before) {_NAME}",
+    ),
+    "never_closed": (rf"(?:the )?(?:file |handle |connection )?{_NAME}{_IS} (?:never|not) (?:closed|released)",),
+    "missing_file": (
+        rf"(?:the )?(?:file |path )?{_NAME} (?:does not exist|doesn't exist|is missing)",
+        rf"missing file:? {_NAME}",
+    ),
+    "missing_test": (
+        rf"(?:the )?(?:{_THING} )?{_NAME}{_IS} (?:untested|not tested|never tested)",
+        rf"(?:no|missing) tests? (?:for|of) (?:the )?(?:{_THING} )?{_NAME}",
+    ),
+}
+_titles = tuple(
+    (kind, re.compile(rf"{form}{_WHERE}\.?", re.IGNORECASE)) for kind, forms in _SAID.items() for form in forms
+)
+
+
+def with_typed_claim(draft: Draft) -> Draft:
+    """Returns the draft with the claim that its whole title makes, so that code can check it.
+
+    A title with a condition ("x is undefined when the cart is empty") says something else and stays untyped, and so does
+    one about a word that is no name in the quoted code.
+    """
+    title = " ".join(draft.title.split())
+    for kind, form in () if draft.claim else _titles:
+        match = form.fullmatch(title)
+        if match and _is_subject(kind, match["name"], draft):
+            return replace(draft, claim=f"{kind}: {match['name'].removesuffix('()')}")
+    return draft
+
+
+def _is_subject(kind: str, name: str, draft: Draft) -> bool:
+    """Whether the title means a name of the code, or a path; in JavaScript a value that exists may be undefined."""
+    if kind == "missing_file":
+        return "/" in name or bool(PurePosixPath(name).suffix)
+    if kind == "undefined" and PurePosixPath(draft.path).suffix in _VALUE_MAY_BE_UNDEFINED:
+        return False
+    return re.search(rf"(?<!\w){re.escape(_last(name))}(?!\w)", draft.quoted) is not None
+
+
+_VALUE_MAY_BE_UNDEFINED = frozenset({".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte"})
 
 
 def refute(draft: Draft, facts: HeadFacts) -> str | None:

@@ -48,7 +48,7 @@ class FindingOnWire(_Wire):
     side: Literal["RIGHT", "LEFT"] = Field(description="RIGHT: the code as it is now. LEFT: removed lines.")
     quoted_code: str = Field(description="Whole lines, copied from the change letter for letter, without numbers.")
     near: int | None = Field(description="The number in front of the first quoted line, or null.")
-    evidence: list[str] = Field(description="What you saw that shows it: path, line and the code there, one each.")
+    evidence: list[str] = Field(description="What you saw that shows it, each as `path:line: code there`.")
     category: Literal["correctness", "security", "standards", "tests", "performance", "maintainability", "requirement"]
     claim: TypedClaim | None = Field(description="Where one of these kinds fits exactly, else null.")
     standard_refs: list[str] = Field(description="Ids of sections that a search returned and that are broken here.")
@@ -71,7 +71,7 @@ class Verdict(_Wire):
     """One finding, looked at again."""
 
     finding: int = Field(description="Its number.")
-    evidence: list[str] = Field(description="What you saw: path, line and the code there, one each.")
+    evidence: list[str] = Field(description="What you saw, each as `path:line: code there`, copied letter for letter.")
     reason: str
     verdict: Literal["holds", "refuted", "unsure"]
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bot.core.claims.evidence import find_line, with_found_evidence
 from bot.core.claims.material import FencedText
+from bot.core.claims.refute import HeadFacts
 from bot.core.claims.schemas import Verdict, Verdicts
 from bot.core.code.diff import Diff, Hunk
 from bot.core.code.plan import Batch, BatchPart
@@ -59,29 +61,33 @@ def batch_of(drafts: Sequence[Draft], diff: Diff) -> Batch:
 
 
 def apply_verdicts(
-    drafts: Sequence[Draft], answer: Verdicts | None, reason: str = ""
+    drafts: Sequence[Draft], answer: Verdicts | None, facts: HeadFacts, reason: str = ""
 ) -> tuple[tuple[Draft, ...], tuple[Dropped, ...]]:
-    """Returns the confirmed drafts, with the evidence of both passes, and the others with the reason.
+    """Returns the confirmed drafts, with the evidence of both passes that is found, and the others with the reason.
 
-    A draft that got no verdict, an unsure one, or one without evidence is held back: it is not verified.
+    A draft that got no verdict, an unsure one, or one without evidence that is found is held back: it is not verified.
     """
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts} if answer else {}
     kept: list[Draft] = []
     dropped: list[Dropped] = []
     for number, draft in enumerate(drafts, 1):
-        why = _drop_reason(verdicts.get(number), reason)
+        why = _drop_reason(verdicts.get(number), facts, reason)
         if why:
             dropped.append((draft, why))
         else:
-            kept.append(replace(draft, evidence=(*draft.evidence, *verdicts[number].evidence)))
+            seen = dict.fromkeys((*draft.evidence, *verdicts[number].evidence))
+            kept.append(with_found_evidence(replace(draft, evidence=tuple(seen)), facts))
     return tuple(kept), tuple(dropped)
 
 
-def _drop_reason(verdict: Verdict | None, reason: str) -> str:
+def _drop_reason(verdict: Verdict | None, facts: HeadFacts, reason: str) -> str:
     if verdict is None:
         return f"held: not verified ({reason or 'no verdict was given'})"
     if verdict.verdict == "refuted":
         return f"refuted: {verdict.reason}"
     if verdict.verdict == "unsure":
         return f"held: not verified ({verdict.reason})"
-    return "" if verdict.evidence else "held: not verified (no evidence was given)"
+    if not verdict.evidence:
+        return "held: not verified (no evidence was given)"
+    found = any(find_line(text, facts) for text in verdict.evidence)
+    return "" if found else "held: not verified (its evidence was not found in the files)"

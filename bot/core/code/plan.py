@@ -6,7 +6,7 @@ Coverage records the result for every file of the pull request: reviewed, skippe
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate, compress
@@ -36,12 +36,16 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """The result for one file or pass. `by` names the checks and passes that read it; `reason` says why it was not read."""
+    """The result for one file or pass. `by` names the checks and passes that read it; `reason` says why it was not read.
+
+    `unasked` is a file that a command left out: it says nothing about the file.
+    """
 
     path: str
     state: FileState
     reason: str = ""
     by: tuple[str, ...] = ()
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,39 @@ class Coverage:
     @property
     def complete(self) -> bool:
         """Whether every file was reviewed or skipped by policy, and no pass failed."""
-        return all(row.state is not FileState.FAILED for row in (*self.files, *self.passes))
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[CoverageRow, ...]:
+        """The rows of what was not reviewed although it should be."""
+        return tuple(row for row in (*self.files, *self.passes) if row.state is FileState.FAILED)
+
+
+def add_partial_look(
+    look: Coverage, earlier: Sequence[CoverageRow] | None, missing: Sequence[CoverageRow] = ()
+) -> Coverage:
+    """The coverage of a head after a look at a part of it: never better than before, except for what the look read.
+
+    `earlier` are the failed rows of the rounds before, None if there was none at this head; `missing` are the passes that
+    the look leaves out.
+    """
+    if earlier is None:
+        files = tuple(
+            replace(row, state=FileState.FAILED, reason="no review of this head has read it") if row.unasked else row
+            for row in look.files
+        )
+        return Coverage(files, (*look.passes, *missing))
+    failed = {row.path: row for row in earlier}
+    if missing:
+        files = tuple(failed.get(row.path, row) for row in look.files)
+    else:
+        files = tuple(_carried(row, failed) if row.unasked else row for row in look.files)
+    paths, names = {row.path for row in look.files}, {row.path for row in look.failed}
+    return Coverage(files, (*look.passes, *(row for row in earlier if row.path not in paths | names)))
+
+
+def _carried(row: CoverageRow, failed: Mapping[str, CoverageRow]) -> CoverageRow:
+    return failed.get(row.path) or replace(row, state=FileState.REVIEWED, reason="", by=("an earlier round",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +156,19 @@ def limit_to_paths(planned: Plan, paths: Collection[str]) -> Plan:
     """The part of a plan that matches `paths`, which are paths or globs; the whole plan if there are none."""
     if not paths:
         return planned
-    wanted = Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
+    wanted = globs_of(paths)
     files = tuple(file for file in planned.files if wanted.match(file.path))
-    rest = [CoverageRow(file.path, FileState.SKIPPED, "not asked for") for file in planned.files if file not in files]
+    rest = [
+        CoverageRow(file.path, FileState.SKIPPED, "not asked for", unasked=True)
+        for file in planned.files
+        if not wanted.match(file.path)
+    ]
     return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes)
+
+
+def globs_of(paths: Iterable[str]) -> Globs:
+    """The files that a command names: paths, folders or globs."""
+    return Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
 
 
 def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> CoverageRow | None:

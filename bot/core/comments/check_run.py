@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from bot.core.claims.requirements import JudgedPoint
@@ -26,9 +27,13 @@ _MOST_DROPPED = 60
 _MOST_FOUND = 300
 
 
-def check_key(pull: PullRequest) -> str:
-    """The `external_id` of our check run at a head: it leads back to the pull request even from a fork."""
-    return f"review/{pull.ref.repo_id}/{pull.ref.number}/{pull.head_sha}"
+def check_key(pull: PullRequest, job: str) -> str:
+    """The `external_id` of the check run of one job at a head: it leads back to the pull request even from a fork.
+
+    Each review of a head has a check run of its own: a finished run is never moved back.
+    """
+    digest = hashlib.sha256(job.encode()).hexdigest()[:16]
+    return f"review/{pull.ref.repo_id}/{pull.ref.number}/{pull.head_sha}/{digest}"
 
 
 def waiting(key: str) -> CheckRun:
@@ -63,6 +68,13 @@ def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
         conclusion=conclusion(review),
         annotations=tuple(_annotation(finding) for finding in review.listed[:_MOST_FOUND] if finding.anchor.line),
         actions=ACTIONS,
+    )
+
+
+def as_comment(run: CheckRun) -> str:
+    """The text of a check run that GitHub did not accept, for a comment."""
+    return (
+        f"GitHub did not accept the check run of this review. It would have said:\n\n**{run.title}**\n\n{run.summary}"
     )
 
 

@@ -5,11 +5,13 @@ Known -> what our own comment says of it now: its title struck through, one line
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+from bot.core.code.diff import Side
 from bot.core.code.plan import FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.code.syntax import has_grammar
@@ -17,7 +19,7 @@ from bot.core.comments.post import Comment
 from bot.core.comments.sanitize import clean, plain, show_hidden
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Draft, Finding, Severity
-from bot.core.findings.known import FindingState, KnownFinding
+from bot.core.findings.known import DismissedBy, FindingState, KnownFinding
 from bot.core.findings.standard import ARCHIVES, Standard, verify_quote
 from bot.core.findings.suggestion import fence
 from bot.core.findings.triage import Review
@@ -41,7 +43,8 @@ def told(one: KnownFinding) -> str:
             return f"**Moved** to {code(f'{one.path}:{one.line}')} in {sha}; still open."
         case FindingState.DISMISSED:
             by = f" by {code(one.by)}" if one.by else ""
-            return f"**Dismissed**{by}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
+            done = "Resolved" if one.dismissed_by is DismissedBy.THREAD else "Dismissed"
+            return f"**{done}**{by}" + (f": {plain(one.reason, 200)}" if one.reason else ".")
     return ""
 
 
@@ -67,15 +70,21 @@ CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-fil
 
 @dataclass(frozen=True, slots=True)
 class LinkBase:
-    """Where links lead: the repository's page and the commit at which its standards were read."""
+    """Where links lead: the pages of the repository and the pull request, the commit at which standards were read."""
 
     repo_url: str = ""
     standards_commit: str = ""
+    pull_url: str = ""
 
     @classmethod
     def of(cls, pull: PullRequest) -> LinkBase:
         """The addresses for a review of `pull`."""
-        return cls(pull.url.partition("/pull/")[0], pull.base_sha)
+        return cls(pull.url.partition("/pull/")[0], pull.base_sha, pull.url if "/pull/" in pull.url else "")
+
+    def changed_file(self, path: str, line: int | None = None, side: Side = Side.RIGHT) -> str:
+        """The address of a file, or of one of its lines, in the diff of the pull request."""
+        anchor = hashlib.sha256(path.encode(errors="replace")).hexdigest()
+        return f"{self.pull_url}/files#diff-{anchor}" + (f"{side.value[0]}{line}" if line else "")
 
     def standard(self, standard: Standard, words: str = "") -> str:
         """A permalink to the lines of `words` in a section, or to the section; its path and line where there is no page.
@@ -96,13 +105,13 @@ class LinkBase:
 
 
 def inline(finding: Finding, address: LinkBase, mark: str) -> Comment:
-    """The comment for a finding whose anchor is inline or on a file."""
+    """The comment for a finding whose anchor is inline."""
     place = finding.anchor
     many = place.start is not None and place.start != place.line
     return Comment(
         path=place.path,
         body=body(finding, address, mark),
-        line=place.line,
+        line=place.line or 1,
         side=place.side.value,
         start_line=place.start if many else None,
         start_side=place.side.value if many else None,
@@ -144,17 +153,28 @@ def _proof(finding: Finding) -> str:
 
 def _source(draft: Draft) -> str:
     rule = f"[{code(draft.rule)}]({draft.rule_url})" if draft.rule and draft.rule_url else code(draft.rule)
-    return f"<sub>{plain(draft.source, 60)}{' · ' + rule if draft.rule else ''} · {draft.category.value}</sub>"
+    also = f" · also found by {plain(', '.join(draft.seconds), 80)}" if draft.seconds else ""
+    return f"<sub>{plain(draft.source, 60)}{' · ' + rule if draft.rule else ''} · {draft.category.value}{also}</sub>"
 
 
 def review_body(review: Review, address: LinkBase, mark: str) -> str:
-    """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full."""
+    """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full.
+
+    A review of GitHub's REST API takes no comments on files: these stand here with a link, so that all is one notification.
+    """
     lines = [f"{_count(review)}. {_reach(review)}"]
     if not review.model:
         lines.append(CHECKS_ONLY)
-    loose = [finding for finding in review.findings if finding.anchor.place is Place.SUMMARY]
-    lines += [f"**{code(finding.anchor.path)}** {body(finding, address)}" for finding in loose]
+    loose = [finding for finding in review.findings if finding.anchor.place is not Place.INLINE]
+    lines += [f"**{_file(finding, address)}** {body(finding, address)}" for finding in loose]
     return "\n\n".join([*lines, mark])
+
+
+def _file(finding: Finding, address: LinkBase) -> str:
+    """The file of a finding without a line; a link to its diff where it is part of the change."""
+    path = finding.anchor.path
+    changed = finding.anchor.place is Place.FILE and address.pull_url
+    return f"[{code(path)}]({address.changed_file(path)})" if changed else code(path)
 
 
 def _count(review: Review) -> str:

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One inline comment, in the fields of GitHub's create-review call. `line` None: a comment on the whole file."""
+    """One inline comment, in the fields of GitHub's create-review call."""
 
     path: str
     body: str
-    line: int | None = None
+    line: int
     side: str = "RIGHT"
     start_line: int | None = None
     start_side: str | None = None

@@ -16,6 +16,7 @@ from bot.core.comments.sanitize import clean, plain
 from bot.core.comments.walkthrough import WalkthroughFacts
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.standard import Hit, Standard
+from bot.core.findings.topic import kind_of
 from bot.core.policy import PolicyValue
 
 LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
@@ -87,6 +88,11 @@ def config(values: Iterable[PolicyValue], problems: Sequence[str]) -> str:
     return "\n".join([*table, *wrong])
 
 
+def no_file_matches(paths: Sequence[str]) -> str:
+    """For a review of paths that match no changed file."""
+    return f"No changed file matches {', '.join(code(path[:200]) for path in paths[:NAMED])}."
+
+
 def refused(reason: str) -> str:
     """For somebody who may not command; said once a day at most."""
     return f"{plain(reason, 300)}. This notice is posted once a day; `docs/commands.md` of the assistant lists who may use commands."
@@ -103,6 +109,12 @@ def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: st
     return "\n".join([said, "", *places]) if places else said
 
 
+def proposal(check: str) -> str:
+    """What a model's concession means: nothing has changed yet, and how a person decides. `check` found it, if any."""
+    who = f"The check {code(check)} found this, and a model's opinion does not withdraw it. " if check else ""
+    return f"<sub>{who}The finding is unchanged; `/assistant dismiss REASON` in this thread dismisses it.</sub>"
+
+
 def _place(cited: CitedPlace, address: LinkBase, head: str) -> str:
     if cited.standard is not None:
         return f"📖 {link(cited.standard, address)}"
@@ -117,7 +129,7 @@ def explained(known: KnownFinding, standards: Sequence[Standard], address: LinkB
     rows = [
         ("finding", f"{plain(known.title)} ({known.severity.name.lower()}, {known.category.value})"),
         ("where", code(f"{known.path}:{known.line}" if known.line else known.path)),
-        ("rule", code(known.topic)),
+        ("rule", code(kind_of(known.topic))),
         ("found by", plain(known.check, 60) if known.check else "a model"),
         ("first said at", code(known.first_head[:10])),
         ("now", known.state.value),
@@ -199,4 +211,4 @@ def _standing(findings: Iterable[KnownFinding]) -> list[str]:
 def named(one: KnownFinding) -> str:
     """A finding in one line: its short name, where it is and what it says."""
     where = code(f"{one.path}:{one.line}" if one.line else one.path)
-    return f"{code(one.identity[:SHORT])} {where} {plain(one.title or one.topic, 160)}"
+    return f"{code(one.identity[:SHORT])} {where} {plain(one.title or kind_of(one.topic), 160)}"

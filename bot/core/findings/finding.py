@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from bot.core.code.diff import Side
 from bot.core.findings.anchor import Anchor
 from bot.core.findings.standard import Standard
+from bot.core.findings.topic import kind_of, untyped_topic
 
 
 class Severity(IntEnum):
@@ -40,6 +41,7 @@ class Draft:
     `quoted` is the code that it is about, copied from the diff, one or more whole lines. `near` is a line number that
     only helps to choose between equal matches. `symbol` is the enclosing function or class, when known.
     `claim` is a typed claim ("unused: name") that code can refute. `replacement` replaces exactly the quoted lines.
+    `seconds` names the other sources that say the same about the same lines.
     """
 
     path: str
@@ -60,6 +62,23 @@ class Draft:
     standard_refs: tuple[str, ...] = ()
     standard_quote: str = ""
     replacement: str | None = None
+    seconds: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether a check found it. A rule of the team that a model saw broken is a model's claim."""
+        return bool(self.rule) and self.category is not Category.STANDARDS
+
+
+class DropReason(StrEnum):
+    """Why a draft is dropped before anyone looks at it a second time."""
+
+    NO_FILE = "there is no such file"
+    NO_QUOTE = "it quotes no code"
+    NO_SUCH_CODE = "the quoted code is neither at the head nor at the base of the file"
+    UNCHANGED = "the quoted code did not change, and no evidence names a line that did"
+    DOUBTFUL = "its confidence is below the bar"
+    STYLE = "it is about style and cites no standard that was retrieved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +106,17 @@ class Finding:
         It depends on the anchored code, the rule or claim and the enclosing symbol, not on the path, the line or the
         wording. `lifecycle.carry` follows a finding when one of these changes.
         """
-        return identity(self.topic, self.draft.symbol, self.code, self.occurrence)
+        return identity(kind_of(self.topic), self.draft.symbol, self.code, self.occurrence)
 
     @property
     def topic(self) -> str:
-        """What the finding is about: its rule, standard, claim or category. Does not depend on the wording."""
+        """What the finding says: its rule, standard or typed claim, else its category with a sketch of its words."""
         draft = self.draft
         if draft.rule:
             return draft.rule
         if draft.category is Category.STANDARDS and self.standards:
             return f"{self.standards[0].document}#{self.standards[0].anchor}"
-        return draft.claim or draft.category.value
+        return draft.claim or untyped_topic(draft.category.value, draft.title)
 
     @property
     def code(self) -> str:

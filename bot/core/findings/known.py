@@ -113,7 +113,7 @@ def new_known_finding(finding: Finding, head: str) -> KnownFinding:
     """Returns what is stored of a finding that is posted for the first time. Of a secret, no sketch is stored."""
     draft, place, code = finding.draft, finding.anchor, normalize(finding.code)
     secret = draft.source == "secrets"
-    model = not draft.rule or draft.category is Category.STANDARDS
+    model = not draft.proven
     return KnownFinding(
         identity=finding.identity,
         topic=finding.topic,

@@ -62,7 +62,7 @@ def carry(known: Sequence[KnownFinding], found: Sequence[Finding], view: View) -
     """Matches known findings with what was found now, and updates the state of those that were not found again."""
     living = [before for before in known if before.state is not FindingState.SUPERSEDED]
     standing = find_places(living, view.diff, view.heads)
-    pairs = dict(pair(living, found, standing, view.diff))
+    pairs = dict(pair(living, found, standing, view.diff, view.heads))
     after: list[KnownFinding] = []
     worse: dict[int, str] = {}
     for before in known:
@@ -162,6 +162,9 @@ def _in_change(spot: FoundPlace, side: Side, diff: Diff) -> bool:
 
 
 def _reopen(there: KnownFinding, before: KnownFinding, head: str) -> KnownFinding:
+    """Returns the finding open at its place; dismissed again if a person had dismissed it before its code went away."""
+    if before.dismissed_by is not None:
+        return replace(there, state=FindingState.DISMISSED, head=head)
     moved = there.path != before.path or before.state is FindingState.MOVED
     state = FindingState.MOVED if moved else FindingState.OPEN
     if state is before.state and there.path == before.path:
@@ -170,12 +173,9 @@ def _reopen(there: KnownFinding, before: KnownFinding, head: str) -> KnownFindin
 
 
 def _close(before: KnownFinding, state: FindingState, view: View) -> KnownFinding:
+    """Returns the finding in a state that is not open. It keeps how it was dismissed, for the day its code returns."""
     already = before.state in {FindingState.FIXED, FindingState.OUTDATED}
-    return (
-        before
-        if already or state is before.state
-        else replace(before, state=state, head=view.head, reason="", dismissed_by=None)
-    )
+    return before if already or state is before.state else replace(before, state=state, head=view.head, reason="")
 
 
 def with_outcomes(known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str]) -> tuple[KnownFinding, ...]:

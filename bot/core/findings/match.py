@@ -1,10 +1,12 @@
 """Matches new findings with known findings, one to one, by code, topic and symbol and not by wording.
 
-A match survives rewording, moved lines, re-indentation, renames, moves to another file and small edits of the code.
+A match survives rewording, moved lines, re-indentation, renames and small edits of the code. In another function or file
+one common line is not enough, and a dismissal stays with its own function and file.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ from typing import TypeVar
 from bot.core.code.diff import Diff, FileDiff, Side
 from bot.core.code.syntax import symbol_at
 from bot.core.findings.finding import Finding, fingerprint, normalize, sketch
-from bot.core.findings.known import KnownFinding
+from bot.core.findings.known import FindingState, KnownFinding
+from bot.core.findings.topic import kind_of, reworded
 
 A = TypeVar("A", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
@@ -24,6 +27,10 @@ ALIKE_FAR = 0.75
 """The same share for code in another function or file."""
 TELLING = 20
 """Characters, without white space, from which code is long enough to be recognised in another file."""
+
+
+SEVERAL = 2
+"""Lines of code, not empty, from which it is recognised in another function or file by these lines alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ def current_file(path: str, diff: Diff) -> FileDiff | None:
 def find_places(known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, str]) -> dict[str, FoundPlace]:
     """Returns the place of each known finding's code at the head, by identity; without those whose code is gone.
 
-    Each place is used once for each topic. Other files count only for code that is long enough (TELLING).
+    Each place is used once for each topic. Other files count only for code that is long enough (TELLING) and that has
+    several lines or the same enclosing symbol, and never for a dismissed finding.
     """
     text = _Text(diff, heads)
     wanted = [
@@ -56,16 +64,52 @@ def find_places(known: Iterable[KnownFinding], diff: Diff, heads: Mapping[str, s
 
 
 def pair(
-    known: Sequence[KnownFinding], found: Sequence[Finding], standing: Mapping[str, FoundPlace], diff: Diff
+    known: Sequence[KnownFinding],
+    found: Sequence[Finding],
+    standing: Mapping[str, FoundPlace],
+    diff: Diff,
+    heads: Mapping[str, str],
 ) -> tuple[tuple[KnownFinding, int], ...]:
     """Returns pairs of a known finding and its position in `found`. `standing` is the result of `find_places`."""
+    left = {before.identity for before in known if _left_its_symbol(before, diff, heads)}
     ranked = (
         (rank, at, n)
         for at, before in enumerate(known)
         for n, finding in enumerate(found)
-        if (rank := _likeness(before, finding, standing.get(before.identity), diff)) is not None
+        if _may_follow(before, finding, diff, left_symbol=before.identity in left)
+        and (rank := _likeness(before, finding, standing.get(before.identity), diff)) is not None
     )
     return tuple((known[at], n) for at, n in _assigned(ranked))
+
+
+def _is_dismissed(before: KnownFinding) -> bool:
+    """Whether a person dismissed it, even if its code went away after that."""
+    return before.state is FindingState.DISMISSED or before.dismissed_by is not None
+
+
+def _may_follow(before: KnownFinding, finding: Finding, diff: Diff, *, left_symbol: bool) -> bool:
+    """Whether a known finding may be the new one, by file and function.
+
+    To another function or file it goes only with several lines or, to a file, with the same enclosing symbol; within a
+    file also if the name of its function is gone, which was renamed. A dismissal does not go at all.
+    """
+    home = current_file(before.path, diff)
+    here = home is not None and home.path == finding.anchor.path
+    inside = before.symbol == finding.draft.symbol
+    if here and inside:
+        return True
+    if _is_dismissed(before):
+        return False
+    several = before.size >= SEVERAL
+    return several or (left_symbol or not before.symbol if here else inside and bool(before.symbol))
+
+
+def _left_its_symbol(before: KnownFinding, diff: Diff, heads: Mapping[str, str]) -> bool:
+    """Whether the last name of its enclosing symbol is no longer a word of its file."""
+    home = current_file(before.path, diff)
+    text = heads.get(home.path) if home else None
+    name = re.split(r"\W+", before.symbol)[-1]
+    return text is not None and bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is None
 
 
 def _likeness(before: KnownFinding, finding: Finding, spot: FoundPlace | None, diff: Diff) -> tuple[float, ...] | None:
@@ -100,12 +144,16 @@ def _edited(before: KnownFinding, finding: Finding, *, here: bool, near: bool) -
 
 
 def _about_the_same(before: KnownFinding, finding: Finding) -> bool:
-    """Whether the topic is the same. A model may name its claim at one time and only the category at another."""
+    """Whether the topic is the same, perhaps in other words.
+
+    A model may type its claim at one time and not at another; topics of earlier versions have no words to compare.
+    """
     if before.topic == finding.topic:
         return True
     if before.check or finding.draft.rule or before.category is not finding.draft.category:
         return False
-    return before.category.value in {before.topic, finding.topic}
+    same = reworded(before.topic, finding.topic)
+    return before.category.value in {kind_of(before.topic), kind_of(finding.topic)} if same is None else same
 
 
 def _alike(before: KnownFinding, finding: Finding) -> float:
@@ -138,11 +186,14 @@ class _Text:
         telling = before.weight >= TELLING
         at_home = [] if home is None else self._in(home, before)
         for spot in at_home:
-            if telling or not before.symbol or self._symbol(spot) in {before.symbol, None}:
+            anywhere = telling and not _is_dismissed(before)
+            if anywhere or not before.symbol or self._symbol(spot) in {before.symbol, None}:
                 yield False, spot
-        if not at_home and telling:
+        if not at_home and telling and not _is_dismissed(before):
             for file in self._diff:
-                yield from ((True, spot) for spot in self._in(file, before))
+                for spot in self._in(file, before):
+                    if before.size >= SEVERAL or (before.symbol and self._symbol(spot) == before.symbol):
+                        yield True, spot
 
     def _in(self, file: FileDiff, before: KnownFinding) -> list[FoundPlace]:
         key = file.path, before.side, before.size

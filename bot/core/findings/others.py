@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from bot.core.code.pull_request import PostedComment
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Finding
+from bot.core.findings.topic import ALIKE, telling_words
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
 _KEPT = 600
 
 
@@ -48,7 +48,7 @@ def foreign_comments(said: Iterable[PostedComment]) -> tuple[ForeignComment, ...
 
 
 def find_same_comment(finding: Finding, others: Iterable[ForeignComment]) -> ForeignComment | None:
-    """Returns the comment on one of the finding's lines that says the same: a bot's, or a person's with shared words."""
+    """Returns the comment on one of the finding's lines that says the same: it names the rule, or makes the same claim."""
     place = finding.anchor
     if place.place is not Place.INLINE or place.line is None:
         return None
@@ -58,13 +58,12 @@ def find_same_comment(finding: Finding, others: Iterable[ForeignComment]) -> For
         for comment in others
         if comment.path == place.path and comment.side == place.side and comment.line in lines
     )
-    return next((comment for comment in there if comment.by_bot or _alike(finding, comment.text)), None)
+    return next((comment for comment in there if _alike(finding, comment.text)), None)
 
 
 def _alike(finding: Finding, text: str) -> bool:
-    rule = finding.draft.rule
-    return bool(rule and rule in text) or bool(_words(finding.draft.title) & _words(text))
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(text)}
+    draft = finding.draft
+    if draft.rule and re.search(rf"(?<![\w-]){re.escape(draft.rule)}(?![\w-])", text):
+        return True
+    mine = telling_words(draft.title)
+    return bool(mine) and len(mine & telling_words(text)) >= ALIKE * len(mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,14 @@ from bot.core.code.diff import Side
 from bot.core.code.plan import Coverage
 from bot.core.code.syntax import symbol_at
 from bot.core.costs import Usage
-from bot.core.findings.anchor import Anchor, Place, anchor
-from bot.core.findings.finding import Category, Draft, Finding, Severity
+from bot.core.findings.anchor import Place, anchor
+from bot.core.findings.finding import Category, Draft, DropReason, Finding, Severity, normalize
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
 from bot.core.findings.others import ForeignComment, find_same_comment
 from bot.core.findings.standard import Standard, verify_quote
 from bot.core.findings.suggestion import prove
+from bot.core.findings.topic import ALIKE, FEWEST, same_claim, telling_words
 from bot.core.policy import Policy
 
 HARD_CAP = 30
@@ -76,20 +78,21 @@ class TriageContext:
 
 
 def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
-    """Anchors, checks citations, matches known findings, deduplicates, ranks and caps. Keeps posted + listed + dropped = drafts."""
+    """Anchors, checks citations, matches known findings, merges, ranks and caps. Keeps posted + listed + dropped = drafts.
+
+    Two findings are one only if they say the same about the same lines. What a check proved is never dropped for a
+    model's claim: the claim is merged into it, and the finding names both.
+    """
     judged = [(draft, _to_finding(draft, context)) for draft in sorted(drafts, key=_rank)]
-    found = [finding for _, finding in judged if isinstance(finding, Finding)]
-    carried = carry(context.known, found, context.view)
     dropped = [(draft, reason) for draft, reason in judged if isinstance(reason, str)]
+    found, merged = _merged([finding for _, finding in judged if isinstance(finding, Finding)], context.policy)
+    dropped += merged
+    carried = carry(context.known, found, context.view)
     names = _Identities({finding.identity for finding in context.known})
     kept: list[Finding] = []
     notices: dict[str, None] = {}
-    there: dict[Anchor, list[Finding]] = defaultdict(list)
-    for n in sorted(carried.again):
-        there[found[n].anchor].append(found[n])
     for n, finding in enumerate(found):
-        beside = there[finding.anchor]
-        reason = "already posted on this pull request" if n in carried.again else _drop_reason(finding, beside, context)
+        reason = "already posted on this pull request" if n in carried.again else _drop_reason(finding, context.policy)
         muted = "" if reason else context.muted.get(finding.topic, "")
         if muted:
             notices[muted] = None
@@ -97,9 +100,79 @@ def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
             dropped.append((finding.draft, reason or muted))
         else:
             kept.append(_with_foreign_comment(names.give(replace(finding, again=carried.worse.get(n, ""))), context))
-            beside.append(kept[-1])
     posted, listed = _within_budget(kept, context.policy)
     return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(notices))
+
+
+def _merged(found: Sequence[Finding], policy: Policy) -> tuple[list[Finding], list[tuple[Draft, str]]]:
+    """Returns the findings in their order, each said once, and what was merged into another one."""
+    into: dict[int, int] = {}
+    there: dict[tuple[str, Side], list[int]] = defaultdict(list)
+    for n in sorted(
+        range(len(found)), key=lambda n: (bool(_drop_reason(found[n], policy)), not found[n].draft.proven, n)
+    ):
+        beside = there[found[n].anchor.path, found[n].anchor.side]
+        same = next((other for other in beside if _is_same(found[n], found[other])), None)
+        if same is None or _drop_reason(found[same], policy):
+            beside.append(n)
+        else:
+            into[n] = same
+    seconds: dict[int, list[str]] = defaultdict(list)
+    for n, other in sorted(into.items()):
+        seconds[other].append(found[n].draft.source)
+    kept = [_with_seconds(finding, seconds[n]) for n, finding in enumerate(found) if n not in into]
+    return kept, [(found[n].draft, f"merged with: {found[other].draft.title}") for n, other in sorted(into.items())]
+
+
+def _with_seconds(finding: Finding, sources: Iterable[str]) -> Finding:
+    draft = finding.draft
+    others = [source for source in dict.fromkeys((*draft.seconds, *sources)) if source != draft.source]
+    return replace(finding, draft=replace(draft, seconds=tuple(others)))
+
+
+def _is_same(finding: Finding, other: Finding) -> bool:
+    """Whether two findings say the same about the same lines. Two claims of one source are two, unless word for word."""
+    mine, theirs = finding.draft, other.draft
+    if not _overlap(finding, other):
+        return False
+    if mine.source == theirs.source:
+        return (mine.rule, mine.claim, mine.title, mine.why) == (theirs.rule, theirs.claim, theirs.title, theirs.why)
+    if mine.rule and theirs.rule and mine.proven == theirs.proven:
+        return mine.rule == theirs.rule
+    if mine.proven != theirs.proven:
+        claimed, proof = (theirs, mine) if mine.proven else (mine, theirs)
+        return _says_the_same(claimed, proof)
+    if mine.claim and theirs.claim:
+        return mine.claim == theirs.claim
+    return same_claim(mine.title, theirs.title)
+
+
+def _says_the_same(claimed: Draft, proof: Draft) -> bool:
+    """Whether a model's claim is what a check proved: it names the rule, is of its kind and name, or shares its words."""
+    if re.search(rf"(?<![\w-]){re.escape(proof.rule)}(?![\w-])", f"{claimed.title}\n{claimed.why}"):
+        return True
+    kind, _, name = claimed.claim.partition(": ")
+    if proof.rule in _RULES_OF.get(kind, ()) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", proof.title):
+        return True
+    mine, theirs = telling_words(claimed.title), telling_words(proof.title)
+    return len(mine & theirs) >= max(FEWEST, ALIKE * min(len(mine), len(theirs)))
+
+
+_RULES_OF: Mapping[str, frozenset[str]] = {
+    "unused": frozenset({"F401", "F841", "ARG001", "no-unused-vars"}),
+    "undefined": frozenset({"F821", "F822", "no-undef"}),
+    "unreachable": frozenset({"no-unreachable"}),
+    "never_closed": frozenset({"SIM115"}),
+}
+"""The rules of checks that prove what a typed claim says."""
+
+
+def _overlap(finding: Finding, other: Finding) -> bool:
+    """Whether two findings of one file and side have a line in common; without lines, whether they quote the same code."""
+    mine, theirs = finding.anchor, other.anchor
+    if mine.line is None or theirs.line is None:
+        return mine.line is theirs.line and normalize(finding.code) == normalize(other.code)
+    return (mine.start or mine.line) <= theirs.line and (theirs.start or theirs.line) <= mine.line
 
 
 def _rank(draft: Draft) -> tuple[int, int, float, str, int]:
@@ -121,6 +194,8 @@ def _to_finding(draft: Draft, context: TriageContext) -> Finding | str:
         return "no standard that was retrieved contains the rule it quotes"
     if draft.category is Category.STANDARDS:
         draft = replace(draft, rule=cited[0].id)
+    if draft.category is Category.MAINTAINABILITY and not (draft.proven or draft.claim or cited):
+        return DropReason.STYLE.value
     place = anchor(draft.path, draft.quoted, context.view.diff, draft.side, draft.near)
     text = context.view.heads.get(place.path)
     if text and place.line and place.side is Side.RIGHT and not draft.symbol:
@@ -150,25 +225,10 @@ def _with_foreign_comment(finding: Finding, context: TriageContext) -> Finding:
     return replace(finding, elsewhere=other.url) if other else finding
 
 
-def _drop_reason(finding: Finding, beside: Iterable[Finding], context: TriageContext) -> str:
-    """Returns why a new finding is dropped; empty if it is kept. `beside` are the findings at the same place."""
-    if finding.draft.severity < Severity[context.policy.severity.upper()]:
-        return f"below the severity threshold ({context.policy.severity})"
-    for other in beside:
-        if finding.topic == other.topic and finding.code == other.code:
-            return "the same finding twice in this round"
-        if _same_place(finding, other):
-            return "another finding says the same about the same lines"
-    return ""
-
-
-def _same_place(finding: Finding, other: Finding) -> bool:
-    """Whether two findings at one place have the same category and different sources."""
-    return (
-        finding.anchor.place is Place.INLINE
-        and finding.draft.source != other.draft.source
-        and finding.draft.category is other.draft.category
-    )
+def _drop_reason(finding: Finding, policy: Policy) -> str:
+    """Returns why a new finding is dropped; empty if it is kept."""
+    below = finding.draft.severity < Severity[policy.severity.upper()]
+    return f"below the severity threshold ({policy.severity})" if below else ""
 
 
 def _within_budget(findings: Sequence[Finding], policy: Policy) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:

@@ -34,7 +34,7 @@ def fit(text: str, limit: int, mark: str = "") -> str:
 
 def bounded(post: ReviewPost) -> ReviewPost:
     """Returns `post` with at most as many inline comments as one review accepts; its body has the others."""
-    over = [comment for comment in post.comments if comment.line is not None][INLINE:]
+    over = post.comments[INLINE:]
     return with_comments_in_body(post, over) if over else post
 
 
@@ -51,18 +51,12 @@ def as_text(comments: Sequence[Comment]) -> str:
 
 def review(post: ReviewPost) -> dict[str, Any]:
     """The body of create-review. Without its event, GitHub would leave the review pending."""
-    inline = [comment for comment in post.comments if comment.line is not None]
     return {
         "commit_id": post.commit,
         "event": "COMMENT",
         "body": fit(post.body, BODY, post.key),
-        "comments": [_inline(comment) for comment in inline],
+        "comments": [_inline(comment) for comment in post.comments],
     }
-
-
-def on_file(comment: Comment, commit: str) -> dict[str, Any]:
-    """The body of a comment on a whole file: create-review does not take those."""
-    return {"path": comment.path, "body": fit(comment.body, BODY), "commit_id": commit, "subject_type": "file"}
 
 
 def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
@@ -83,8 +77,6 @@ def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
 
 
 def _place(comment: Comment) -> str:
-    if comment.line is None:
-        return comment.path
     lines = f"{comment.start_line}-{comment.line}" if comment.start_line else f"{comment.line}"
     return f"{comment.path}:{lines}"
 

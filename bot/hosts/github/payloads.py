@@ -225,6 +225,7 @@ class CheckRunAnswer(_Answer):
 
     id: int
     external_id: str | None = None
+    status: str = ""
     output: CheckRunOutput = CheckRunOutput()
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from cachetools import LRUCache
 
 from bot.core.code.pull_request import PullRef, PullRequest
-from bot.core.comments.post import CheckRun, Comment, ReviewPost
-from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
+from bot.core.comments.post import CheckRun, ReviewPost
+from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
 from bot.hosts.github.auth import WRITE, Grant
 from bot.hosts.github.bodies import (
     ANNOTATIONS,
@@ -24,7 +24,6 @@ from bot.hosts.github.bodies import (
     bounded,
     check_run,
     fit,
-    on_file,
     review,
     with_comments_in_body,
 )
@@ -46,7 +45,7 @@ class GitHubPublisher:
         self._runs: LRUCache[str, tuple[int, int]] = LRUCache(1024)  # key -> id, annotations it has
 
     async def review(self, pull: PullRequest, post: ReviewPost) -> str:
-        """Posts one review with the comments on lines, then a comment for each whole file; returns the review's URL.
+        """Posts one review, which is one notification: its body also has what hangs on whole files. Returns its URL.
 
         Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
         """
@@ -161,11 +160,10 @@ class GitHubPublisher:
         except Unprocessable as refused:
             if (found := _carrying(post.key, await self._reviews(ref))) is not None:
                 return found, False
-            inline = [comment for comment in post.comments if comment.line is not None]
-            if not inline:
+            if not post.comments:
                 raise
             log.warning("%s: GitHub refused the inline comments, so the review's body has them: %s", ref, refused)
-            return await self._create(ref, with_comments_in_body(post, inline))
+            return await self._create(ref, with_comments_in_body(post, post.comments))
 
     async def _create(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
         try:
@@ -179,32 +177,19 @@ class GitHubPublisher:
             raise
 
     async def _complete(self, ref: PullRef, post: ReviewPost, posted: ReviewAnswer, *, whole: bool) -> None:
-        """Posts what the review lacks: comments on files, and comments that GitHub lost."""
-        expected = [comment for comment in post.comments if comment.line is None or not whole]
-        if not expected:
+        """Posts, in one comment, the comments of the review that GitHub lost."""
+        if whole or not post.comments:
             return
         us = await self._client.app()
         comments = await self._client.every(_grant(ref), _address(ref, "pulls", "comments"), list[CommentAnswer])
         existing = {(found.path, _normal(found.body)) for found in comments if us.is_author(found.user)}
-        missing = [
+        lost = [
             comment
-            for comment in expected
+            for comment in post.comments
             if (comment.path, _normal(comment.body)) not in existing and comment.body not in (posted.body or "")
         ]
-        refused = [comment for comment in missing if not await self._on_file(ref, comment, post.commit)]
-        if refused:
-            await self._say_aside(ref, fit(as_text(refused), BODY, post.key), post.key)
-
-    async def _on_file(self, ref: PullRef, comment: Comment, commit: str) -> bool:
-        """Posts a comment on its file; returns False if it is for a line or GitHub refuses it."""
-        if comment.line is not None:
-            return False
-        try:
-            await self._client.write(_grant(ref), "POST", _address(ref, "pulls", "comments"), on_file(comment, commit))
-        except Unprocessable as refused:
-            log.warning("%s: GitHub refused a comment on the file %s: %s", ref, comment.path, refused)
-            return False
-        return True
+        if lost:
+            await self._say_aside(ref, fit(as_text(lost), BODY, post.key), post.key)
 
     async def _say_aside(self, ref: PullRef, text: str, key: str) -> str:
         conversation = _address(ref, "issues", "comments")
@@ -231,22 +216,27 @@ class GitHubPublisher:
         return next((found for found in ours if key in (found.body or "")), None)
 
     async def _run(self, pull: PullRequest, key: str) -> tuple[int, int]:
-        """Our check run of that key at the head: its id, 0 for none, and how many annotations it has."""
+        """Our check run of that key at the head: its id, 0 for none, and how many annotations it has.
+
+        An unfinished run of an older version, whose key names no job, is taken over.
+        """
         us = await self._client.app()
         address = repository(pull.ref.repo, "commits", pull.head_sha, "check-runs")
         mine: dict[str, str | int] = {"app_id": us.id, "check_name": self._name, "filter": "all"}
         async for page in self._client.pages(_grant(pull.ref), address, mine):
             for run in page.read(CheckRuns).check_runs:
-                if run.external_id == key:
+                unfinished = run.status != "completed"
+                if run.external_id == key or (unfinished and run.external_id == key.rpartition("/")[0]):
                     return run.id, run.output.annotations_count
         return 0, 0
 
     async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any]) -> int:
-        """Change the check run, or create it; its id."""
+        """Changes the check run, or creates one if there is none or it cannot be changed; returns its id."""
         grant = _grant(pull.ref)
         if number:
-            await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
-            return number
+            with suppress(NotFound, Forbidden):
+                await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
+                return number
         named = {"name": self._name, "head_sha": pull.head_sha, **body}
         answer = await self._client.write(grant, "POST", repository(pull.ref.repo, "check-runs"), named)
         return answer.read(CheckRunAnswer).id

@@ -81,7 +81,8 @@ def _message(content: bytes) -> str:
     try:
         answer = json.loads(content)
     except ValueError:
-        return content[:MESSAGE_LENGTH].decode(errors="replace").strip() or "no message"
+        text = content[:MESSAGE_LENGTH].decode(errors="replace").strip()
+        return "an error page instead of an answer" if text.startswith("<") else text or "no message"
     if not isinstance(answer, dict):
         return str(answer)[:MESSAGE_LENGTH]
     errors = answer.get("errors")

@@ -134,6 +134,14 @@ class PullRequest(Topic):
         self.state.draft = True
         self._announce("converted_to_draft", login)
 
+    async def retarget(self, base: str, login: str = "alice") -> None:
+        """Change the base branch: the head stays, what it changes is another diff."""
+        was = {"ref": {"from": self.state.base_ref}, "sha": {"from": self.state.base_sha}}
+        self.state.base_ref = base
+        await history.move_head(self.repo, self.state, self.head, self.repo.branches[base])
+        sender = self.world.user(login)
+        conversation.announce(self.world, self.repo, self.state, "edited", sender, changes={"base": was})
+
     def rewrite(self, *, title: str | None = None, body: str | None = None, login: str = "alice") -> None:
         """Edit title or body."""
         changes = {"title": {"from": self.state.title}} if title is not None else {}
@@ -174,6 +182,10 @@ class PullRequest(Topic):
     def rerequest(self, run: CheckRun, login: str) -> None:
         """Press "Re-run" on a check."""
         conversation.announce_check(self.world, self.repo, run, "rerequested", self.world.user(login))
+
+    def rerequest_all(self, login: str) -> None:
+        """Press "Re-run all checks" on the head."""
+        conversation.announce_suite(self.world, self.repo, self.state, self.world.user(login))
 
     def press(self, run: CheckRun, identifier: str, login: str) -> None:
         """Press one of a check's own buttons."""
