@@ -135,6 +135,22 @@ def test_what_it_invents_is_dropped_and_said_to_be_unconfirmed(theatre, model, p
     assert " @octo" not in body
 
 
+def test_a_question_is_shown_only_what_stood_when_it_was_asked(theatre, model, pull):
+    model.uses = [("get_review_threads", {}), ("get_github_issue", {"number": pull.number})]
+    model.answers["answer"] = reply("It charges.")
+    pull.comment("alice", "Said before the question.")
+    theatre.play(asyncio.sleep(1.1))  # GitHub tells times to the second
+    pull.comment("alice", "/assistant ask what does it charge?")
+    theatre.play(asyncio.sleep(1.1))
+    pull.comment("alice", "Said after the question.")
+    theatre.play(pull.say("alice", "Said on a line after the question.", "app.py", 3))
+    theatre.settle()
+
+    shown = model.prompts[-1].material + "".join(use.text for use in model.looked_up[-2:])
+    assert "Said before the question." in shown
+    assert "after the question." not in shown
+
+
 def test_a_section_that_no_search_returned_is_not_cited(theatre, model, pull):
     model.answers["answer"] = reply("See the rules.", section(RULE, "Never catch with a bare `except:`"))
 
