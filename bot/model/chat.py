@@ -11,15 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx2
-from openai.lib.streaming.chat import ChatCompletionStreamState
-from openai.types.chat.chat_completion_chunk import Choice
 
 from bot.core.claims.prompt import Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, Step, Tool
-from bot.model.client import Endpoint, ServerFault, count, error_for, mapping, mappings, text, translated_errors
+from bot.model.client import (
+    LONGEST_QUOTE,
+    Endpoint,
+    count,
+    error_for,
+    fault_in,
+    mapping,
+    mappings,
+    reason_in,
+    text,
+    translated_errors,
+)
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
+from bot.model.replies import StreamedCompletion, content_text, with_tool_calls_as_sent
 
 
 @dataclass(slots=True)
@@ -84,12 +94,15 @@ class ChatModel:
         return body
 
     async def count(self, request: Mapping[str, Any]) -> int:
-        """Returns the tokens of the messages, counted by vLLM's /tokenize."""
+        """Returns the tokens of the messages, counted by vLLM's /tokenize; 0 if the server's answer is no count."""
         fields = {key: request[key] for key in ("model", "messages", "tools") if key in request}
         address = self.endpoint.client.base_url.join("/tokenize")
         with translated_errors():
             reply = await self.endpoint.client.post(str(address), body=fields, cast_to=httpx2.Response)
-        return int(reply.json()["count"])
+        try:
+            return count(mapping(reply.json()).get("count"))
+        except ValueError:
+            return 0
 
     async def send(self, request: Mapping[str, Any]) -> str:
         """Returns the raw JSON of one completion. Raises as Model.ask does."""
@@ -103,15 +116,13 @@ class ChatModel:
             return cast("str", (await create(**known, extra_body=extra)).text)
 
     async def _streamed(self, body: dict[str, Any], progress: Callable[[str], None]) -> str:
-        state, ended = ChatCompletionStreamState(), False
+        streamed = StreamedCompletion()
         async with await self.endpoint.client.chat.completions.create(**body, stream=True) as chunks:
             async for chunk in chunks:
-                state.handle_chunk(chunk)
-                progress("".join(map(_progress_text, chunk.choices)))
-                ended = ended or any(choice.finish_reason is not None for choice in chunk.choices)
-        if not ended:
+                progress(streamed.add(chunk.to_dict(mode="json", warnings=False)))
+        if not (streamed.ended or streamed.error):
             raise Retryable("the model server ended its stream before the answer was complete")
-        return json.dumps(state.current_completion_snapshot.to_dict(mode="json", warnings=False))
+        return json.dumps(streamed.completion())
 
     def read(self, raw: str) -> Turn:
         """Reads the raw JSON of a completion. Raises Retryable for anything else, and the fault's error if it failed."""
@@ -121,10 +132,11 @@ class ChatModel:
         refusal = "the model refused to answer" if message.get("refusal") else ""
         if ending == "content_filter":
             refusal = "the answer is incomplete: content_filter"
+        sent = with_tool_calls_as_sent(message)
         return Turn(
-            items=({"role": "assistant", "content": "", **{key: value for key, value in message.items() if value}},),
-            text=_unfenced(text(message.get("content"))),
-            calls=tuple(map(_call, mappings(message.get("tool_calls")))),
+            items=(sent,),
+            text=content_text(message.get("content")),
+            calls=tuple(map(_call, mappings(sent.get("tool_calls")))),
             cut=ending == "length",
             refusal=refusal,
             usage=_usage(mapping(completion.get("usage"))),
@@ -139,44 +151,28 @@ class ChatModel:
         return {"role": "user", "content": text}
 
 
-def _progress_text(choice: Choice) -> str:
-    """Returns the text and the names of called tools in one part of a stream."""
-    calls = [call.function.name for call in choice.delta.tool_calls or () if call.function and call.function.name]
-    return (choice.delta.content or "") + "".join(f"[{name}]\n" for name in calls)
-
-
 def _completion(raw: str) -> Mapping[str, Any]:
     try:
         completion = json.loads(raw)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
+        if raw.lstrip().startswith("<"):
+            page = reason_in(raw)[:LONGEST_QUOTE]
+            raise Retryable(f"the address of the model answers with a web page ({page}), not with an API") from broken
         raise Retryable("the model server sent an incomplete answer") from broken
-    failed = completion.get("error") if isinstance(completion, dict) else None
+    choice = next(iter(mappings(mapping(completion).get("choices"))), {})
+    failed = mapping(completion).get("error") or choice.get("error")
     if failed:  # some gateways report a failure with HTTP 200
-        failed = failed if isinstance(failed, dict) else {"message": str(failed)}
-        code = failed.get("code")
-        status = code if isinstance(code, int) else 0
-        raise error_for(
-            ServerFault(status, str(code or ""), str(failed.get("type") or ""), str(failed.get("message") or ""))
-        )
-    choices = mappings(completion.get("choices")) if isinstance(completion, dict) else ()
-    if not choices or not isinstance(choices[0].get("message"), dict):
+        raise error_for(fault_in(failed))
+    if choice.get("finish_reason") == "error":
+        raise Retryable("the model server broke off its answer with an error")
+    if not isinstance(choice.get("message"), dict):
         raise Retryable("the model server sent something that is not a completion")
     return cast("Mapping[str, Any]", completion)
 
 
 def _call(call: Mapping[str, Any]) -> ToolCall:
     function = mapping(call.get("function"))
-    return ToolCall(str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments", "")))
-
-
-def _unfenced(content: str) -> str:
-    """Returns the JSON that a model without a grammar wraps in thoughts, words and a code fence."""
-    thought = content.lstrip().startswith("<think>")
-    answer = (content.partition("</think>")[2] if thought else content).strip()
-    if answer.startswith("{"):
-        return answer
-    _, opened, inner = answer.partition("```")
-    return inner.rpartition("```")[0].removeprefix("json").strip() if opened else answer
+    return ToolCall(text(call.get("id")), text(function.get("name")), text(function.get("arguments")))
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -59,9 +62,17 @@ _NO_MONEY = {
 }
 _POLICY = {"misalignment_policy_violation", "safety_identifier_blocked", "bio_policy", "invalid_prompt"}
 _TOO_LONG = re.compile(
-    r"context_length_exceeded|string_above_max_length|context (length|window)|maximum context|too many tokens",
-    re.IGNORECASE,
+    r"context_length_exceeded|string_above_max_length|exceed_context_size|n_ctx|context\s?_?(length|window|size|limit)"
+    r"|(maximum|max) (context|prompt|input)|too many (input |prompt )?tokens"
+    r"|(prompt|input|inputs|request|messages?|content|conversation)\b.{0,60}? too (long|large|big)"
+    r"|(prompt|input|request|message)\S* .{0,80}?(longer|greater|larger|more) than"
+    r"|range of input length|reduce (the length|your (prompt|input|messages?))"
+    r"|(number of|input|prompt|model|inputs?`?) tokens?\b.{0,80}?(exceed|limit|must be <|maximum)"
+    r"|exceed\w*\b.{0,60}?\b(tokens?|context)\b|超长|超过.{0,20}(长度|token)",
+    re.IGNORECASE | re.DOTALL,
 )
+"""Servers name an input that is too long in no field but the message, each in its own words."""
+_TOO_LARGE_A_REQUEST = re.compile(r"request (is )?too large|limit:? (\d+),? requested:? (\d+)", re.IGNORECASE)
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _LARGE, _BUSY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 _AGAIN = {408, 409}
 _UNDONE = {409, 500, 503, 529}  # the server itself answers these; after a gateway's 502 or 504 the call may have run
@@ -80,6 +91,7 @@ class ServerFault:
     kind: str = ""
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    param: str = ""
 
     @property
     def named(self) -> str:
@@ -98,9 +110,19 @@ def error_for(fault: ServerFault) -> AssistantError:
         return Forbidden(f"the model account has no quota left ({fault.named})")
     if names & _POLICY:
         return Forbidden(f"the model server stopped this conversation by policy ({fault.named})")
-    if fault.status == _LARGE or _TOO_LONG.search(f"{fault.code} {fault.message}"):
+    if _is_too_long(fault):
         return TooLarge(f"the input is too long for the model ({fault.named})")
     return _transient(fault) or _final(fault)
+
+
+def _is_too_long(fault: ServerFault) -> bool:
+    """Says whether fewer words would help. A 429 is that only if the one request is over the limit of a whole minute."""
+    if fault.status == _BUSY or fault.code == "rate_limit_exceeded":
+        said = _TOO_LARGE_A_REQUEST.search(fault.message)
+        return said is not None and (said[2] is None or int(said[3]) > int(said[2]))
+    if fault.status in {_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND}:
+        return False
+    return fault.status == _LARGE or bool(_TOO_LONG.search(f"{fault.code} {fault.kind} {fault.message}"))
 
 
 def _transient(fault: ServerFault) -> Retryable | None:
@@ -123,6 +145,11 @@ def _final(fault: ServerFault) -> Refused:
     if fault.status == _FORBIDDEN:
         return Forbidden(f"the model server forbids it ({fault.named})")
     quoted = f"{fault.named}: {fault.message[:LONGEST_QUOTE]}" if fault.message else fault.named
+    if target := fault.headers.get("location"):
+        return Refused(
+            f"the model server redirects to {target[:LONGEST_QUOTE]} ({fault.named}): OPENAI_BASE_URL has to name the "
+            "address itself"
+        )
     if fault.status == _NOT_FOUND:
         return NotFound(f"the model server does not know the model or the address ({quoted})")
     return Refused(f"the model server refused the request ({quoted})")
@@ -134,12 +161,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         value = headers.get(name, "")
         if re.fullmatch(r"\d+(\.\d+)?", value):
             return float(value) * unit
+        if (date := _date(value)) is not None:
+            return max(date.timestamp() - time.time(), 0.0)
     waits = [
         duration(headers.get(f"x-ratelimit-reset-{what}", ""))
         for what in ("requests", "tokens", "project-tokens")
         if headers.get(f"x-ratelimit-remaining-{what}") == "0"
     ]
     return max(waits, default=None)
+
+
+def _date(value: str) -> datetime | None:
+    """Reads the date of a Retry-After header."""
+    try:
+        return parsedate_to_datetime(value)
+    except ValueError:
+        return None
 
 
 def duration(text: str) -> float:
@@ -203,16 +240,71 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except APIStatusError as failed:
-        raise error_for(_fault(failed, failed.status_code, failed.response.headers)) from failed
+        raise error_for(fault_of(failed)) from failed
     except APIConnectionError as lost:
         raise Retryable(f"the model server could not be reached ({lost.message.rstrip('.').lower()})") from lost
     except APIError as failed:  # reported in the middle of a stream
-        raise error_for(_fault(failed, 0, httpx2.Headers())) from failed
+        raise _stream_error(fault_of(failed)) from failed
     except json.JSONDecodeError as broken:
         raise Retryable("the model server broke off in the middle of its answer") from broken
 
 
-def _fault(failed: APIError, status: int, headers: httpx2.Headers) -> ServerFault:
-    body = failed.body if isinstance(failed.body, dict) else {}
-    message = str(body.get("message") or failed.message)
-    return ServerFault(status, failed.code or "", failed.type or "", message, dict(headers.items()))
+def fault_of(failed: APIError) -> ServerFault:
+    """Returns what an error of the SDK says, read from a body of any shape."""
+    if isinstance(failed, APIStatusError):
+        return fault_in(failed.body, failed.status_code, failed.response.headers)
+    return fault_in(failed.body or failed.message)
+
+
+def fault_in(body: object, status: int = 0, headers: Mapping[str, str] | None = None) -> ServerFault:
+    """Returns the fault that a body describes. A code that is an HTTP status is one if there is no other."""
+    fields = next(_objects(body), {})
+    code = fields.get("code")
+    named = int(code) if isinstance(code, int | str) and re.fullmatch(r"[45]\d\d", str(code)) else 0
+    return ServerFault(
+        status or named,
+        "" if named or not isinstance(code, str) else code,
+        text(fields.get("type")) or text(fields.get("status")),
+        reason_in(body),
+        dict((headers or {}).items()),
+        text(fields.get("param")),
+    )
+
+
+def _objects(body: object) -> Iterator[Mapping[str, Any]]:
+    """Yields the objects of an error body that hold a code or a message, without the wrappers around them."""
+    for item in mappings(body) or [mapping(body)]:
+        inner = item.get("error")
+        yield from _objects(inner) if isinstance(inner, dict | list) else [item]
+
+
+_REASONS = ("message", "error", "detail", "msg", "error_description", "title", "errors")
+_DEEPEST = 5
+
+
+def reason_in(body: object, depth: int = 0) -> str:
+    """Returns what an error body of any shape tells people: a text, a web page, an object, or a list of these."""
+    if isinstance(body, str):
+        return _page_title(body) if body.lstrip().startswith("<") else body.strip()
+    if depth == _DEEPEST:
+        return ""
+    if isinstance(body, list):
+        return "; ".join(filter(None, (reason_in(item, depth + 1) for item in body)))
+    fields = mapping(body)
+    reason = next(filter(None, (reason_in(fields.get(name), depth + 1) for name in _REASONS)), "")
+    place = fields.get("loc")
+    return f"{'.'.join(map(str, place))}: {reason}" if isinstance(place, list) and reason else reason
+
+
+def _page_title(page: str) -> str:
+    """Returns the words of a web page's title, or else of its beginning."""
+    title = re.search(r"<title[^>]*>([^<]*)", page[:10_000], re.IGNORECASE)
+    return " ".join((title[1] if title else re.sub(r"<[^>]*>", " ", page[:2_000])).split())
+
+
+def _stream_error(fault: ServerFault) -> AssistantError:
+    """Returns the error for a fault that a server reports after its answer began: without a better name it may pass."""
+    error = error_for(fault)
+    if type(error) is Refused and not fault.status:
+        return Retryable(f"the model server broke off its answer ({fault.named})")
+    return error

@@ -15,6 +15,7 @@ from bot.core.claims.prompt import Prompt
 from bot.core.costs import NEAR_LIMIT, Calibration, ConversationLimits, Price, Usage, estimate, with_price, worst_case
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
+from bot.model.replies import arguments_of, read_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Conversation:
 
     def _judge(self, turn: Turn) -> ModelAnswer | None:
         try:
-            answer = self.prompt.answer.model_validate_json(turn.text)
+            answer = read_answer(self.prompt.answer, turn.text)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)[:5]
             problem = "; ".join(f"{'.'.join(map(str, found['loc'])) or 'answer'}: {found['msg']}" for found in problems)
@@ -268,10 +269,17 @@ class Conversation:
         """Returns the tokens of the input: an estimate, or the server's count if the estimate is near the limit."""
         size, limit = self.held + self.api.calibration.correct(rough), self.api.limits.input
         if self.api.capabilities.count_tokens and UNSURE[0] * limit <= size <= UNSURE[1] * limit:
-            size = await self.api.count(request)
+            size = await self._counted(request) or size
         if size > limit:
             raise TooLarge(f"about {size} tokens of input, over the limit of {limit}")
         return size
+
+    async def _counted(self, request: Mapping[str, Any]) -> int:
+        """Returns the server's count; 0 if the server counts for nothing but its answers."""
+        try:
+            return await self.api.count(request)
+        except (Refused, Retryable):
+            return 0
 
     def _priced(self, usage: Usage) -> Usage:
         return with_price(usage, self.api.model, self.api.prices)
@@ -292,7 +300,7 @@ class Conversation:
     async def _look_up(self, name: str, call: ToolCall) -> ToolUse:
         """Returns a tool's answer; a problem with the call is an answer too. Passes Retryable on."""
         tool = next((tool for tool in self.tools if tool.name == call.name), None)
-        arguments = _object(call.arguments)
+        arguments = arguments_of(call.arguments)
         if tool is None or arguments is None:
             problem = "there is no such tool" if tool is None else "the arguments are not a JSON object"
             return ToolUse(call.name[:64], arguments or {}, f"error: {problem}")
@@ -307,11 +315,3 @@ class Conversation:
 
         result = await self.step(name, work, JournaledToolResult)
         return ToolUse(tool.name, arguments, result.text, result.unavailable)
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -115,7 +115,8 @@ class ModelServer:
         if turn.error is not None:
             return JSONResponse({"error": turn.error}, turn.status, turn.headers)
         if turn.raw is not None:
-            return Response(turn.raw, media_type="text/event-stream" if stream else "application/json")
+            media = "text/event-stream" if stream and turn.status == 200 else "application/json"
+            return Response(turn.raw, turn.status, turn.headers, media)
         rendered = render(turn, body)
         if not stream:
             return JSONResponse(rendered, headers=turn.headers)

@@ -64,6 +64,12 @@ def garbles(raw):
     return Turn(raw=raw)
 
 
+def rejects(status, body, **headers):
+    """An HTTP error with a body of any shape: JSON of a value, or text as it stands."""
+    raw = body if isinstance(body, str) else json.dumps(body)
+    return Turn(raw=raw, status=status, headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+
 def raises(exception):
     """The connection fails."""
     return Turn(raises=exception)

@@ -1,0 +1,323 @@
+"""The habits of model servers as users report them: each is understood, or ends with an honest reason."""
+
+import json
+
+import pytest
+
+from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+from tests.support.conversation import YES, Lookup, ask, chat, responses
+from tests.support.model_server import ModelServer
+from tests.support.model_turns import calls, completion, garbles, rejects, says
+
+TOO_LONG = {
+    "OpenAI": (400, {"error": {"message": "m", "code": "context_length_exceeded", "param": "messages"}}),
+    "Azure": (400, {"error": {"message": "Your input exceeds the context window of this model.", "code": None}}),
+    "a minute's tokens": (
+        429,
+        {
+            "error": {
+                "message": "Request too large for gpt-4o on tokens per min (TPM): Limit 4096, Requested 9000.",
+                "code": "rate_limit_exceeded",
+            }
+        },
+    ),
+    "vLLM": (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 4096 tokens. However, you requested 9000.",
+        },
+    ),
+    "vLLM, newer": (
+        400,
+        {"error": {"message": "The decoder prompt (length 9000) is longer than the maximum model length of 4096."}},
+    ),
+    "SGLang": (
+        400,
+        {"message": "The input (9000 tokens) is longer than the model's context length (4096 tokens).", "code": 400},
+    ),
+    "llama.cpp": (
+        400,
+        {"error": {"code": 400, "message": "try increasing it", "type": "exceed_context_size_error", "n_ctx": 4096}},
+    ),
+    "llama.cpp, older": (500, {"error": {"code": 500, "message": "Context size has been exceeded."}}),
+    "llama-cpp-python": (500, {"error": {"message": "Requested tokens (9000) exceed context window of 4096"}}),
+    "LM Studio": (
+        400,
+        {
+            "error": "Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with "
+            "context length of only 4096 tokens"
+        },
+    ),
+    "Gemini": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "The input token count (9000) exceeds the maximum number of tokens allowed (4096).",
+                "status": "INVALID_ARGUMENT",
+            }
+        },
+    ),
+    "Gemini, a list": (
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (9000) exceeds the maximum number of tokens allowed (4096).",
+                }
+            }
+        ],
+    ),
+    "LiteLLM": (
+        400,
+        {
+            "error": {
+                "message": "litellm.ContextWindowExceededError: AnthropicError - prompt is too long: 9000 tokens > 4096",
+                "code": "400",
+            }
+        },
+    ),
+    "Bedrock": (400, {"message": "Input is too long for requested model."}),
+    "xAI": (
+        400,
+        {
+            "code": "Client specified an invalid argument",
+            "error": "This model's maximum prompt length is 4096 but the request contains 9000 tokens.",
+        },
+    ),
+    "Mistral": (
+        400,
+        {
+            "object": "error",
+            "message": "Prompt contains 9000 tokens, too large for model with 4096 maximum context length",
+        },
+    ),
+    "TGI": (
+        422,
+        {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9000 `inputs`"},
+    ),
+    "Cohere": (400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081"}),
+    "Moonshot": (400, {"error": {"message": "Invalid request: Your request exceeded model token limit: 8192"}}),
+    "Qwen": (400, {"error": {"message": "Range of input length should be [1, 30720]", "code": "invalid_parameter"}}),
+    "Zhipu": (400, {"error": {"code": "1261", "message": "Prompt 超长"}}),
+    "a proxy": (413, "<html><head><title>413 Request Entity Too Large</title></head></html>"),
+}
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+@pytest.mark.parametrize("server", TOO_LONG)
+def test_too_long_is_understood_in_the_words_of_every_server(make, server):
+    status, body = TOO_LONG[server]
+    with pytest.raises(TooLarge, match="too long for the model"):
+        ask(make(ModelServer([rejects(status, body)])))
+
+
+OTHER = {
+    "a wait for the minute's tokens": (
+        429,
+        {"error": {"message": "Rate limit reached on tokens per min (TPM): Limit 30000, Used 25000, Requested 9000."}},
+        RateLimited,
+        "asks to wait",
+    ),
+    "too many tokens a minute": (
+        429,
+        {"message": "Too many tokens, please wait before trying again."},
+        RateLimited,
+        "",
+    ),
+    "a text": (400, {"error": "the model is not loaded"}, Refused, "the model is not loaded"),
+    "a list": (400, [{"error": {"message": "API key expired"}}], Refused, "API key expired"),
+    "details": (
+        422,
+        {"detail": [{"loc": ["body", "seed"], "msg": "Input should be a number"}]},
+        Refused,
+        "body.seed: Input should be a number",
+    ),
+    "a page": (
+        400,
+        "<html><head><title>Blocked by the firewall</title></head></html>",
+        Refused,
+        "Blocked by the firewall",
+    ),
+    "a page that is not found": (404, "404 page not found", NotFound, "404 page not found"),
+    "a filter": (
+        400,
+        {"error": {"message": "The response was filtered", "code": "content_filter"}},
+        Refused,
+        "filtered",
+    ),
+    "loading": (503, {"error": {"message": "Loading model", "code": 503}}, Retryable, "HTTP 503"),
+}
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+@pytest.mark.parametrize("fault", OTHER)
+def test_a_body_of_any_shape_yields_its_reason(make, fault):
+    status, body, kind, reason = OTHER[fault]
+    with pytest.raises(kind) as raised:
+        ask(make(ModelServer([rejects(status, body)])))
+    assert type(raised.value) is kind
+    assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_a_redirect_is_reported_with_its_target(make):
+    with pytest.raises(Refused, match=r"redirects to https://new\.test/v1 .*OPENAI_BASE_URL"):
+        ask(make(ModelServer([rejects(307, "", location="https://new.test/v1")])))
+
+
+def test_a_wait_until_a_date_is_understood():
+    with pytest.raises(RateLimited) as raised:
+        ask(chat(ModelServer([rejects(429, {}, retry_after="Wed, 21 Oct 2015 07:28:00 GMT")])))
+    assert raised.value.after == 0.0
+
+
+def test_a_web_page_in_place_of_an_answer_is_named():
+    with pytest.raises(Retryable, match=r"web page \(Sign in\)"):
+        ask(chat(ModelServer([garbles("<!doctype html><html><body>Sign in</body></html>")])))
+
+
+@pytest.mark.parametrize(
+    ("failed", "kind"),
+    [
+        ({"error": {"message": "overloaded", "code": 502}}, Retryable),
+        ({"error": {"message": "Rate limit exceeded: free-models-per-min", "code": 429}}, RateLimited),
+        ({"error": {"message": "Provider returned error", "code": 400}}, Refused),
+        ({"error": {"message": "key", "code": 401}}, Forbidden),
+        ({"choices": [{"finish_reason": "error", "message": {"role": "assistant", "content": "Half"}}]}, Retryable),
+        ({"choices": [{"error": {"message": "gone", "code": 502}, "message": {"content": ""}}]}, Retryable),
+    ],
+)
+def test_a_failure_inside_an_answer_is_no_answer(failed, kind):
+    with pytest.raises(kind) as raised:
+        ask(chat(ModelServer([garbles(json.dumps(failed))])))
+    assert type(raised.value) is kind
+
+
+JSON = json.dumps(YES)
+INDENTED = json.dumps(YES, indent=2)
+SPELLINGS = {
+    "byte order mark": "\ufeff{}",
+    "thought": "<think>\nThere is a {brace} here.\n</think>\n\n{}",
+    "thought, not opened": "There is a brace, hm.\n</think>\n\n{}",
+    "thinking": "<thinking>hm</thinking>{}",
+    "thought with a draft": '<think>{"citations": [], "known": false, "answer": "no"}</think>{}',
+    "fence": "```json\n{}\n```",
+    "fence, upper case": "```JSON\n{}\n```",
+    "fence, another word": "```jsonc\n{}\n```",
+    "fence, tildes": "~~~\n{}\n~~~",
+    "fence, not closed": "```json\n{}",
+    "fence among words": "Here you are:\n\n```json\n{}\n```\n\nHope this helps!",
+    "two fences": "```python\nprint({'a': 1})\n```\n\n```json\n{}\n```",
+    "example, then the answer": 'The form is {"answer": "…"}.\n\n{}',
+    "words before": "Here is the JSON: {}",
+    "words after": "{}\n\nLet me know if you need {more}.",
+    "a list of one": "[{}]",
+    "thought in a fence": "<think>\nhm ```x```\n</think>\n\n```json\n{}\n```",
+}
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+@pytest.mark.parametrize("answer", [JSON, INDENTED], ids=["line", "lines"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_an_answer_is_read_in_every_spelling_without_a_repair(make, spelling, answer):
+    server = ModelServer([says(SPELLINGS[spelling].replace("{}", answer))])
+    assert ask(make(server)).value == YES
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_is_encoded_twice_is_read():
+    assert ask(chat(ModelServer([says(json.dumps(JSON))]))).value == YES
+
+
+@pytest.mark.parametrize("said", ["<think>hm", "", "I have looked.", "{}", '{"answer": "yes"', '<think>{"answer": 1}'])
+def test_what_holds_no_answer_ends_with_a_reason_after_one_repair(said):
+    server = ModelServer([says(said), says(said)])
+    answer = ask(chat(server))
+    assert answer.value is None
+    assert "no valid answer" in answer.reason
+    assert len(server.asked) == 2
+
+
+def test_content_in_parts_is_read_without_its_thoughts():
+    thoughts = {"type": "thinking", "thinking": [{"type": "text", "text": '{"answer": "no"}'}]}
+    said = completion(says("x"), {"model": "m"})
+    said["choices"][0]["message"]["content"] = [thoughts, {"type": "text", "text": JSON}]
+    assert ask(chat(ModelServer([garbles(json.dumps(said))]))).value == YES
+
+
+ARGUMENTS = {
+    "an object": {"q": "x"},
+    "text": '{"q": "x"}',
+    "fenced": '```json\n{"q": "x"}\n```',
+    "encoded twice": json.dumps('{"q": "x"}'),
+}
+
+
+def called(*wanted):
+    """A completion with tool calls as they are written here."""
+    said = completion(calls(("look_up", "{}")), {"model": "m"})
+    said["choices"][0]["message"]["tool_calls"] = list(wanted)
+    return garbles(json.dumps(said))
+
+
+@pytest.mark.parametrize("spelling", ARGUMENTS)
+def test_a_tool_runs_with_its_arguments_in_every_spelling(spelling):
+    tool = Lookup()
+    function = {"name": "look_up", "arguments": ARGUMENTS[spelling]}
+    server = ModelServer([called({"id": "c", "type": "function", "function": function}), says("Fine."), says(JSON)])
+    assert ask(chat(server), tool).value == YES
+    assert tool.asked == [{"q": "x"}]
+    assert not server.rejected
+
+
+@pytest.mark.parametrize("arguments", [None, "", "null"])
+def test_a_call_without_arguments_has_empty_ones(arguments):
+    tool = Lookup()
+    function = {"name": "look_up", "arguments": arguments}
+    server = ModelServer([called({"id": "c", "type": "function", "function": function}), says("Fine."), says(JSON)])
+    assert ask(chat(server), tool).value == YES
+    assert tool.asked == [{}]
+
+
+@pytest.mark.parametrize("name", ["", None, "same"])
+def test_calls_without_an_id_of_their_own_get_one(name):
+    tool = Lookup()
+    call = {"id": name, "type": "function", "function": {"name": "look_up", "arguments": '{"q": "x"}'}}
+    server = ModelServer([called(call, call), says("Fine."), says(JSON)])
+    assert ask(chat(server), tool).value == YES
+    assert not server.rejected
+    results = [item["tool_call_id"] for item in server.asked[1].body["messages"] if item["role"] == "tool"]
+    assert len(set(results)) == 2
+
+
+def streamed(*deltas, ending="stop"):
+    """A stream of these pieces."""
+    rows = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    rows.append({"choices": [{"index": 0, "delta": {}, "finish_reason": ending}]})
+    return garbles("".join(f"data: {json.dumps(row)}\n\n" for row in rows))
+
+
+def test_pieces_of_calls_without_an_index_are_put_together():
+    tool, shown = Lookup(), []
+    first = {"id": "c", "type": "function", "function": {"name": "look_up", "arguments": '{"q"'}}
+    pieces = [{"tool_calls": [first]}, {"tool_calls": [{"function": {"arguments": ': "x"}'}}]}]
+    second = {"id": "d", "type": "function", "function": {"name": "look_up", "arguments": {"q": "y"}}}
+    server = ModelServer([streamed(*pieces, {"tool_calls": [second]}, ending="tool_calls"), says("Fine."), says(JSON)])
+    assert ask(chat(server, progress=shown.append), tool).value == YES
+    assert tool.asked == [{"q": "x"}, {"q": "y"}]
+    assert shown[:2] == ["[look_up]\n", ""]
+
+
+def test_a_stream_of_content_in_parts_is_read():
+    thoughts = {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}
+    server = ModelServer([streamed(thoughts, {"content": [{"type": "text", "text": JSON}]})])
+    assert ask(chat(server, progress=lambda _: None)).value == YES
+
+
+def test_an_error_inside_a_stream_may_pass():
+    raw = f"data: {json.dumps({'choices': [], 'error': {'message': 'upstream gone', 'type': 'upstream'}})}\n\n"
+    with pytest.raises(Retryable):
+        ask(chat(ModelServer([garbles(raw)]), progress=lambda _: None))
