@@ -87,6 +87,17 @@ class Job:
         """Whether a person asked for this review. Such a request stays valid when the head moves."""
         return self.trigger in {Trigger.LABEL, Trigger.COMMAND, Trigger.RERUN}
 
+    @property
+    def owes_review(self) -> bool:
+        """Whether the event may lead to a review, so that its failure belongs on a check run."""
+        return self.is_requested or self.trigger in {
+            Trigger.OPENED,
+            Trigger.PUSHED,
+            Trigger.RETARGETED,
+            Trigger.READY,
+            Trigger.RECOVERED,
+        }
+
     def covers(self, other: Job) -> bool:
         """Whether a review for this job reads everything that a review for `other` reads."""
         return self.scope.scope is ReviewScope.FULL or self.scope == other.scope
@@ -203,7 +214,7 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
         case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
             return _check(payload, payload.check_run)
         case "check_suite" if payload.check_suite and payload.action == "rerequested":
-            return _suite(payload.check_suite)
+            return _suite(payload, payload.check_suite)
         case "pull_request_review_thread" if payload.pull_request and payload.thread:
             return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
@@ -294,11 +305,17 @@ def _merge_group(group: MergeGroup) -> _Work:
     return _Work(Trigger.MERGE_GROUP, int(queued[1]) if queued else 0, group.head_sha)
 
 
-def _suite(suite: CheckSuiteEvent) -> _Work | Skip:
+def _suite(payload: Payload, suite: CheckSuiteEvent) -> _Work | Skip:
     """The work for "Re-run all checks", which GitHub sends to the App whose suite it is."""
-    if not suite.pull_requests:
+    here = payload.repository.id if payload.repository else 0
+    numbers = [
+        pull.number
+        for pull in suite.pull_requests
+        if pull.base is None or pull.base.repo is None or pull.base.repo.id == here
+    ]
+    if not numbers:
         return Skip("GitHub does not say to which pull request this check suite belongs; use Re-run on the check run")
-    return _Work(Trigger.RERUN, suite.pull_requests[0].number, suite.head_sha)
+    return _Work(Trigger.RERUN, numbers[0], suite.head_sha)
 
 
 def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:

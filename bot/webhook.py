@@ -129,10 +129,17 @@ class CheckRunEvent(_Part):
     external_id: str | None = None
 
 
+class SuiteBase(_Part):
+    """The base of a pull request of a check suite."""
+
+    repo: EventApp | None = None
+
+
 class SuitePull(_Part):
-    """A pull request of a check suite."""
+    """A pull request of a check suite; it may belong to another repository that has the same head."""
 
     number: int
+    base: SuiteBase | None = None
 
 
 class CheckSuiteEvent(_Part):

@@ -77,7 +77,7 @@ class Workflows:
             try:
                 return await steps.drive(self._end(order, body, steps), _LIMIT)
             except TooSlow as slow:
-                return await steps.drive(self._fail(order.job, slow, steps), _REPORT_LIMIT)
+                return await steps.drive(self._fail(order, slow, steps), _REPORT_LIMIT)
         except LaidAside as wait:
             again = replace(order, turn=order.turn + 1, delay=wait.seconds)
             await DBOS.run_step_async({"name": "engine/lay aside"}, self.runs.add, again)
@@ -92,7 +92,7 @@ class Workflows:
         except OperationalError:
             raise
         except Exception as error:  # noqa: BLE001 - the worker's loop: every error must be reported on the pull request
-            return await self._fail(order.job, error, steps)
+            return await self._fail(order, error, steps)
 
     async def _superseded(self, order: Order, reason: str, steps: DurableSteps) -> None:
         """Ends a run that posted nothing. A review that a person requested is routed again, at the new head."""
@@ -104,11 +104,14 @@ class Workflows:
         again = replace(job, id=f"{job.id}/again", seen=None)
         await self._start(Order("ingest", again.id, again), steps)
 
-    async def _fail(self, job: Job, error: Exception, steps: DurableSteps) -> dict[str, str]:
+    async def _fail(self, order: Order, error: Exception, steps: DurableSteps) -> dict[str, str]:
+        job = order.job
         expected = isinstance(error, AssistantError)
         reason = str(error) if expected else f"an internal error ({type(error).__name__})"
         log.error("run failed", job=job.id, reason=reason, exc_info=None if expected else error)
-        await self.handlers.fail(job, reason, under("fail/", steps))
+        unasked = order.workflow == "ingest" and not (job.is_requested or job.is_question)
+        if not (unasked and await self._is_settled(job, job.head_sha, steps)):
+            await self.handlers.fail(job, reason, under("fail/", steps))
         return _ended("failed", reason)
 
     async def _ingest(self, job: Job, step: Step) -> str:
@@ -125,15 +128,17 @@ class Workflows:
                 await self._replace(active, routed.reason, step)
                 if routed.settle:
                     return await self._start(Order("answer", f"answer/{key(job.pull)}/{job.id}", job), step)
-        if routed.visible and not await step(
-            "engine/settled", lambda: asyncio.to_thread(self._settled, job, routed.head), bool
-        ):
+        if routed.visible and not await self._is_settled(job, routed.head, step):
             await self.handlers.announce(job, routed.reason, step)
         return routed.reason
 
-    def _settled(self, job: Job, head: str) -> bool:
+    async def _is_settled(self, job: Job, head: str, step: Step) -> bool:
         """Whether a review of the head has ended or is under way: its check run must not be replaced."""
-        return self.runs.reviewed(job, head) or any(f"/{head}/" in run.id for run in self.runs.active(job.pull))
+
+        def look() -> bool:
+            return self.runs.reviewed(job, head) or any(f"/{head}/" in run.id for run in self.runs.active(job.pull))
+
+        return await step("engine/settled", lambda: asyncio.to_thread(look), bool)
 
     def _stoppable(self, job: Job) -> tuple[Run, ...]:
         """Returns the unfinished reviews; for a stop command also the questions without an answer yet."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import as_comment
@@ -13,6 +14,14 @@ from bot.errors import RateLimited, Refused, Retryable
 from bot.interfaces import Publisher, Step
 
 log = logging.getLogger(__name__)
+
+
+async def optional(step: Step, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Does something that a review can do without: a reaction, a label. Trouble with it is logged."""
+    try:
+        await step(name, work, type(None))
+    except (Refused, Retryable) as error:
+        log.warning("%s did not succeed: %s", name, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,20 @@ class CheckReporter:
         await step(name, write, int)
 
     async def end(self, pull: PullRequest, run: CheckRun, name: str, step: Step) -> bool:
-        """Writes the last state, in the step `name`; returns False if GitHub does not accept it."""
+        """Writes the last state, in the step `name`; returns False if GitHub does not accept it.
+
+        A run that cannot be changed is followed by a new one, because GitHub counts the newest run of a name.
+        """
         try:
             await step(name, lambda: self.publisher.check(pull, run), int)
         except (Refused, Retryable) as error:
             log.warning("%s: the check run does not end: %s", pull.ref, error)
+        else:
+            return True
+        try:
+            await step(f"{name} anew", lambda: self.publisher.check(pull, replace(run, key=f"{run.key}+end")), int)
+        except (Refused, Retryable) as error:
+            log.warning("%s: no new check run either: %s", pull.ref, error)
             return False
         return True
 

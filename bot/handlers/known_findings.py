@@ -69,7 +69,7 @@ class KnownFindings:
         reviews = await self.ledger.reviews(pull.ref, limit=20)
         since, seen = _read_blocks(reviews)
         muted = muted_topics(await self.ledger.tallies(pull.ref.repo_id), policy.unmute)
-        return KnownState(tuple(known), foreign_comments(said), muted, since, seen, _unreviewed(reviews, pull.head_sha))
+        return KnownState(tuple(known), foreign_comments(said), muted, since, seen, _unreviewed(reviews, pull))
 
     async def settle(self, pull: PullRequest, known: Sequence[KnownFinding]) -> tuple[KnownFinding, ...]:
         """Updates our comments to the state of the findings, and returns the findings. Raises Superseded.
@@ -271,7 +271,12 @@ def _read_blocks(reviews: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, t
     return "", {}
 
 
-def _unreviewed(reviews: Iterable[Mapping[str, Any]], head: str) -> tuple[CoverageRow, ...] | None:
-    """Returns what the last review of `head` left unread; None without one, or one of an older version."""
-    rows = next((review["detail"].get("unreviewed") for review in reviews if review["head"] == head), None)
-    return None if rows is None else tuple(from_json(row, CoverageRow) for row in rows)
+def _unreviewed(reviews: Iterable[Mapping[str, Any]], pull: PullRequest) -> tuple[CoverageRow, ...] | None:
+    """Returns what the last review of this head left unread; None without one, or one of an older version.
+
+    A review against another base branch read another diff, so it does not count.
+    """
+    last = next((review["detail"] for review in reviews if review["head"] == pull.head_sha), None)
+    if last is None or "unreviewed" not in last or last.get("base") != pull.base_ref:
+        return None
+    return tuple(from_json(row, CoverageRow) for row in last["unreviewed"])

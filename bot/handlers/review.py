@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
-from bot.core.comments.check_run import check_key, concluded, conclusion, started, stopped
+from bot.core.comments.check_run import check_key, concluded, conclusion, failed, started, stopped
 from bot.core.comments.comment import LinkBase, inline, review_body
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
@@ -18,7 +18,7 @@ from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.errors import Superseded
 from bot.handlers.ask_model import ModelReview
-from bot.handlers.check_runs import CheckReporter
+from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import KnownFindings, KnownState
 from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import PolicyFile, material, read_change, read_policy
@@ -86,7 +86,8 @@ class Reviewer:
         change = await material(
             step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
         )
-        checked = await step("checks", lambda: run_checks(checks, change.plan.files, change.heads), CheckedChange)
+        files, all_files = change.plan.files, change.diff.files
+        checked = await step("checks", lambda: run_checks(checks, files, change.heads, all_files), CheckedChange)
         shelved = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
         cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), CitedDrafts)
         recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), KnownState)
@@ -96,30 +97,30 @@ class Reviewer:
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""
-        await self._signal(job, "confused", step)
         pull = await self._seen(job, step)
         reporter = CheckReporter(self.publisher, self.signer)
         await reporter.end(pull, stopped(check_key(pull, job.id), reason), "abandoned", step)
+        await self._signal(job, "confused", step)
         return "abandoned"
 
     async def fail(self, job: Job, reason: str, step: Step) -> str:
         """Reports that the review failed, and why: on the check run or else in a comment, never silent, never green."""
+        pull = await self._seen(job, step)
+        run = failed(check_key(pull, job.id), reason)
+        await CheckReporter(self.publisher, self.signer).end_aloud(pull, run, "abandoned", step)
         await self._unlabel(job, step)
         await self._signal(job, "confused", step)
-        pull = await self._seen(job, step)
-        run = stopped(check_key(pull, job.id), f"The review failed: {reason}")
-        await CheckReporter(self.publisher, self.signer).end_aloud(pull, run, "abandoned", step)
         return "abandoned"
 
     async def _signal(self, job: Job, reaction: str, step: Step) -> None:
         """Tell whoever asked in a comment."""
         if job.comment:
-            await step("reacted", lambda: self.publisher.react(job, reaction), type(None))
+            await optional(step, "reacted", lambda: self.publisher.react(job, reaction))
 
     async def _unlabel(self, job: Job, step: Step) -> None:
         """Where a label asked for the review, it is done with."""
         if job.trigger is Trigger.LABEL:
-            await step("unlabel", lambda: self.publisher.unlabel(job.pull, job.text), type(None))
+            await optional(step, "unlabel", lambda: self.publisher.unlabel(job.pull, job.text))
 
     async def _summarise(self, job: Job, pull: PullRequest, step: Step) -> None:
         """Bring the walkthrough up to date where the policy wants one after each review."""
@@ -155,6 +156,7 @@ class Reviewer:
             "listed": len(review.listed),
             "dropped": len(review.dropped),
             "files": len(review.coverage.files),
+            "base": pull.base_ref,
             "unreviewed": [asdict(row) for row in _unreviewed(review)[:UNREVIEWED]],
             "usage": asdict(review.usage),
             "versions": dict(review.versions),

@@ -14,7 +14,7 @@ from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, UserError
 from bot.handlers.answer import Answerer
-from bot.handlers.check_runs import CheckReporter
+from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
 from bot.handlers.permissions import Gate
 from bot.handlers.read import PolicyFile, read_policy
@@ -178,7 +178,7 @@ class Router:
         reaction = _REACTIONS[routed.route]
         heard = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
         if job.comment and heard and not pull.locked:
-            await step("react", lambda: self.publisher.react(job, reaction), type(None))
+            await optional(step, "react", lambda: self.publisher.react(job, reaction))
         return routed
 
     async def announce(self, job: Job, reason: str, step: Step) -> None:
@@ -209,8 +209,10 @@ def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:
     def abandon(job: Job, reason: str, step: Step) -> Awaitable[str]:
         return ending(job).abandon(job, reason, step)
 
-    def fail(job: Job, reason: str, step: Step) -> Awaitable[str]:
-        return ending(job).fail(job, reason, step)
+    async def fail(job: Job, reason: str, step: Step) -> str:
+        if not (job.is_question or job.owes_review):
+            return "failed"  # a check run would speak of a review that was not owed
+        return await ending(job).fail(job, reason, step)
 
     return Handlers(route, review, answering, abandon, fail, route.announce)
 

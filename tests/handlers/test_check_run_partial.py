@@ -63,3 +63,20 @@ def shown(pull):
     """The newest check run of the head, as GitHub's list of checks shows it."""
     run = pull.check_runs()[-1]
     return run.status, run.conclusion, run.title
+
+
+def test_a_partial_look_after_another_base_branch_is_not_green(product, model):
+    model.answers = {"find": NOTHING}
+    repo = product.repository({**BASE, ".github/assistant.yml": "triggers:\n  pushed: false\n"})
+    below = product.open({"app.py": "def pay(order):\n    return order.total\n"}, repo=repo, branch="below")
+    pull = product.open(CLEAN, repo=repo)
+    product.settle()
+    assert below.number < pull.number
+    assert shown(pull) == ("completed", "success", "No new findings")
+
+    product.play(pull.retarget("below"))
+    product.settle()
+    pull.comment("alice", "/assistant review README.md")
+    product.settle()
+
+    assert shown(pull)[:2] == ("completed", "neutral")

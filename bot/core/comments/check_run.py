@@ -51,6 +51,12 @@ def stopped(key: str, reason: str) -> CheckRun:
     return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)
 
 
+def failed(key: str, reason: str) -> CheckRun:
+    """The check run of a review that failed: neutral, with the reason and what starts it again."""
+    words = f"The review failed: {plain(reason, 800).rstrip('. ')}. The next push, Re-run or `/assistant review` starts it again."
+    return CheckRun(key, "completed", NOT_REVIEWED, words, "", Conclusion.NEUTRAL, (), ACTIONS)
+
+
 def queued_to_merge(key: str) -> CheckRun:
     """The check run of a merge queue's candidate: neutral at once, so that a required check never holds up the queue."""
     words = "The pull request was reviewed before it entered the queue; see its own check run."

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
-from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
+from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
 from bot.hosts.github.auth import WRITE, Grant
 from bot.hosts.github.bodies import (
     ANNOTATIONS,
@@ -231,12 +231,11 @@ class GitHubPublisher:
         return 0, 0
 
     async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any]) -> int:
-        """Changes the check run, or creates one if there is none or it cannot be changed; returns its id."""
+        """Changes the check run, or creates it; returns its id."""
         grant = _grant(pull.ref)
         if number:
-            with suppress(NotFound, Forbidden):
-                await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
-                return number
+            await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
+            return number
         named = {"name": self._name, "head_sha": pull.head_sha, **body}
         answer = await self._client.write(grant, "POST", repository(pull.ref.repo, "check-runs"), named)
         return answer.read(CheckRunAnswer).id

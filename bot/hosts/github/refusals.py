@@ -7,6 +7,7 @@ https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,6 +27,7 @@ _REFUSED: dict[int, type[Refused]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: Unprocessable,
     HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: Forbidden,
 }
+_PAGE = re.compile(r"^\s*<|<(!doctype|html|head|body|title)\b", re.IGNORECASE)
 _LIMITED = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -81,13 +83,17 @@ def _message(content: bytes) -> str:
     try:
         answer = json.loads(content)
     except ValueError:
-        text = content[:MESSAGE_LENGTH].decode(errors="replace").strip()
-        return "an error page instead of an answer" if text.startswith("<") else text or "no message"
+        return _words(content[:MESSAGE_LENGTH].decode(errors="replace"))
     if not isinstance(answer, dict):
         return str(answer)[:MESSAGE_LENGTH]
     errors = answer.get("errors")
-    words = [str(answer.get("message", "no message")), *(map(_error, errors) if isinstance(errors, list) else ())]
+    words = [_words(str(answer.get("message", ""))), *(map(_error, errors) if isinstance(errors, list) else ())]
     return "; ".join(words)[:MESSAGE_LENGTH]
+
+
+def _words(text: str) -> str:
+    """Returns the text unless it is a page of HTML, which is for browsers."""
+    return "an error page instead of an answer" if _PAGE.search(text) else text.strip() or "no message"
 
 
 def _error(error: Any) -> str:  # noqa: ANN401 - any JSON
