@@ -1,5 +1,6 @@
 """Quoted code -> a place GitHub accepts. The oracle walks the raw patch by GitHub's rule, without our parser."""
 
+import json
 import re
 import subprocess
 import sys
@@ -326,3 +327,45 @@ def raw_patches(patch):
         if names := re.findall(r"^(?:\+\+\+ b/|--- a/)(.*?)\t?$", head, flags=re.MULTILINE):
             found[names[-1]] = f"@@{body}"
     return found
+
+
+COPIED = [
+    "    return db.execute(f\"select * from users where name = '{name}'\")",
+    r'    pattern = re.compile("\\d+\\s")',
+    "    say(`ls`)",
+]
+
+
+@pytest.mark.parametrize("text", COPIED)
+@pytest.mark.parametrize(
+    "copy",
+    [
+        json.dumps,
+        lambda row: json.dumps(f"26+{row}"),
+        lambda row: json.dumps(f"26+{row}") + ",",
+        lambda row: '"26+' + row,
+        lambda row: json.dumps(row)[1:-1],
+        lambda row: f"`{row}`",
+        lambda row: f"``{row}``",
+        lambda row: f"```python\n{row}\n```",
+        lambda row: f"26+{row}",
+        lambda row: row.strip(),
+    ],
+)
+def test_a_line_copied_in_the_spelling_of_a_view_finds_its_line(text, copy):
+    diff = Diff((parse_patch("a.py", Status.MODIFIED, f"@@ -1 +1,3 @@\n a = 1\n+def f():\n+{text}\n"),))
+
+    assert anchor("a.py", copy(text), diff).line == 3
+
+
+def test_lines_with_escaped_ends_or_each_in_quotes_find_their_lines():
+    diff = Diff((parse_patch("a.py", Status.MODIFIED, '@@ -1 +1,3 @@\n a = 1\n+def f():\n+    return "x"\n'),))
+    rows = ["def f():", '    return "x"']
+
+    for quoted in (
+        "\\n".join(rows),
+        "\n".join(map(json.dumps, rows)),
+        ",\n".join(json.dumps(f"9+{row}") for row in rows),
+    ):
+        found = anchor("a.py", quoted, diff)
+        assert (found.start, found.line) == (2, 3)

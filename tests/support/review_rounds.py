@@ -34,6 +34,7 @@ from tests.support.inline_engine import InlineEngine
 from tests.support.scripted_model import Purse
 
 SHOWN = re.compile(r"\s*(\d+)\+(.*)")
+BLOCK = re.compile(r"<untrusted-(\w+)>\n(.*)\n((?s:.*?))\n</untrusted-\1>")
 FLAW = re.compile(r"flaw(\w*)")
 WORDS = ("{} is wrong here", "This line has a problem: {}", "Consider what happens to {}", "{}, and that is a mistake")
 
@@ -44,7 +45,7 @@ class Critic:
     name, available = "critic", True
 
     def __init__(self):
-        self.read, self._said = [], count()
+        self.read, self.claimed, self._said = [], 0, count()
 
     async def ask(self, prompt, tools, step, account):
         value = prompt.answer.model_validate(self._answer(prompt)).model_dump()
@@ -60,10 +61,9 @@ class Critic:
             (block["source"], line) for block in _blocks(prompt) if block["kind"] == "diff" for line in block["lines"]
         ]
         self.read += [line for _, line in shown]
-        return {
-            "walkthrough": "Read it.",
-            "findings": [one for source, line in shown for one in self._found(source, line)],
-        }
+        found = [one for source, line in shown for one in self._found(source, line)]
+        self.claimed += len(found)
+        return {"walkthrough": "Read it.", "findings": found}
 
     def _found(self, source, line):
         match = SHOWN.match(line)
@@ -96,9 +96,8 @@ def _holds(claim):
 
 
 def _blocks(prompt):
-    for part in prompt.material.split("<untrusted-")[1:]:
-        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
-        yield {**head, "lines": lines}
+    for _, head, text in BLOCK.findall(prompt.material):
+        yield {**json.loads(head), "lines": text.split("\n")}
 
 
 class Rounds:

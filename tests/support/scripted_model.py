@@ -1,6 +1,7 @@
 """A scripted model and what it needs: it answers what it is told to, uses tools as it is told to, and keeps its prompts."""
 
 import json
+import re
 from pathlib import Path
 
 from bot.core.costs import NEAR_LIMIT, Usage
@@ -90,12 +91,14 @@ class Journal:
         return from_json(json.loads(self.stored[name]), kind)
 
 
+BLOCK = re.compile(r"<untrusted-(\w+)>\n(.*)\n((?s:.*?))\n</untrusted-\1>")
+
+
 def blocks(prompt):
     """What is fenced in a prompt's material: kind -> the texts of its blocks."""
     found = {}
-    for part in prompt.material.split("<untrusted-")[1:]:
-        head, *lines = map(json.loads, part.partition(">\n")[2].rpartition("\n</untrusted-")[0].split("\n"))
-        found.setdefault(head["kind"], []).append("\n".join(lines))
+    for _, head, text in BLOCK.findall(prompt.material):
+        found.setdefault(json.loads(head)["kind"], []).append(text)
     return found
 
 

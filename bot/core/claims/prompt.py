@@ -89,10 +89,9 @@ def nonce(salt: str, kind: str, source: str, text: str) -> str:
 
 
 def fence(kind: str, source: str, text: str, name: str) -> str:
-    """Returns untrusted text as JSON Lines between two marks with `name`, its nonce: a header, then one string per line.
+    """Returns untrusted text between two marks with `name`, its nonce: a JSON header, then the lines as they are.
 
-    A line of the text cannot end its JSON string and therefore cannot end the block.
+    The author of the text cannot know `name`; if the text has it nevertheless, it is written as ⟦nonce⟧.
     """
-    said = ({"kind": kind, "source": source}, *text.split("\n"))
-    lines = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in said)
-    return f"<untrusted-{name}>\n{lines}\n</untrusted-{name}>"
+    header = json.dumps({"kind": kind, "source": source}, ensure_ascii=False).replace(name, "⟦nonce⟧")
+    return f"<untrusted-{name}>\n{header}\n{text.replace(name, '⟦nonce⟧')}\n</untrusted-{name}>"

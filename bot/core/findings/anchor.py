@@ -39,8 +39,8 @@ class Anchor:
 def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: int | None = None) -> Anchor:
     """Returns the best place for a comment on `quoted`, code copied from the diff of `path`.
 
-    Tries in turn: the same lines; the same lines with other white space; the lines without the marks or numbers of a
-    diff view, on `side` and then on the other side; the ends of a quote with "..." in it; the longest line that occurs
+    Tries in turn: the same lines; the same lines with other white space; the lines without the marks, numbers, quotation
+    marks or escapes of a view, on `side` and then on the other side; the ends of a quote with "..." in it; the longest line that occurs
     once. Of several matches it takes one on a changed line, then the one nearest to `near`, then the first.
     """
     file = _find_file(path, diff)
@@ -166,7 +166,39 @@ _ECHOES = tuple(
 
 
 def _readings(quoted: str, side: Side) -> Iterator[list[str]]:
-    """Yields the possible readings of a quote: as it is, then without the marks and numbers of a diff view."""
+    """Yields the possible readings of a quote: as it is, then without what a view or an answer's format did to it."""
+    for text in dict.fromkeys(_without_format(quoted)):
+        yield from _without_marks(text, side)
+
+
+_WRAPPERS = ("`", '"')
+_ESCAPED = re.compile(r'\\(["\\/nt])')
+_MEANING = {"n": "\n", "t": "\t"}
+
+
+def _without_format(quoted: str) -> Iterator[str]:
+    """Yields the quote, then without backticks or JSON's quotation marks around it or each line, and without escapes."""
+    texts = [quoted]
+    whole = quoted.strip()
+    rows = [row.strip() for row in whole.split("\n")]
+    for mark in (mark for mark in _WRAPPERS if whole.startswith(mark)):
+        texts += [_unwrapped(whole, mark), whole.removeprefix(mark)]
+        if len(rows) > 1 and all(row.startswith(mark) or not row for row in rows):
+            texts += ["\n".join(_unwrapped(row, mark) for row in rows)]
+    yield from texts
+    for text in texts:
+        if "\\" in text:
+            yield _ESCAPED.sub(lambda match: _MEANING.get(match[1], match[1]), text)
+
+
+def _unwrapped(text: str, mark: str) -> str:
+    """Returns a text without `mark` at its ends; a JSON string may have a comma after it."""
+    text = text[:-1] if text.endswith(f"{mark},") else text
+    return text.strip(mark) if mark == "`" else text.removeprefix(mark).removesuffix(mark)
+
+
+def _without_marks(quoted: str, side: Side) -> Iterator[list[str]]:
+    """Yields the lines of a quote without fences, then without the marks and numbers of a diff view."""
     lines = [line.removesuffix("\r") for line in quoted.split("\n")]
     while lines and (not lines[0].strip() or _FENCE.match(lines[0])):
         del lines[0]
