@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.core.code.diff import FileDiff, Side, base_text
+from bot.core.code.diff import FileDiff, Side, Status, base_text
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
-from bot.core.findings.problem import Problem, drafts
+from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved
 from bot.core.findings.suggestion import apply_replacement
 from bot.interfaces import Check, CheckResult, Source
 
@@ -32,22 +32,29 @@ class _Versions:
     base: Mapping[str, str]
 
 
-async def run_checks(checks: Sequence[Check], files: Sequence[FileDiff], heads: Mapping[str, str]) -> CheckedChange:
+async def run_checks(
+    checks: Sequence[Check], files: Sequence[FileDiff], heads: Mapping[str, str], others: Iterable[FileDiff] = ()
+) -> CheckedChange:
     """Run `checks` over `files`: `heads` are whole texts at the head, by path.
 
     Of a file that is not there, the lines of its hunks are known; a check that does not need whole files reads those.
+    `others` are more files of the change, from which code may have moved into `files`.
     """
+    elsewhere = [file for file in others if file not in files]
+    moves = moved_lines((*files, *elsewhere))
+    gone = {file.path: _excerpt(file, Side.LEFT) for file in elsewhere if file.status is Status.REMOVED}
     by_path = {file.path: file for file in files}
-    whole = _Versions(heads, {path: base_text(text, by_path[path]) or "" for path, text in heads.items()})
+    whole = _Versions(heads, gone | {path: base_text(text, by_path[path]) or "" for path, text in heads.items()})
     known = _Versions(
         {file.path: heads.get(file.path, _excerpt(file, Side.RIGHT)) for file in files},
-        {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in files},
+        {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in (*files, *elsewhere)},
     )
-    outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known) for check in checks))
+    outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known, moves) for check in checks))
     after = _by_path(now for now, _ in outcomes)
     then = _by_path(was for _, was in outcomes)
+    before = [problem for problems in then.values() for problem in problems]
     found = [
-        drafts(then[path], after[path], by_path[path], known.base[path], known.head[path])
+        drafts(then[path], without_moved(after[path], before, moves), by_path[path], known.base[path], known.head[path])
         for path in known.head
         if path in after
     ]
@@ -108,14 +115,19 @@ def _by_path(checked: Iterable[CheckResult]) -> defaultdict[str, list[Problem]]:
     return problems
 
 
-async def _run(check: Check, versions: _Versions) -> tuple[CheckResult, CheckResult]:
-    """One check on the new versions, and on the old ones of the files it had something to say about."""
+async def _run(check: Check, versions: _Versions, moves: Moves) -> tuple[CheckResult, CheckResult]:
+    """One check on the new versions, and on the old ones of the files that it reported on or that their code came from."""
     wanted = [Source(path, text) for path, text in versions.head.items() if check.reads(path)]
     if not wanted:
         return CheckResult(), CheckResult()
     now = await check.run(wanted)
     spoken = dict.fromkeys(problem.path for problem in now.problems)
-    old = [Source(path, text) for path in spoken if (text := versions.base.get(path))]
+    came = [place for problem in now.problems for place, _ in moves.get((problem.path, problem.line), ())]
+    old = [
+        Source(path, text)
+        for path in dict.fromkeys((*spoken, *sorted(came)))
+        if check.reads(path) and (text := versions.base.get(path))
+    ]
     return now, await check.run(old) if old else CheckResult()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.code.diff import Diff, FileDiff, Status, parse_patch
 from bot.core.findings.anchor import Place, anchor
 from bot.core.findings.finding import Category, Draft, Severity
-from bot.core.findings.problem import Problem, drafts
+from bot.core.findings.problem import Problem, drafts, moved_lines, without_moved
 
 BEFORE = "a = 1\nb = eval(a)\nc = 3\n"
 AFTER = "a = 1\nb = eval(a)\nd = eval(a)\nc = 3\n"
@@ -159,3 +159,60 @@ def test_an_unchanged_set_of_problems_is_silence(lines: list[str], rules: set[st
     everywhere = [problem(number, rule=rule) for number in range(1, len(lines) + 1) for rule in rules]
 
     assert drafts(everywhere, everywhere, file, text, text) == ()
+
+
+BLOCK = ["def f(rows=[]):", "    # TODO later", "    try:", "        return rows", "    except:", "        return None"]
+
+
+def in_file(path: str, line: int, rule: str = "E722", source: str = "ruff") -> Problem:
+    """A problem on one line of a file."""
+    return replace(problem(line, rule=rule, source=source), path=path)
+
+
+def moved(rows: list[str], to: list[str] | None = None) -> tuple[FileDiff, FileDiff]:
+    """A change that removes rows 2… of a.py and adds them, or others, to b.py after its first line."""
+    count, more = len(rows), to or rows
+    gone = "".join(f"-{row}\n" for row in rows)
+    come = "".join(f"+{row}\n" for row in more)
+    return (
+        parse_patch("a.py", Status.MODIFIED, f"@@ -1,{count + 1} +1 @@\n x = 1\n{gone}"),
+        parse_patch("b.py", Status.MODIFIED, f"@@ -1 +1,{len(more) + 1} @@\n y = 1\n{come}"),
+    )
+
+
+def test_a_problem_that_moved_with_its_code_to_another_file_is_not_news() -> None:
+    moves = moved_lines(moved(BLOCK, ["class C:", *(f"    {row}" for row in BLOCK)]))
+
+    assert without_moved([in_file("b.py", 7)], [in_file("a.py", 6)], moves) == []
+
+
+def test_moved_code_in_which_the_problem_was_not_found_before_is_news() -> None:
+    moves = moved_lines(moved(BLOCK))
+    now = [in_file("b.py", 6)]
+
+    assert without_moved(now, [in_file("a.py", 6, rule="F821"), in_file("a.py", 2)], moves) == now
+
+
+def test_a_secret_that_moves_is_news() -> None:
+    now = [in_file("b.py", 6, "aws-access-key", "secrets")]
+
+    assert without_moved(now, [in_file("a.py", 6, "aws-access-key", "secrets")], moved_lines(moved(BLOCK))) == now
+
+
+def test_one_common_line_is_not_moved_code() -> None:
+    moves = moved_lines(moved(BLOCK, ["def g(box):", "    try:", "        box.send()", "    except:", "        pass"]))
+
+    assert moves == {}
+
+
+def test_a_copy_is_not_moved_code() -> None:
+    assert moved_lines(moved(BLOCK)[1:]) == {}
+
+
+def test_a_suppression_that_is_narrowed_is_not_news() -> None:
+    before, after = '@SuppressWarnings({"unchecked", "rawtypes"})', '@SuppressWarnings("unchecked")'
+    file = parse_patch("x.py", Status.MODIFIED, f"@@ -1 +1 @@\n-{before}\n+{after}\n")
+
+    assert drafts([problem(1)], [problem(1)], file, before, after) == ()
+    back = parse_patch("x.py", Status.MODIFIED, f"@@ -1 +1 @@\n-{after}\n+{before}\n")
+    assert len(drafts([problem(1)], [problem(1)], back, after, before)) == 1

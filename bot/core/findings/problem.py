@@ -1,15 +1,27 @@
-"""Problem: a diagnostic of an analyser on one version of a file. `drafts` keeps those that the change introduces."""
+"""Problem: a diagnostic of an analyser on one version of a file. `drafts` keeps those that the change introduces.
+
+Code that moves from one file to another brings nothing new: `moved_lines` finds it, `without_moved` leaves its problems out.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 from bot.core.code.diff import FileDiff, Hunk, Side
 from bot.core.findings.finding import Category, Draft, Severity
 
+Moves = Mapping[tuple[str, int], frozenset[tuple[str, int]]]
+"""Path and number of an added line -> the removed lines of other files that it may have been."""
+
+MOVED_LINES, MOVED_CHARACTERS = 2, 25
+"""Lines that are not empty, and their characters without white space, from which a block is known to have moved."""
+_COMMON = 20  # places of two consecutive lines; with more they say nothing about where a block comes from
 _LONGEST_QUOTE = 10
+_WORD = re.compile(r"\w+")
 _SAME = {"T100": "debug-statement", "no-debugger": "debug-statement", "PLE2502": "invisible-characters"}
 """Rules of different tools with the same meaning."""
 
@@ -39,8 +51,8 @@ def drafts(
 ) -> tuple[Draft, ...]:
     """Returns a draft for each problem in `after`, the problems of the head, that the change to `file` introduces.
 
-    Such a problem is on an added line and not in `before` (the same rule on a line with the same text, counted). Several
-    problems with the same meaning on one line give one draft.
+    Such a problem is on an added line and not in `before` (the same rule on a line with the same text, or with more words,
+    counted). Several problems with the same meaning on one line give one draft.
     """
     said: set[tuple[int, str]] = set()
     news = []
@@ -63,6 +75,7 @@ def _new(
     Of two problems on one line, the one with a documentation page comes first.
     """
     known = Counter(_key(problem, lines[0]) for problem in before)
+    news = []
     for problem in sorted(
         after,
         key=lambda problem: (_touches(problem, added), problem.line, not problem.url, problem.source, problem.rule),
@@ -71,7 +84,19 @@ def _new(
         if known[key]:
             known[key] -= 1
         elif _touches(problem, added):
+            news.append((problem, key))
+    for problem, key in news:
+        longer = next((old for old, count in known.items() if count and _is_rest(key, old)), None)
+        if longer is None:
             yield problem
+        else:
+            known[longer] -= 1
+
+
+def _is_rest(key: tuple[str, str], old: tuple[str, str]) -> bool:
+    """Whether a line has the same problem as an old one and only words of it: the change made it less."""
+    words = Counter(_WORD.findall(key[1]))
+    return key[0] == old[0] and bool(words) and not words - Counter(_WORD.findall(old[1]))
 
 
 def _key(problem: Problem, lines: list[str]) -> tuple[str, str]:
@@ -104,3 +129,83 @@ def _draft(problem: Problem, hunk: Hunk) -> Draft | None:
         near=quoted[0].new,
         replacement=problem.replacement if whole else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Consecutive lines of one side that were added, or removed: their numbers and texts, without empty lines."""
+
+    path: str
+    numbers: Sequence[int]
+    texts: Sequence[str]
+
+
+def moved_lines(files: Iterable[FileDiff]) -> Moves:
+    """Returns the added lines that moved here from another file, each with the lines that were removed there.
+
+    Only blocks of several lines count (MOVED_LINES, MOVED_CHARACTERS); white space makes no difference.
+    """
+    files = tuple(files)
+    gone = [run for file in files for run in _runs(file, Side.LEFT)]
+    index: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for n, run in enumerate(gone):
+        for at, two in enumerate(pairwise(run.texts)):
+            index[two].append((n, at))
+    moves: defaultdict[tuple[str, int], set[tuple[str, int]]] = defaultdict(set)
+    for run in (run for file in files for run in _runs(file, Side.RIGHT)):
+        for first, last, old, distance in _blocks(run, gone, index):
+            for line in range(first, last + 1):
+                moves[run.path, run.numbers[line]].add((old.path, old.numbers[line + distance]))
+    return {line: frozenset(places) for line, places in moves.items()}
+
+
+def _blocks(
+    run: _Run, gone: Sequence[_Run], index: Mapping[tuple[str, str], Sequence[tuple[int, int]]]
+) -> Iterator[tuple[int, int, _Run, int]]:
+    """Yields the blocks of `run` that another file lost: the first and last index, the other run and its distance."""
+    done: dict[tuple[int, int], int] = {}  # other run and distance -> the last index of the last block
+    for at, two in enumerate(pairwise(run.texts)):
+        places = index.get(two, ())
+        for n, there in places if len(places) <= _COMMON else ():
+            old, distance = gone[n], there - at
+            if old.path == run.path or done.get((n, distance), -1) > at:
+                continue
+            first, last = _common(run.texts, at, old.texts, there)
+            done[n, distance] = last
+            if sum(len("".join(text.split())) for text in run.texts[first : last + 1]) >= MOVED_CHARACTERS:
+                yield first, last, old, distance
+
+
+def without_moved(after: Iterable[Problem], before: Iterable[Problem], moves: Moves) -> list[Problem]:
+    """Returns the problems of the head without those that moved here with their code; `before` are those of the base.
+
+    A secret is news wherever it turns up.
+    """
+    there = {(problem.path, problem.line, problem.rule) for problem in before}
+    return [
+        problem
+        for problem in after
+        if problem.source == "secrets"
+        or not any((*place, problem.rule) in there for place in moves.get((problem.path, problem.line), ()))
+    ]
+
+
+def _runs(file: FileDiff, side: Side) -> Iterator[_Run]:
+    """Yields the unbroken runs of lines that only one side has."""
+    for hunk in file.hunks:
+        shown = [line for line in hunk.lines if line.number(side) is not None]
+        for only, group in groupby(shown, key=lambda line: line.added if side is Side.RIGHT else line.removed):
+            rows = [(line.number(side) or 0, " ".join(line.text.split())) for line in group if line.text.strip()]
+            if only and len(rows) >= MOVED_LINES:
+                yield _Run(file.path, [number for number, _ in rows], [text for _, text in rows])
+
+
+def _common(mine: Sequence[str], at: int, theirs: Sequence[str], there: int) -> tuple[int, int]:
+    """Returns the first and last index in `mine` of the longest common block through `at` and `there`."""
+    back = 0
+    while back < min(at, there) and mine[at - back - 1] == theirs[there - back - 1]:
+        back += 1
+    on = 0
+    while at + on + 1 < len(mine) and there + on + 1 < len(theirs) and mine[at + on + 1] == theirs[there + on + 1]:
+        on += 1
+    return at - back, at + on
