@@ -47,7 +47,8 @@ class History(RuleBasedStateMachine):
         self._reviewed()
 
     async def _open(self):
-        self.here = Rounds(Path(self.folder.name), Critic())
+        self.critic = Critic()
+        self.here = Rounds(Path(self.folder.name), self.critic)
         base = {path: self._text(path) for path in PATHS[:2]} | {"base.py": "x = 0\n"}
         self.repo = await self.here.sandbox.repository("octo/shop", base, private=True)
         self.repo.user("alice", "write")
@@ -89,6 +90,7 @@ class History(RuleBasedStateMachine):
         assert {said.original_commit for _, said in threads[self.threads :]} <= {self.pull.head}
         self.threads = len(threads)
         assert [run.status for run in self.pull.check_runs()] == ["completed"] * len(self.pull.check_runs())
+        assert sum(map(_accounted, self.repo.state.check_runs)) == self.critic.claimed
 
     @property
     def present(self):
@@ -193,6 +195,14 @@ class History(RuleBasedStateMachine):
         self.run(self.here.settle())
         self.pull.reopen()
         self._settle()
+
+
+def _accounted(run):
+    """The drafts that a check run accounts for: posted, listed, merged or dropped."""
+    sections = run.text.split("### ")
+    return sum(
+        section.count("\n- ") for section in sections if section.startswith(("Findings", "Considered and not posted"))
+    )
 
 
 def histories(number, steps):
