@@ -74,7 +74,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class QuestionResult:
-    """An answer and the citations that hold, or the reason why there is none. `conceded` says that the model no longer holds the finding."""
+    """An answer and the citations that hold, or the reason why there is none. `conceded`: the model no longer holds the finding."""
 
     text: str = ""
     known: bool = True

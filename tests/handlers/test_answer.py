@@ -223,6 +223,20 @@ def test_a_model_that_concedes_proposes_and_a_person_decides(theatre, model):
     assert "**Dismissed** by `alice`: it never raises" in thread(pull).body
 
 
+def test_a_model_that_concedes_does_not_withdraw_what_a_check_proved(theatre, model):
+    model.answers["explain"] = reply("It is only an example.", stance="concede")
+    pull = theatre.open()
+    theatre.settle()
+    proven = next(one for one in pull.comments if "E722" in one.body and one.in_reply_to is None)
+    body = proven.body
+    pull.reply(proven.id, "alice", "hm, is this one real?")
+    theatre.settle()
+    (said,) = (one.body for one in ours(pull.comments) if one.in_reply_to == proven.id)
+
+    assert "The check `ruff` found this, and a model's opinion does not withdraw it." in said
+    assert proven.body == body
+
+
 def test_an_operator_is_answered_on_the_terminal_alone(theatre, model, pull):
     model.answers["explain"] = reply("It hides failures.", stance="uphold")
     known = next(
