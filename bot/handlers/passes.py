@@ -424,11 +424,11 @@ async def reverified(
     by_draft = {doubt.draft: doubt for doubt in doubts}
     grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
     answers = await asyncio.gather(*(_ask(passes, brief, n, group) for n, group in enumerate(grouped, 1)))
-    judged = [
-        recheck_results(group, Verdicts.model_validate(answer.value))
-        for group, answer in zip(grouped, answers, strict=True)
-        if answer.value is not None
-    ]
+    judged = []
+    for group, answer in zip(grouped, answers, strict=True):
+        if verdicts := _value(answer, Verdicts):
+            named = paths_named(text for verdict in verdicts.verdicts for text in verdict.evidence)
+            judged.append(recheck_results(group, verdicts, await _facts(brief, named)))
     return replace(
         opinion,
         weighed=tuple(one for group in judged for one in group),

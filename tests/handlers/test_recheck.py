@@ -85,6 +85,7 @@ def test_a_guard_elsewhere_fixes_a_finding_until_it_is_gone_again(tell):
         assert (over(pull), len(model.again), len(pull.reviews)) == ([thread], 1, 1)
         assert replies(pull) == []
         model.verdict = "holds"
+        model.evidence = ["shop.py:1: def pay(items):"]
         await push(here, pull, UNGUARDED)
 
         assert (ours(pull), over(pull)) == ([thread], [])
@@ -99,11 +100,20 @@ def test_a_guard_elsewhere_fixes_a_finding_until_it_is_gone_again(tell):
         ("unsure", SEEN),
         ("holds", SEEN),
         ("refuted", []),
+        ("refuted", ["shop.py:2 if items is None:"]),
         ("refuted", ["till.py:1 def count(items):"]),
         ("refuted", ["lib/shop.py:1 def pay(items):", "workshop.py:2 x", "shop.py.orig:2 x"]),
         (Forbidden("the quota is used up"), SEEN),
     ],
-    ids=["unsure", "holds", "no evidence", "evidence of what did not change", "evidence from elsewhere", "failed"],
+    ids=[
+        "unsure",
+        "holds",
+        "no evidence",
+        "evidence that stands nowhere",
+        "evidence of what did not change",
+        "evidence from elsewhere",
+        "failed",
+    ],
 )
 def test_what_is_not_shown_to_be_dealt_with_stays_open_in_silence(tell, verdict, evidence):
     model = Skeptic()

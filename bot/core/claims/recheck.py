@@ -1,15 +1,16 @@
 """Asks a model again about known findings whose lines are unchanged while the code around them changed.
 
 A guard at another place can fix a finding. The model is asked about a few findings, once for each head, and a "refuted"
-counts only if its evidence names a file that changed.
+counts only if its evidence is found in a file that changed.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.core.claims.evidence import find_lines
+from bot.core.claims.refute import HeadFacts
 from bot.core.claims.schemas import Verdict, Verdicts
 from bot.core.claims.verify import batch_of
 from bot.core.code.compare import Blocks, changed_paths, new_hunks
@@ -74,10 +75,10 @@ def recheck_batch(group: Sequence[RecheckCandidate], diff: Diff) -> Batch:
     return Batch(tuple(BatchPart(path, tuple(each)) for path, each in hunks.items()))
 
 
-def recheck_results(group: Sequence[RecheckCandidate], answer: Verdicts) -> tuple[RecheckResult, ...]:
-    """Returns the result for each candidate. A refutation counts if its evidence names a file that changed."""
+def recheck_results(group: Sequence[RecheckCandidate], answer: Verdicts, facts: HeadFacts) -> tuple[RecheckResult, ...]:
+    """Returns the result for each candidate. A refutation counts if its evidence is found in a file that changed."""
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts}
-    return tuple(_to_result(candidate, verdicts.get(number)) for number, candidate in enumerate(group, 1))
+    return tuple(_to_result(candidate, verdicts.get(number), facts) for number, candidate in enumerate(group, 1))
 
 
 def _may_have_changed(finding: KnownFinding, head: str) -> bool:
@@ -130,11 +131,11 @@ def _new_parts(changed: Iterable[str], news: Diff) -> Iterable[BatchPart]:
                 yield BatchPart(path, (hunk,))
 
 
-def _to_result(candidate: RecheckCandidate, verdict: Verdict | None) -> RecheckResult:
-    if verdict is None or verdict.verdict == "unsure" or not verdict.evidence:
+def _to_result(candidate: RecheckCandidate, verdict: Verdict | None, facts: HeadFacts) -> RecheckResult:
+    found = [] if verdict is None else list(find_lines(verdict.evidence, facts))
+    if verdict is None or verdict.verdict == "unsure" or not found:
         return RecheckResult(candidate.identity, None)
     if verdict.verdict == "holds":
         return RecheckResult(candidate.identity, fixed=False)
-    changed = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, candidate.changed))})(?![\w/-]|\.\w)")
-    shown = any(map(changed.search, verdict.evidence))
+    shown = any(line.path in candidate.changed for line in found)
     return RecheckResult(candidate.identity, True if shown else None, verdict.reason if shown else "")
