@@ -29,6 +29,7 @@ from bot.model.client import (
     translated_errors,
 )
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
+from bot.model.refusals import Lessons
 from bot.model.replies import StreamedCompletion, content_text, with_tool_calls_as_sent
 
 
@@ -48,6 +49,7 @@ class ChatModel:
     limit_field: str = "max_completion_tokens"
     progress: Callable[[str], None] | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    lessons: Lessons = field(default_factory=Lessons)
 
     @property
     def name(self) -> str:
@@ -106,14 +108,19 @@ class ChatModel:
 
     async def send(self, request: Mapping[str, Any]) -> str:
         """Returns the raw JSON of one completion. Raises as Model.ask does."""
-        known = {key: request[key] for key in ("model", "messages")}
-        extra = {key: value for key, value in request.items() if key not in known}
+        body = dict(request)
+        if self.progress is not None:
+            body["stream_options"] = {"include_usage": True}
         with translated_errors():
-            if self.progress is not None:
-                extra["stream_options"] = {"include_usage": True}
-                return await self._streamed({**known, "extra_body": extra}, self.progress)
-            create = self.endpoint.client.chat.completions.with_raw_response.create
-            return cast("str", (await create(**known, extra_body=extra)).text)
+            return await self.lessons.sent(body, self._post)
+
+    async def _post(self, request: dict[str, Any]) -> str:
+        known = {key: request[key] for key in ("model", "messages")}
+        body = {**known, "extra_body": {key: value for key, value in request.items() if key not in known}}
+        if self.progress is not None or "an answer in one piece" in self.lessons.kinds:
+            return await self._streamed(body, self.progress or (lambda _: None))
+        create = self.endpoint.client.chat.completions.with_raw_response.create
+        return cast("str", (await create(**body)).text)
 
     async def _streamed(self, body: dict[str, Any], progress: Callable[[str], None]) -> str:
         streamed = StreamedCompletion()

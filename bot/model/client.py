@@ -110,12 +110,12 @@ def error_for(fault: ServerFault) -> AssistantError:
         return Forbidden(f"the model account has no quota left ({fault.named})")
     if names & _POLICY:
         return Forbidden(f"the model server stopped this conversation by policy ({fault.named})")
-    if _is_too_long(fault):
+    if is_too_long(fault):
         return TooLarge(f"the input is too long for the model ({fault.named})")
     return _transient(fault) or _final(fault)
 
 
-def _is_too_long(fault: ServerFault) -> bool:
+def is_too_long(fault: ServerFault) -> bool:
     """Says whether fewer words would help. A 429 is that only if the one request is over the limit of a whole minute."""
     if fault.status == _BUSY or fault.code == "rate_limit_exceeded":
         said = _TOO_LARGE_A_REQUEST.search(fault.message)
@@ -242,6 +242,8 @@ def translated_errors() -> Iterator[None]:
     except APIStatusError as failed:
         raise error_for(fault_of(failed)) from failed
     except APIConnectionError as lost:
+        if isinstance(lost.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):  # nothing was sent
+            raise Retryable("cannot connect to the model server (OPENAI_BASE_URL names it)", undone=True) from lost
         raise Retryable(f"the model server could not be reached ({lost.message.rstrip('.').lower()})") from lost
     except APIError as failed:  # reported in the middle of a stream
         raise _stream_error(fault_of(failed)) from failed

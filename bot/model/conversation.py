@@ -183,7 +183,7 @@ class Conversation:
             tools=self.tools if able.schema_with_tools or not self.closing else (),
             callable=not self.closing,
             schema=able.schema_with_tools or self.closing,
-            ceiling=limits.longest if self.longer else limits.output,
+            ceiling=limits.ceiling(self.prompt.name, longer=self.longer),
         )
 
     async def _take(self, turn: Turn, ask: ModelRequest) -> ModelAnswer | None:
@@ -239,31 +239,37 @@ class Conversation:
         return self.api.read(reply.raw)
 
     async def _send(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
-        """Measures, reserves, sends and settles. A refused call costs nothing; a lost one stays reserved."""
+        """Measures, reserves, sends and settles. A refused call costs nothing, a lost one what such calls usually cost."""
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
         worst = worst_case(request, size, ask.ceiling)
         dearest = max(
             self._priced(worst), self._priced(replace(worst, written=size)), key=lambda usage: usage.dollars or 0
         )
-        await self.account.reserve(name, dearest)
+        likely = self._priced(replace(worst, output=self._expected(ask.ceiling)))
+        await self.account.reserve(name, dearest, likely)
         started = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 raw = await self.api.send(request)
-        except TimeoutError as error:
-            raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
-        except (Refused, Retryable) as error:
-            if isinstance(error, Refused | RateLimited) or error.undone:
-                await self.account.settle(name, Usage())
+            turn = self.api.read(raw)
+        except Exception as error:
+            nothing = isinstance(error, Refused | RateLimited) or (isinstance(error, Retryable) and error.undone)
+            await self.account.settle(name, Usage() if nothing else likely)
+            if isinstance(error, TimeoutError):
+                raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
             raise
-        turn = self.api.read(raw)
         reported = turn.usage
         self.api.calibration = self.api.calibration.update(rough, reported.input - self.held)
         usage = self._priced(reported if reported.input else replace(reported, input=size, output=estimate(raw)))
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
         room = self.api.limits.tool_calls - len(self.looked_up) if ask.callable else 0
         return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room))
+
+    def _expected(self, ceiling: int) -> int:
+        """Returns the output that one more call probably has: as this conversation's calls had, or a quarter of the ceiling."""
+        made = self.usage.calls
+        return min(self.usage.output // made if made else ceiling // 4, ceiling)
 
     async def _measured(self, request: Mapping[str, Any], rough: int) -> int:
         """Returns the tokens of the input: an estimate, or the server's count if the estimate is near the limit."""

@@ -20,6 +20,7 @@ from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool
 from bot.model.client import Endpoint, ServerFault, count, error_for, mapping, mappings, number, text, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
+from bot.model.refusals import Lessons
 
 Output = Sequence[Mapping[str, Any]]
 
@@ -154,6 +155,7 @@ class ResponsesModel:
     secret: bytes = b""
     progress: Callable[[str], None] | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    lessons: Lessons = field(default_factory=Lessons)
 
     @property
     def name(self) -> str:
@@ -227,11 +229,14 @@ class ResponsesModel:
     async def send(self, request: Mapping[str, Any]) -> str:
         """Returns the raw JSON of one response. Raises as Model.ask does."""
         with translated_errors():
-            if self.progress is not None:
-                return await self._streamed(request, self.progress)
-            response = await self.endpoint.client.responses.with_raw_response.create(**request)
-            raw: str = response.text
-            return raw
+            return await self.lessons.sent(request, self._post)
+
+    async def _post(self, request: dict[str, Any]) -> str:
+        if self.progress is not None:
+            return await self._streamed(request, self.progress)
+        response = await self.endpoint.client.responses.with_raw_response.create(**request)
+        raw: str = response.text
+        return raw
 
     async def _streamed(self, request: Mapping[str, Any], progress: Callable[[str], None]) -> str:
         async with await self.endpoint.client.responses.create(**request, stream=True) as events:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+from bot.model.refusals import named_limit
 from tests.support.conversation import YES, Lookup, ask, chat, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, completion, garbles, rejects, says
@@ -321,3 +322,152 @@ def test_an_error_inside_a_stream_may_pass():
     raw = f"data: {json.dumps({'choices': [], 'error': {'message': 'upstream gone', 'type': 'upstream'}})}\n\n"
     with pytest.raises(Retryable):
         ask(chat(ModelServer([garbles(raw)]), progress=lambda _: None))
+
+
+REFUSED = {
+    "Mistral": (
+        "max_completion_tokens",
+        422,
+        {"message": {"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Extra inputs are not permitted"}]}},
+    ),
+    "an older server": (
+        "max_completion_tokens",
+        400,
+        {"error": {"message": "Unrecognized request argument supplied: max_completion_tokens"}},
+    ),
+    "o3-mini": (
+        "parallel_tool_calls",
+        400,
+        {
+            "error": {
+                "message": "Unsupported parameter: it is not supported with this model",
+                "param": "parallel_tool_calls",
+            }
+        },
+    ),
+    "in other words": (
+        "parallel_tool_calls",
+        400,
+        {"error": {"message": "Le champ parallel_tool_calls n'est pas permis"}},
+    ),
+    "no choice": ("tool_choice", 400, {"error": {"message": "`tool_choice` is not a valid argument"}}),
+    "no schema": ("response_format", 400, {"error": {"message": "This response_format type is unavailable now"}}),
+    "no grammar": ("response_format", 400, {"error": {"message": "structured outputs are not supported"}}),
+    "temperature": (
+        "temperature",
+        400,
+        {"error": {"message": "Only the default (1) value is supported.", "param": "temperature"}},
+    ),
+    "Ollama": ("tools", 400, {"error": {"message": "gemma3:latest does not support tools", "type": "api_error"}}),
+    "vLLM": (
+        "tools",
+        400,
+        {"message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'},
+    ),
+    "OpenRouter": ("tools", 404, {"error": {"message": "No endpoints found that support tool use.", "code": 404}}),
+    "llama.cpp": ("tools", 500, {"error": {"code": 500, "message": "tools param requires --jinja flag"}}),
+}
+
+
+@pytest.mark.parametrize("server", REFUSED)
+def test_a_field_that_is_refused_is_left_out_once_and_for_all(server, caplog):
+    name, status, body = REFUSED[server]
+    served = ModelServer(lambda asked: rejects(status, body) if name in asked else says(JSON))
+    model = chat(served, options={"temperature": 0.2})
+    assert ask(model, Lookup()).value == YES
+    assert ask(model, Lookup()).value == YES
+    assert sum(name in asked.body for asked in served.asked) == 1
+    assert not served.rejected
+    assert "the model server" in caplog.text
+
+
+def test_a_schema_that_is_refused_is_shown_as_text():
+    refused = {"error": {"message": "This response_format type is unavailable now"}}
+    server = ModelServer(lambda body: rejects(400, refused) if "response_format" in body else says(JSON))
+    assert ask(chat(server)).value == YES
+    assert '"additionalProperties": false' in server.asked[1].body["messages"][-1]["content"]
+    assert [message["role"] for message in server.asked[1].body["messages"]] == ["system", "user"]
+
+
+def test_reasoning_that_the_responses_api_refuses_is_left_out():
+    refused = {"error": {"message": "Unsupported parameter: 'reasoning.effort'", "param": "reasoning.effort"}}
+    server = ModelServer(lambda body: rejects(400, refused) if "reasoning" in body else says(JSON))
+    model = responses(server)
+    assert [ask(model).value, ask(model).value] == [YES, YES]
+    assert ["reasoning" in asked.body for asked in server.asked] == [True, False, False]
+
+
+def test_what_stays_refused_ends_with_the_servers_reason():
+    server = ModelServer(lambda _: rejects(400, {"error": {"message": "top_p: bad luck"}}))
+    with pytest.raises(Refused, match="bad luck"):
+        ask(chat(server, options={"top_p": 0.9}), Lookup())
+    assert len(server.asked) == 2
+
+
+def test_a_server_without_a_system_role_gets_one_message():
+    refused = {"error": {"message": "Conversation roles must alternate user/assistant (System role not supported)"}}
+    has = lambda body: body["messages"][0]["role"] == "system"  # noqa: E731
+    server = ModelServer(lambda body: rejects(400, refused) if has(body) else says(JSON))
+    assert ask(chat(server)).value == YES
+    (message,) = server.asked[1].body["messages"]
+    assert message["content"].startswith("You review code.")
+
+
+def test_a_field_of_an_answer_is_not_echoed_where_it_is_refused():
+    first = completion(calls(("look_up", {"q": "x"})), {"model": "m"})
+    first["choices"][0]["message"]["reasoning"] = "I look it up."
+    refused = {"error": {"message": "'messages.2' : property 'reasoning' is unsupported"}}
+
+    def script(body):
+        if any("reasoning" in message for message in body["messages"]):
+            return rejects(400, refused)
+        return garbles(json.dumps(first)) if len(body["messages"]) == 2 else says(JSON)
+
+    server = ModelServer(script)
+    assert ask(chat(server), Lookup()).value == YES
+
+
+def test_calls_in_the_history_are_told_where_tools_are_required_with_them():
+    refused = {"error": {"message": "Anthropic expects the `tools=` param to be passed in when tool calls are there."}}
+
+    def script(body):
+        if any(message["role"] == "tool" for message in body["messages"]):
+            return says("Fine.") if "tools" in body else rejects(400, refused)
+        return calls(("look_up", {"q": "x"})) if "tools" in body else says(JSON)
+
+    server = ModelServer(script)
+    assert ask(chat(server), Lookup()).value == YES
+    told = server.asked[-1].body["messages"]
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert "found: x" in told[3]["content"]
+
+
+LIMITS = {
+    "max_tokens is too large: 25000. This model supports at most 16384 completion tokens, you provided 25000.": 16384,
+    "max_tokens: 25000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-sonnet-20241022": 8192,
+    "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]": 8192,
+    "`max_tokens` must be less than or equal to `8192`, the maximum value for this model": 8192,
+    "maxOutputTokens value of 25000 but the supported range is from 1 (inclusive) to 8193 (exclusive).": 8192,
+    "max_tokens darf höchstens 4,096 sein": 4096,
+    "maximum context length is 8192 tokens. However, you requested 26000 tokens "
+    "(1000 in the messages, 25000 in the completion).": 7192,
+    "'max_tokens' is too large: 25000. This model's maximum context length is 16384 tokens and your request has 3000 "
+    "input tokens (25000 > 16384 - 3000).": 13384,
+    "maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.": 0,
+    "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' with gpt-5-2025-08-07.": 0,
+}
+
+
+@pytest.mark.parametrize("message", LIMITS)
+def test_the_room_for_an_answer_is_read_in_every_wording(message):
+    assert named_limit(message, 25_000)[0] == LIMITS[message]
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_a_named_limit_is_obeyed_on_the_next_try_and_remembered(make):
+    refused = {"error": {"message": "max_tokens is too large: 25000. This model supports at most 16384 tokens."}}
+    limit = lambda body: body.get("max_output_tokens") or body["max_completion_tokens"]  # noqa: E731
+    server = ModelServer(lambda body: rejects(400, refused) if limit(body) > 16384 else says(JSON))
+    model = make(server)
+    assert [ask(model).value, ask(model).value] == [YES, YES]
+    assert [limit(asked.body) for asked in server.asked] == [25_000, 16_384, 16_384]
