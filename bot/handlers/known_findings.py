@@ -66,6 +66,8 @@ class KnownFindings:
             )
             for finding in kept.values()
         ]
+        dismissed = {finding.identity: finding for finding in known if finding.state is FindingState.DISMISSED}
+        known = [_dismiss_with(finding, dismissed.get(finding.group)) for finding in known]
         reviews = await self.ledger.reviews(pull.ref, limit=20)
         since, seen = _read_blocks(reviews)
         muted = muted_topics(await self.ledger.tallies(pull.ref.repo_id), policy.unmute)
@@ -182,6 +184,9 @@ class KnownFindings:
         )
         await self.ledger.keep(ref, [replace(before, comment=root)])
         after = await self.ledger.change(ref, before.identity, change)
+        for member in await self.ledger.findings(ref):
+            if member.group == before.identity:
+                await self.ledger.change(ref, member.identity, change)
         if after is not None:
             await self._edit(ref, after, said)
             after = await self.ledger.change(
@@ -246,6 +251,14 @@ def _reopen(finding: KnownFinding) -> KnownFinding:
 def _dismiss_if_resolved(finding: KnownFinding, by: str) -> KnownFinding:
     """Returns the finding, dismissed if `by` resolved its thread; `by` may be empty."""
     return _dismiss(finding, by, UNCHANGED, resolved=True) if by else finding
+
+
+def _dismiss_with(finding: KnownFinding, first: KnownFinding | None) -> KnownFinding:
+    """Returns the finding, dismissed like the one whose comment lists its place."""
+    if first is None or not finding.standing:
+        return finding
+    there = replace(finding, state=FindingState.DISMISSED, by=first.by, reason=first.reason)
+    return replace(there, dismissed_by=first.dismissed_by, resolved=first.resolved)
 
 
 def _with_thread(finding: KnownFinding, thread: int, comment: PostedComment) -> KnownFinding:

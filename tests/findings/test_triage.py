@@ -48,8 +48,22 @@ def judged(*drafts, **context):
 def test_equal_code_at_several_places_is_several_findings_with_names_of_their_own():
     review = judged(draft(near=2), draft(near=4), draft(near=7))
 
-    assert sorted(one.anchor.line for one in review.findings) == [2, 4, 7]
-    assert len({one.identity for one in review.findings}) == 3
+    (first,) = review.findings
+    everywhere = (first, *review.listed)
+    assert sorted(one.anchor.line for one in everywhere) == [2, 4, 7]
+    assert len({one.identity for one in everywhere}) == 3
+    assert [one.line for one in first.places] == [one.anchor.line for one in review.listed]
+    assert {one.repeats for one in review.listed} == {first.identity}
+    assert [new_known_finding(one, "h").group for one in everywhere] == ["", first.identity, first.identity]
+
+
+def test_one_mistake_counts_once_in_the_budget_and_secrets_are_never_one():
+    same = [draft(f"x{n} = {n}", n) for n in range(3)]
+    other = draft("x9 = 9", 9, title="Another mistake")
+    keys = [draft(f"x{n} = {n}", n, title="A key", source="secrets", rule="key") for n in (20, 21)]
+
+    assert len(judged(*same, other, policy=Policy(comments=2)).findings) == 2
+    assert len(judged(*keys).findings) == 2
 
 
 def claimed(title, **changed):
@@ -159,7 +173,7 @@ def test_a_muted_rule_is_dropped_with_a_notice():
 
 @pytest.mark.parametrize("comments", [0, 3, 30])
 def test_the_budget_counts_comments_and_the_rest_is_listed_worst_first(comments):
-    drafts = [draft(f"x{n} = {n}", n, severity=Severity(n % 3)) for n in range(60)]
+    drafts = [draft(f"x{n} = {n}", n, severity=Severity(n % 3), title=f"Mistake {n}") for n in range(60)]
     review = judged(*drafts, policy=Policy(comments=comments))
     ranked = [one.draft.severity for one in (*review.findings, *review.listed)]
 

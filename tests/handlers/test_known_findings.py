@@ -83,3 +83,24 @@ def test_a_dismissal_outlives_its_code_however_it_was_made(theatre, how, away):
     assert "still open" not in pull.check_runs()[-1].title
     body = next(comment.body for comment in pull.comments if comment.id == thread.id)
     assert ("**Resolved** by `alice`" if how == "resolve" else "**Dismissed** by `alice`") in body
+
+
+def test_one_mistake_at_several_places_is_one_comment_whose_places_live_apart(theatre):
+    pull = theatre.open({"a.py": f"{LIST}\n\n{SHIP}", "b.py": SHIP, "c.py": SHIP})
+    theatre.settle()
+    mistakes = [comment for comment in pull.comments if "except" in comment.body]
+
+    assert [(comment.path, comment.line) for comment in mistakes] == [("a.py", 9)]
+    assert "The same at [`b.py:4`](" in mistakes[0].body
+    assert "`c.py:4`" in mistakes[0].body
+    assert pull.check_runs()[-1].title.startswith("4 new findings")
+
+    theatre.play(pull.push({"b.py": LEVEL.format(" TypeError")}))
+    theatre.settle()
+    assert "3 still open" in pull.check_runs()[-1].title
+
+    pull.reply(mistakes[0].id, "alice", "/assistant dismiss meant so")
+    theatre.settle()
+    theatre.play(pull.push({"n.py": "y = 1\n"}))
+    theatre.settle()
+    assert "1 still open" in pull.check_runs()[-1].title

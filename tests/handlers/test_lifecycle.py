@@ -185,13 +185,17 @@ class Distant(Critic):
 def test_a_finding_on_code_that_the_change_leaves_alone_stands_with_it(tell):
     far = "".join(f"# {n}\n" for n in range(20)) + "def close(till):\n    close(the_old_till)\n"
 
+    async def states(here):
+        return [known.state for known in await here.ledger.findings(here.ref)]
+
     async def story(here, pull):
-        (thread,) = ours(pull)
-        assert thread.subject == "file"
+        assert ours(pull) == []
+        (review,) = pull.reviews  # one notification, with a link to the file
+        assert "**[`shop.py`](" in review.body
         await push(here, pull, {"other.py": "x = 2\n"})
-        assert over(pull) == []
+        assert await states(here) == [FindingState.OPEN]
         await push(here, pull, {"shop.py": code(ONE, TWO) + far})
-        assert over(pull) == []
+        assert FindingState.FIXED not in await states(here)
 
     async def begin(here, pull):
         await here.repo.push({"shop.py": BASE["shop.py"] + far})

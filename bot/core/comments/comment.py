@@ -17,7 +17,7 @@ from bot.core.code.pull_request import PullRequest
 from bot.core.code.syntax import has_grammar
 from bot.core.comments.post import Comment
 from bot.core.comments.sanitize import clean, plain, show_hidden
-from bot.core.findings.anchor import Place
+from bot.core.findings.anchor import Anchor, Place
 from bot.core.findings.finding import Draft, Finding, Severity
 from bot.core.findings.known import DismissedBy, FindingState, KnownFinding
 from bot.core.findings.standard import ARCHIVES, Standard, verify_quote
@@ -26,6 +26,7 @@ from bot.core.findings.triage import Review
 
 _LINE = "<!-- assistant:state -->"
 _MARKERS = "<!-- assistant:v1"
+_MOST_PLACES = 20
 _OVER = frozenset({FindingState.FIXED, FindingState.DISMISSED, FindingState.OUTDATED, FindingState.SUPERSEDED})
 
 
@@ -122,12 +123,26 @@ def body(finding: Finding, address: LinkBase, mark: str = "") -> str:
     """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
     draft = finding.draft
     parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", plain(finding.again, 300)]
-    parts.append(clean(draft.why))
+    parts += [clean(draft.why), _places(finding, address)]
     parts += [_cite(standard, address, draft.standard_quote) for standard in finding.standards[:2]]
     if finding.suggestion is not None:
         parts += [fence(finding.suggestion, "suggestion"), _proof(finding)]
     parts.append(_source(draft))
     return "\n\n".join([part for part in parts if part] + ([mark] if mark else []))
+
+
+def _places(finding: Finding, address: LinkBase) -> str:
+    """The other places of the same mistake, with links into the diff."""
+    if not finding.places:
+        return ""
+    shown = [_place(place, address) for place in finding.places[:_MOST_PLACES]]
+    more = len(finding.places) - len(shown)
+    return f"The same at {', '.join(shown)}" + (f" and {more} more {_plural('place', more)}." if more else ".")
+
+
+def _place(place: Anchor, address: LinkBase) -> str:
+    name = code(f"{place.path}:{place.line}" if place.line else place.path)
+    return f"[{name}]({address.changed_file(place.path, place.line, place.side)})" if address.pull_url else name
 
 
 def _cite(standard: Standard, address: LinkBase, words: str) -> str:

@@ -87,7 +87,8 @@ class Finding:
 
     `occurrence` distinguishes equal findings at several places: 0 for the first. `again` says why a dismissed finding is
     posted once more; `elsewhere` is the address of another author's comment that says the same; `verified` names the
-    checks that read the result of its suggestion and found nothing new.
+    checks that read the result of its suggestion and found nothing new. One mistake at several places has one comment: its
+    finding has the other `places`, and the findings there have its identity in `repeats`.
     """
 
     draft: Draft
@@ -98,6 +99,8 @@ class Finding:
     again: str = ""
     elsewhere: str = ""
     verified: tuple[str, ...] = ()
+    places: tuple[Anchor, ...] = ()
+    repeats: str = ""
 
     @property
     def identity(self) -> str:

@@ -65,7 +65,7 @@ class KnownFinding:
     before and came back with a higher severity. `check` is the check that found it, empty for a finding of a model; for
     these, `why` is the model's text and `named` are the paths in its evidence. `guarded` is true if it is fixed although
     its lines still exist, because a model read what changed around them; `weighed` is the last head at which the model
-    was asked.
+    was asked. `group` is the identity of the finding whose comment lists this place too; both share their dismissal.
     """
 
     identity: str
@@ -98,6 +98,7 @@ class KnownFinding:
     guarded: bool = False
     weighed: str = ""
     outcome: Outcome = Outcome.PENDING
+    group: str = ""
 
     @property
     def standing(self) -> bool:
@@ -135,6 +136,7 @@ def new_known_finding(finding: Finding, head: str) -> KnownFinding:
         first_head=head,
         head=head,
         raised=bool(finding.again),
+        group=finding.repeats,
     )
 
 
@@ -165,6 +167,7 @@ def pack(finding: KnownFinding) -> str:
         finding.first_head,
         finding.head,
         finding.dismissed_by and finding.dismissed_by.value,
+        finding.group,
     ]
     return json.dumps([*place, *what, *fate], separators=(",", ":"))
 
@@ -200,6 +203,7 @@ def unpack(identity: str, detail: str) -> KnownFinding | None:
         guarded=guarded,
         first_head=first_head,
         head=head,
+        group=later[1] if len(later) > 1 else "",
     )
     return restore(known)
 

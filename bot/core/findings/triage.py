@@ -234,11 +234,32 @@ def _drop_reason(finding: Finding, policy: Policy) -> str:
 def _within_budget(findings: Sequence[Finding], policy: Policy) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Splits the findings into those that are posted and those that are only listed in the check run.
 
-    The policy's limit counts comments. A finding that another author already posted needs no comment of ours.
+    The policy's limit counts comments. A finding that another author already posted needs no comment of ours, and the
+    places of one mistake need one: it is posted where it stands first, and listed everywhere else.
     """
     cap = min(policy.comments, HARD_CAP)
-    posted = [finding for finding in findings if not finding.elsewhere][:cap]
-    return tuple(posted), tuple(finding for finding in findings if finding not in posted)
+    posted: dict[int, Finding] = {}
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for n, finding in enumerate(findings):
+        if not finding.elsewhere:
+            groups[_mistake(finding) or (str(n),)].append(n)
+    listed = dict(enumerate(findings))
+    for first, *others in list(groups.values())[:cap]:
+        finding = posted[first] = replace(findings[first], places=tuple(findings[n].anchor for n in others))
+        del listed[first]
+        listed |= {n: replace(findings[n], repeats=finding.identity) for n in others}
+    return tuple(posted.values()), tuple(listed.values())
+
+
+def _mistake(finding: Finding) -> tuple[str, ...]:
+    """Returns what two findings have in common that are one mistake at two places; empty where each is its own.
+
+    Two secrets are two mistakes, and a finding that is posted again has its own story.
+    """
+    draft = finding.draft
+    if draft.source == "secrets" or finding.again:
+        return ()
+    return draft.source, finding.topic, draft.title.casefold()
 
 
 def _with_suggestions(findings: tuple[Finding, ...], context: TriageContext) -> tuple[Finding, ...]:
