@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -47,6 +47,10 @@ class Turn:
 Item = Mapping[str, Any]
 
 DENIED = "denied: no more tool calls; answer with what you have"
+TRUNCATED = (
+    "not reviewed: the server read {counted.read} of about {counted.sent} tokens; its context is too small (on Ollama "
+    "raise num_ctx or OLLAMA_CONTEXT_LENGTH) or ASSISTANT_INPUT_TOKENS too large"
+)
 PATIENCE = 60.0
 """Seconds that the last call of a conversation gets at least."""
 UNSURE = (0.85, 2.0)
@@ -113,7 +117,8 @@ class ApiFormat(Protocol):
 class JournaledReply:
     """The journaled result of one call: the raw reply, its usage, and whether the budget is `low`.
 
-    `lookups` is the number of its tool calls that may run.
+    `lookups` is the number of its tool calls that may run, `sent` about how many tokens of words the request had,
+    and `read` how many the server says that it read (0: it does not say).
     """
 
     raw: str
@@ -121,6 +126,8 @@ class JournaledReply:
     seconds: float
     low: bool
     lookups: int = 0
+    sent: int = 0
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,45 @@ class JournaledToolResult:
 
     text: str
     unavailable: str = ""
+
+
+_UNREAD, _MEASURABLE, _GROWTH = 0.45, 1000, 1.2
+_LETTERS_OF_A_TOKEN = 5
+"""Of other scripts than Latin, at most: `estimate`, which counts each letter, errs on the side that is safe for a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCount:
+    """Tokens of one request: about how many its words have, and how many the server says that it `read`."""
+
+    sent: int
+    read: int
+
+    def is_cut(self, before: PromptCount | None) -> bool:
+        """Says whether the server dropped words: it read far fewer, or as many as `before` although more was sent."""
+        if not self.read or self.sent < _MEASURABLE:
+            return False
+        constant = before is not None and before.read == self.read and self.sent >= _GROWTH * before.sent
+        return constant or self.read < _UNREAD * self.sent
+
+
+def prompt_count(request: Mapping[str, Any], usage: Usage) -> PromptCount:
+    """Counts the words of a request's messages, without the JSON around them. Some servers count cached tokens apart."""
+    words = " ".join(_words([request.get("messages"), request.get("input")]))
+    plain = words.encode("ascii", "ignore").decode()
+    least = estimate(plain) + (len(words) - len(plain)) // _LETTERS_OF_A_TOKEN
+    return PromptCount(least, usage.input + (usage.cached if usage.cached > usage.input else 0))
+
+
+def _words(value: object) -> Iterator[str]:
+    """Yields what a person would read of messages or items: their content, outputs and texts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _words([value.get(name) for name in ("content", "text", "output")])
+    elif isinstance(value, list):
+        for part in value:
+            yield from _words(part)
 
 
 @dataclass(slots=True)
@@ -152,6 +198,7 @@ class Conversation:
     longer: bool = False
     closing: bool = False
     repaired: bool = False
+    before: PromptCount | None = None
     passages: list[SearchPassage] = field(default_factory=list)
     looked_up: list[ToolUse] = field(default_factory=list)
 
@@ -236,7 +283,9 @@ class Conversation:
         late = self.seconds >= NEAR_LIMIT * limits.seconds
         long = reply.usage.tokens >= NEAR_LIMIT * limits.input
         self.closing = self.closing or reply.low or late or long
-        return self.api.read(reply.raw)
+        turn, counted = self.api.read(reply.raw), PromptCount(reply.sent, reply.read)
+        cut, self.before = counted.is_cut(self.before), counted
+        return replace(turn, refusal=TRUNCATED.format(counted=counted)) if cut else turn
 
     async def _send(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
         """Measures, reserves, sends and settles. A refused call costs nothing, a lost one what such calls usually cost."""
@@ -260,11 +309,13 @@ class Conversation:
                 raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
             raise
         reported = turn.usage
-        self.api.calibration = self.api.calibration.update(rough, reported.input - self.held)
+        counted = PromptCount(0, 0) if self.prompt.conversation else prompt_count(request, reported)
+        if not counted.is_cut(self.before):
+            self.api.calibration = self.api.calibration.update(rough, reported.input - self.held)
         usage = self._priced(reported if reported.input else replace(reported, input=size, output=estimate(raw)))
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
         room = self.api.limits.tool_calls - len(self.looked_up) if ask.callable else 0
-        return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room))
+        return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room), counted.sent, counted.read)
 
     def _expected(self, ceiling: int) -> int:
         """Returns the output that one more call probably has: as this conversation's calls had, or a quarter of the ceiling."""

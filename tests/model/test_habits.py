@@ -1,10 +1,14 @@
 """The habits of model servers as users report them: each is understood, or ends with an honest reason."""
 
 import json
+import re
 
+import httpx2
 import pytest
 
+from bot.core.costs import ConversationLimits
 from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+from bot.model.conversation import Capabilities
 from bot.model.refusals import named_limit
 from tests.support.conversation import YES, Lookup, ask, chat, responses
 from tests.support.model_server import ModelServer
@@ -465,9 +469,61 @@ def test_the_room_for_an_answer_is_read_in_every_wording(message):
 
 @pytest.mark.parametrize("make", [responses, chat])
 def test_a_named_limit_is_obeyed_on_the_next_try_and_remembered(make):
-    refused = {"error": {"message": "max_tokens is too large: 25000. This model supports at most 16384 tokens."}}
+    refused = {"error": {"message": "max_tokens is too large. This model supports at most 8192 tokens."}}
     limit = lambda body: body.get("max_output_tokens") or body["max_completion_tokens"]  # noqa: E731
-    server = ModelServer(lambda body: rejects(400, refused) if limit(body) > 16384 else says(JSON))
+    server = ModelServer(lambda body: rejects(400, refused) if limit(body) > 8192 else says(JSON))
     model = make(server)
     assert [ask(model).value, ask(model).value] == [YES, YES]
-    assert [limit(asked.body) for asked in server.asked] == [25_000, 16_384, 16_384]
+    assert [limit(asked.body) for asked in server.asked][1:] == [8192, 8192]
+
+
+LONG = "word and number 12 \n" * 1_000
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_an_answer_to_a_prompt_that_was_cut_in_silence_is_no_answer(make):
+    server = ModelServer([says(JSON, usage={"prompt_tokens": 2050, "input_tokens": 2050})])
+    model = make(server)
+    answer = ask(model, material=LONG)
+    assert answer.value is None
+    assert re.match(r"not reviewed: the server read 2050 of about \d{4} tokens; .*num_ctx", answer.reason)
+    assert model.calibration.ratio == 1.0
+
+
+def test_a_count_that_stays_while_the_prompt_grows_shows_a_cut():
+    turns = [calls(("look_up", {"q": "x"}), usage={"prompt_tokens": 4096}), says(JSON, usage={"prompt_tokens": 4096})]
+    answer = ask(chat(ModelServer(turns)), Lookup(says="another word and number 34 " * 500), material=LONG)
+    assert answer.value is None
+    assert "read 4096 of about" in answer.reason
+
+
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": 0}, {"prompt_tokens": None}, {"prompt_tokens": 3_500}, None])
+def test_a_count_that_is_missing_or_a_little_low_cuts_nothing(usage):
+    assert ask(chat(ModelServer([says(JSON, usage=usage)])), material=LONG).value == YES
+
+
+def test_another_script_that_takes_few_tokens_is_not_taken_for_a_cut():
+    usage = {"prompt_tokens": 6_000}
+    assert ask(chat(ModelServer([says(JSON, usage=usage)])), material="Сложность кода растёт\n" * 1_000).value == YES
+
+
+def test_a_server_that_counts_cached_tokens_apart_is_believed():
+    usage = {"prompt_tokens": 50, "prompt_tokens_details": {"cached_tokens": 4_800}}
+    assert ask(chat(ModelServer([says(JSON, usage=usage)])), material=LONG).value == YES
+
+
+@pytest.mark.parametrize("counted", ['{"tokens": [1, 2]}', "[]", "busy", "{", '{"count": "many"}', '{"count": null}'])
+def test_a_counter_of_tokens_may_answer_anything(counted):
+    server = ModelServer([says(JSON)])
+    served = server.transport()
+
+    class Odd(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if request.url.path == "/tokenize":
+                return httpx2.Response(200, content=counted, request=request)
+            return await served.handle_async_request(request)
+
+    limits = ConversationLimits(input=8_000)
+    model = chat(server, capabilities=Capabilities(count_tokens=True), limits=limits)
+    model.endpoint.transport = Odd()
+    assert ask(model, material=LONG).value == YES
