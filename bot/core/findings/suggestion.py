@@ -37,8 +37,8 @@ def prove(
     """Returns the suggestion, or the reason why it is not offered.
 
     It is offered if it replaces exactly the anchored lines of the head, changes them, leaves a file that is valid for
-    the standard library and for `parses` (path, text), adds no hidden characters, secrets or downloads that are run, and
-    is not about a file that controls permissions.
+    the standard library and for `parses` (path, text), adds no hidden characters, secrets, network addresses or programs,
+    and is not about a file that controls permissions, reviews or builds.
     """
     if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
         return "a suggestion must replace lines of the new version"
@@ -52,7 +52,7 @@ def prove(
         return "the head does not have the lines it would replace"
     if changed == head_text:
         return "it changes nothing"
-    return _unsafe_reason(suggestion, anchor.text) or _parse_problem(parses, path, changed) or suggestion
+    return _unsafe_reason(suggestion, anchor.text, head_text) or _parse_problem(parses, path, changed) or suggestion
 
 
 def apply_replacement(code: str, anchor: Anchor, head_text: str) -> str | None:
@@ -98,28 +98,127 @@ def _apply(suggestion: Suggestion, head: str, anchored: str) -> str | None:
 
 
 _GUARDED = re.compile(r"(?:^|/)(?:CODEOWNERS|\.gitlab-ci\.yml|action\.ya?ml|\.gitmodules)$|^\.github/")
-_DOWNLOAD = re.compile(r"\b(?:curl|wget|iwr)\b")
-_SHELL = re.compile(r"\|\s*(?:sudo\s+)?(?:/?\w+/)*(?:ba|z|da|k)?sh\b|\|\s*iex\b|\beval\b|[<$]\(")
+_GOVERNING = re.compile(
+    r"(?:^|/)(?:(?:[\w.-]+\.)?(?:docker|container)file(?:\.[\w.-]+)?|(?:docker-)?compose[\w.-]*\.ya?ml|jenkinsfile[\w.-]*"
+    r"|azure-pipelines[\w.-]*\.ya?ml|bitbucket-pipelines\.ya?ml|appveyor\.ya?ml|cloudbuild\.ya?ml|buildspec[\w.-]*\.ya?ml"
+    r"|\.(?:travis|drone|cirrus|appveyor|pre-commit-config|pre-commit-hooks|readthedocs|woodpecker|gitlab-ci[\w.-]*)\.ya?ml"
+    r"|package\.json|deno\.jsonc?|composer\.json|gemfile|rakefile|[\w-]+\.gemspec|pyproject\.toml|setup\.(?:py|cfg)|tox\.ini"
+    r"|noxfile\.py|pipfile|[\w.-]*requirements[\w.-]*\.(?:txt|in)|cargo\.toml|build\.rs|go\.(?:mod|work)|pom\.xml"
+    r"|(?:build|settings)\.gradle(?:\.kts)?|(?:gnu)?makefile|[\w.-]+\.mk|justfile|taskfile\.ya?ml|cmakelists\.txt"
+    r"|\.(?:npmrc|yarnrc|yarnrc\.yml|pnpmfile\.cjs|pypirc|netrc|envrc|gitattributes|gitconfig)|pip\.conf|nuget\.config"
+    r"|(?:agents|claude|gemini|copilot|conventions|contributing)\.md|\.(?:cursor|windsurf|cline)rules|\.coderabbit\.ya?ml)$"
+    r"|(?:^|/)\.(?:circleci|buildkite|woodpecker|gitlab|gitea|forgejo|teamcity|husky|cursor|claude|cargo|tekton|azuredevops)/"
+    r"|(?:^|/)(?:coding[_-]?)?(?:standards|guidelines)/[^/].*\.(?:md|rst|html?|txt)$",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@\"'`<>]*@)?([^\s/:?#\"'`<>)\]},;]+)"
+    r"|\b(?:[\w-]+@)([\w-]+(?:\.[\w-]+)+):|(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])",
+    re.IGNORECASE,
+)
+_PROGRAM = re.compile(
+    r"(?<![\w.-])(?:curl|wget|iwr|iex|invoke-(?:webrequest|restmethod|expression)|nc|ncat|socat|ssh|scp|sftp|rsync|sudo|xargs"
+    r"|(?:ba|z|da|k|c|fi)?sh|pwsh|powershell|eval|exec|python[\d.]*|perl|ruby|node|deno|bun|php|npx|bunx|uvx|pipx)(?![\w.=-])"
+    r"|\b(?:pip3?|npm|pnpm|yarn|gem|cargo|go|apt(?:-get)?|apk|dnf|yum|brew)[ \t]+(?:install|add|i)\b"
+    r"|`\w+ [^`\n]*`",
+    re.IGNORECASE,
+)
+_CALL = re.compile(
+    r"\b(?:os\.(?:system|popen|exec\w*|spawn\w*)|subprocess|child_process|(?:exec|spawn)(?:Sync|File)?|eval|Runtime\.getRuntime"
+    r"|ProcessBuilder|exec\.Command|Process\.Start|shell_exec|passthru|proc_open|__import__)(?=[ \t]*[(.])"
+)
+_SCRIPT_PROGRAM = re.compile(
+    r"(?:^|[;&|(`]|\b(?:then|do|else)\b)[ \t]*([./~]*[A-Za-z][\w./+-]*)(?=[ \t;&|)`]|$)(?!=)", re.MULTILINE
+)
+_SHELL_WORDS = frozenset(
+    [
+        "if",
+        "then",
+        "elif",
+        "else",
+        "fi",
+        "for",
+        "while",
+        "until",
+        "do",
+        "done",
+        "case",
+        "esac",
+        "in",
+        "function",
+        "local",
+        "export",
+        "readonly",
+        "declare",
+        "set",
+        "unset",
+        "shift",
+        "return",
+        "exit",
+        "break",
+        "continue",
+        "echo",
+        "printf",
+        "test",
+        "true",
+        "false",
+        "cd",
+        "pwd",
+        "trap",
+        "wait",
+        "read",
+    ]
+)
+_PROSE = frozenset({"markdown", "text"})
+_COMMANDS = frozenset({"bash", "powershell", "yaml", "json", "toml", "xml", ""})
+_SCRIPTS = frozenset({"bash"})
+_LOOKALIKE = re.compile(
+    r"\b\w*(?:[A-Za-z]\w*[\u0370-\u052f\uff21-\uff5a]|[\u0370-\u052f\uff21-\uff5a]\w*[A-Za-z])\w*\b"
+)
 
 
-def _unsafe_reason(suggestion: Suggestion, anchored: str) -> str:
+def _unsafe_reason(suggestion: Suggestion, anchored: str, head: str) -> str:
     """Returns why committing this with one click would be unsafe; empty if it is safe."""
     code, path = suggestion.code, suggestion.path
-    if _GUARDED.search(path) or path == policy.PATH:
-        return "the file controls permissions"
-    if generated_kind(path) == "lockfile":
-        return "a tool writes this lockfile"
-    if len(code) > MAX_CHARACTERS:
-        return f"it is over {MAX_CHARACTERS:,} characters"
-    if set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)):
-        return "it contains hidden characters"
-    if carries_secret(code) and not carries_secret(anchored):
-        return "it contains what looks like a secret"
-    if any(
-        _DOWNLOAD.search(line) and _SHELL.search(line) for line in set(code.split("\n")) - set(anchored.split("\n"))
-    ):
-        return "it runs what it downloads"
-    return ""
+    reasons = (
+        (_GUARDED.search(path) or path == policy.PATH, "the file controls permissions"),
+        (generated_kind(path) == "lockfile", "a tool writes this lockfile"),
+        (_GOVERNING.search(path), "the file governs reviews or builds"),
+        (len(code) > MAX_CHARACTERS, f"it is over {MAX_CHARACTERS:,} characters"),
+    )
+    return next((reason for holds, reason in reasons if holds), "") or _unsafe_code(path, code, anchored, head)
+
+
+def _unsafe_code(path: str, code: str, anchored: str, head: str) -> str:
+    """Returns what the new code adds that nobody should commit unread; empty if there is nothing."""
+    reasons = (
+        (set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)), "it contains hidden characters"),
+        (carries_secret(code) and not carries_secret(anchored), "it contains what looks like a secret"),
+        (
+            set(_LOOKALIKE.findall(code)) - set(_LOOKALIKE.findall(anchored)),
+            "it contains letters that look like others",
+        ),
+        (_addresses(code) - _addresses(head), "it contains a new network address"),
+        (_programs(path, code) - _programs(path, head), "it starts a new program"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
+
+
+def _addresses(text: str) -> set[str]:
+    return {next(filter(None, groups)).lower() for groups in _ADDRESS.findall(text)}
+
+
+def _programs(path: str, text: str) -> set[str]:
+    """What the code starts; in a script, where any word can be a program, every first word of a command."""
+    spoken = language(path)
+    if spoken in _PROSE:
+        return set()
+    started = {" ".join(match[0].split()) for match in _CALL.finditer(text)}
+    if spoken in _COMMANDS:
+        started |= {" ".join(match[0].split()) for match in _PROGRAM.finditer(text)}
+    if spoken in _SCRIPTS:
+        started |= set(_SCRIPT_PROGRAM.findall(text)) - _SHELL_WORDS
+    return started
 
 
 def _parse_problem(parses: Callable[[str, str], bool] | None, path: str, changed: str) -> str:
