@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from bot.standards.vector_store_api import VectorStoreClient
 def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
     """The model behind the API that these settings name. Raises ConfigurationError for invalid prices or capabilities."""
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
-    able, limits = _capabilities(settings, endpoint), ConversationLimits(input=settings.assistant_input_tokens)
+    able, limits = _capabilities(settings, endpoint), limits_of(settings)
     prices = price_table(settings)
     if settings.model_api == "chat":
         options = settings.assistant_model_options
@@ -43,6 +43,12 @@ def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] 
         secret,
         progress,
     )
+
+
+def limits_of(settings: Settings) -> ConversationLimits:
+    """The bounds of a conversation: output tokens by the task, or the operator's own number for every call."""
+    limits, output = ConversationLimits(input=settings.assistant_input_tokens), settings.assistant_output_tokens
+    return replace(limits, output=output, longest=2 * output, by_task=False) if output else limits
 
 
 def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreStandards:

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     assistant_dollars_per_repository_day: float = Field(50.0, ge=0, description="US dollars per repository and day.")
     assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
     assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")
+    assistant_output_tokens: int = Field(
+        0, ge=0, description="Output tokens one call may use, thoughts included; 0: by the task, 6000 to 25000."
+    )
     assistant_calls_per_review: int = Field(200, ge=0, description="Model calls one review may make.")
     assistant_tool_calls_per_review: int = Field(120, ge=0, description="Calls of tools in one review.")
     assistant_tool_characters_per_review: int = Field(

@@ -165,13 +165,18 @@ NEAR_LIMIT = 0.8
 """The share of a limit from which a conversation is asked to end."""
 
 
+TASK_OUTPUT: Mapping[str, int] = {"find": 12_000, "verify": 6_000, "requirements": 6_000}
+"""Output tokens that a call may use, thoughts included, by the task: the first part of the prompt's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConversationLimits:
     """Bounds of one conversation: model `calls`, `tool_calls`, input and output tokens of one call, `seconds` of waiting.
 
     `hosted` is how often the server may use its own tools in one call; their fees are reserved before the call.
-    An answer that is cut off at `output` tokens is requested once more with `longest` tokens. `input` stays below the
-    size from which a request costs twice as much.
+    A call may use `output` tokens or, `by_task`, what TASK_OUTPUT says if that is less. An answer that is cut off is
+    requested once more with four times as many, at most `longest`. `input` stays below the size from which a request
+    costs twice as much.
     """
 
     calls: int = 12
@@ -181,6 +186,13 @@ class ConversationLimits:
     output: int = 25_000
     longest: int = 50_000
     seconds: float = 600.0
+    by_task: bool = True
+
+    def ceiling(self, name: str, *, longer: bool = False) -> int:
+        """Returns how many output tokens a call of the prompt `name` may use."""
+        task = TASK_OUTPUT.get(name.split("/", maxsplit=1)[0], self.output) if self.by_task else self.output
+        ceiling = min(task, self.output)
+        return min(4 * ceiling, max(self.longest, ceiling)) if longer else ceiling
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -18,29 +19,50 @@ from bot.storage.ledger import Ledger, Spending, SpendingLimit
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LedgerAccount:
     """The Account of one job: budgets for each review, pull request, repository and installation, across workers.
 
     The first of `bounds` belongs to the review itself. Each attempt at a call has its own row: a lost answer may have
-    been billed, so its reservation stays.
+    been billed. `_rows` are the reservations of calls under way; `_settled` counts those that ended.
     """
 
     ledger: Ledger
     job: Job
     bounds: tuple[SpendingLimit, ...]
     _rows: dict[str, str] = field(default_factory=dict)
+    _settled: int = 0
+    _ended: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def reserve(self, name: str, worst: Usage) -> None:
-        """Reserves the most that the call can cost, in every scope. Raises BudgetExhausted and then reserves nothing."""
-        self._rows[name] = f"{self.job.id}/{name}/{uuid4().hex[:8]}"
-        exceeded = await self.ledger.reserve(self._rows[name], self.job.pull, self.job.id, _cost(worst), self.bounds)
-        if exceeded:
-            raise BudgetExhausted(f"{exceeded}, and the next model call could exceed that")
+    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None) -> None:
+        """Reserves the most that the call can cost, in every scope. Raises BudgetExhausted and then reserves nothing.
+
+        First settles what a process that ended left reserved for this call. A call that does not fit waits while other
+        calls of this review are under way: they usually cost less than was reserved for them.
+        """
+        self._rows.pop(name, None)
+        await self.ledger.settle_lost(self.job.id, f"{self.job.id}/{name}/", _cost(likely or worst))
+        row = f"{self.job.id}/{name}/{uuid4().hex[:8]}"
+        while True:
+            seen = self._settled
+            exceeded = await self.ledger.reserve(row, self.job.pull, self.job.id, _cost(worst), self.bounds)
+            if not exceeded:
+                self._rows[name] = row
+                return
+            if self._settled == seen and not self._rows:
+                raise BudgetExhausted(f"{exceeded}, and the next model call could exceed that")
+            async with self._ended:
+                await self._ended.wait_for(lambda seen=seen: self._settled != seen)  # type: ignore[misc]
 
     async def settle(self, name: str, actual: Usage) -> bool:
         """Records the actual cost; returns whether the review should end soon."""
-        await self.ledger.settle(self._rows[name], _cost(actual))
+        try:
+            await self.ledger.settle(self._rows[name], _cost(actual))
+        finally:
+            async with self._ended:
+                del self._rows[name]
+                self._settled += 1
+                self._ended.notify_all()
         own = self.bounds[0]
         spent = await self.ledger.spent(self.job.pull, own, self.job.id)
         nearly = Spending(int(spent.tokens * (1 / NEAR_LIMIT - 1)), spent.dollars * (1 / NEAR_LIMIT - 1))

@@ -49,6 +49,14 @@ class Spending:
     dollars: float = 0.0
 
 
+_DOLLAR_SETTINGS = {
+    "job": "ASSISTANT_DOLLARS_PER_REVIEW",
+    "pull": "ASSISTANT_DOLLARS_PER_PULL_DAY",
+    "repository": "ASSISTANT_DOLLARS_PER_REPOSITORY_DAY",
+    "installation": "ASSISTANT_DOLLARS_PER_INSTALLATION_MONTH",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SpendingLimit:
     """A limit on spending in a `scope`: job, pull, repository or installation, over the time `within`. None: no limit."""
@@ -62,9 +70,11 @@ class SpendingLimit:
         """Describes the limit that `more` on top of `spent` would exceed; empty if none."""
         scope = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
         if self.tokens is not None and spent.tokens + more.tokens > self.tokens:
-            return f"{scope} may use {self.tokens} tokens; {spent.tokens} are used or reserved"
+            used = f"{spent.tokens} are used or reserved (ASSISTANT_TOKENS_PER_REVIEW sets the limit)"
+            return f"{scope} may use {self.tokens} tokens; {used}"
         if self.dollars is not None and spent.dollars + more.dollars > self.dollars:
-            return f"{scope} may cost ${self.dollars:.2f}; ${spent.dollars:.2f} are spent or reserved"
+            used = f"${spent.dollars:.2f} are spent or reserved ({_DOLLAR_SETTINGS[self.scope]} sets the limit)"
+            return f"{scope} may cost ${self.dollars:.2f}; {used}"
         return ""
 
 
@@ -205,6 +215,12 @@ class Ledger:
         values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
         change = sa.update(SPENDING).where(SPENDING.c.id == name).values(values)
         await self.database.run(lambda connection: connection.execute(change))
+
+    async def settle_lost(self, job: str, prefix: str, cost: Spending) -> None:
+        """Settles the reservations of `job` whose name begins with `prefix` at `cost`: their process ended."""
+        lost = sa.and_(SPENDING.c.job == job, SPENDING.c.id.startswith(prefix, autoescape=True), ~SPENDING.c.settled)
+        values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
+        await self.database.run(lambda connection: connection.execute(sa.update(SPENDING).where(lost).values(values)))
 
     async def spent(self, pull: PullRef, bound: SpendingLimit, job: str = "") -> Spending:
         """Returns what was spent or reserved in the scope and time of `bound`."""

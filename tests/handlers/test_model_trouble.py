@@ -34,7 +34,7 @@ FEW = {"assistant_checks": "hygiene", "assistant_passes": "correctness,security"
 
 ANSWERS = {
     "cut off once": ([ends("length", '{"walk')], ""),
-    "cut off twice": ([ends("length"), ends("length")], "the answer was cut off at 50000 tokens"),
+    "cut off twice": ([ends("length"), ends("length")], "the answer was cut off at 48000 tokens"),
     "content filter": ([ends("content_filter")], "the answer is incomplete: content_filter"),
     "steered": ([ends("steered", "{}")], "the answer is incomplete: steered"),
     "refusal": ([refuses()], "the model refused to answer"),

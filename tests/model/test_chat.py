@@ -105,7 +105,7 @@ def test_the_operators_options_pass_through_and_rule_nothing_else():
 def test_an_older_server_has_another_word_for_the_limit():
     server = ModelServer([says(YES)])
     ask(chat(server, limit_field="max_tokens"))
-    assert server.asked[0].body["max_tokens"] == 25_000
+    assert server.asked[0].body["max_tokens"] == 12_000
     assert "max_completion_tokens" not in server.asked[0].body
 
 

@@ -143,13 +143,13 @@ def test_a_reply_of_any_shape_is_a_turn_or_a_fault_and_costs_no_less_than_nothin
 
 
 @pytest.mark.parametrize("make", [responses, chat])
-def test_a_lost_answer_is_counted_as_billed(make):
+def test_a_lost_answer_is_counted_with_its_input_and_a_usual_output(make):
     server = ModelServer([raises(httpx2.ReadError("reset")), says(YES)])
     account = Purse()
     with pytest.raises(Retryable):
         ask(make(server), account=account)
     answer = ask(make(server), account=account)
-    assert account.used > answer.usage.tokens + 25_000
+    assert account.used > answer.usage.tokens + 12_000 // 4
     assert not account.held
 
 
@@ -267,3 +267,11 @@ def test_a_gateway_that_fails_with_http_200_fails():
     error = {"error": {"code": 502, "message": "provider returned an error"}}
     with pytest.raises(Retryable, match="HTTP 502"):
         ask(chat(ModelServer([garbles(json.dumps(error))])))
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_a_connection_that_was_never_made_is_named_and_costs_nothing(make):
+    account = Purse()
+    with pytest.raises(Retryable, match="cannot connect to the model server"):
+        ask(make(ModelServer([raises(httpx2.ConnectError("refused"))])), account=account)
+    assert (account.used, account.held) == (0, {})

@@ -138,10 +138,10 @@ def test_an_invalid_answer_gets_one_repair(make, wrong):
 def test_a_cut_answer_gets_one_larger_try(make):
     answer, server = talk(make, ends("length", '{"known": tr'), says(YES))
     assert answer.value == YES
-    assert [ceiling(one.body) for one in server.asked] == [25_000, 50_000]
+    assert [ceiling(one.body) for one in server.asked] == [12_000, 48_000]
     answer, server = talk(make, ends("length"), ends("length"))
     assert answer.value is None
-    assert answer.reason == "the answer was cut off at 50000 tokens"
+    assert answer.reason == "the answer was cut off at 48000 tokens"
 
 
 @pytest.mark.parametrize(

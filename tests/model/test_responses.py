@@ -168,7 +168,7 @@ def test_the_fees_of_the_servers_own_tools_are_reserved_before_the_call(tool, fe
     reserved = []
 
     class Strict(Purse):
-        async def reserve(self, name, worst):
+        async def reserve(self, name, worst, likely=None):
             reserved.append(worst)
             await super().reserve(name, worst)
 
