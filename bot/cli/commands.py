@@ -1,5 +1,7 @@
 """The `assistant` command. Exit codes: 0 done, 1 findings at or above --fail-on, 2 usage or settings, 3 the world failed.
 
+A review whose model answered nothing, for want of a connection, a key or money, is printed and ends with 3.
+
 `assistant standards …`: what the team's documents say, and the index that searches them.
 """
 

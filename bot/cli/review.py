@@ -27,6 +27,7 @@ from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
 from bot.core.findings.triage import Review
 from bot.errors import UserError
+from bot.handlers.passes import PASSES
 from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -38,7 +39,7 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
-FOUND = 1
+FOUND, UNHEARD = 1, 3
 
 
 def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
@@ -54,7 +55,16 @@ def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
         print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
     else:
         show(review, Console(highlight=False, soft_wrap=True))
+    if _is_unheard(review):
+        return UNHEARD
     return FOUND if _reaches(review, fail_on) else 0
+
+
+def _is_unheard(review: Review) -> bool:
+    """Whether a model was asked and no pass got an answer: no connection, no valid key, no money."""
+    rows = [row for row in review.coverage.passes if set(row.path.split("+")) <= set(PASSES)]
+    passes = [row for row in rows if row.state is not FileState.SKIPPED]  # standards that there are not are a row too
+    return bool(review.model and passes) and all(row.state is FileState.FAILED for row in passes)
 
 
 def _reaches(review: Review, fail_on: str) -> bool:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.app import model_of
+from bot.cli import review as local_review
 from bot.sandbox.api.auth import key_pair
 from tests.support.deliveries import payload
+from tests.support.model_server import ModelServer
+from tests.support.model_turns import rejects
 
 ROOT = Path(__file__).parents[2]
 FLAWED = "import os\n\n\ndef pay(order):\n    try:\n        charge(order)\n    except:\n        pass\n"
@@ -320,3 +324,26 @@ def test_a_server_takes_a_replayed_delivery_says_that_it_is_well_and_leaves_when
     assert "does not answer" in nobody[2]
     assert "ASSISTANT_EFORT is not a setting; did you mean ASSISTANT_EFFORT?" in lines[0]["event"]
     assert {"started", "stopped"} <= {line["event"] for line in [*lines, *map(json.loads, process.stderr)]}
+
+
+@pytest.mark.parametrize(("fault", "named"), [(401, "does not accept the key"), (404, "does not know the model")])
+def test_a_model_that_refuses_is_named_and_the_exit_code_is_3(fault, named, tmp_path, monkeypatch, capsys):
+    """Through the front door; a budget is never blamed for what the server refused."""
+    (tmp_path / "a.patch").write_text(PATCH)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    server = ModelServer(lambda _body: rejects(fault, {"error": {"message": "no"}}))
+    monkeypatch.setattr(
+        local_review, "model_of", lambda settings, secret, hear: over(server, model_of(settings, secret, hear))
+    )
+
+    assert local_review.review_locally("a.patch", tmp_path, "text", "never") == local_review.UNHEARD
+    said = capsys.readouterr().out
+    assert named in said
+    assert "may cost" not in said
+
+
+def over(server, model):
+    """The model, on this server instead of the network."""
+    model.endpoint.transport = server.transport()
+    return model
