@@ -155,7 +155,7 @@ class PromptCount:
         if not self.read or self.sent < _MEASURABLE:
             return False
         constant = before is not None and before.read == self.read and self.sent >= _GROWTH * before.sent
-        return constant or self.read < _UNREAD * self.sent
+        return (constant and self.read < self.sent) or self.read < _UNREAD * self.sent
 
 
 def prompt_count(request: Mapping[str, Any], usage: Usage) -> PromptCount:

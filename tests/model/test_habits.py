@@ -497,6 +497,13 @@ def test_a_count_that_stays_while_the_prompt_grows_shows_a_cut():
     assert "read 4096 of about" in answer.reason
 
 
+def test_two_counts_that_happen_to_be_the_same_are_no_cut_while_they_cover_what_was_sent():
+    usage = {"prompt_tokens": 20_000}
+    turns = [calls(("look_up", {"q": "x"}), usage=usage), says("Fine.", usage=usage), says(JSON, usage=usage)]
+    found = "another word and number 34 " * 500
+    assert ask(chat(ModelServer(turns)), Lookup(says=found), material=LONG).value == YES
+
+
 @pytest.mark.parametrize("usage", [{}, {"prompt_tokens": 0}, {"prompt_tokens": None}, {"prompt_tokens": 3_500}, None])
 def test_a_count_that_is_missing_or_a_little_low_cuts_nothing(usage):
     assert ask(chat(ModelServer([says(JSON, usage=usage)])), material=LONG).value == YES
