@@ -18,6 +18,14 @@ from bot.interfaces import Check, CheckResult, Source
 _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
 
 
+_KEY = (
+    r"(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|encryption|signing)[_\-]?key|token|credential)"
+    r"(?![A-Za-z_\-]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir|regex|pattern|hint|label|input|arn|format))"
+    r"(?!(?i:iz|is))(?![A-Za-z_\-]{0,20}(?:_id|-id|Id|ID)(?![a-z]))[A-Za-z_\-]{0,20}"
+)  # a name that says that its value is secret, not that it is about a secret
+_SETTINGS = re.compile(r"(?:^|/)\.env[^/]*$|\.(?:ya?ml|env|properties|ini|cfg|conf|tfvars|toml)$", re.IGNORECASE)
+
+
 class SecretRule(NamedTuple):
     """`pattern` finds the secret, in its group "value" if it has one; `kind` names it to people."""
 
@@ -84,10 +92,47 @@ RULES = tuple(
         (
             "hardcoded-secret",
             "A password or key",
+            _KEY
+            + r"[\"']?(?:[ \t]{0,9}:[ \t]{0,9}[A-Za-z_][A-Za-z0-9_.\[\]| ]{0,40}|[ \t]{1,9}string)?"  # a type
+            + r"[ \t]{0,9}(?::=|=>|[:=])[ \t]{0,9}[\"'`](?P<value>[^\s\"'`]{8,200})[\"'`]",
+        ),
+        (
+            "secret-setting",
+            "A password or key",
+            r"(?m:^)[ \t]{0,40}(?:- |export )?[\"']?[A-Za-z0-9_.\-]{0,40}?"
+            + _KEY
+            + r"[\"']?[ \t]{0,9}[:=][ \t]{0,9}(?P<value>[^\s\"'`#,;]{8,200})[ \t\r]{0,9}(?:(?m:$)|(?<=[ \t])#)",
+        ),
+        (
+            "password-in-connection",
+            "A password in a connection string",
+            r"(?<=[;\"'])[ ]?(?i:password|pwd|sharedaccesskey)[ ]?=[ ]?(?P<value>[^\s;\"'<>&]{6,128})(?=[;\"'])",
+        ),
+        (
+            "secret-element",
+            "A password or key",
+            r"<[A-Za-z0-9_.:\-]{0,40}?" + _KEY + r">[ \t]{0,9}(?P<value>[^\s<>]{8,200})[ \t]{0,9}</",
+        ),
+        (
+            "secret-default",
+            "A password or key as a default",
+            r"(?:environ\.get|getenv|env|config)\(\s{0,9}[\"'][A-Za-z0-9_.\-]{0,40}?"
+            + _KEY
+            + r"[\"'][ \t]{0,9},\s{0,40}(?:default[ ]?=[ ]?)?[\"'](?P<value>[^\s\"']{8,200})[\"']",
+        ),
+        (
+            "secret-fallback",
+            "A password or key as a fallback",
+            r"\benv(?:\.|\[[\"'])[A-Za-z0-9_]{0,40}?"
+            + _KEY
+            + r"(?:[\"']\])?[ \t]{0,9}(?:\|\||\?\?)[ \t]{0,9}[\"'`](?P<value>[^\s\"'`]{8,200})[\"'`]",
+        ),
+        (
+            "authorization-header",
+            "A token in a header",
             (
-                r"(?i:pass(?:word|wd|phrase)|pwd|secret|api_?key|token|credential)"
-                r"(?![A-Za-z_]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir))[A-Za-z_]{0,20}[\"']?"
-                r"[ \t]{0,9}(?::=|=>|[:=])[ \t]{0,9}[\"'](?P<value>[^\s\"']{8,200})[\"']"
+                r"(?i:authorization)[\"']?[ \t]{0,9}[:=,][ \t]{0,9}[\"'`]?(?i:bearer|token|basic)[ ]"
+                r"(?P<value>[A-Za-z0-9._~+/\-]{16,500}={0,2})(?![A-Za-z0-9._~+/\-{$(])"
             ),
         ),
     )
@@ -96,11 +141,23 @@ _PLACEHOLDER = re.compile(
     r"example|sample|dummy|fake|placeholder|change_?me|your[_\-]|(?:^|[_\-])test|redacted|secret|passw|insert|replace|"
     r"x{4,}|\*{3,}|\.{3}|0{8,}|1234567|abcdef|todo|none|null|urn:|://|"
     r"^[0-9a-f]{8}-[0-9a-f]{4}-|^\d{4}-\d\d-\d\d|"  # names and dates more often than keys
-    r"[<>{}$%()\[\]]",  # text that something else fills in
+    r"\$\{|\$\(|\$[A-Za-z_]{3,}|%\(|%[sd]\b|^%\w+%$|[<>]|\{[^}]*\}|\w\([^()]*\)|\[[^\]]*\]|^!|^[&*]\w+$|"  # something else fills it in
+    r"\(\?|\.\*|\\[dws]|^arn:",  # a regular expression, or a name
     re.IGNORECASE,
 )
 _STAND_IN = re.compile(r"example|x{8,}|abcdefgh|12345678|0{8,}", re.IGNORECASE)
-_GUESSED = {"password-in-url", "hardcoded-secret"}
+_WORDS = re.compile(r"(?:[A-Za-z]?[a-z]*[0-9]{0,3}[\-_+./:@ ])+[A-Za-z]?[a-z]*[0-9]{0,3}")
+"""Plain words and small numbers, joined: a name, a path, an expression or a shortcut, rather than a key."""
+_GUESSED = {
+    "password-in-url",
+    "hardcoded-secret",
+    "secret-setting",
+    "password-in-connection",
+    "secret-element",
+    "secret-default",
+    "secret-fallback",
+    "authorization-header",
+}
 _BITS_PER_CHARACTER = 3.0
 _LONG = 16
 _AT_MOST = 100  # a file with more is a list of something
@@ -125,6 +182,8 @@ class Secrets:
 def _secrets(file: Source) -> Iterator[Problem]:
     said: set[tuple[int, int]] = set()
     for rule in RULES:
+        if rule.name == "secret-setting" and not _SETTINGS.search(file.path):
+            continue  # elsewhere the value is an expression
         for match in rule.pattern.finditer(file.text):
             span = match.span("value" if "value" in match.re.groupindex else 0)
             value = file.text[slice(*span)]
@@ -138,7 +197,8 @@ def _is_real(rule: SecretRule, value: str) -> bool:
     """Whether nobody would write this as a stand-in. For guesses it must also look random."""
     if rule.name in _GUESSED:
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
-        return mixed and not _PLACEHOLDER.search(value) and _entropy(value) >= _BITS_PER_CHARACTER
+        stand_in = _PLACEHOLDER.search(value) or _WORDS.fullmatch(value)
+        return mixed and not stand_in and _entropy(value) >= _BITS_PER_CHARACTER
     return not _STAND_IN.search(value) and len(set(value)) > _LONG // 2
 
 

@@ -58,6 +58,12 @@ SECRETS = {
     "private-key": "-----BEGIN RSA PRIVATE KEY-----\n" + random(64) + "\n-----END RSA PRIVATE KEY-----",
     "password-in-url": f"postgresql://app:{random(12)}@db.internal/app",
     "hardcoded-secret": f'DB_PASSWORD = "{random(14)}"',
+    "secret-setting": f"MYSQL_PASSWORD: {random(16)}",
+    "password-in-connection": f'"Server=db;User Id=sa;Password={random(16)};"',
+    "secret-element": f"<db.pwd>{random(16)}</db.pwd>",
+    "secret-default": f'os.environ.get("API_KEY", "{random(16)}")',
+    "secret-fallback": f'process.env.API_KEY || "{random(16)}"',
+    "authorization-header": f'"Authorization: Bearer {random(32)}"',
 }
 HARMLESS = {
     "aws-access-key": "AKIA" + "IOSFODNN7EXAMPLE",
@@ -86,6 +92,12 @@ HARMLESS = {
     "private-key": 'if "-----BEGIN RSA PRIVATE KEY-----" in text: pass\n-----BEGIN RSA PRIVATE KEY-----\n...\n',
     "password-in-url": "postgresql://user:password@localhost/db and https://x:${TOKEN}@github.com",
     "hardcoded-secret": 'password = "changeme"\ntoken = os.environ["APP_TOKEN_1"]\nTOKEN_TYPE = "a1:urn:b2:token-type"',
+    "secret-setting": "password: ${DB_PASSWORD}\ntoken: !vault db/main1\nsecretName: db-creds-2a",
+    "password-in-connection": '"Server=db;Password={0};" + "Server=db;Password=$DB_PASSWORD1;"',
+    "secret-element": "<password>${db.password1}</password><tokenType>bearer1x9</tokenType>",
+    "secret-default": 'os.environ.get("API_KEY_NAME", "x-key-2b7d") or env("TOKEN", "changeme12")',
+    "secret-fallback": 'process.env.API_KEY || "your-api-key-1"',
+    "authorization-header": '"Authorization: Bearer ${TOKEN}", f"Authorization: Bearer {token}"',
 }
 
 
@@ -93,7 +105,7 @@ HARMLESS = {
 def test_every_shape_is_found_and_never_repeated(rule: str) -> None:
     line = SECRETS[rule]
 
-    (problem,) = find(f"x = 1\n# {line}\n")
+    (problem,) = find(f"x = 1\n# {line}\n") if rule != "secret-setting" else find(f"x: 1\n{line}\n", "a.yml")
 
     assert (problem.rule, problem.line, problem.end) == (rule, 2, 2)
     assert problem.category is Category.SECURITY
@@ -105,6 +117,7 @@ def test_every_shape_is_found_and_never_repeated(rule: str) -> None:
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_what_only_looks_like_one_is_left_alone(rule: str) -> None:
     assert find(f"x = 1\n# {HARMLESS[rule]}\n") == ()
+    assert find(f"x: 1\n{HARMLESS[rule]}\n", "a.yml") == ()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +165,40 @@ def test_one_secret_is_one_problem() -> None:
 
 def test_a_file_full_of_secrets_is_bounded() -> None:
     assert len(find(f"{SECRETS['github-token']}\n" * 10_000)) == 100
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (".env", "DB_PASSWORD={0}\n"),
+        (".env.production", "export SECRET_KEY={0}\n"),
+        ("application.properties", "spring.datasource.password={0}\n"),
+        ("a.ts", "const apiKey: string = '{0}';\n"),
+        ("a.py", 'api_key: str = "{0}"\n'),
+        ("a.py", 'token: str | None = "{0}"\n'),
+        ("a.go", 'const apiKey string = "{0}"\n'),
+        ("a.py", 'headers = {{"x-api-key": "{0}"}}\n'),
+        ("a.py", 'password = "{0}(tL[P$7h"\n'),
+        ("a.py", 'KEY = os.getenv("DB_PASSWORD", default="{0}")\n'),
+        ("a.js", 'fetch(u, {{headers: {{Authorization: "Bearer {0}{0}"}}}})\n'),
+    ],
+)
+def test_a_guess_knows_the_common_shapes(path: str, text: str) -> None:
+    assert len(find(text.format(random(14)), path)) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "const tokenizerId = '7be41d90a25f4c8c93d06e1fa8b2c745';",
+        '{"token": "ctrl+shift+alt+f12"}',
+        "const tokens = {accessToken: 'access-token-1'};",
+        'password_regex = "^(?=.*[A-Z])(?=.*[0-9]).{8,}$"',
+        'secret_ref = "arn:aws:secretsmanager:eu-west-1:1:db-a1b2c3"',
+    ],
+)
+def test_a_guess_leaves_names_and_shortcuts_alone(line: str) -> None:
+    assert find(line) == ()
 
 
 def test_ordinary_code_holds_no_secrets() -> None:
