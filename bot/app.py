@@ -98,6 +98,7 @@ def answerer_of(wired: UseCases) -> Answerer:
         wired.ledger,
         ConversationStore(wired.ledger.database),
         wired.signer,
+        bounds_of(wired.settings, allowed_of(wired.settings)),
     )
 
 

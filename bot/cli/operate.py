@@ -8,7 +8,7 @@ import uuid
 
 from rich.console import Console
 
-from bot.app import App, build
+from bot.app import App, allowed_of, bounds_of, build
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.pull_request import PullRef
@@ -56,7 +56,8 @@ async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", w
             return f"Stopped: {len(stopped)}." if stopped else "Nothing is running on this pull request."
         case Verb.STATUS:
             reviews = await app.ledger.reviews(pull, limit=10)
-            return reply.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull))
+            balances = await app.ledger.balances(pull, bounds_of(app.settings, allowed_of(app.settings)))
+            return reply.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull), balances)
     return await _about(app, verb, pull, finding, words)
 
 

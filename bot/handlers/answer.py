@@ -22,7 +22,7 @@ from bot.handlers.standards import consult
 from bot.interfaces import CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.storage.conversations import ConversationStore
-from bot.storage.ledger import Ledger
+from bot.storage.ledger import Ledger, SpendingLimit
 
 _KEPT = 4_000  # characters of a question or an answer that are remembered
 _THREAD = 8_000  # characters of a thread
@@ -64,6 +64,7 @@ class Answerer:
     ledger: Ledger
     correspondence: ConversationStore
     signer: Signer
+    bounds: tuple[SpendingLimit, ...] = ()
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Answer `job`; the word names what was asked."""
@@ -194,7 +195,8 @@ class Answerer:
     async def _status(self, asked: AnswerInputs) -> str:
         ref = asked.pull.ref
         reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
-        return reply.status(reviews, findings, await self.correspondence.paused(ref))
+        balances = await self.ledger.balances(ref, self.bounds)
+        return reply.status(reviews, findings, await self.correspondence.paused(ref), balances)
 
     async def _config(self, asked: AnswerInputs) -> str:
         file = asked.file

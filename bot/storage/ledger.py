@@ -66,6 +66,11 @@ class SpendingLimit:
     tokens: int | None = None
     dollars: float | None = None
 
+    @property
+    def label(self) -> str:
+        """The scope and its time in words."""
+        return f"{self.scope}, {self.within.days} day{'s' * (self.within.days > 1)}" if self.within else self.scope
+
     def exceeded(self, spent: Spending, more: Spending) -> str:
         """Describes the limit that `more` on top of `spent` would exceed; empty if none."""
         scope = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
@@ -221,6 +226,12 @@ class Ledger:
         lost = sa.and_(SPENDING.c.job == job, SPENDING.c.id.startswith(prefix, autoescape=True), ~SPENDING.c.settled)
         values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
         await self.database.run(lambda connection: connection.execute(sa.update(SPENDING).where(lost).values(values)))
+
+    async def balances(self, pull: PullRef, bounds: Sequence[SpendingLimit]) -> tuple[tuple[str, float, float], ...]:
+        """Returns scope, dollars spent and dollars left for each of `bounds` beyond one review that limits dollars."""
+        limits = [(bound, bound.dollars) for bound in bounds if bound.scope != "job" and bound.dollars is not None]
+        spent = [(bound.label, (await self.spent(pull, bound)).dollars, limit) for bound, limit in limits]
+        return tuple((label, used, max(limit - used, 0.0)) for label, used, limit in spent)
 
     async def spent(self, pull: PullRef, bound: SpendingLimit, job: str = "") -> Spending:
         """Returns what was spent or reserved in the scope and time of `bound`."""

@@ -1,6 +1,7 @@
 """The verbs of an operator, on the database of a server with its own settings."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from bot.job import Job, Trigger
 from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings
 from bot.storage.conversations import ConversationStore
-from bot.storage.ledger import ReviewRecord
+from bot.storage.ledger import ReviewRecord, Spending
 
 PULL = PullRef("Octo/repo", 7, 70, 9)
 DETAIL = {"usage": {"dollars": 0.25}, "posted": 3}
@@ -60,6 +61,17 @@ def test_a_pause_is_the_one_that_the_server_obeys_and_status_names_it(app):
 def test_status_tells_reviews_and_cost_and_that_another_has_none(app):
     assert "| `aaaaaaaaaa` | opened | success | 3 | $0.2500 |" in say(app, Verb.STATUS)
     assert "was not reviewed yet" in say(app, Verb.STATUS, number=8)
+
+
+def test_status_tells_what_was_spent_on_each_scope_and_what_is_left(app):
+    asyncio.run(app.ledger.reserve("job/call-1", PULL, "job", Spending(1000, 1.25), ()))
+    other = replace(PULL, number=8)
+    asyncio.run(app.ledger.reserve("other/call-1", other, "other", Spending(1000, 2.0), ()))
+
+    said = say(app, Verb.STATUS)
+    assert "| pull, 1 day | $1.25 | $3.75 |" in said
+    assert "| repository, 1 day | $3.25 | $46.75 |" in said
+    assert "| installation, 30 days | $3.25 | $496.75 |" in said
 
 
 def test_stop_without_a_running_review_says_so(app):

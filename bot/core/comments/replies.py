@@ -184,8 +184,13 @@ def _diagram(edges: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["```mermaid", "graph LR", *names, *arrows, "```"])
 
 
-def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[KnownFinding], paused: str = "") -> str:
-    """What was reviewed here of late, what is open, and who paused it."""
+def status(
+    reviews: Sequence[Mapping[str, Any]],
+    findings: Sequence[KnownFinding],
+    paused: str = "",
+    balances: Sequence[tuple[str, float, float]] = (),
+) -> str:
+    """What was reviewed here of late, what is open, who paused it; scope, dollars spent and left of `balances`."""
     quiet = f"\n\nPaused by {code(paused)}; use `/assistant resume` to continue." if paused else ""
     if not reviews:
         return f"This pull request was not reviewed yet.{quiet}"
@@ -197,7 +202,13 @@ def status(reviews: Sequence[Mapping[str, Any]], findings: Sequence[KnownFinding
         posted = row["detail"]["posted"]
         lines.append(f"| {code(row['head'][:10])} | {row['trigger']} | {row['outcome']} | {posted} | {cost} |")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
-    return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings)]) + quiet
+    return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings), *_money(balances)]) + quiet
+
+
+def _money(balances: Sequence[tuple[str, float, float]]) -> list[str]:
+    """A table of what was spent, reservations included, and what is left."""
+    rows = [f"| {scope} | ${spent:.2f} | ${left:.2f} |" for scope, spent, left in balances]
+    return ["", "| budget | spent | left |", "|---|---|---|", *rows] if rows else []
 
 
 def _standing(findings: Iterable[KnownFinding]) -> list[str]:
