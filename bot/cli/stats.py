@@ -14,29 +14,31 @@ from rich.table import Table
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
 from bot.settings import Settings
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger
+from bot.storage.ledger import Ledger, MonthlyCost
 
 
 def stats(*, as_json: bool) -> None:
     """Print the rates of every repository and category, and of every rule, from the ledger."""
-    found, tallies = asyncio.run(_counted())
+    found, tallies, costs = asyncio.run(_counted())
     rules = [one for one in tallies if one.decided]
     if as_json:
-        print(json.dumps(_rows(found, rules), indent=2))  # noqa: T201 - this is the output
+        print(json.dumps({**_rows(found, rules), "costs": [one._asdict() for one in costs]}, indent=2))  # noqa: T201 - this is the output
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(_table(found) if found else "No pull request with findings was merged yet.")
     if rules:
         console.print(_rules(rules))
+    if costs:
+        console.print(_costs(costs))
     if found or rules:
         for name, meaning in DEFINITIONS.items():
             console.print(f"[dim]{name}: {meaning}[/dim]")
 
 
-async def _counted() -> tuple[tuple[OutcomeRate, ...], tuple[TopicTally, ...]]:
+async def _counted() -> tuple[tuple[OutcomeRate, ...], tuple[TopicTally, ...], tuple[MonthlyCost, ...]]:
     with Database(Settings.read().database) as database:
         ledger = Ledger(database)
-        return rates(await ledger.outcomes()), await ledger.tallies()
+        return rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()
 
 
 def _rows(found: Iterable[OutcomeRate], rules: Iterable[TopicTally]) -> dict[str, object]:
@@ -59,6 +61,13 @@ def _rules(rules: Iterable[TopicTally]) -> Table:
     for one in rules:
         counts, fate = map(str, (one.fixed, one.dismissed)), "muted" if one.unwanted else ""
         table.add_row(escape(one.repo), escape(one.topic), one.category, *counts, _share(*one.accepted), fate)
+    return table
+
+
+def _costs(costs: Iterable[MonthlyCost]) -> Table:
+    table = Table("repository", "pull request", "month", "tokens", "dollars", box=None)
+    for one in costs:
+        table.add_row(escape(one.repo), str(one.number), one.month, str(one.tokens), f"{one.dollars:.2f}")
     return table
 
 

@@ -19,6 +19,16 @@ from bot.storage.database import Database, upsert
 from bot.storage.tables import FINDINGS, REVIEWS, SPENDING, of_pull
 
 
+class MonthlyCost(NamedTuple):
+    """What the calls for a pull request cost in a month (YYYY-MM), reservations included."""
+
+    repo: str
+    number: int
+    month: str
+    tokens: int
+    dollars: float
+
+
 class OutcomeCount(NamedTuple):
     """How many findings of a category had an outcome when a repository's pull requests were merged."""
 
@@ -186,6 +196,21 @@ class Ledger:
         query = sa.select(*columns, sa.func.count()).where(merged).group_by(*columns).order_by(*columns)
         rows = await self.database.run(lambda connection: connection.execute(query).all())
         return tuple(OutcomeCount(*row) for row in rows)
+
+    async def costs(self) -> tuple[MonthlyCost, ...]:
+        """Returns what was spent, by repository, pull request and month. A repository never reviewed has no name."""
+        names = sa.select(REVIEWS.c.repo_id, sa.func.max(REVIEWS.c.repo).label("repo")).group_by(REVIEWS.c.repo_id)
+        named = names.subquery()
+        joined = SPENDING.outerjoin(named, named.c.repo_id == SPENDING.c.repo_id)
+        month = (sa.extract("year", SPENDING.c.at), sa.extract("month", SPENDING.c.at))
+        groups = (named.c.repo, SPENDING.c.repo_id, SPENDING.c.number, *month)
+        sums = (sa.func.sum(SPENDING.c.tokens), sa.func.sum(SPENDING.c.dollars))
+        query = sa.select(*groups, *sums).select_from(joined).group_by(*groups).order_by(*groups)
+        rows = await self.database.run(lambda connection: connection.execute(query).all())
+        return tuple(
+            MonthlyCost(repo or str(repo_id), number, f"{int(year)}-{int(in_year):02}", int(tokens), float(dollars))
+            for repo, repo_id, number, year, in_year, tokens, dollars in rows
+        )
 
     async def reserve(self, name: str, pull: PullRef, job: str, cost: Spending, bounds: Sequence[SpendingLimit]) -> str:
         """Reserves an expected cost under `name` before a call, unless it would exceed one of `bounds`.

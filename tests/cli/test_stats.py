@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger
+from bot.storage.ledger import Ledger, Spending
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
 FOUND = KnownFinding(
@@ -61,3 +62,18 @@ def test_on_a_terminal_every_number_has_its_definition(show):
 
 def test_where_nothing_was_merged_or_judged_it_says_so(show):
     assert show({}, as_json=False) == "No pull request with findings was merged yet.\n"
+
+
+def test_what_was_spent_is_told_by_pull_request_and_month(show, tmp_path):
+    show({}, as_json=True)
+    with Database(f"sqlite:///{tmp_path}/ledger.db") as database:
+        for name, pull in (("a/1", PULL), ("a/2", PULL), ("b/1", OTHER)):
+            asyncio.run(Ledger(database).reserve(name, pull, name, Spending(1000, 0.5), ()))
+
+    costs = json.loads(show({}, as_json=True))["costs"]
+    assert [(one["repo"], one["number"], one["tokens"], one["dollars"]) for one in costs] == [
+        ("42", 7, 2000, 1.0),
+        ("43", 7, 1000, 0.5),
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d", costs[0]["month"])
+    assert "1.00" in show({}, as_json=False)
