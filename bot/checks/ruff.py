@@ -93,6 +93,8 @@ _SYNTAX = RuffRule("invalid-syntax", _ERROR, _CORRECTNESS, "Python cannot read t
 _REEXPORTING = {"__init__.py", "conftest.py", "__init__.pyi"}
 _SUPPRESSION = re.compile(r"noqa|ruff\s*:", re.IGNORECASE)
 _LONGEST_FIX = 10
+_NEEDED_ELSEWHERE = {"F401", "F811"}
+"""What a fix of these deletes can be imported by another file, or be there for its effect: one file cannot tell."""
 
 
 class _Place(BaseModel):
@@ -160,7 +162,8 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
         file = files[int(PurePosixPath(diagnostic.filename).stem)]
         problem = _problem(diagnostic, file)
         is_syntax = problem.rule == _SYNTAX.codes  # one mistake makes many of these: the first will do
-        if not (_usual_there(problem) and PurePosixPath(file.path).name in _REEXPORTING):
+        usual = _usual_there(problem) and PurePosixPath(file.path).name in _REEXPORTING
+        if not usual and not _is_meant(problem, file):
             found.setdefault((file.path, problem.rule if is_syntax else str(number)), problem)
     return tuple(found.values())
 
@@ -168,6 +171,32 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
 def _usual_there(problem: Problem) -> bool:
     """Whether it is no mistake in a package's `__init__.py`, which ruff cannot tell under the name it is staged with."""
     return problem.rule in {"F401", "F403", "F811"} or (problem.rule == "F821" and "`__path__`" in problem.title)
+
+
+_TEST_FILE = re.compile(r"(?:^|/)(?:tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_tests?\.py$)")
+_NAME = re.compile(r"`(?:[\w.]+\.)?(\w+)`")
+_EXPECTING = re.compile(r"\bwith\b.{0,80}\b(?:raises|assertRaises\w*|warns|assertWarns\w*|suppress)\b")
+_QUERY = re.compile(r"\b(?:filter|where|having|and_|or_|not_|join|outerjoin|select|case|loc|query)\b\s*[(\[]")
+_NEAR = 4  # lines of a statement above the diagnostic
+
+
+def _is_meant(problem: Problem, file: Source) -> bool:
+    """Whether the code around says that this is no mistake: a fixture, a probe, an expected exception or a query."""
+    lines = file.text.split("\n")
+    above = "\n".join(lines[max(0, problem.line - 1 - _NEAR) : problem.line])
+    if problem.rule in {"F401", "F811"} and _TEST_FILE.search(file.path):
+        name = _NAME.search(problem.title)
+        return name is not None and _is_parameter(name[1], file.text)
+    if problem.rule == "F401":
+        return "find_spec" in problem.title  # ruff says so of an import in a `try` that handles its absence
+    if problem.rule in {"B015", "B018"}:
+        return _EXPECTING.search(above) is not None
+    return problem.rule in {"E711", "E712"} and _QUERY.search(above) is not None
+
+
+def _is_parameter(name: str, text: str) -> bool:
+    """Whether a function takes a parameter of this name, as tests take their fixtures."""
+    return re.search(rf"\bdef \w+\([^()]*(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
@@ -192,7 +221,7 @@ def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
 def _replacement(diagnostic: _Diagnostic, before: list[str]) -> tuple[int, int, str | None]:
     """The lines the diagnostic speaks of; with a safe and short fix, the lines it replaces and what with."""
     first, last = diagnostic.location.row, _last_row(diagnostic)
-    if diagnostic.fix is None or diagnostic.fix.applicability != "safe":
+    if diagnostic.fix is None or diagnostic.fix.applicability != "safe" or diagnostic.code in _NEEDED_ELSEWHERE:
         return first, last, None
     after = _applied("\n".join(before), diagnostic.fix.edits).split("\n")
     same_above = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), 0)

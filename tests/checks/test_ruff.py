@@ -194,9 +194,7 @@ def fixed(text: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("text", "after"),
     [
-        ("import os\nx = 1\n", "x = 1\n"),
-        ("from a import b, c\nx = b\n", "from a import b\nx = b\n"),
-        ("from a import (\n    b,\n    c,\n)\nx = b\n", "from a import (\n    b,\n)\nx = b\n"),
+        ('x = (\n    f"a"\n)\ny = 1\n', 'x = (\n    "a"\n)\ny = 1\n'),
         ('ä, x = "é", f"ü"\n', 'ä, x = "é", "ü"\n'),
         ('x = f"a"', 'x = "a"'),
     ],
@@ -239,3 +237,42 @@ def test_where_ruff_does_not_run_the_files_are_named() -> None:
     assert checked.problems == ()
     assert [path for path, _ in checked.failed] == ["a.py", "b.py"]
     assert all(reason for _, reason in checked.failed)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("shop/apps.py", "def ready():\n    from shop import signals\n"),
+        ("pkg/compat.py", "import sys\nfrom json import JSONDecodeError\n\nPY = sys.version_info\n"),
+        ("migrations/env.py", "import app.models\n"),
+        ("app.py", "import os\n"),
+    ],
+)
+def test_an_import_that_another_file_may_need_is_not_deleted(path: str, text: str) -> None:
+    found = asyncio.run(Ruff(Jail()).run([Source(path, text)]))
+
+    assert [(problem.rule, problem.replacement) for problem in found.problems] == [("F401", None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason", "other"),
+    [
+        (
+            "tests/test_a.py",
+            "from fixtures import db\n\n\ndef test_a(db):\n    print(1)\n",
+            "test_a(db)",
+            "test_a(x)",
+        ),
+        (
+            "probe.py",
+            "try:\n    import orjson\n    A = 1\nexcept ImportError:\n    A = 2\n",
+            "ImportError",
+            "ValueError",
+        ),
+        ("a.py", "def f(p, x):\n    with p.raises(TypeError):\n        x < 1\n", "raises", "opens"),
+        ("a.py", "def f(s, U):\n    return s.filter(U.on == True)\n", "filter", "show"),
+    ],
+)
+def test_what_the_code_around_explains_is_no_problem(path: str, text: str, reason: str, other: str) -> None:
+    assert rules(text, path) == []
+    assert rules(text.replace(reason, other), path) != []
