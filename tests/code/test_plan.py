@@ -63,6 +63,9 @@ def test_what_is_not_read_has_a_reason(one, state, reason):
     [
         file("main.py", "x = 1"),
         parse_patch("main.py", Status.ADDED, "@@ -0,0 +1 @@\n+run(x)\n\\ No newline at end of file"),
+        parse_patch("auth.yml", Status.ADDED, "@@ -0,0 +1 @@\n+a1b2c3d4\n\\ No newline at end of file"),
+        parse_patch("token.txt", Status.ADDED, "@@ -0,0 +1 @@\n+prefix_R4nd0mQw7Z\n\\ No newline at end of file"),
+        parse_patch("hook.py", Status.ADDED, "@@ -0,0 +1 @@\n+breakpoint\n\\ No newline at end of file"),
         parse_patch("VERSION", Status.ADDED, "@@ -0,0 +1 @@\n+1.2.3\n\\ No newline at end of file"),
         file("src/vendors.py", "x = 1"),
         file("lock.py", "x = 1"),
