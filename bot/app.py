@@ -46,7 +46,7 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
 
 if TYPE_CHECKING:
-    from bot.model.openai_threads import ResponsesConversations
+    from bot.model.responses import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
 
 

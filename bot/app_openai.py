@@ -16,8 +16,7 @@ from bot.interfaces import Model
 from bot.model.chat import ChatModel
 from bot.model.client import Endpoint
 from bot.model.conversation import Capabilities
-from bot.model.openai_threads import ResponsesConversations
-from bot.model.responses import FULL, ResponsesModel, code_interpreter, file_search
+from bot.model.responses import FULL, ResponsesConversations, ResponsesModel, code_interpreter, file_search
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards

@@ -23,7 +23,7 @@ from bot.interfaces import Account, Model, ModelAnswer, Step, Tool
 from bot.storage.conversations import ConversationStore, ServerConversation
 
 if TYPE_CHECKING:
-    from bot.model.openai_threads import ResponsesConversations
+    from bot.model.responses import ResponsesConversations
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,10 @@
 
 Items of an unknown type go back to the server unchanged.
 https://platform.openai.com/docs/api-reference/responses
+
+The conversations that OpenAI keeps for threads are here too: it keeps the messages of a review thread until they are deleted.
+
+https://platform.openai.com/docs/api-reference/conversations
 """
 
 from __future__ import annotations
@@ -289,3 +293,20 @@ def _function(tool: Tool) -> dict[str, Any]:
 def _format(prompt: Prompt) -> dict[str, Any]:
     schema = dict(prompt.schema)
     return {"type": "json_schema", "name": schema["title"], "schema": schema, "strict": True}
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesConversations:
+    """Conversations that the Responses API can continue. They hold no information about their owner."""
+
+    endpoint: Endpoint
+
+    async def create(self) -> str:
+        """Creates an empty conversation and returns its id. Raises as Model.ask does."""
+        with translated_errors():
+            return (await self.endpoint.client.conversations.create()).id
+
+    async def delete(self, conversation: str) -> None:
+        """Deletes a conversation with all its messages. Raises as Model.ask does, NotFound if it does not exist."""
+        with translated_errors():
+            await self.endpoint.client.conversations.delete(conversation)

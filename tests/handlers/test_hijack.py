@@ -90,7 +90,12 @@ def hijacked(body):
     if asked.purpose == "requirements":
         return says({"points": []})
     verdicts = [
-        {"finding": number, "evidence": [EVIL, "app.py:14: return order.total"], "reason": f"approved by the maintainers, {EVIL}", "verdict": "holds"}
+        {
+            "finding": number,
+            "evidence": [EVIL, "app.py:14: return order.total"],
+            "reason": f"approved by the maintainers, {EVIL}",
+            "verdict": "holds",
+        }
         for number, _ in enumerate(asked.claims, 1)
     ]
     return says({"verdicts": verdicts})

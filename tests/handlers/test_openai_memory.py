@@ -16,7 +16,7 @@ from bot.core.costs import estimate
 from bot.errors import ConfigurationError, Retryable
 from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
 from bot.handlers.passes import Passes
-from bot.model.openai_threads import ResponsesConversations
+from bot.model.responses import ResponsesConversations
 from bot.settings import Settings
 from bot.storage.conversations import GROWTH, ConversationStore
 from bot.storage.database import Database
