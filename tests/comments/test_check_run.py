@@ -16,7 +16,7 @@ def test_thousands_of_equal_findings_cost_little_and_are_counted_where_they_are_
     rows = [f"x{n} = {n}" if n % 2 else FLAW for n in range(2 * MANY)]
     file = FileDiff("a.txt", Status.ADDED, (Hunk(tuple(Line(row, None, n) for n, row in enumerate(rows, 1))),))
     drafts = [
-        Draft("a.txt", FLAW, "Bare", "Why.", Severity.WARNING, Category.MAINTAINABILITY, "lint", "L1", near=n)
+        Draft("a.txt", FLAW, f"Bare {n}", "Why.", Severity.WARNING, Category.MAINTAINABILITY, "lint", "L1", near=n)
         for n in range(1, 2 * MANY, 2)
     ]
     begun = time.process_time()

@@ -50,7 +50,7 @@ _POINTERS = (
     (re.compile(r"version https://git-lfs\.github\.com/spec/v1$"), "a Git LFS pointer"),
     (re.compile(r"Subproject commit [0-9a-f]{40,64}$"), "a submodule"),
 )
-_LINK = re.compile(r"\.{1,2}/[\w./@+-]{1,1024}")
+_LINK = re.compile(r"(?:\.{1,2}|/[\w.@+-]{1,255})/[\w./@+-]{1,1024}")
 TOP = 20
 """The number of first lines in which a generated file says that it is one."""
 _LONG_LINE = 2_000
@@ -62,7 +62,7 @@ def pointer_kind(first: str) -> str:
 
 
 def is_symbolic_link(line: str) -> bool:
-    """Whether a file with only this line, without a newline, is a path from its own folder, as git stores most symbolic links."""
+    """Whether a file with only this line, without a newline, is a path from its own folder or from the root, as git stores symbolic links."""
     return _LINK.fullmatch(line) is not None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.core.code.diff import Diff, FileDiff, Side
+from bot.core.code.diff import Diff, FileDiff, Side, Status
 from bot.core.code.syntax import symbol_at
 from bot.core.findings.finding import Finding, fingerprint, normalize, sketch
 from bot.core.findings.known import FindingState, KnownFinding
@@ -87,11 +87,17 @@ def _is_dismissed(before: KnownFinding) -> bool:
     return before.state is FindingState.DISMISSED or before.dismissed_by is not None
 
 
+def _was_renamed(before: KnownFinding, diff: Diff) -> bool:
+    """Whether its whole file is gone: what has its code and its symbol now is the same file under another name."""
+    file = diff.file(before.path)  # git may take any file for its successor
+    return file is None or file.status is Status.REMOVED
+
+
 def _may_follow(before: KnownFinding, finding: Finding, diff: Diff, *, left_symbol: bool) -> bool:
     """Whether a known finding may be the new one, by file and function.
 
     To another function or file it goes only with several lines or, to a file, with the same enclosing symbol; within a
-    file also if the name of its function is gone, which was renamed. A dismissal does not go at all.
+    file also if the name of its function is gone, which was renamed. A dismissal goes only where its whole file went.
     """
     home = current_file(before.path, diff)
     here = home is not None and home.path == finding.anchor.path
@@ -99,7 +105,7 @@ def _may_follow(before: KnownFinding, finding: Finding, diff: Diff, *, left_symb
     if here and inside:
         return True
     if _is_dismissed(before):
-        return False
+        return _was_renamed(before, diff) and inside and bool(before.symbol)
     several = before.size >= SEVERAL
     return several or (left_symbol or not before.symbol if here else inside and bool(before.symbol))
 
@@ -189,10 +195,12 @@ class _Text:
             anywhere = telling and not _is_dismissed(before)
             if anywhere or not before.symbol or self._symbol(spot) in {before.symbol, None}:
                 yield False, spot
-        if not at_home and telling and not _is_dismissed(before):
+        dismissed = _is_dismissed(before)
+        if not at_home and telling and (not dismissed or _was_renamed(before, self._diff)):
             for file in self._diff:
                 for spot in self._in(file, before):
-                    if before.size >= SEVERAL or (before.symbol and self._symbol(spot) == before.symbol):
+                    several = before.size >= SEVERAL and not dismissed
+                    if several or (before.symbol and self._symbol(spot) == before.symbol):
                         yield True, spot
 
     def _in(self, file: FileDiff, before: KnownFinding) -> list[FoundPlace]:
