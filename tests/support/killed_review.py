@@ -35,7 +35,12 @@ def script(body):
         return calls(*LOOK)
     if request.purpose == "find":
         return says(FOUND if request.lens == "correctness" else findings())
-    verdict = {"finding": 1, "evidence": ["app.py:2: return order.total / order.count"], "reason": "so it is", "verdict": "holds"}
+    verdict = {
+        "finding": 1,
+        "evidence": ["app.py:2: return order.total / order.count"],
+        "reason": "so it is",
+        "verdict": "holds",
+    }
     return says({"verdicts": [verdict]})
 
 
