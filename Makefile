@@ -3,7 +3,7 @@
 .PHONY: help demo test check format docs bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := $(filter-out support,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE  # the tests start many processes: compile each module once
 
@@ -14,7 +14,7 @@ demo: .venv/.ready  ## Review an example pull request through the real path; no 
 	@$(BIN)/assistant demo
 
 test: .venv/.ready  ## Run the whole test suite, or one room of it: make test ROOM=findings
-	@test -z "$(ROOM)" || test -d "tests/$(ROOM)" || { echo "No room $(ROOM). There are: $(ROOMS)"; exit 2; }
+	@test -z "$(ROOM)" || test -n "$(filter $(ROOM),$(ROOMS))" || { echo "No room $(ROOM). There are: $(ROOMS)"; exit 2; }
 	@$(BIN)/pytest -n 2 $(if $(ROOM),tests/$(ROOM))
 
 check: .venv/.ready  ## Lint, types, architecture, lock file

@@ -1,7 +1,4 @@
-"""The composition root of a server: settings become an app on GitHub and on a durable engine.
-
-The composition root of the use cases: whoever the host is, a server or a terminal, they are wired here.
-"""
+"""The composition root: settings become the use cases, for a server or a terminal, and an app with its engine and GitHub."""
 
 from __future__ import annotations
 
