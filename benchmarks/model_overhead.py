@@ -35,7 +35,7 @@ from tests.support.conversation import Journal
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import says
 from tests.support.repository import pull_request
-from tests.support.scripted_model import Purse
+from tests.support.scripted_model import FreeAccount
 
 BLOCK = 18  # lines added together; as many stay as they are
 SIZES = [20, 200, 500, 700, 1_000, 2_000, 5_000, 20_000]
@@ -86,7 +86,7 @@ def measure(lines: int) -> str:
     words = Prompts({file.stem: file.read_text() for file in bundled("prompts").glob("*.md")})
     brief = PassInput("bench", PullFacts(pull_request(body=""), diff, heads), batches, policy, paths=frozenset(heads))
     started = time.process_time()
-    opinion = asyncio.run(Passes(model, words, (), Purse(), Journal())(brief))
+    opinion = asyncio.run(Passes(model, words, (), FreeAccount(), Journal())(brief))
     spent = time.process_time() - started
     if server.rejected or any(row.reason for row in opinion.rows if row.state == "failed"):
         raise SystemExit(f"{lines} lines: {server.rejected or opinion.rows}")

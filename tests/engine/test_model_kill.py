@@ -15,7 +15,7 @@ from bot.job import Job, decide
 from bot.webhook import parse
 from tests.support.conversation import Crash, Journal
 from tests.support.killed_review import CODE, FEW, World, numbered_job, script
-from tests.support.product_with_model import ModelTheatre
+from tests.support.product_with_model import ProductWithModel
 
 PASSED_ON = (
     "github_app_id",
@@ -82,24 +82,24 @@ def test_a_crash_after_any_entry_costs_no_call_no_lookup_and_no_second_review(wo
 @pytest.mark.parametrize("deaths", [[17], pytest.param([10, 9, 8], marks=pytest.mark.long)])
 def test_processes_that_are_killed_one_after_another_finish_one_review(tmp_path, deaths):
     """Real workers are killed by SIGKILL during a review on the sandbox; the last one finishes it."""
-    theatre = ModelTheatre(script, **FEW)
+    product = ProductWithModel(script, **FEW)
     try:
-        pulls = [theatre.open({"app.py": CODE})]
-        theatre.settle()
-        asked = len(theatre.model.asked)
-        pulls.append(theatre.open({"app.py": CODE}))
-        sent = theatre.sandbox.deliveries[-1]
+        pulls = [product.open({"app.py": CODE})]
+        product.settle()
+        asked = len(product.model.asked)
+        pulls.append(product.open({"app.py": CODE}))
+        sent = product.sandbox.deliveries[-1]
         job = decide(parse({name.lower(): value for name, value in sent.headers.items()}, sent.body))
-        settings = {name: plain(getattr(theatre.app.settings, name)) for name in PASSED_ON}
+        settings = {name: plain(getattr(product.app.settings, name)) for name in PASSED_ON}
         settings["assistant_data"] = str(tmp_path)
         spec = {"settings": settings, "job": to_json(job, Job), "deaths": deaths}
         program = [sys.executable, str(Path(__file__).parents[1] / "support" / "review_to_kill.py")]
         done = subprocess.run(program, input=json.dumps(spec), capture_output=True, text=True, timeout=120, check=False)
-        again = len(theatre.model.asked) - asked
+        again = len(product.model.asked) - asked
         reviews = [len(pull.reviews) for pull in pulls]
         ended = pulls[1].check_runs()[-1].status
     finally:
-        theatre.close()
+        product.close()
 
     assert json.loads(done.stdout.splitlines()[-1]) == [-signal.SIGKILL] * len(deaths) + [0], done.stderr
     assert asked == again == 5

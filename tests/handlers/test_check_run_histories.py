@@ -8,7 +8,7 @@ import pytest
 from bot.core.comments.check_run import NOT_REVIEWED
 from bot.engine.durable import Pace
 from bot.sandbox.world import faults
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 
 NUMBERS = itertools.count()
 COMMANDS = ("review", "review full", "review security", "review app.py", "review nope/**", "stop", "pause", "resume")
@@ -42,7 +42,7 @@ TROUBLE = (
 
 @pytest.fixture(scope="module")
 def product():
-    product = Theatre(Pace(debounce=0, poll=0.02, patience=60, retry=0.005))
+    product = RunningProduct(Pace(debounce=0, poll=0.02, patience=60, retry=0.005))
     yield product
     product.close()
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.product import BASE, Theatre
-from tests.support.scripted_model import Script
+from tests.support.product import BASE, RunningProduct
+from tests.support.scripted_model import ScriptedModel
 
 CLEAN = {"app.py": "def pay(order):\n    return order or None\n", "README.md": "# Shop\n\nPays orders.\n"}
 NOTHING = {"walkthrough": "", "findings": []}
@@ -11,12 +11,12 @@ NOTHING = {"walkthrough": "", "findings": []}
 
 @pytest.fixture(scope="module")
 def model():
-    return Script()
+    return ScriptedModel()
 
 
 @pytest.fixture(scope="module")
 def product(model):
-    product = Theatre(model=model, assistant_checks="secrets", assistant_requests_per_person_hour=10_000)
+    product = RunningProduct(model=model, assistant_checks="secrets", assistant_requests_per_person_hour=10_000)
     yield product
     product.close()
 

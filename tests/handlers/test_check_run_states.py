@@ -4,12 +4,12 @@ import pytest
 
 from bot.hosts.github.refusals import refusal
 from bot.sandbox.world import faults
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 
 
 @pytest.fixture(scope="module")
 def product():
-    product = Theatre()
+    product = RunningProduct()
     yield product
     product.close()
 

@@ -6,7 +6,7 @@ from bot.core.comments.check_run import NOT_REVIEWED
 from bot.engine.durable import Pace
 from bot.hosts.github.refusals import refusal
 from bot.sandbox.world.faults import Fault
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 from tests.support.review_rounds import ours
 
 FOUND = "2 new findings (checks only)"
@@ -14,7 +14,7 @@ FOUND = "2 new findings (checks only)"
 
 @pytest.fixture(scope="module")
 def product():
-    product = Theatre(Pace(debounce=0, poll=0.03, patience=60, retry=0.005))
+    product = RunningProduct(Pace(debounce=0, poll=0.03, patience=60, retry=0.005))
     yield product
     product.close()
 

@@ -25,7 +25,7 @@ from bot.standards.local import FolderStandards
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from tests.support.github_client import hosted
-from tests.support.scripted_model import Script, finding, findings
+from tests.support.scripted_model import ScriptedModel, finding, findings
 
 PATH = ".github/assistant.yml"
 RULE = "# Python\n\n## Bare except\n\nNever catch with a bare `except:`; name the exception class.\n"
@@ -46,7 +46,7 @@ class Lab:
         self.folder, self.policy, self.number = folder, policy, 0
         verdict = {"finding": 1, "evidence": ["app.py:8: pass"], "reason": "so", "verdict": "holds"}
         answers = {"find/correctness": findings(CLAIM), "find": findings(), "verify": {"verdicts": [verdict]}}
-        self.model = Script(answers | {"summary": {"points": [], "careful": [], "sentence": "It pays."}})
+        self.model = ScriptedModel(answers | {"summary": {"points": [], "careful": [], "sentence": "It pays."}})
         self.settings = Settings.read(_env_file=None, assistant_model_api="offline", **settings)
         self.ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
 

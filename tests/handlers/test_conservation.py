@@ -16,7 +16,7 @@ from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 from bot.handlers.passes import Passes, PassInput
 from tests.support.repository import pull_request
-from tests.support.scripted_model import WORDS, Journal, Purse, Script, finding
+from tests.support.scripted_model import WORDS, FreeAccount, Journal, ScriptedModel, finding
 
 HEAD = """import os
 
@@ -105,13 +105,13 @@ def reviewed(answers, verdict, evidence, policy=None):
     facts = PullFacts(pull_request(), DIFF, FILES)
     brief = PassInput("job", facts, plan(DIFF, policy).batches, policy, paths=frozenset(FILES))
     said = {"evidence": evidence, "reason": "so", "verdict": verdict}
-    script = Script(
+    script = ScriptedModel(
         {
             **{f"find/{name}": {"walkthrough": "", "findings": found} for name, found in answers.items()},
             "verify": {"verdicts": [{"finding": n, **said} for n in range(1, 9)]},
         }
     )
-    opinion = asyncio.run(Passes(script, WORDS, (), Purse(), Journal())(brief))
+    opinion = asyncio.run(Passes(script, WORDS, (), FreeAccount(), Journal())(brief))
     review = triage((B006, *opinion.drafts), TriageContext(View("h" * 40, DIFF, FILES), policy))
     return replace(review, dropped=(*review.dropped, *opinion.dropped), model="script")
 

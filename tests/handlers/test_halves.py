@@ -10,12 +10,12 @@ from bot.engine.database import pack, unpack
 from bot.errors import AssistantError
 from bot.handlers.passes import Passes
 from bot.model.account import MeteredSteps
-from tests.handlers.test_passes import brief
 from tests.support.conversation import Crash, Journal, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import fails, says
+from tests.support.pass_input import pass_input
 from tests.support.product_with_model import Request
-from tests.support.scripted_model import WORDS, Purse, findings
+from tests.support.scripted_model import WORDS, FreeAccount, findings
 
 FILES = {f"src/part_{n}.py": "".join(f"value_{i} = compute({n})\n" for i in range(40)) for n in range(4)}
 HUGE = {**FILES, "src/huge.py": "".join(f"value_{i} = compute(9)\n" for i in range(200))}
@@ -60,8 +60,8 @@ class Durable(Journal):
 def read(server, files, step=None, limits=None):
     """One pass over new files."""
     model = responses(server, limits=limits or ConversationLimits())
-    passes = Passes(model, WORDS, (), Purse(), step or Journal())
-    return asyncio.run(passes(brief(files, passes=("correctness",))))
+    passes = Passes(model, WORDS, (), FreeAccount(), step or Journal())
+    return asyncio.run(passes(pass_input(files, passes=("correctness",))))
 
 
 def test_a_batch_that_the_model_cannot_hold_is_read_in_halves():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.product import BASE, FLAWED, Theatre
+from tests.support.product import BASE, FLAWED, RunningProduct
 
 POLICY = ".github/assistant.yml"
 REWRITTEN = "# Python\n\n## Bare except rewritten by the head\n\nNever catch with a bare `except:`; the head says so.\n"
@@ -10,7 +10,7 @@ REWRITTEN = "# Python\n\n## Bare except rewritten by the head\n\nNever catch wit
 
 @pytest.fixture(scope="module")
 def product():
-    product = Theatre()
+    product = RunningProduct()
     yield product
     product.close()
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.support.review_rounds import Critic, Rounds, ours
+from tests.support.review_rounds import Critic, ReviewRounds, ours
 
 MOST = 8  # flaws in one history, within the attention budget of a review
 NAMED = re.compile(r"flaw_(\d+)")
@@ -48,7 +48,7 @@ class History(RuleBasedStateMachine):
 
     async def _open(self):
         self.critic = Critic()
-        self.here = Rounds(Path(self.folder.name), self.critic)
+        self.here = ReviewRounds(Path(self.folder.name), self.critic)
         base = {path: self._text(path) for path in PATHS[:2]} | {"base.py": "x = 0\n"}
         self.repo = await self.here.sandbox.repository("octo/shop", base, private=True)
         self.repo.user("alice", "write")

@@ -8,7 +8,7 @@ import pytest
 from bot.checks.hygiene import Hygiene
 from bot.core.findings.known import FindingState
 from bot.sandbox.world.state import User
-from tests.support.review_rounds import Critic, Rounds, ours, over, replies
+from tests.support.review_rounds import Critic, ReviewRounds, ours, over, replies
 
 BODY = "    total = 0\n    for item in items:\n        total += item.price\n"
 BASE = {"shop.py": "def pay(items):\n" + BODY + "    return total\n", "other.py": "x = 1\n"}
@@ -24,7 +24,7 @@ def tell(tmp_path):
 
     def tell(story, files, model=None, checks=()):
         async def whole():
-            here = Rounds(tmp_path, model or Critic(), checks)
+            here = ReviewRounds(tmp_path, model or Critic(), checks)
             here.repo = repo = await here.sandbox.repository("octo/shop", BASE, private=True)
             repo.user("alice", "write")
             pull = await repo.open_pull("Pay", "", files)

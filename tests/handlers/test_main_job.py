@@ -7,20 +7,20 @@ import pytest
 
 from bot.sandbox.world import faults
 from tests.support.deliveries import signed
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 from tests.support.run_records import run_records
 
 
 @pytest.fixture(scope="module")
-def theatre():
-    theatre = Theatre()
-    yield theatre
-    theatre.close()
+def product():
+    product = RunningProduct()
+    yield product
+    product.close()
 
 
-def test_an_opened_pull_request_gets_one_review_with_inline_comments_and_a_check_run(theatre):
-    pull = theatre.open()
-    theatre.settle()
+def test_an_opened_pull_request_gets_one_review_with_inline_comments_and_a_check_run(product):
+    pull = product.open()
+    product.settle()
 
     (review,) = pull.reviews
     (check,) = pull.check_runs()
@@ -33,15 +33,15 @@ def test_an_opened_pull_request_gets_one_review_with_inline_comments_and_a_check
 
 
 @pytest.mark.parametrize("again", ["asked", "pushed"])
-def test_what_was_said_is_not_said_again(theatre, again):
-    pull = theatre.open()
-    theatre.settle()
+def test_what_was_said_is_not_said_again(product, again):
+    pull = product.open()
+    product.settle()
     said = len(pull.comments)
     if again == "pushed":
-        theatre.play(pull.push({"app.py": "# Payments.\n" + FLAWED}))
+        product.play(pull.push({"app.py": "# Payments.\n" + FLAWED}))
     else:
         pull.comment("alice", "/assistant review")
-    theatre.settle()
+    product.settle()
 
     assert said
     assert len(pull.comments) == said
@@ -49,27 +49,27 @@ def test_what_was_said_is_not_said_again(theatre, again):
     assert "still open" in pull.check_runs()[-1].title
 
 
-def test_one_delivery_sent_a_hundred_times_at_once_is_one_review(theatre):
-    pull = theatre.open()
-    delivery = theatre.sandbox.deliveries[-1]
+def test_one_delivery_sent_a_hundred_times_at_once_is_one_review(product):
+    pull = product.open()
+    delivery = product.sandbox.deliveries[-1]
 
     async def burst():
         async with httpx.AsyncClient() as client:
             send = (
-                client.post(theatre.here.webhook, content=delivery.body, headers=delivery.headers) for _ in range(100)
+                client.post(product.here.webhook, content=delivery.body, headers=delivery.headers) for _ in range(100)
             )
             return await asyncio.gather(*send)
 
-    answers = theatre.play(burst())
-    theatre.settle()
+    answers = product.play(burst())
+    product.settle()
 
     assert sorted(answer.json()["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 99
     assert len(pull.reviews) == 1
 
 
-def test_a_clean_change_gets_no_review_and_says_in_the_check_what_it_is_worth(theatre):
-    pull = theatre.open({"app.py": "def pay(order):\n    return order.total\n"})
-    theatre.settle()
+def test_a_clean_change_gets_no_review_and_says_in_the_check_what_it_is_worth(product):
+    pull = product.open({"app.py": "def pay(order):\n    return order.total\n"})
+    product.settle()
 
     assert pull.reviews == []
     (check,) = pull.check_runs()
@@ -89,13 +89,13 @@ def test_a_clean_change_gets_no_review_and_says_in_the_check_what_it_is_worth(th
         ("stranger", "none", "/assistant review", 0, 0),
     ],
 )
-def test_commands_are_obeyed_for_those_who_may_write(theatre, who, role, words, reviews, answers):
-    repo = theatre.repository()
+def test_commands_are_obeyed_for_those_who_may_write(product, who, role, words, reviews, answers):
+    repo = product.repository()
     repo.user(who, role)
-    pull = theatre.open(repo=repo, draft=True)
-    theatre.settle()
+    pull = product.open(repo=repo, draft=True)
+    product.settle()
     pull.comment(who, words)
-    theatre.settle()
+    product.settle()
 
     assert len(pull.reviews) == reviews
     replies = [
@@ -104,12 +104,12 @@ def test_commands_are_obeyed_for_those_who_may_write(theatre, who, role, words, 
     assert len(replies) == answers
 
 
-def test_the_label_of_somebody_who_may_write_starts_a_review_of_a_draft_and_is_taken_off(theatre):
-    pull = theatre.open(draft=True)
-    theatre.settle()
+def test_the_label_of_somebody_who_may_write_starts_a_review_of_a_draft_and_is_taken_off(product):
+    pull = product.open(draft=True)
+    product.settle()
     assert pull.reviews == []
     pull.label("alice", "assistant:review")
-    theatre.settle()
+    product.settle()
 
     assert len(pull.reviews) == 1
     assert pull.state.labels == []
@@ -128,21 +128,21 @@ def test_the_label_of_somebody_who_may_write_starts_a_review_of_a_draft_and_is_t
     ],
     ids=lambda fault: f"{fault.status}-{fault.method}-{fault.path.strip('*/')}",
 )
-def test_one_fault_of_github_costs_a_retry_and_nothing_is_said_twice(theatre, fault):
-    theatre.sandbox.plan(fault)
-    pull = theatre.open()
-    theatre.settle()
+def test_one_fault_of_github_costs_a_retry_and_nothing_is_said_twice(product, fault):
+    product.sandbox.plan(fault)
+    pull = product.open()
+    product.settle()
 
     assert fault.seen
     assert len(pull.reviews) == 1
     assert [run.status for run in pull.check_runs()] == ["completed"]
 
 
-def test_a_forged_delivery_leaves_nothing_behind(theatre):
-    before = theatre.play(run_records(theatre.app.engine))
+def test_a_forged_delivery_leaves_nothing_behind(product):
+    before = product.play(run_records(product.app.engine))
     headers, body = signed({"action": "opened"}, secret=b"guessed")
 
-    answer = httpx.post(theatre.here.webhook, content=body, headers=headers)
+    answer = httpx.post(product.here.webhook, content=body, headers=headers)
 
     assert answer.status_code == 401
-    assert theatre.play(run_records(theatre.app.engine)) == before
+    assert product.play(run_records(product.app.engine)) == before

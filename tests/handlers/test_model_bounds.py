@@ -25,12 +25,12 @@ from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
-from tests.handlers.test_passes import brief
 from tests.support.conversation import Crash, Journal, Lookup, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, says
+from tests.support.pass_input import pass_input
 from tests.support.product_with_model import Request
-from tests.support.scripted_model import WORDS, Purse, findings
+from tests.support.scripted_model import WORDS, FreeAccount, findings
 
 PATCH = "--- /dev/null\n+++ b/app.py\n@@ -0,0 +1,2 @@\n+def pay(order):\n+    return order.total\n"
 LOOK = [("list_files", {"pattern": f"*{name}*", "side": "head"}) for name in "abc"]
@@ -153,8 +153,8 @@ def looked_up(entries, tool, dies_after=None):
     """One life of a review whose every conversation wants three look-ups, where five are allowed."""
     server = ModelServer(lambda body: says(findings()) if Request(body).told else calls(*THREE))
     step = MeteredSteps(Journal(dies_after, entries), ReviewBudget(tool_calls=5))
-    passes = Passes(responses(server), WORDS, [tool], Purse(), step)
-    asyncio.run(passes(brief()))
+    passes = Passes(responses(server), WORDS, [tool], FreeAccount(), step)
+    asyncio.run(passes(pass_input()))
 
 
 def test_a_crash_gives_no_more_look_ups_than_are_allowed():

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from tests.support.model_turns import calls, says
-from tests.support.product_with_model import ModelTheatre, Request
+from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.run_records import run_records
 from tests.support.scripted_model import findings
 
@@ -97,19 +97,19 @@ def verdict(number, claim):
 
 
 @pytest.fixture(scope="module", params=["responses", "chat"])
-def theatre(request):
-    theatre = ModelTheatre(careful, request.param, assistant_capabilities=FULL)
-    yield theatre
-    theatre.close()
+def product(request):
+    product = ProductWithModel(careful, request.param, assistant_capabilities=FULL)
+    yield product
+    product.close()
 
 
 @pytest.fixture(scope="module")
-def pull(theatre):
+def pull(product):
     """A pull request that was reviewed once."""
-    repo = theatre.repository(BASE)
+    repo = product.repository(BASE)
     repo.open_issue("Shares", ISSUE)
-    pull = theatre.play(repo.open_pull("Compute the share", "Fixes #1", {"app.py": CODE}))
-    theatre.settle()
+    pull = product.play(repo.open_pull("Compute the share", "Fixes #1", {"app.py": CODE}))
+    product.settle()
     return pull
 
 
@@ -120,15 +120,15 @@ def check(pull):
 
 
 @pytest.fixture(scope="module")
-def asked(theatre, pull):
+def asked(product, pull):
     """What the model was asked in the first review."""
     assert pull.reviews
-    return [Request(one.body) for one in theatre.model.asked if one.path != "/v1/responses/input_tokens"]
+    return [Request(one.body) for one in product.model.asked if one.path != "/v1/responses/input_tokens"]
 
 
 @pytest.mark.usefixtures("pull")
-def test_the_server_rejects_nothing_of_what_we_send(theatre):
-    assert theatre.model.rejected == []
+def test_the_server_rejects_nothing_of_what_we_send(product):
+    assert product.model.rejected == []
 
 
 def test_the_linked_issue_is_given_up_front(asked):
@@ -148,11 +148,11 @@ def test_what_is_asked_for_at_once_is_answered_at_once(asked):
 
 
 @pytest.mark.usefixtures("pull")
-def test_the_code_was_searched_by_git_in_a_fetched_copy(theatre):
-    fetches = [one for one in theatre.sandbox.requests if one.path.endswith("/git-upload-pack")]
+def test_the_code_was_searched_by_git_in_a_fetched_copy(product):
+    fetches = [one for one in product.sandbox.requests if one.path.endswith("/git-upload-pack")]
 
     assert fetches
-    assert all(theatre.sandbox.world.tokens[one.token].permissions["contents"] == "read" for one in fetches)
+    assert all(product.sandbox.world.tokens[one.token].permissions["contents"] == "read" for one in fetches)
 
 
 def test_what_was_verified_is_posted_with_its_suggestion_and_its_rule(pull):
@@ -190,8 +190,8 @@ def test_the_check_run_says_what_it_cost_and_what_was_said_to_the_model(check, a
     assert "| reviewed | `correctness` | 1 of 1 readings |" in check.text
 
 
-def test_the_ledger_has_what_each_call_cost(theatre, pull, asked):
-    with closing(sqlite3.connect(theatre.app.settings.database.removeprefix("sqlite:///"))) as connection:
+def test_the_ledger_has_what_each_call_cost(product, pull, asked):
+    with closing(sqlite3.connect(product.app.settings.database.removeprefix("sqlite:///"))) as connection:
         rows = connection.execute(
             "SELECT tokens, dollars, settled FROM spending WHERE repo_id = ?", (pull.repo.id,)
         ).fetchall()
@@ -200,11 +200,11 @@ def test_the_ledger_has_what_each_call_cost(theatre, pull, asked):
     assert all(tokens > 0 and dollars > 0 and settled for tokens, dollars, settled in rows)
 
 
-def test_the_journal_shows_each_call_and_each_lookup(theatre, pull, asked):
+def test_the_journal_shows_each_call_and_each_lookup(product, pull, asked):
     (run,) = [
-        run for run in theatre.play(run_records(theatre.app.engine)) if run.kind == "review" and pull.head in run.id
+        run for run in product.play(run_records(product.app.engine)) if run.kind == "review" and pull.head in run.id
     ]
-    names = theatre.app.engine._open.runs.journal(run.id)[0]
+    names = product.app.engine._open.runs.journal(run.id)[0]
 
     assert len([name for name in names if "/call-" in name]) == len(asked)
     assert {f"find/security/1/tool-1-{n}" for n in (1, 2, 3, 4)} <= names.keys()
@@ -212,17 +212,17 @@ def test_the_journal_shows_each_call_and_each_lookup(theatre, pull, asked):
 
 
 @pytest.fixture(scope="module")
-def pushed(theatre, pull, check):
+def pushed(product, pull, check):
     """The pull request after another push; the requests of both reviews, as they came."""
     assert check.status == "completed"
-    before = len(theatre.model.raw)
-    theatre.play(pull.push({"app.py": CODE.replace("print(share)", "print(share, order)")}))
-    theatre.settle()
-    return theatre.model.raw[:before], theatre.model.raw[before:]
+    before = len(product.model.raw)
+    product.play(pull.push({"app.py": CODE.replace("print(share)", "print(share, order)")}))
+    product.settle()
+    return product.model.raw[:before], product.model.raw[before:]
 
 
-def test_the_second_push_begins_with_the_same_bytes(theatre, pushed):
-    if "messages" in theatre.model.asked[0].body:
+def test_the_second_push_begins_with_the_same_bytes(product, pushed):
+    if "messages" in product.model.asked[0].body:
         pytest.skip("this API has no breakpoints")
     first, second = (by_schema(requests) for requests in pushed)
 
@@ -234,8 +234,8 @@ def test_the_second_push_begins_with_the_same_bytes(theatre, pushed):
 
 
 @pytest.mark.usefixtures("pull")
-def test_within_a_conversation_each_request_begins_with_the_one_before(theatre):
-    before, after = (raw.decode() for raw in theatre.model.raw[:2])
+def test_within_a_conversation_each_request_begins_with_the_one_before(product):
+    before, after = (raw.decode() for raw in product.model.raw[:2])
     name = next(name for name in ('"input":', '"messages":') if name in before)
     start = before.index(name) + len(name)
     end = json.JSONDecoder().raw_decode(before, start)[1]

@@ -18,10 +18,10 @@ from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
-from tests.model.test_faults import AGAIN, FAULTS, WAIT
+from tests.support.model_faults import AGAIN, FAULTS, WAIT
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, ends, fails, refuses, says
-from tests.support.product_with_model import ModelTheatre, Request
+from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.scripted_model import findings
 
 BASE = {"app.py": "def pay(order):\n    return order\n", "README.md": "Pays.\n"}
@@ -166,18 +166,18 @@ def test_a_long_wait_gives_the_worker_back():
         order.append(name)
         return says(findings())
 
-    theatre = ModelTheatre(script, pace=Pace(debounce=0, poll=0.03, patience=0.5, retry=0.05, workers=1), **FEW)
+    product = ProductWithModel(script, pace=Pace(debounce=0, poll=0.03, patience=0.5, retry=0.05, workers=1), **FEW)
     try:
-        repo = theatre.repository(BASE)
-        first = theatre.play(repo.open_pull("first", "", CODE))
-        theatre.play(theatre.here.deliver())
+        repo = product.repository(BASE)
+        first = product.play(repo.open_pull("first", "", CODE))
+        product.play(product.here.deliver())
         while not told:
             time.sleep(0.01)
-        second = theatre.play(repo.open_pull("second", "", CODE))
-        theatre.settle()
+        second = product.play(repo.open_pull("second", "", CODE))
+        product.settle()
         waited = time.monotonic() - told[0]
     finally:
-        theatre.close()
+        product.close()
 
     assert order == ["second", "second", "first", "first"]
     assert waited >= 1

@@ -5,23 +5,23 @@ import asyncio
 import pytest
 
 from bot.engine.durable import Pace
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 from tests.support.review_rounds import ours, over
 
 
 @pytest.fixture(scope="module")
-def theatre():
+def product():
     """A server that waits a moment for further pushes."""
-    theatre = Theatre(Pace(debounce=0.5, poll=0.03, patience=60))
-    yield theatre
-    theatre.close()
+    product = RunningProduct(Pace(debounce=0.5, poll=0.03, patience=60))
+    yield product
+    product.close()
 
 
-def test_twenty_pushes_in_a_minute_are_one_review_of_the_newest_head(theatre):
-    pull = theatre.open({"app.py": "def pay(order):\n    return order.total\n"})
+def test_twenty_pushes_in_a_minute_are_one_review_of_the_newest_head(product):
+    pull = product.open({"app.py": "def pay(order):\n    return order.total\n"})
     for n in range(20):
-        theatre.play(pull.push({"app.py": f"# Push {n}.\n" + FLAWED}))
-    theatre.settle()
+        product.play(pull.push({"app.py": f"# Push {n}.\n" + FLAWED}))
+    product.settle()
 
     (review,) = pull.reviews
     assert review.commit == pull.head
@@ -29,27 +29,27 @@ def test_twenty_pushes_in_a_minute_are_one_review_of_the_newest_head(theatre):
 
 
 @pytest.mark.parametrize("ends", ["close", "merge", "draft"])
-def test_a_pull_request_that_is_over_before_its_review_gets_none(theatre, ends):
-    pull = theatre.open()
+def test_a_pull_request_that_is_over_before_its_review_gets_none(product, ends):
+    pull = product.open()
     if ends == "draft":
         pull.convert_to_draft()
     else:
-        theatre.play(pull.close(merged=ends == "merge"))
-    theatre.settle()
+        product.play(pull.close(merged=ends == "merge"))
+    product.settle()
 
     assert pull.reviews == []
     assert "success" not in [run.conclusion for run in pull.check_runs()]
 
 
-def test_a_thread_that_is_resolved_and_a_merge_are_heard_of(theatre):
-    pull = theatre.open()
-    theatre.settle()
+def test_a_thread_that_is_resolved_and_a_merge_are_heard_of(product):
+    pull = product.open()
+    product.settle()
     first, *rest = ours(pull)
     pull.resolve(first, "alice")
-    theatre.settle()
+    product.settle()
     assert over(pull) == [first]
-    theatre.play(pull.close(merged=True))
-    theatre.settle()
+    product.play(pull.close(merged=True))
+    product.settle()
 
-    counted = {one.outcome: one.total for one in asyncio.run(theatre.here.app.ledger.outcomes())}
+    counted = {one.outcome: one.total for one in asyncio.run(product.here.app.ledger.outcomes())}
     assert counted == {"dismissed": 1} | ({"ignored": len(rest)} if rest else {})

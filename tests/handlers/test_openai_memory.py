@@ -21,12 +21,12 @@ from bot.settings import Settings
 from bot.storage.conversations import GROWTH, ConversationStore
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
-from tests.handlers.test_passes import brief
 from tests.support.conversation import YES, Crash, Journal, Lookup, endpoint, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, refuses, says
-from tests.support.product_with_model import KEY, ModelTheatre, Request
-from tests.support.scripted_model import WORDS, Purse
+from tests.support.pass_input import pass_input
+from tests.support.product_with_model import KEY, ProductWithModel, Request
+from tests.support.scripted_model import WORDS, FreeAccount
 
 CHANGE = FencedText("diff", "cart.py", "+ return total")
 LOOK = ("look_up", {"q": "x"})
@@ -69,9 +69,9 @@ class Thread:
         self.continuing = OpenAIMemory(ResponsesConversations(endpoint(self.server)), book)
 
     def ask(self, words, *tools, past=(), data=(CHANGE,), step=None):
-        passes = Passes(responses(self.server), WORDS, tools, Purse(), step or Journal(), salt="salt")
+        passes = Passes(responses(self.server), WORDS, tools, FreeAccount(), step or Journal(), salt="salt")
         inquiry = ThreadQuestion(self.number, "answer", data, past, FencedText("question", "ada", words), Reply)
-        return asyncio.run(self.continuing(passes, brief(), inquiry))
+        return asyncio.run(self.continuing(passes, pass_input(), inquiry))
 
     def shown(self):
         """What each request told the server, by kind of block."""
@@ -290,18 +290,18 @@ def test_openai_itself_can_and_by_default_nobody_is_asked_to():
 
 
 def test_a_question_on_github_goes_on_in_the_conversation_and_our_journal_has_it_too(request):
-    theatre = ModelTheatre(lambda _: says(YES), assistant_memory="openai", assistant_capabilities=ABLE)
-    request.addfinalizer(theatre.close)
-    pull = theatre.open(draft=True)
-    theatre.settle()
+    product = ProductWithModel(lambda _: says(YES), assistant_memory="openai", assistant_capabilities=ABLE)
+    request.addfinalizer(product.close)
+    pull = product.open(draft=True)
+    product.settle()
     for words in ("why?", "and now?"):
         pull.comment("alice", f"/assistant ask {words}")
-        theatre.settle()
+        product.settle()
 
-    first, second = theatre.model.calls_to("/v1/responses")
+    first, second = product.model.calls_to("/v1/responses")
     ref = PullRef(pull.repo.full_name, pull.number, pull.repo.id)
-    exchanges = theatre.play(ConversationStore(theatre.app.ledger.database).exchanges(ref, 0))
+    exchanges = product.play(ConversationStore(product.app.ledger.database).exchanges(ref, 0))
     assert "diff" in Request(first).blocks
     assert Request(second).blocks.keys() == {"question"}
     assert [(one.question, one.answer) for one in exchanges] == [("why?", "yes"), ("and now?", "yes")]
-    assert theatre.model.rejected == []
+    assert product.model.rejected == []

@@ -8,7 +8,7 @@ import pytest
 from bot.core.findings.finding import Severity
 from bot.core.findings.known import FindingState
 from bot.errors import Forbidden, Refused
-from tests.support.review_rounds import Critic, Rounds, ours, over, replies
+from tests.support.review_rounds import Critic, ReviewRounds, ours, over, replies
 
 BASE = {"shop.py": "def pay(items):\n    return 0\n", "till.py": "def count(items):\n    return items\n"}
 LONG = "".join(f"    step_{n}(items)\n" for n in range(30))
@@ -54,7 +54,7 @@ def tell(tmp_path):
 
     def tell(story, model, files=FLAWED):
         async def whole():
-            here = Rounds(tmp_path, model)
+            here = ReviewRounds(tmp_path, model)
             here.repo = await here.sandbox.repository("octo/shop", BASE, private=True)
             here.repo.user("alice", "write")
             pull = await here.repo.open_pull("Pay", "", files)

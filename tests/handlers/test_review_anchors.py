@@ -18,7 +18,7 @@ from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 from bot.sandbox.world import history
 from bot.sandbox.world.rules import Rejected, place
-from tests.support.review_rounds import Rounds
+from tests.support.review_rounds import ReviewRounds
 
 QUOTES = (
     lambda lines: lines[0],
@@ -56,7 +56,7 @@ def draft(path, quoted, side, near):
 
 async def tried(folder, files):
     """How many hunks there were, where their findings went, and what was refused."""
-    here, texts = Rounds(folder), list(modules(files))
+    here, texts = ReviewRounds(folder), list(modules(files))
     repo = await here.sandbox.repository("octo/lib", {name: before for name, before, _ in texts})
     pull = await repo.open_pull("Change", "", {name: after for name, _, after in texts})
     installation = here.sandbox.world.installation_of(repo.state)

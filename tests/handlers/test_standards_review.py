@@ -9,7 +9,7 @@ import pytest
 
 from bot.standards.rule_usage import tallied
 from tests.support.model_turns import calls, says
-from tests.support.product_with_model import ModelTheatre, Request
+from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.scripted_model import finding
 from tests.support.word_documents import paragraph, word_document
 
@@ -57,26 +57,26 @@ class Librarian:
 
 
 @pytest.fixture(scope="module")
-def theatre():
+def product():
     librarian = Librarian()
-    theatre = ModelTheatre(
+    product = ProductWithModel(
         librarian,
         assistant_passes="standards",
         assistant_organisation_standards="octo/handbook",
         assistant_checks="hygiene",
     )
-    theatre.librarian = librarian
-    theatre.handbook = theatre.play(theatre.sandbox.repository("octo/handbook", HANDBOOK, private=True))
-    yield theatre
-    theatre.close()
+    product.librarian = librarian
+    product.handbook = product.play(product.sandbox.repository("octo/handbook", HANDBOOK, private=True))
+    yield product
+    product.close()
 
 
 @pytest.fixture(autouse=True)
-def _fresh(theatre):
-    theatre.librarian.__init__()
-    theatre.model.raw.clear()
+def _fresh(product):
+    product.librarian.__init__()
+    product.model.raw.clear()
     yield
-    assert theatre.model.rejected == []
+    assert product.model.rejected == []
 
 
 def claim(number, line, quote=None, ref="docs/standards/python.md#errors", **rest):
@@ -86,11 +86,11 @@ def claim(number, line, quote=None, ref="docs/standards/python.md#errors", **res
     return values | cited | {"title": f"Line {number} is wrong", "severity": "warning"} | rest
 
 
-def reviewed(theatre, files=None, base=None, *, private=True):
+def reviewed(product, files=None, base=None, *, private=True):
     """A pull request after its review: `files` on top of RULES and what else is in `base`."""
-    repo = theatre.repository({"app.py": "x = 1\n", "docs/standards/python.md": RULES} | (base or {}), private=private)
-    pull = theatre.open(files or {"app.py": CODE}, repo=repo)
-    theatre.settle()
+    repo = product.repository({"app.py": "x = 1\n", "docs/standards/python.md": RULES} | (base or {}), private=private)
+    pull = product.open(files or {"app.py": CODE}, repo=repo)
+    product.settle()
     return repo, pull
 
 
@@ -106,11 +106,11 @@ def quoted(body):
     return "\n".join(line for line in stripped if not line.startswith("```"))
 
 
-def content(theatre, repo, commit, path):
+def content(product, repo, commit, path):
     """A file as git has it."""
     git = repo.state.git
-    entry = next(one for one in theatre.play(git.tree(commit)) if one.path == path)
-    return theatre.play(git.blob(entry.blob)).decode()
+    entry = next(one for one in product.play(git.tree(commit)) if one.path == path)
+    return product.play(git.blob(entry.blob)).decode()
 
 
 def posted(pull):
@@ -127,17 +127,17 @@ def details(pull):
     return pull.check_runs()[-1].text
 
 
-def test_every_posted_quote_is_in_the_document_and_its_link_opens_at_those_lines(theatre):
-    theatre.librarian.queries = ["bare except", "adding a dependency", "amounts of money in cents"]
-    theatre.librarian.claims = lambda _: [
+def test_every_posted_quote_is_in_the_document_and_its_link_opens_at_those_lines(product):
+    product.librarian.queries = ["bare except", "adding a dependency", "amounts of money in cents"]
+    product.librarian.claims = lambda _: [
         claim(4, "    except:", "Never catch with a bare `except:`; name the exception class."),
         claim(3, "        charge(order)", "Ask @octo/platform before you add a dependency."),
         claim(6, "    total = order.price * 1.1", "Amounts are integers of cents.", "docs/standards/python.md#money"),
     ]
-    repo, pull = reviewed(theatre)
+    repo, pull = reviewed(product)
 
     base = pull.state.base_sha
-    document = content(theatre, repo, base, "docs/standards/python.md")
+    document = content(product, repo, base, "docs/standards/python.md")
     cited = {one.line: one.body for one in pull.comments if "📖" in one.body}
     assert cited.keys() >= {3, 4, 6}
     assert quoted(cited[4]) == QUOTE
@@ -151,14 +151,14 @@ def test_every_posted_quote_is_in_the_document_and_its_link_opens_at_those_lines
         assert not quoted(body) or quoted(body) in lines
 
 
-def test_a_wrong_quote_costs_a_rule_finding_its_life_and_any_other_its_citation(theatre):
-    theatre.librarian.claims = lambda _: [
+def test_a_wrong_quote_costs_a_rule_finding_its_life_and_any_other_its_citation(product):
+    product.librarian.claims = lambda _: [
         claim(3, "        charge(order)", "Never charge an order."),
         claim(2, "    try:", None),
         claim(5, "        pass", QUOTE, "docs/standards/python.md#invented"),
         claim(7, "    return total", "Totals are floats.", category="correctness"),
     ]
-    _, pull = reviewed(theatre)
+    _, pull = reviewed(product)
 
     assert {2, 3} & {one.line for one in pull.comments} == set()
     assert details(pull).count("no standard that was retrieved contains the rule it quotes") == 2
@@ -167,16 +167,16 @@ def test_a_wrong_quote_costs_a_rule_finding_its_life_and_any_other_its_citation(
     assert "📖" not in said_about(pull, 7)
 
 
-def test_a_mention_in_a_rule_notifies_nobody(theatre):
+def test_a_mention_in_a_rule_notifies_nobody(product):
     words = "Ask @octo/platform before you add a dependency."
-    theatre.librarian.claims = lambda _: [claim(3, "        charge(order)", words)]
-    _, pull = reviewed(theatre)
+    product.librarian.claims = lambda _: [claim(3, "        charge(order)", words)]
+    _, pull = reviewed(product)
 
     assert "> ```text\n> Ask @octo/platform before" in said_about(pull, 3)
 
 
-def test_a_change_of_the_rules_is_told_and_the_base_versions_are_applied(theatre):
-    theatre.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
+def test_a_change_of_the_rules_is_told_and_the_base_versions_are_applied(product):
+    product.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
     proposed = "comments: 30\nstandards:\n  conventions: false\ntone: <img src=x>\nseverty: error\n"
     files = {
         "app.py": CODE,
@@ -185,7 +185,7 @@ def test_a_change_of_the_rules_is_told_and_the_base_versions_are_applied(theatre
         "lib/CLAUDE.md": "New.\n",
         ".github/assistant.yml": proposed,
     }
-    _, pull = reviewed(theatre, files, {"AGENTS.md": "Be brief.\n", ".github/assistant.yml": "comments: 5\n"})
+    _, pull = reviewed(product, files, {"AGENTS.md": "Be brief.\n", ".github/assistant.yml": "comments: 5\n"})
 
     assert quoted(said_about(pull, 4)) == QUOTE
     told = summary(pull)
@@ -199,86 +199,86 @@ def test_a_change_of_the_rules_is_told_and_the_base_versions_are_applied(theatre
     assert "Catch everything" not in posted(pull)
 
 
-def test_a_settings_file_that_is_not_yaml_is_told_before_it_is_merged(theatre):
-    _, pull = reviewed(theatre, {".github/assistant.yml": "comments: [\n"}, {".github/assistant.yml": "comments: 5\n"})
+def test_a_settings_file_that_is_not_yaml_is_told_before_it_is_merged(product):
+    _, pull = reviewed(product, {".github/assistant.yml": "comments: [\n"}, {".github/assistant.yml": "comments: 5\n"})
 
     assert "`comments`: `5` → `10`" in summary(pull)
     assert "not YAML" in summary(pull)
 
 
-def test_the_organisations_documents_are_cited_where_they_are_at_home(theatre):
-    theatre.librarian.queries = ["retry a payment", "Zanzibar payment rewrite codename"]
+def test_the_organisations_documents_are_cited_where_they_are_at_home(product):
+    product.librarian.queries = ["retry a payment", "Zanzibar payment rewrite codename"]
     words, told = "Retry a payment at most twice, with a delay.", {}
 
     def claims(found):
         told.update(found)
         return [claim(3, "        charge(order)", words, "octo/handbook:open.md#retries")]
 
-    theatre.librarian.claims = claims
-    _, pull = reviewed(theatre)
+    product.librarian.claims = claims
+    _, pull = reviewed(product)
 
     link, commit, path, *_ = LINK.search(said_about(pull, 3)).groups()
-    assert link.startswith(f"{theatre.sandbox.world.url}/octo/handbook/blob/")
-    assert (commit, path) == (theatre.handbook.state.branches["main"], "open.md")
+    assert link.startswith(f"{product.sandbox.world.url}/octo/handbook/blob/")
+    assert (commit, path) == (product.handbook.state.branches["main"], "open.md")
     assert "Retry a payment at most twice" in html.unescape(httpx.get(link).text)
     assert "3 documents at the base commit, 2 of the organisation" in details(pull)
     assert SECRET in told["octo/handbook:secret.md#payments"]["text"], "a private pull request has the same readers"
 
 
-def test_a_private_document_never_reaches_a_public_pull_request(theatre):
-    theatre.librarian.queries = ["retry a payment", "Zanzibar payment rewrite codename"]
+def test_a_private_document_never_reaches_a_public_pull_request(product):
+    product.librarian.queries = ["retry a payment", "Zanzibar payment rewrite codename"]
     told = []
-    theatre.librarian.claims = lambda found: told.append(found) or []
+    product.librarian.claims = lambda found: told.append(found) or []
     generous = {".github/assistant.yml": "standards:\n  public: ['**']\n"}
-    _, pull = reviewed(theatre, base=generous, private=False)
+    _, pull = reviewed(product, base=generous, private=False)
     pull.comment("alice", "/assistant standards what is Zanzibar, the codename of the payment rewrite?")
-    theatre.settle()
+    product.settle()
 
     (sections,) = told
     assert "octo/handbook:open.md#retries" in sections
     assert not any("secret" in id_ for id_ in sections)
-    assert theatre.model.raw
+    assert product.model.raw
     assert "do not cover" in pull.state.comments[-1].body
-    for words in (*theatre.model.raw, posted(pull).encode()):
+    for words in (*product.model.raw, posted(pull).encode()):
         assert SECRET.encode() not in words
         assert b"secret.md" not in words
 
 
-def test_a_handbook_that_cannot_be_read_costs_its_documents_alone(theatre):
-    theatre.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
-    gone = theatre.sandbox.world.repositories.pop("octo/handbook")
+def test_a_handbook_that_cannot_be_read_costs_its_documents_alone(product):
+    product.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
+    gone = product.sandbox.world.repositories.pop("octo/handbook")
     try:
-        _, pull = reviewed(theatre)
+        _, pull = reviewed(product)
     finally:
-        theatre.sandbox.world.repositories["octo/handbook"] = gone
+        product.sandbox.world.repositories["octo/handbook"] = gone
 
     assert "standards unavailable: the organisation's documents could not be read" in details(pull)
     assert quoted(said_about(pull, 4)) == QUOTE
 
 
-def test_a_repository_too_large_to_list_is_reviewed_without_standards(theatre):
-    theatre.sandbox.world.tree_limit = 0
+def test_a_repository_too_large_to_list_is_reviewed_without_standards(product):
+    product.sandbox.world.tree_limit = 0
     try:
-        _, pull = reviewed(theatre)
+        _, pull = reviewed(product)
     finally:
-        theatre.sandbox.world.tree_limit = 100_000
+        product.sandbox.world.tree_limit = 100_000
 
     assert "standards unavailable" in details(pull)
     assert ".github/assistant.yml could not be read" in summary(pull)
     assert "| reviewed | `app.py` |" in details(pull)
 
 
-def test_conventions_of_all_formats_are_found_by_a_review_and_hostile_ones_do_no_harm(theatre):
+def test_conventions_of_all_formats_are_found_by_a_review_and_hostile_ones_do_no_harm(product):
     files, queries = conventions()
-    theatre.librarian.queries = list(queries)
+    product.librarian.queries = list(queries)
     told = {}
 
     def claims(found):
         told.update(found)
         return [claim(1, "def pay(order):", QUOTE)]
 
-    theatre.librarian.claims = claims
-    _, pull = reviewed(theatre, {"web/pay.py": CODE, "app.py": CODE}, files)
+    product.librarian.claims = claims
+    _, pull = reviewed(product, {"web/pay.py": CODE, "app.py": CODE}, files)
 
     assert {section["document"] for section in told.values()} >= set(queries.values())
     scopes = {section["document"]: section["scope"] for section in told.values()}
@@ -294,7 +294,7 @@ def test_conventions_of_all_formats_are_found_by_a_review_and_hostile_ones_do_no
         assert reason in details(pull).replace("\\", "")
     assert "standards unavailable" not in details(pull)
     assert quoted(said_about(pull, 1)) == QUOTE
-    for raw in theatre.model.raw:
+    for raw in product.model.raw:
         items = json.loads(raw)["input"]
         assert not [
             item for item in items if item.get("role") in {"developer", "system"} and "IGNORE" in json.dumps(item)
@@ -349,17 +349,17 @@ def conventions():
     return files, queries
 
 
-def test_each_rule_has_a_ledger_and_a_dismissal_counts(theatre):
-    theatre.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
-    repo, pull = reviewed(theatre)
+def test_each_rule_has_a_ledger_and_a_dismissal_counts(product):
+    product.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
+    repo, pull = reviewed(product)
     root = next(one for one in pull.comments if one.line == 4 and quoted(one.body))
     pull.reply(root.id, "alice", "/assistant dismiss it is a script")
-    theatre.settle()
-    theatre.play(pull.push({"other.py": "y = 2\n"}))
-    theatre.settle()
+    product.settle()
+    product.play(pull.push({"other.py": "y = 2\n"}))
+    product.settle()
 
-    ledger = theatre.app.ledger
-    found = tallied(theatre.play(ledger.reviews(limit=500)), theatre.play(ledger.dismissed()))
+    ledger = product.app.ledger
+    found = tallied(product.play(ledger.reviews(limit=500)), product.play(ledger.dismissed()))
     rules = next(one for one in found if one.repo == repo.state.full_name)
     by_id = {one.id: one for one in rules.rules}
     errors, money = by_id["docs/standards/python.md#errors"], by_id["docs/standards/python.md#money"]

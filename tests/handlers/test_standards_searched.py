@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.model_turns import says
-from tests.support.product_with_hosted_index import HostedTheatre, details, reviewed
+from tests.support.product_with_hosted_index import ProductWithHostedIndex, details, reviewed
 from tests.support.product_with_model import Request
 from tests.support.scripted_model import finding
 
@@ -12,7 +12,7 @@ class Searcher:
     """A model whose server searches the store by itself; it claims what `quote` says, without an id of ours."""
 
     def __init__(self):
-        self.theatre, self.tools, self.extra = None, [], ()
+        self.product, self.tools, self.extra = None, [], ()
         self.quote = "Never catch with a bare `except:`; name the exception class."
 
     def __call__(self, body):
@@ -21,7 +21,7 @@ class Searcher:
             return says({"verdicts": [{"finding": 1, **looked}]})
         self.tools = [tool for tool in body["tools"] if tool["type"] == "file_search"]
         (tool,) = self.tools
-        store = self.theatre.store
+        store = self.product.store
         held = store.stores[tool["vector_store_ids"][0]].files.values()
         texts = [(one, store.files[one.file]) for one in held if one.attributes["digest"] in tool["filters"]["value"]]
         results = [
@@ -46,10 +46,10 @@ class Searcher:
 @pytest.fixture(scope="module")
 def searching():
     searcher = Searcher()
-    theatre = HostedTheatre(searcher, assistant_passes="standards", assistant_checks="hygiene")
-    theatre.searcher, searcher.theatre = searcher, theatre
-    yield theatre
-    theatre.close()
+    product = ProductWithHostedIndex(searcher, assistant_passes="standards", assistant_checks="hygiene")
+    product.searcher, searcher.product = searcher, product
+    yield product
+    product.close()
 
 
 def test_what_the_models_own_server_finds_is_cited_by_our_sections(searching):

@@ -17,7 +17,7 @@ from bot import errors
 from bot.hosts.github.auth import READ, WRITE, GitHubApp, Grant
 from bot.hosts.github.client import GitHubClient, path, repository
 from bot.sandbox.api.auth import key_pair
-from tests.support.github_client import API, NOW, REF, Script, answer, scripted, sent
+from tests.support.github_client import API, NOW, REF, ScriptedGitHub, answer, scripted, sent
 
 GRANT = Grant.of(REF, READ)
 PULL = "/repos/octo/shop/pulls/1"
@@ -30,7 +30,7 @@ def read(script, address=PULL, grant=GRANT, **settings):
 def refused(*answers, **settings):
     """The error that comes of these answers to a read."""
     with pytest.raises(errors.AssistantError) as caught:
-        read(Script().on("GET", PULL, *answers), **settings)
+        read(ScriptedGitHub().on("GET", PULL, *answers), **settings)
     return caught.value
 
 
@@ -66,7 +66,7 @@ def test_a_repository_has_an_owner_and_a_name(repo):
 
 @pytest.mark.parametrize("segment", ["../../../user", "a#b", "a?b", "%2e%2e", "a\\b", "x" * 4096, "a\nb", "é/\udcff"])
 def test_a_hostile_segment_stays_below_its_repository(segment):
-    script = Script()
+    script = ScriptedGitHub()
     with pytest.raises(errors.NotFound):
         read(script, repository("octo/shop", "labels", segment))
     assert script.asked[-1].url.raw_path.startswith(b"/repos/octo/shop/labels/")
@@ -75,11 +75,11 @@ def test_a_hostile_segment_stays_below_its_repository(segment):
 
 def test_an_address_without_end_is_not_found():
     with pytest.raises(errors.NotFound):
-        read(Script(), repository("octo/shop", "labels", "x" * 70_000))
+        read(ScriptedGitHub(), repository("octo/shop", "labels", "x" * 70_000))
 
 
 def test_an_enterprise_host_keeps_its_prefix():
-    script = Script().on("GET", f"/api/v3{PULL}", answer(body={"number": 1}))
+    script = ScriptedGitHub().on("GET", f"/api/v3{PULL}", answer(body={"number": 1}))
     client = GitHubClient(
         GitHubApp("1", key_pair().private), "https://ghes.test/api/v3", transport=script, clock=lambda: NOW
     )
@@ -100,14 +100,14 @@ def test_an_enterprise_host_keeps_its_prefix():
     ],
 )
 def test_pages_never_lead_to_another_host(link):
-    script = Script().on("GET", "/repos/octo/shop/labels", answer(body=[1], link=f'<{link}>; rel="next"'))
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/labels", answer(body=[1], link=f'<{link}>; rel="next"'))
     with pytest.raises(errors.NotFound):
         asyncio.run(scripted(script).every(GRANT, "/repos/octo/shop/labels", list[int]))
     assert len(script.said()) == 1
 
 
 def test_pages_of_an_enterprise_host_stay_in_its_api():
-    script = Script().on("GET", "/api/v3/labels", answer(body=[1], link=f'<{API}/login?page=2>; rel="next"'))
+    script = ScriptedGitHub().on("GET", "/api/v3/labels", answer(body=[1], link=f'<{API}/login?page=2>; rel="next"'))
     client = GitHubClient(GitHubApp("1", key_pair().private), f"{API}/api/v3", transport=script, clock=lambda: NOW)
     with pytest.raises(errors.NotFound):
         asyncio.run(client.every(GRANT, "/labels", list[int]))
@@ -116,21 +116,21 @@ def test_pages_of_an_enterprise_host_stay_in_its_api():
 def test_pages_are_read_to_the_last_one():
     second = answer(body=[3])
     first = answer(body=[1, 2], link=f'<{API}/repositories/42/labels?page=2>; rel="next", <{API}/x>; rel="last"')
-    script = Script().on("GET", "/repos/octo/shop/labels", first).on("GET", "/repositories/42/labels", second)
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/labels", first).on("GET", "/repositories/42/labels", second)
     assert asyncio.run(scripted(script).every(GRANT, "/repos/octo/shop/labels", list[int])) == [1, 2, 3]
     assert dict(script.asked[1].url.params) == {"per_page": "100"}
     assert dict(script.asked[2].url.params) == {"page": "2"}
 
 
 def test_a_list_without_end_is_too_large():
-    script = Script().on("GET", "/labels", answer(body=[1], link=f'<{API}/labels>; rel="next"'))
+    script = ScriptedGitHub().on("GET", "/labels", answer(body=[1], link=f'<{API}/labels>; rel="next"'))
     with pytest.raises(errors.TooLarge):
         asyncio.run(scripted(script).every(GRANT, "/labels", list[int]))
 
 
 def test_a_renamed_repository_is_followed_by_its_id():
     moved = answer(301, location=f"{API}/repositories/42/pulls/1?a=b")
-    script = Script().on("GET", PULL, moved).on("GET", "/repositories/42/pulls/1", answer(body={"number": 1}))
+    script = ScriptedGitHub().on("GET", PULL, moved).on("GET", "/repositories/42/pulls/1", answer(body={"number": 1}))
     got = asyncio.run(scripted(script).get(GRANT, PULL, {"a": "b"}))
     assert json.loads(got.content) == {"number": 1}
     assert [one.url.query for one in script.asked[1:]] == [b"a=b", b"a=b"]
@@ -138,7 +138,9 @@ def test_a_renamed_repository_is_followed_by_its_id():
 
 def test_a_write_to_a_renamed_repository_is_sent_again_as_it_was():
     moved = answer(307, location=f"{API}/repositories/42/labels")
-    script = Script().on("POST", "/repos/octo/shop/labels", moved).on("POST", "/repositories/42/labels", answer(201))
+    script = (
+        ScriptedGitHub().on("POST", "/repos/octo/shop/labels", moved).on("POST", "/repositories/42/labels", answer(201))
+    )
     asyncio.run(scripted(script).write(GRANT, "POST", "/repos/octo/shop/labels", {"name": "x"}))
     assert [sent(one) for one in script.asked[1:]] == [{"name": "x"}] * 2
 
@@ -156,7 +158,7 @@ def test_a_write_to_a_renamed_repository_is_sent_again_as_it_was():
     ],
 )
 def test_a_redirect_to_anything_else_is_not_found(location):
-    script = Script().on("GET", PULL, answer(301, location=location))
+    script = ScriptedGitHub().on("GET", PULL, answer(301, location=location))
     with pytest.raises(errors.NotFound):
         read(script)
     assert len(script.said()) == 1
@@ -165,12 +167,14 @@ def test_a_redirect_to_anything_else_is_not_found(location):
 def test_a_redirect_is_not_followed_where_the_repository_has_no_known_id():
     moved = answer(301, location=f"{API}/repositories/42/pulls/1")
     with pytest.raises(errors.NotFound):
-        read(Script().on("GET", PULL, moved), grant=Grant(7, "octo/shop", 0, READ))
+        read(ScriptedGitHub().on("GET", PULL, moved), grant=Grant(7, "octo/shop", 0, READ))
 
 
 def test_two_redirects_are_one_too_many():
     again = f"{API}/repositories/42/pulls/1"
-    script = Script().on("GET", PULL, answer(301, location=again)).on("GET", "/repositories/42/pulls/1", answer(301))
+    script = (
+        ScriptedGitHub().on("GET", PULL, answer(301, location=again)).on("GET", "/repositories/42/pulls/1", answer(301))
+    )
     with pytest.raises(errors.NotFound):
         read(script)
 
@@ -179,7 +183,7 @@ def test_two_redirects_are_one_too_many():
 
 
 def test_twenty_calls_at_once_mint_one_token():
-    script = Script().on("GET", PULL, answer())
+    script = ScriptedGitHub().on("GET", PULL, answer())
 
     async def run():
         client = scripted(script)
@@ -191,7 +195,7 @@ def test_twenty_calls_at_once_mint_one_token():
 
 
 def test_a_token_is_for_one_repository_and_no_more_than_is_needed():
-    script = Script().on("GET", PULL, answer()).on("POST", PULL, answer())
+    script = ScriptedGitHub().on("GET", PULL, answer()).on("POST", PULL, answer())
 
     async def run():
         client = scripted(script)
@@ -214,7 +218,7 @@ def test_a_token_is_for_one_repository_and_no_more_than_is_needed():
 def test_a_token_is_used_until_a_minute_before_it_expires():
     clock = [NOW]
     token = answer(201, {"token": "ghs_1", "expires_at": "2027-01-15T09:00:00.250Z"})  # NOW + 3600
-    script = Script().on("POST", "/app/installations/7/access_tokens", token).on("GET", PULL, answer())
+    script = ScriptedGitHub().on("POST", "/app/installations/7/access_tokens", token).on("GET", PULL, answer())
 
     async def run():
         client = scripted(script, clock=lambda: clock[0])
@@ -226,7 +230,7 @@ def test_a_token_is_used_until_a_minute_before_it_expires():
 
 
 def test_a_refused_token_is_minted_once_more():
-    script = Script().on("GET", PULL, answer(401, {"message": "Bad credentials"}), answer(body={"number": 1}))
+    script = ScriptedGitHub().on("GET", PULL, answer(401, {"message": "Bad credentials"}), answer(body={"number": 1}))
     read(script)
     assert script.tokens == 2
     assert script.said() == [("GET", PULL)] * 2
@@ -237,7 +241,7 @@ def test_a_token_refused_to_many_at_once_is_replaced_once():
         stale = "ghs_secret1x" in request.headers["authorization"]
         return answer(401) if stale else answer()
 
-    script = Script().on("GET", PULL, judge)
+    script = ScriptedGitHub().on("GET", PULL, judge)
 
     async def run():
         client = scripted(script)
@@ -248,7 +252,7 @@ def test_a_token_refused_to_many_at_once_is_replaced_once():
 
 
 def test_a_second_refusal_is_forbidden():
-    script = Script().on("GET", PULL, answer(401, {"message": "Bad credentials"}))
+    script = ScriptedGitHub().on("GET", PULL, answer(401, {"message": "Bad credentials"}))
     with pytest.raises(errors.Forbidden, match="Bad credentials"):
         read(script)
     assert script.tokens == 2
@@ -266,7 +270,7 @@ def test_a_wrong_clock_is_set_by_githubs(skew):
             return answer(401, {"message": "'Issued at' claim ('iat') must be ..."}, date=_date(true))
         return answer(201, {"token": "ghs_1", "expires_at": "2028-01-01T00:00:00Z"})
 
-    script = Script().on("POST", "/app/installations/7/access_tokens", judge).on("GET", PULL, answer())
+    script = ScriptedGitHub().on("POST", "/app/installations/7/access_tokens", judge).on("GET", PULL, answer())
     read(script)
     assert [claims["iat"] for claims in seen] == [NOW - 60, true - 60]
     assert [claims["exp"] for claims in seen] == [NOW + 540, true + 540]
@@ -275,7 +279,7 @@ def test_a_wrong_clock_is_set_by_githubs(skew):
 
 def test_a_key_that_github_does_not_know_is_forbidden_after_one_try():
     unknown = answer(401, {"message": "A JSON web token could not be decoded"}, date=_date(NOW))
-    script = Script().on("POST", "/app/installations/7/access_tokens", unknown)
+    script = ScriptedGitHub().on("POST", "/app/installations/7/access_tokens", unknown)
     with pytest.raises(errors.Forbidden):
         read(script)
     assert len(script.asked) == 1
@@ -283,13 +287,13 @@ def test_a_key_that_github_does_not_know_is_forbidden_after_one_try():
 
 @pytest.mark.parametrize("key", ["-----BEGIN NONSENSE-----", key_pair().public])
 def test_a_key_that_cannot_sign_is_the_operators_to_mend(key):
-    client = GitHubClient(GitHubApp("1", key), API, transport=Script())
+    client = GitHubClient(GitHubApp("1", key), API, transport=ScriptedGitHub())
     with pytest.raises(errors.ConfigurationError, match="private key"):
         asyncio.run(client.get(GRANT, PULL))
 
 
 def test_without_an_installation_nothing_is_asked():
-    script = Script()
+    script = ScriptedGitHub()
     with pytest.raises(errors.NotFound, match="installation"):
         read(script, grant=Grant(0, "octo/shop", 42, READ))
     assert not script.asked
@@ -299,10 +303,10 @@ def test_no_token_and_no_key_in_what_is_logged_or_raised(caplog):
     caplog.set_level(logging.DEBUG)
     broken = answer(201, {"token": "ghs_secretsecret"})  # no expires_at
     for script in (
-        Script().on("GET", PULL, answer(401)),
-        Script().on("GET", PULL, httpx.ReadTimeout("slow")),
-        Script().on("GET", PULL, answer(500)),
-        Script().on("POST", "/app/installations/7/access_tokens", broken),
+        ScriptedGitHub().on("GET", PULL, answer(401)),
+        ScriptedGitHub().on("GET", PULL, httpx.ReadTimeout("slow")),
+        ScriptedGitHub().on("GET", PULL, answer(500)),
+        ScriptedGitHub().on("POST", "/app/installations/7/access_tokens", broken),
     ):
         with pytest.raises(errors.AssistantError) as caught:
             read(script)
@@ -315,7 +319,7 @@ def test_no_token_and_no_key_in_what_is_logged_or_raised(caplog):
 
 
 def test_nothing_is_sent_to_another_host_than_the_configured_one():
-    script = Script()
+    script = ScriptedGitHub()
     client = scripted(script)
     with pytest.raises(errors.Forbidden, match=r"evil\.test"):
         asyncio.run(client.get(GRANT, "https://evil.test/steal"))
@@ -463,34 +467,34 @@ def test_an_answer_that_breaks_off_is_worth_another_try():
             yield b"{"
             raise httpx.ReadError("reset")
 
-    script = Script().on("GET", PULL, lambda _: httpx.Response(200, stream=Broken()))
+    script = ScriptedGitHub().on("GET", PULL, lambda _: httpx.Response(200, stream=Broken()))
     with pytest.raises(errors.Retryable):
         read(script)
-    script = Script().on("GET", PULL, lambda _: httpx.Response(500, stream=Broken()))
+    script = ScriptedGitHub().on("GET", PULL, lambda _: httpx.Response(500, stream=Broken()))
     with pytest.raises(errors.Retryable):
         read(script)
 
 
 def test_a_defect_of_our_own_is_not_taken_for_the_network():
     with pytest.raises(ZeroDivisionError):
-        read(Script().on("GET", PULL, ZeroDivisionError()))
+        read(ScriptedGitHub().on("GET", PULL, ZeroDivisionError()))
 
 
 def test_nothing_is_sent_twice_on_our_own_account():
-    script = Script().on("POST", PULL, answer(502))
+    script = ScriptedGitHub().on("POST", PULL, answer(502))
     with pytest.raises(errors.Retryable):
         asyncio.run(scripted(script).write(GRANT, "POST", PULL, {}))
     assert len(script.said("POST")) == 1
 
 
 def test_an_answer_that_is_not_what_github_documents_is_worth_another_try():
-    got = read(Script().on("GET", PULL, httpx.Response(200, content=b"<html>please log in</html>")))
+    got = read(ScriptedGitHub().on("GET", PULL, httpx.Response(200, content=b"<html>please log in</html>")))
     with pytest.raises(errors.Retryable):
         got.read(dict[str, int])
 
 
 def test_a_file_is_read_up_to_its_bound():
-    script = Script().on("GET", "/blob", httpx.Response(200, content=b"x" * 100))
+    script = ScriptedGitHub().on("GET", "/blob", httpx.Response(200, content=b"x" * 100))
     client = scripted(script)
     assert asyncio.run(client.raw(GRANT, "/blob", 100)) == b"x" * 100
     with pytest.raises(errors.TooLarge):
@@ -499,7 +503,7 @@ def test_a_file_is_read_up_to_its_bound():
 
 
 def test_text_that_is_no_unicode_still_arrives():
-    script = Script().on("POST", PULL, answer())
+    script = ScriptedGitHub().on("POST", PULL, answer())
     asyncio.run(scripted(script).write(GRANT, "POST", PULL, {"body": "caf\udce9 ☕"}))
     assert sent(script.asked[-1]) == {"body": "caf? ☕"}
 
@@ -510,7 +514,7 @@ def test_text_that_is_no_unicode_still_arrives():
 def test_writes_of_an_installation_go_one_at_a_time_and_others_do_not_wait():
     busy, most = {7: 0, 8: 0}, {7: 0, 8: 0, "all": 0}
 
-    class Slow(Script):
+    class Slow(ScriptedGitHub):
         async def handle_async_request(self, request):
             if request.url.path.startswith("/app"):
                 return await super().handle_async_request(request)
@@ -531,7 +535,7 @@ def test_writes_of_an_installation_go_one_at_a_time_and_others_do_not_wait():
 
 
 def test_writes_keep_their_distance():
-    script = Script().on("POST", "/x", answer(), answer(500), answer())
+    script = ScriptedGitHub().on("POST", "/x", answer(), answer(500), answer())
     began = time.monotonic()
 
     async def run():
@@ -547,7 +551,7 @@ def test_writes_keep_their_distance():
 
 
 def test_a_client_serves_one_event_loop_after_the_other():
-    client = scripted(Script().on("GET", PULL, answer()))
+    client = scripted(ScriptedGitHub().on("GET", PULL, answer()))
     for _ in range(2):
         asyncio.run(client.get(GRANT, PULL))
 

@@ -10,7 +10,7 @@ from bot.core.code.pull_request import Permission, PullRequest
 from bot.hosts.github.host import GitHubHost
 from bot.interfaces import TreeFile
 from bot.sandbox.world.faults import not_found
-from tests.support.github_client import REF, Script, answer, hosted, scripted
+from tests.support.github_client import REF, ScriptedGitHub, answer, hosted, scripted
 
 LONG = "".join(f"line {n}\n" for n in range(4000))
 BASE = {
@@ -136,7 +136,7 @@ def test_more_files_than_github_lists_are_spoken_of():
         {"filename": f"{n}.py", "status": "added", "sha": head, "additions": 1, "patch": "@@ -0,0 +1 @@\n+x"}
         for n in range(100)
     ]
-    script = Script()
+    script = ScriptedGitHub()
     turns = [answer(body=page, link=f'<https://api.github.test{files}?page={n}>; rel="next"') for n in range(29)]
     script.on("GET", files, *turns, answer(body=page))
     diff = asyncio.run(GitHubHost(scripted(script)).diff(_pull(head)))
@@ -157,13 +157,13 @@ def test_a_tree_names_every_file_and_no_link(tmp_path):
     link = {"path": "CLAUDE.md", "mode": "120000", "type": "blob", "sha": "b" * 40, "size": 9}
     module = {"path": "lib", "mode": "160000", "type": "commit", "sha": "c" * 40}
     file = {"path": "AGENTS.md", "mode": "100644", "type": "blob", "sha": "d" * 40, "size": 3}
-    script = Script().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [link, module, file]}))
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [link, module, file]}))
     tree = asyncio.run(GitHubHost(scripted(script)).tree(REF, "main"))
     assert tree == (TreeFile("AGENTS.md", "d" * 40, 3),)
 
 
 def test_a_tree_that_github_cuts_is_too_large():
-    script = Script().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [], "truncated": True}))
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [], "truncated": True}))
     with pytest.raises(errors.TooLarge, match="lists only a part"):
         asyncio.run(GitHubHost(scripted(script)).tree(REF, "main"))
 
@@ -182,7 +182,7 @@ def test_what_a_sha_names_is_asked_for_once(tmp_path):
 
 
 def test_what_one_repository_may_read_is_not_anothers():
-    script = Script().on("GET", "/repos/octo/shop/git/blobs/abc", answer())
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/git/blobs/abc", answer())
 
     async def run():
         host = GitHubHost(scripted(script))
@@ -194,7 +194,7 @@ def test_what_one_repository_may_read_is_not_anothers():
 
 
 def test_a_file_larger_than_the_cache_is_read_all_the_same():
-    script = Script().on("GET", "/repos/octo/shop/git/blobs/abc", answer(body="x" * 100))
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/git/blobs/abc", answer(body="x" * 100))
     host = GitHubHost(scripted(script), cached=10)
     assert len(asyncio.run(host.blob(REF, "abc"))) == 102
 
@@ -259,7 +259,7 @@ def test_a_permission_is_the_exact_role(tmp_path, role):
     ],
 )
 def test_a_role_of_the_organisations_own_counts_as_githubs_coarse_word(body, expected):
-    script = Script().on("GET", "/repos/octo/shop/collaborators/bob/permission", answer(body=body))
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/collaborators/bob/permission", answer(body=body))
     assert asyncio.run(GitHubHost(scripted(script)).permission(REF, "bob")) is expected
 
 
@@ -273,13 +273,13 @@ def test_a_role_of_the_organisations_own_counts_as_githubs_coarse_word(body, exp
     ],
 )
 def test_a_permission_is_never_guessed(answered, kind):
-    script = Script().on("GET", "/repos/octo/shop/collaborators/bob/permission", answered)
+    script = ScriptedGitHub().on("GET", "/repos/octo/shop/collaborators/bob/permission", answered)
     with pytest.raises(kind):
         asyncio.run(GitHubHost(scripted(script)).permission(REF, "bob"))
 
 
 def test_a_login_cannot_lead_elsewhere():
-    script = Script()
+    script = ScriptedGitHub()
     with pytest.raises(errors.NotFound):
         asyncio.run(GitHubHost(scripted(script)).permission(REF, "../../../../user"))
     assert script.asked[-1].url.raw_path == (b"/repos/octo/shop/collaborators/..%2F..%2F..%2F..%2Fuser/permission")
@@ -326,7 +326,7 @@ def test_only_our_own_bot_is_us():
     comments = [one | {"id": 9 - n, "created_at": f"2026-01-0{n + 1}T00:00:00Z"} for n, one in enumerate(comments)]
     pending = {"id": 6, "state": "PENDING", "user": bot, "body": "not yet"}
     script = (
-        Script()
+        ScriptedGitHub()
         .on("GET", "/app", answer(body={"id": 1234, "slug": "us"}))
         .on("GET", "/repos/octo/shop/pulls/1/reviews", answer(body=[pending]))
         .on("GET", "/repos/octo/shop/pulls/1/comments", answer(body=[]))

@@ -13,7 +13,7 @@ from bot.hosts.github.publisher import GitHubPublisher
 from bot.job import Job, Trigger
 from bot.sandbox.world import conversation
 from bot.sandbox.world.faults import Fault, bad_credentials, dropped, lost_answer, secondary_limit, server_error
-from tests.support.github_client import KEY, REF, Script, answer, connect, hosted, post, scripted, sent
+from tests.support.github_client import KEY, REF, ScriptedGitHub, answer, connect, hosted, post, scripted, sent
 
 REVIEWS = "/repos/octo/shop/pulls/1/reviews"
 INLINE = Comment("a.py", "**Error**: two", 2)
@@ -512,4 +512,4 @@ def _scripted_pull():
         "base": {"sha": "b" * 40, "ref": "main", "repo": home},
     }
     app = answer(body={"id": 1, "slug": "us"})
-    return Script().on("GET", "/app", app).on("GET", "/repos/octo/shop/pulls/1", answer(body=pull))
+    return ScriptedGitHub().on("GET", "/app", app).on("GET", "/repos/octo/shop/pulls/1", answer(body=pull))

@@ -7,7 +7,7 @@ from bot.errors import NotFound, Retryable, UserError
 from tests.support.conversation import TALKING, YES, Crash, Journal, Lookup, ask, core, offline, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, ends, refuses, says
-from tests.support.scripted_model import Purse
+from tests.support.scripted_model import FreeAccount
 
 
 @pytest.fixture(params=TALKING, ids=lambda make: make.__name__)
@@ -181,7 +181,7 @@ def test_steps_have_names_that_are_unique_and_stable(make):
 
 
 def test_without_money_nothing_is_sent(make):
-    account = Purse(100)
+    account = FreeAccount(100)
     answer, server = talk(make, account=account)
     assert answer.value is None
     assert "this review may use 100 tokens" in answer.reason
@@ -189,14 +189,14 @@ def test_without_money_nothing_is_sent(make):
 
 
 def test_when_money_runs_out_the_answer_is_forced(make):
-    account = Purse(31_000, used=4_000)
+    account = FreeAccount(31_000, used=4_000)
     big = {"input_tokens": 22_000, "prompt_tokens": 22_000}
     server = ModelServer([calls(("look_up", {"q": "x"}), usage=big)])
     answer = ask(make(server), Lookup(), account=account)
     assert answer.value is None
     assert "may use 31000 tokens" in answer.reason
     assert answer.usage.calls == 1
-    roomy = Purse(150_000, used=100_000)
+    roomy = FreeAccount(150_000, used=100_000)
     answer, server = talk(make, calls(("look_up", {"q": "x"}), usage=big), says(YES), tools=[Lookup()], account=roomy)
     assert answer.value == YES
     assert closed(server.asked[1].body)
@@ -227,7 +227,7 @@ def test_when_the_conversation_grows_long_the_answer_is_forced(make):
 
 
 def test_what_a_call_cost_is_settled(make):
-    account = Purse()
+    account = FreeAccount()
     answer, _ = talk(make, says(YES), account=account)
     assert account.used == answer.usage.tokens
     assert not account.held

@@ -16,7 +16,7 @@ from tests.support.conversation import YES, Journal, Lookup, ask, core, prompt, 
 from tests.support.model_requests import problems
 from tests.support.model_server import ModelServer, prefixes_of
 from tests.support.model_turns import calls, says
-from tests.support.scripted_model import Purse
+from tests.support.scripted_model import FreeAccount
 
 LOOK = calls(("look_up", {"q": "x"}))
 
@@ -167,7 +167,7 @@ def test_hosted_tools_are_passed_on_counted_and_paid():
 def test_the_fees_of_the_servers_own_tools_are_reserved_before_the_call(tool, fee):
     reserved = []
 
-    class Strict(Purse):
+    class Strict(FreeAccount):
         async def reserve(self, name, worst, likely=None):
             reserved.append(worst)
             await super().reserve(name, worst)
@@ -198,10 +198,10 @@ def test_a_client_is_made_when_first_used_and_again_after_it_was_closed():
     assert model.endpoint._client is None
 
     async def use():
-        first = await model.ask(prompt(), (), Journal(), Purse())
+        first = await model.ask(prompt(), (), Journal(), FreeAccount())
         await model.close()
         assert model.endpoint._client is None
-        return first, await model.ask(prompt(), (), Journal(), Purse())
+        return first, await model.ask(prompt(), (), Journal(), FreeAccount())
 
     assert [answer.value for answer in asyncio.run(use())] == [YES, YES]
 

@@ -9,8 +9,8 @@ from tests.support.sandbox_pull import PULL, REPO, scenario
 
 
 @scenario
-async def test_the_app_is_let_in_by_its_key(octo):
-    assert (await octo.as_app("GET", "/app")).json()["slug"] == "review-assistant"
+async def test_the_app_is_let_in_by_its_key(github):
+    assert (await github.as_app("GET", "/app")).json()["slug"] == "review-assistant"
 
 
 @pytest.mark.parametrize(
@@ -23,66 +23,66 @@ async def test_the_app_is_let_in_by_its_key(octo):
     ],
 )
 @scenario
-async def test_a_jwt_lives_ten_minutes_at_most_and_names_the_app(octo, claims, words):
-    answer = await octo.as_app("GET", "/app", **claims)
+async def test_a_jwt_lives_ten_minutes_at_most_and_names_the_app(github, claims, words):
+    answer = await github.as_app("GET", "/app", **claims)
     assert answer.status_code in (401, 404)
     assert words in answer.json()["message"]
 
 
 @scenario
-async def test_a_jwt_by_another_key_or_algorithm_is_refused(octo):
+async def test_a_jwt_by_another_key_or_algorithm_is_refused(github):
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     unsigned = jwt.encode({"iss": "1234"}, None, algorithm="none")
-    for token in (octo.app_jwt(key=other), unsigned, "nonsense"):
-        octo.token = token
-        assert (await octo("GET", "/app", status=401)).json()["message"] == "A JSON web token could not be decoded"
+    for token in (github.app_jwt(key=other), unsigned, "nonsense"):
+        github.token = token
+        assert (await github("GET", "/app", status=401)).json()["message"] == "A JSON web token could not be decoded"
 
 
 @scenario
-async def test_a_token_does_not_open_the_apps_endpoints_nor_the_jwt_a_repository(octo):
-    await octo("GET", "/app", status=401)
-    assert (await octo.as_app("GET", REPO)).status_code == 401
+async def test_a_token_does_not_open_the_apps_endpoints_nor_the_jwt_a_repository(github):
+    await github("GET", "/app", status=401)
+    assert (await github.as_app("GET", REPO)).status_code == 401
 
 
 @scenario
-async def test_without_credentials_there_is_nothing(octo):
-    octo.token = None
-    assert (await octo("GET", REPO, status=401)).json()["message"] == "Requires authentication"
-    octo.token = "ghs_invented"
-    assert (await octo("GET", REPO, status=401)).json()["message"] == "Bad credentials"
+async def test_without_credentials_there_is_nothing(github):
+    github.token = None
+    assert (await github("GET", REPO, status=401)).json()["message"] == "Requires authentication"
+    github.token = "ghs_invented"
+    assert (await github("GET", REPO, status=401)).json()["message"] == "Bad credentials"
 
 
 @scenario
-async def test_a_token_is_long_and_lasts_an_hour(octo):
-    clock = octo.sandbox.world.clock = Clock()
-    octo.token = await octo.mint()
-    assert len(octo.token) == 520
-    assert octo.token.startswith("ghs_")
+async def test_a_token_is_long_and_lasts_an_hour(github):
+    clock = github.sandbox.world.clock = Clock()
+    github.token = await github.mint()
+    assert len(github.token) == 520
+    assert github.token.startswith("ghs_")
     clock.advance(3599)
-    await octo("GET", REPO, status=200)
+    await github("GET", REPO, status=200)
     clock.advance(1)
-    await octo("GET", REPO, status=401)
+    await github("GET", REPO, status=401)
 
 
 @scenario
-async def test_a_token_reaches_only_the_repositories_it_was_made_for(octo):
-    hidden = await octo.sandbox.repository("octo/hidden", {"x": "1"}, private=True)
-    shown = await octo.sandbox.repository("octo/shown", {"x": "1"})
-    octo.token = await octo.mint(repository_ids=[octo.shop.state.id])
-    await octo("GET", REPO, status=200)
-    await octo("GET", f"/repos/{hidden.state.full_name}", status=404)
-    await octo("GET", f"/repos/{shown.state.full_name}", status=200)  # public
+async def test_a_token_reaches_only_the_repositories_it_was_made_for(github):
+    hidden = await github.sandbox.repository("octo/hidden", {"x": "1"}, private=True)
+    shown = await github.sandbox.repository("octo/shown", {"x": "1"})
+    github.token = await github.mint(repository_ids=[github.shop.state.id])
+    await github("GET", REPO, status=200)
+    await github("GET", f"/repos/{hidden.state.full_name}", status=404)
+    await github("GET", f"/repos/{shown.state.full_name}", status=200)  # public
     shown.open_issue("A bug")
-    await octo("POST", f"/repos/{shown.state.full_name}/issues/1/comments", {"body": "Hi."}, 403)
-    octo.token = await octo.mint(repositories=["hidden"])
-    await octo("GET", f"/repos/{hidden.state.full_name}", status=200)
+    await github("POST", f"/repos/{shown.state.full_name}/issues/1/comments", {"body": "Hi."}, 403)
+    github.token = await github.mint(repositories=["hidden"])
+    await github("GET", f"/repos/{hidden.state.full_name}", status=200)
 
 
 @scenario
-async def test_a_token_cannot_ask_for_more_than_the_installation_has(octo):
-    number = octo.sandbox.install("octo").id
+async def test_a_token_cannot_ask_for_more_than_the_installation_has(github):
+    number = github.sandbox.install("octo").id
     for wish in ({"permissions": {"contents": "write"}}, {"repositories": ["elsewhere"]}, {"repository_ids": [1]}):
-        answer = await octo.as_app("POST", f"/app/installations/{number}/access_tokens", wish)
+        answer = await github.as_app("POST", f"/app/installations/{number}/access_tokens", wish)
         assert answer.status_code == 422
 
 
@@ -97,13 +97,13 @@ async def test_a_token_cannot_ask_for_more_than_the_installation_has(octo):
     ],
 )
 @scenario
-async def test_a_token_that_may_only_read_writes_nothing(octo, method, path, body):
+async def test_a_token_that_may_only_read_writes_nothing(github, method, path, body):
     read = dict.fromkeys(PERMISSIONS, "read")
-    octo.token = await octo.mint(permissions=read)
-    answer = await octo(method, path, body, 403)
+    github.token = await github.mint(permissions=read)
+    answer = await github(method, path, body, 403)
     assert answer.json()["message"] == "Resource not accessible by integration"
     assert "write" in answer.headers["x-accepted-github-permissions"]
-    assert octo.events == []
+    assert github.events == []
 
 
 @pytest.mark.parametrize(
@@ -116,60 +116,60 @@ async def test_a_token_that_may_only_read_writes_nothing(octo, method, path, bod
     ],
 )
 @scenario
-async def test_each_endpoint_asks_for_its_own_permission(octo, permission, allowed, denied):
-    octo.token = await octo.mint(permissions={permission: "read"})
-    await octo("GET", allowed, status=200)
-    await octo("GET", denied, status=403)
+async def test_each_endpoint_asks_for_its_own_permission(github, permission, allowed, denied):
+    github.token = await github.mint(permissions={permission: "read"})
+    await github("GET", allowed, status=200)
+    await github("GET", denied, status=403)
 
 
 @scenario
-async def test_an_issue_needs_another_permission_than_a_pull_request(octo):
-    octo.shop.open_issue("A bug")
-    octo.token = await octo.mint(permissions={"pull_requests": "write"})
-    await octo("POST", f"{REPO}/issues/1/comments", {"body": "On the pull request."}, 201)
-    await octo("GET", f"{REPO}/issues/2", status=403)
-    octo.token = await octo.mint(permissions={"issues": "read"})
-    await octo("GET", f"{REPO}/issues/2", status=200)
-    await octo("POST", f"{REPO}/issues/2/comments", {"body": "On the issue."}, 403)
+async def test_an_issue_needs_another_permission_than_a_pull_request(github):
+    github.shop.open_issue("A bug")
+    github.token = await github.mint(permissions={"pull_requests": "write"})
+    await github("POST", f"{REPO}/issues/1/comments", {"body": "On the pull request."}, 201)
+    await github("GET", f"{REPO}/issues/2", status=403)
+    github.token = await github.mint(permissions={"issues": "read"})
+    await github("GET", f"{REPO}/issues/2", status=200)
+    await github("POST", f"{REPO}/issues/2/comments", {"body": "On the issue."}, 403)
 
 
 @scenario
-async def test_a_suspended_installation_and_an_archived_repository_say_so(octo):
-    octo.shop.state.archived = True
-    await octo.review(status=403)
-    octo.sandbox.install("octo").suspended = True
-    answer = await octo("GET", REPO, status=403)
+async def test_a_suspended_installation_and_an_archived_repository_say_so(github):
+    github.shop.state.archived = True
+    await github.review(status=403)
+    github.sandbox.install("octo").suspended = True
+    answer = await github("GET", REPO, status=403)
     assert answer.json()["message"] == "This installation has been suspended"
 
 
 @scenario
-async def test_the_hours_requests_are_counted_and_refused_when_used_up(octo):
-    first = await octo("GET", REPO)
+async def test_the_hours_requests_are_counted_and_refused_when_used_up(github):
+    first = await github("GET", REPO)
     assert int(first.headers["x-ratelimit-remaining"]) == 4999
-    octo.sandbox.world.rate_limit = 2
-    await octo("GET", REPO, status=200)
-    refused = await octo("GET", REPO, status=403)
+    github.sandbox.world.rate_limit = 2
+    await github("GET", REPO, status=200)
+    refused = await github("GET", REPO, status=403)
     assert refused.headers["x-ratelimit-remaining"] == "0"
     assert "rate limit exceeded" in refused.json()["message"]
 
 
 @scenario
-async def test_an_unknown_api_version_is_refused(octo):
-    await octo("GET", REPO, status=200, X_GitHub_Api_Version="2022-11-28")
-    await octo("GET", REPO, status=400, X_GitHub_Api_Version="1999-01-01")
+async def test_an_unknown_api_version_is_refused(github):
+    await github("GET", REPO, status=200, X_GitHub_Api_Version="2022-11-28")
+    await github("GET", REPO, status=400, X_GitHub_Api_Version="1999-01-01")
 
 
 @scenario
-async def test_what_did_not_change_is_304(octo):
-    first = await octo("GET", REPO)
-    again = await octo("GET", REPO, status=304, If_None_Match=first.headers["etag"])
+async def test_what_did_not_change_is_304(github):
+    first = await github("GET", REPO)
+    again = await github("GET", REPO, status=304, If_None_Match=first.headers["etag"])
     assert again.content == b""
 
 
 @scenario
-async def test_every_request_is_written_down_with_its_token(octo):
-    octo.token = await octo.mint(permissions={"contents": "read"})
-    await octo("GET", PULL, status=403)
-    seen = octo.sandbox.requests[-1]
+async def test_every_request_is_written_down_with_its_token(github):
+    github.token = await github.mint(permissions={"contents": "read"})
+    await github("GET", PULL, status=403)
+    seen = github.sandbox.requests[-1]
     assert (seen.method, seen.path, seen.status, seen.caller) == ("GET", PULL, 403, "installation")
-    assert (seen.token, seen.permissions) == (octo.token, {"metadata": "read", "contents": "read"})
+    assert (seen.token, seen.permissions) == (github.token, {"metadata": "read", "contents": "read"})

@@ -14,7 +14,7 @@ from bot.model.conversation import Capabilities
 from bot.model.offline import OfflineModel
 from bot.model.responses import ResponsesModel
 from tests.support.model_server import ModelServer
-from tests.support.scripted_model import Purse
+from tests.support.scripted_model import FreeAccount
 
 YES = {"citations": [], "known": True, "answer": "yes"}
 STRING = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"], "additionalProperties": False}
@@ -104,4 +104,4 @@ def endpoint(server):
 
 def ask(model, *tools, step=None, account=None, **parts):
     """One conversation, from the outside."""
-    return asyncio.run(model.ask(prompt(**parts), tools, step or Journal(), account or Purse()))
+    return asyncio.run(model.ask(prompt(**parts), tools, step or Journal(), account or FreeAccount()))

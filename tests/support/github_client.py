@@ -64,7 +64,7 @@ async def hosted(directory, files, *, largest=1024 * 1024, **settings):
     return Hosted(sandbox, repo, client, GitHubHost(client, largest=largest), GitHubPublisher(client))
 
 
-class Script(httpx.AsyncBaseTransport):
+class ScriptedGitHub(httpx.AsyncBaseTransport):
     """A GitHub that answers from a script: (method, path) -> answers in turn, of which the last one stays.
 
     Tokens it gives itself, unless the script says otherwise. What was asked is in `asked`.

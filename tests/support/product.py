@@ -1,6 +1,6 @@
 """One running product for a whole module of tests: a sandbox GitHub and our real server, on loopback.
 
-Tests of a module share it and keep apart by repository; each act is a coroutine played on the theatre's own event loop.
+Tests of a module share it and keep apart by repository; each act is a coroutine played on the product's own event loop.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ BASE = {"app.py": "def pay(order):\n    return order\n", "docs/standards/python.
 FLAWED = "def pay(order):\n    try:\n        charge(order)\n    except:\n        pass\n    return order\n"
 
 
-class Theatre:
+class RunningProduct:
     """The stage, and how to play on it. `settings` are the server's; the demo's otherwise."""
 
     def __init__(self, pace=FAST, **settings):

@@ -4,7 +4,7 @@ import asyncio
 
 from bot.cli.serve import Server, listen
 from tests.support.model_server import ModelServer
-from tests.support.product import FLAWED, Theatre
+from tests.support.product import FLAWED, RunningProduct
 from tests.support.vector_store_server import VectorStoreServer
 
 RULES = "# Python\n\n## Bare except\n\nNever catch with a bare `except:`; name the exception class.\n"
@@ -25,8 +25,8 @@ def both(store, model):
     return app
 
 
-class HostedTheatre(Theatre):
-    """A Theatre whose server searches standards in `store`, and asks `model` where there is one, over HTTP."""
+class ProductWithHostedIndex(RunningProduct):
+    """A RunningProduct whose server searches standards in `store`, and asks `model` where there is one, over HTTP."""
 
     def __init__(self, script=None, **settings):
         socket, url = listen()
@@ -42,9 +42,9 @@ class HostedTheatre(Theatre):
         super().close()
 
 
-def reviewed(theatre, repo=None):
-    pull = theatre.open({"app.py": FLAWED}, repo=repo or theatre.repository(FILES))
-    theatre.settle()
+def reviewed(product, repo=None):
+    pull = product.open({"app.py": FLAWED}, repo=repo or product.repository(FILES))
+    product.settle()
     return pull
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from bot.cli.serve import Server, listen
 from tests.support.model_server import Asked, ModelServer
-from tests.support.product import Theatre
+from tests.support.product import RunningProduct
 from tests.support.scripted_model import blocks
 
 KEY = "sk-test-0123456789abcdef"
@@ -27,8 +27,8 @@ class Recorder(ModelServer):
         return self.asked[-1].body
 
 
-class ModelTheatre(Theatre):
-    """A Theatre whose server asks `model`; `script` says what the model answers, and may be changed between acts."""
+class ProductWithModel(RunningProduct):
+    """A RunningProduct whose server asks `model`; `script` says what the model answers, and may be changed between acts."""
 
     def __init__(self, script=(), api="responses", **settings):
         socket, url = listen()

@@ -31,7 +31,7 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 from bot.webhook import parse
 from tests.support.inline_engine import InlineEngine
-from tests.support.scripted_model import Purse
+from tests.support.scripted_model import FreeAccount
 
 SHOWN = re.compile(r"\s*(\d+)\+(.*)")
 BLOCK = re.compile(r"<untrusted-(\w+)>\n(.*)\n((?s:.*?))\n</untrusted-\1>")
@@ -100,7 +100,7 @@ def _blocks(prompt):
         yield {**json.loads(head), "lines": text.split("\n")}
 
 
-class Rounds:
+class ReviewRounds:
     """One server's life around one sandbox. `settle` works on what happened, in order."""
 
     def __init__(self, folder, model=None, checks=()):
@@ -128,7 +128,7 @@ class Rounds:
         standards = FolderStandards(self.folder / "standards.db")
         wired = UseCases(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
         reviewer = reviewer_of(wired)
-        asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: Purse())
+        asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: FreeAccount())
         self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
         self.keeper = self.reviewer.keeper
 

@@ -19,7 +19,7 @@ PULL = f"{REPO}/pulls/1"
 load_key = functools.cache(functools.partial(load_pem_private_key, password=None))  # it takes longer than a review
 
 
-class Octo:
+class SandboxPull:
     """The App's view of the world. `shop` is the repository; `pull` changes a.py (lines 5, 6 and 30) and adds b.py."""
 
     def __init__(self, sandbox, http):
@@ -72,7 +72,7 @@ class Octo:
 
 
 def scenario(test):
-    """Run an async test whose first argument is an Octo; the others are pytest's."""
+    """Run an async test whose first argument is an SandboxPull; the others are pytest's."""
     names = list(inspect.signature(test).parameters.values())[1:]
 
     @functools.wraps(test)
@@ -80,9 +80,9 @@ def scenario(test):
         async def play():
             sandbox = Sandbox.create(tmp_path / "sandbox", clock=time.time)
             async with sandbox.client() as http:
-                octo = Octo(sandbox, http)
-                await octo.start()
-                await test(octo, **arguments)
+                github = SandboxPull(sandbox, http)
+                await github.start()
+                await test(github, **arguments)
 
         asyncio.run(play())
 

@@ -24,7 +24,7 @@ async def use(tool, arguments):
         return ToolUse(tool.name, arguments, f"not available: {error}", str(error))
 
 
-class Script:
+class ScriptedModel:
     """`answers` maps the beginning of a prompt's name to a value, an exception, or a function of the prompt.
 
     `uses` are (tool, arguments) pairs: each conversation uses those tools first, and answers after.
@@ -61,7 +61,7 @@ class Script:
         pass
 
 
-class Purse:
+class FreeAccount:
     """An account of so many tokens, of which some are used. What an answer that was lost could have cost is used."""
 
     def __init__(self, tokens=10**9, used=0):
