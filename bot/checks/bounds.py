@@ -1,4 +1,4 @@
-"""What no analyser is given: files so large that reading them is an attack on the reader."""
+"""Keeps files from analysers that are so large that reading them exhausts the machine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class BoundedCheck:
         return self.check.whole
 
     def reads(self, path: str) -> bool:
-        """Whether files like this are the check's business."""
+        """Whether the check reads files like this."""
         return self.check.reads(path)
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
-        """Run the check on what is within the bounds."""
+        """Run the check on the files within the bounds; each other file has failed, with the bound as its reason."""
         over = {file: reason for file in files if (reason := excess(file.text))}
         checked = await self.check.run([file for file in files if file not in over])
         return CheckResult(checked.problems, (*checked.failed, *((file.path, reason) for file, reason in over.items())))

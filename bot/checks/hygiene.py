@@ -1,4 +1,4 @@
-"""Left-overs of working on code: conflict markers, debug statements, nobody's TODO, silenced tools, skipped tests."""
+"""Finds what work on code leaves behind: conflict markers, debug statements, unowned TODOs, suppressions, skipped tests."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ RULES = (
     *_same(
         "debug-statement",
         "A debug statement is left in",
-        "It stops the program, or writes where nobody looks, for whoever runs it.",
+        "It stops the program in a debugger or prints internal values when the code runs outside development.",
         Severity.WARNING,
         Category.HYGIENE,
         python=r"^\s*(?:breakpoint\(\)|(?:import|from) (?:i?pdb|pudb)\b|(?:i?pdb|pudb)\.set_trace\()",
@@ -76,23 +76,23 @@ RULES = (
     *_same(
         "console-output",
         "Console output is left in",
-        "In the browser everybody can read it; on a server it evades the log's levels and format.",
+        "In the browser every visitor can read it; on a server it bypasses the log levels and the log format.",
         Severity.NOTE,
         Category.HYGIENE,
         script=r"^\s*console\.(?:log|debug|trace|dir)\(",
     ),
     *_same(
         "unowned-todo",
-        "A TODO that belongs to nobody",
-        "Without a name or an issue it is never found again; write TODO(name) or add the issue's number.",
+        "This TODO has no owner",
+        "Without a name or an issue number it is easily forgotten: write TODO(name), or add the issue.",
         Severity.NOTE,
         Category.HYGIENE,
         code=r"^(?!.*(?:#\d|https?://|\b[A-Z]{2,10}-\d|@\w)).*?(?:#|//|/\*|<!--|--|;|^\s*\*)\s?(?:TODO|FIXME)\b(?!\s?\()",
     ),
     *_same(
         "new-suppression",
-        "A tool's warning is silenced without a reason",
-        "From now on the tool says nothing about this line, and nobody can tell whether it was right.",
+        "A warning is suppressed without a reason",
+        "The tool no longer reports this line, and readers cannot tell whether the warning was wrong.",
         Severity.NOTE,
         Category.HYGIENE,
         python=r"#\s?(?:(?:(?:ruff|flake8):\s?)?(?:noqa|nosec|(?:type|pyright):\s?ignore(?!\[))\b:?[\sA-Z0-9,]*"
@@ -106,8 +106,8 @@ RULES = (
     ),
     *_same(
         "focused-test",
-        "Only this test would run",
-        "The others are left out without a word, and the suite is green whatever they would say.",
+        "Only this test runs",
+        "The runner skips all other tests, so the suite passes even if they would fail.",
         Severity.ERROR,
         Category.TESTS,
         script=r"^\s*(?:(?:describe|context|suite|it|test|specify)\.only|fdescribe|fit)\(",
@@ -115,8 +115,8 @@ RULES = (
     ),
     *_same(
         "skipped-test",
-        "A test is skipped and does not say why",
-        "Nobody will know when it may run again; give the reason or an issue.",
+        "A test is skipped without a reason",
+        "Without a reason or an issue, nothing tells the team when to enable it again.",
         Severity.WARNING,
         Category.TESTS,
         python=r"^\s*@(?:pytest\.mark\.(?:skip|xfail)(?:\(\s*\))?|(?:unittest\.)?skip(?:\(\s*\))?)\s*(?:#|$)",
@@ -137,15 +137,15 @@ class Hygiene:
     whole: bool = False
 
     def reads(self, path: str) -> bool:
-        """Left-overs are everywhere."""
+        """Every file."""
         return True
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """At most one problem a line: the first rule that applies."""
-        return CheckResult(tuple(problem for file in files for problem in _left_overs(file)))
+        return CheckResult(tuple(problem for file in files for problem in _remains(file)))
 
 
-def _left_overs(file: Source) -> Iterator[Problem]:
+def _remains(file: Source) -> Iterator[Problem]:
     suffix = PurePosixPath(file.path).suffix.lower()
     rules = [rule for rule in RULES if not rule.suffixes or suffix in rule.suffixes]
     for number, line in enumerate(file.text.split("\n"), 1):

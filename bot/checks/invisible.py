@@ -1,4 +1,4 @@
-"""Characters nobody sees: they make code read otherwise than it runs, or carry instructions (CVE-2021-42574)."""
+"""Finds invisible characters: they make code look different from what runs, or carry hidden instructions (CVE-2021-42574)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Invisible:
-    """A check for any text. Emoji, and letters of scripts that need joiners or marks, are not its business."""
+    """A check for any text. It accepts emoji, and letters of scripts that need joiners or marks."""
 
     name: str = "invisible"
     whole: bool = False
 
     def reads(self, path: str) -> bool:
-        """They hide everywhere."""
+        """Every file."""
         return True
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
@@ -52,7 +52,7 @@ def _hidden(file: Source) -> Iterator[Problem]:
                 end=number,
                 rule="invisible-characters",
                 title=f"{len(found)} invisible character{'s' if len(found) > 1 else ''} on this line",
-                why=f"What people read here is not what a program reads: {', '.join([*names][:_SHOWN])}{more}.",
+                why=f"Readers see a different text from the one that programs read: {', '.join([*names][:_SHOWN])}{more}.",
                 severity=Severity.ERROR,
                 category=Category.SECURITY,
                 source="invisible",

@@ -1,6 +1,6 @@
-"""The only place where strangers' files meet an external program: staged under neutral names, locked in, bounded.
+"""Runs external analysers over untrusted files: staged under neutral names, confined by the kernel, within bounds.
 
-An external analyser: files in, problems out. A file that breaks it costs the others nothing.
+If a file makes an analyser fail, the other files are still analysed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _MEGABYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """What came of running a program. `trouble` says in a few words why its output cannot be trusted, if it cannot.
+    """The result of running a program. `trouble` says why its output cannot be used; empty if it can.
 
-    An exit code other than 0 is no trouble: analysers use it to say that they found something. None: it never ran.
+    Analysers use exit codes other than 0 to report findings, so they are not trouble. None: the program did not run.
     """
 
     exit_code: int | None = None
@@ -46,7 +46,7 @@ class ProgramRun:
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """Runs a program that may read its own files, the system's libraries and what is staged; nothing else, see jail_cell.py.
+    """Runs a program that may read only its own files, the system's libraries and the staged files; see jail_cell.py.
 
     `memory` (address space) and `output` are in bytes, `seconds` is both wall and CPU time. Where the machine lacks a
     lock, nothing runs unless the operator set `allow_unconfined`: then the other locks and the bounds still hold.

@@ -1,4 +1,4 @@
-"""Ruff with a short list of rules that are almost always right; the repository's own configuration is never read."""
+"""Runs ruff with a short list of rules that are almost always right; it never reads the repository's configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CORRECTNESS, _SECURITY, _TIDINESS = Category.CORRECTNESS, Category.SECURITY, Ca
 
 
 class RuffRule(NamedTuple):
-    """Ruff codes, or the beginnings of codes, and what they mean for whoever runs the code."""
+    """Ruff codes, or prefixes of codes, and the consequence of what they report."""
 
     codes: str
     severity: Severity
@@ -41,9 +41,9 @@ RULES = (
     RuffRule("F811", _WARNING, _TIDINESS, "The first definition is never used: the second one replaces it."),
     RuffRule("F402", _WARNING, _CORRECTNESS, "After the loop the imported name means something else."),
     RuffRule("F401", _NOTE, _TIDINESS, "An unused import costs start-up time and misleads readers."),
-    RuffRule("F403", _NOTE, _TIDINESS, "Nobody can tell which names this brings in, and tools cannot find missing ones."),
+    RuffRule("F403", _NOTE, _TIDINESS, "Readers cannot tell which names this brings in, and tools cannot find missing ones."),
     RuffRule("F541", _NOTE, _TIDINESS, "Either a placeholder is missing, or the prefix is not needed."),
-    RuffRule("F841 F842", _NOTE, _TIDINESS, "A value that nobody reads is left over, or the wrong name is read below."),
+    RuffRule("F841 F842", _NOTE, _TIDINESS, "The value is never read: it is left over, or the code below reads the wrong name."),
     RuffRule("B002", _WARNING, _CORRECTNESS, "Python has no such operator: this changes nothing."),
     RuffRule("B003 PLW1507", _WARNING, _CORRECTNESS, "The process environment itself does not change this way."),
     RuffRule("B005 PLE1310", _WARNING, _CORRECTNESS, "strip() removes any of these characters, not this text."),
@@ -51,40 +51,40 @@ RULES = (
     RuffRule("B012", _WARNING, _CORRECTNESS, "Leaving a finally block this way swallows the exception on its way up."),
     RuffRule("B014 B022 B025 B029 B030 PLW0711", _WARNING, _CORRECTNESS, "This handler does not catch what it seems to catch."),
     RuffRule("B015 B018 PLW0133", _WARNING, _CORRECTNESS, "The result is thrown away: an assignment, a call or a raise is missing."),
-    RuffRule("B017 PGH005", _WARNING, Category.TESTS, "This passes whatever the code does, so it tests nothing."),
-    RuffRule("B020", _WARNING, _CORRECTNESS, "The loop overwrites the very thing it walks over."),
+    RuffRule("B017 PGH005", _WARNING, Category.TESTS, "This passes for any exception, so it does not test the code."),
+    RuffRule("B020", _WARNING, _CORRECTNESS, "The loop overwrites the collection that it iterates over."),
     RuffRule("B031", _WARNING, _CORRECTNESS, "A group can be read once: the second time it is empty."),
     RuffRule("B021 B032", _WARNING, _CORRECTNESS, "It looks like a docstring or an assignment, and is neither."),
     RuffRule("B023", _WARNING, _CORRECTNESS, "When the function runs, the variable has the value of the last round."),
     RuffRule("B034", _WARNING, _CORRECTNESS, "The argument at this place is a count, and flags are easily given by mistake."),
-    RuffRule("E711 E712", _NOTE, _TIDINESS, "A class may redefine equality; identity is what is meant here."),
-    RuffRule("E721", _NOTE, _TIDINESS, "Comparing types with == says no to every subclass."),
+    RuffRule("E711 E712", _NOTE, _TIDINESS, "A class can redefine ==; `is` compares identity, which is meant here."),
+    RuffRule("E721", _NOTE, _TIDINESS, "Comparing types with == is false for every subclass."),
     RuffRule("E722", _WARNING, _TIDINESS, "This also catches KeyboardInterrupt and SystemExit, and hides every mistake."),
     RuffRule("PLE0 PLE1", _ERROR, _CORRECTNESS, "Python raises an error here, or does something else than it says."),
     RuffRule("PLR0124 PLW0127 PLW0128 PLW0177", _WARNING, _CORRECTNESS, "Both sides are the same, or never equal: one is a slip."),
     RuffRule("PLW0245 PLW0406 PLW1501 PLW2101", _WARNING, _CORRECTNESS, "Python accepts this, but it does not do what it says."),
     RuffRule("PLW1509", _WARNING, _CORRECTNESS, "With threads around, code between fork and exec can deadlock the child."),
-    RuffRule("RUF006", _WARNING, _CORRECTNESS, "The event loop keeps a weak reference only: the task may vanish half-way."),
+    RuffRule("RUF006", _WARNING, _CORRECTNESS, "The event loop keeps only a weak reference, so the task can be garbage-collected before it ends."),
     RuffRule("RUF016 RUF033", _WARNING, _CORRECTNESS, "This raises a TypeError, or is ignored, when it runs."),
     RuffRule("RUF018", _WARNING, _CORRECTNESS, "Under `python -O` asserts are not run, and neither is this assignment."),
     RuffRule("RUF030 RUF034 RUF040", _NOTE, _TIDINESS, "It reads as if it did something, and does not."),
     RuffRule("ASYNC105", _ERROR, _CORRECTNESS, "Without await this call does nothing."),
     RuffRule("ASYNC21 ASYNC22 ASYNC250 ASYNC251", _WARNING, Category.PERFORMANCE, "While this waits, nothing else in the event loop runs."),
-    RuffRule("LOG004", _WARNING, _CORRECTNESS, "Outside a handler there is no exception to log."),
-    RuffRule("T100", _WARNING, Category.HYGIENE, "Left in, it stops the program for whoever runs it."),
-    RuffRule("S102 S307", _WARNING, _SECURITY, "Whoever controls this text runs code in the process."),
-    RuffRule("S103", _WARNING, _SECURITY, "Everybody with an account on the machine may change this file."),
-    RuffRule("S113", _WARNING, _CORRECTNESS, "Without a timeout a silent server blocks the caller for ever."),
-    RuffRule("S201", _ERROR, _SECURITY, "Flask's debugger lets whoever reaches the page run code."),
+    RuffRule("LOG004", _WARNING, _CORRECTNESS, "Outside an exception handler there is no exception to log."),
+    RuffRule("T100", _WARNING, Category.HYGIENE, "It stops the program in a debugger when the code runs outside development."),
+    RuffRule("S102 S307", _WARNING, _SECURITY, "Anyone who controls this text can run code in the process."),
+    RuffRule("S103", _WARNING, _SECURITY, "Every account on the machine can change this file."),
+    RuffRule("S113", _WARNING, _CORRECTNESS, "Without a timeout, a server that does not answer blocks the caller forever."),
+    RuffRule("S201", _ERROR, _SECURITY, "Flask's debugger lets anyone who reaches the page run code."),
     RuffRule("S202", _WARNING, _SECURITY, "An archive may contain paths that lead out of the target directory."),
     RuffRule("S301 S302", _WARNING, _SECURITY, "Loading data that others can write runs their code."),
-    RuffRule("S306", _WARNING, _SECURITY, "Somebody else may create the file between the choice of its name and its use."),
-    RuffRule("S323 S501 S502 S503 S507", _ERROR, _SECURITY, "Anybody on the way can read and change what is sent."),
+    RuffRule("S306", _WARNING, _SECURITY, "Another process can create the file between the choice of its name and its use."),
+    RuffRule("S323 S501 S502 S503 S507", _ERROR, _SECURITY, "Anyone between client and server can read and change the traffic."),
     RuffRule("S505", _WARNING, _SECURITY, "A key this short can be computed."),
     RuffRule("S506", _WARNING, _SECURITY, "yaml.load can build any object and so run code; safe_load cannot."),
     RuffRule("S602 S604 S605 S609", _WARNING, _SECURITY, "With a shell, a space or semicolon in a value becomes a command."),
     RuffRule("S608", _NOTE, _SECURITY, "If a value in this text comes from outside, it can change the query."),
-    RuffRule("S612", _WARNING, _SECURITY, "Whoever connects can send a logging configuration that runs code."),
+    RuffRule("S612", _WARNING, _SECURITY, "Anyone who can connect can send a logging configuration that runs code."),
     RuffRule("S701", _WARNING, _SECURITY, "HTML in a value becomes part of the page."),
 )  # fmt: skip
 _BY_CODE = {code: rule for rule in RULES for code in rule.codes.split()}
@@ -94,7 +94,7 @@ _REEXPORTING = {"__init__.py", "conftest.py", "__init__.pyi"}
 _SUPPRESSION = re.compile(r"noqa|ruff\s*:", re.IGNORECASE)
 _LONGEST_FIX = 10
 _NEEDED_ELSEWHERE = {"F401", "F811"}
-"""What a fix of these deletes can be imported by another file, or be there for its effect: one file cannot tell."""
+"""Rules whose fix deletes an import: another file may use it, or it may be there for its effect; one file cannot tell."""
 
 
 class _Place(BaseModel):
@@ -139,7 +139,7 @@ class Ruff:
         return path.endswith((".py", ".pyi"))
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
-        """Every rule where nothing suppresses it; where something does, the security rules once more without mercy."""
+        """Run every rule, honouring `noqa`; then run the security rules again without honouring it."""
         checked = await self._lint(files, list(_BY_CODE), ())
         failed = {path for path, _ in checked.failed}
         suppressing = [file for file in files if file.path not in failed and _SUPPRESSION.search(file.text)]
@@ -161,7 +161,7 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
     for number, diagnostic in enumerate(_OUTPUT.validate_json(output)):
         file = files[int(PurePosixPath(diagnostic.filename).stem)]
         problem = _problem(diagnostic, file)
-        is_syntax = problem.rule == _SYNTAX.codes  # one mistake makes many of these: the first will do
+        is_syntax = problem.rule == _SYNTAX.codes  # one mistake causes many of these: keep the first
         usual = _usual_there(problem) and PurePosixPath(file.path).name in _REEXPORTING
         if not usual and not _is_meant(problem, file):
             found.setdefault((file.path, problem.rule if is_syntax else str(number)), problem)
@@ -219,7 +219,7 @@ def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
 
 
 def _replacement(diagnostic: _Diagnostic, before: list[str]) -> tuple[int, int, str | None]:
-    """The lines the diagnostic speaks of; with a safe and short fix, the lines it replaces and what with."""
+    """The first and last line of the diagnostic; with a safe and short fix, the lines it replaces and their replacement."""
     first, last = diagnostic.location.row, _last_row(diagnostic)
     if diagnostic.fix is None or diagnostic.fix.applicability != "safe" or diagnostic.code in _NEEDED_ELSEWHERE:
         return first, last, None

@@ -1,4 +1,4 @@
-"""Keys and passwords in the code, by their shape; the value itself is never repeated."""
+"""Finds keys and passwords in code by their shape; a message never repeats the value."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Secrets:
     whole: bool = False
 
     def reads(self, path: str) -> bool:
-        """Secrets hide everywhere."""
+        """Every file."""
         return True
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
@@ -194,7 +194,7 @@ def _secrets(file: Source) -> Iterator[Problem]:
 
 
 def _is_real(rule: SecretRule, value: str) -> bool:
-    """Whether nobody would write this as a stand-in. For guesses it must also look random."""
+    """Whether the value is not a placeholder. A value found by a guess must also look random."""
     if rule.name in _GUESSED:
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         stand_in = _PLACEHOLDER.search(value) or _WORDS.fullmatch(value)
@@ -217,8 +217,8 @@ def _problem(file: Source, rule: SecretRule, offset: int, value: str) -> Problem
         end=line,
         rule=rule.name,
         title=f"{rule.kind} is in the code",
-        why=f"Whoever can read the repository or its history can use it: {shown}has {len(value)} characters. "
-        "Revoke it first, removing the line is not enough.",
+        why=f"Anyone who can read the repository or its history can use it: {shown}has {len(value)} characters. "
+        "Revoke it first: the history keeps it after the line is removed.",
         severity=Severity.WARNING if rule.name in {*_GUESSED, "jwt"} else Severity.ERROR,
         category=Category.SECURITY,
         source="secrets",

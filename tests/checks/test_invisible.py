@@ -1,4 +1,4 @@
-"""Characters nobody sees: named by their code points, and never confused with what people write."""
+"""Invisible characters: named by their code points; ordinary text in any script is accepted."""
 
 from __future__ import annotations
 
