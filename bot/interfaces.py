@@ -25,7 +25,7 @@ from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.core.costs import Usage
 from bot.core.findings.problem import Problem
-from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.job import Job, RouteDecision
 
 
@@ -142,7 +142,7 @@ class SearchPassage:
 class Standards(Protocol):
     """Makes the team's coding standards searchable."""
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
+    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
         """Indexes `shelf`, reading only documents with a new blob; returns what could not be indexed, and why."""
 
     async def search(

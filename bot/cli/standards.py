@@ -1,4 +1,4 @@
-"""The team's documents at a terminal: what is on the shelf, what a search finds, the server's index, a report on the rules."""
+"""`assistant standards …`: lists and searches the team's documents, updates the server's index, reports on the rules."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from bot.standards.vector_store import VectorStoreStandards
 
 REVIEWS = 5_000
-"""Reviews that a report looks back on."""
+"""Most reviews that a report counts."""
 SHOWN = 12
-"""Lines of a section that are printed."""
+"""Most lines of a section that are printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedStandards:
-    """The documents of a repository's last commit; `skipped` says what was left out, and why."""
+    """The documents of a repository's last commit; `skipped` says what was left out and why."""
 
     host: LocalHost
     shelf: Shelf
@@ -48,7 +48,7 @@ class CommittedStandards:
 
     @classmethod
     async def of(cls, repo: Path, name: str = "") -> CommittedStandards:
-        """The documents of the repository at `repo`, which GitHub knows as `name`. Raises UserError without one."""
+        """Returns the documents of the repository at `repo`, whose name on GitHub is `name`. Raises UserError without one."""
         host = await LocalHost.from_range(repo)
         pull = host.pull
         policy = (await read_policy(host, pull)).policy
@@ -58,7 +58,7 @@ class CommittedStandards:
         return cls(host, Shelf(name or pull.ref.repo, pull.base_sha, found.documents), skipped)
 
     async def sync(self, index: Standards) -> tuple[str, ...]:
-        """Make the shelf searchable, with a bar on a terminal; everything that is not on it or not in it, and why."""
+        """Makes the shelf searchable, with a progress bar on a terminal. Returns what is left out, and why."""
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task("Reading documents", total=len(self.shelf.documents))
@@ -67,11 +67,11 @@ class CommittedStandards:
                 progress.advance(bar)
                 return await self.host.blob(self.host.pull.ref, document.blob)
 
-            return (*self.skipped, *await index.sync(self.shelf, read))
+            return (*self.skipped, *map(str, await index.sync(self.shelf, read)))
 
 
 def search(repo: Path, query: str, language: str, path: str, *, as_json: bool) -> None:
-    """Print what the documents say about `query`, or that they do not cover it."""
+    """Prints the sections about `query`, or that the documents do not cover it."""
     hits = asyncio.run(_search(repo, query, language, path))
     governing = [hit.standard for hit in hits if hit.governs]
     if as_json:
@@ -92,9 +92,12 @@ async def _search(repo: Path, query: str, language: str, path: str) -> tuple[Hit
 
 
 def listing(repo: Path, *, as_json: bool) -> None:
-    """Print the documents on the shelf, what they hold, and what was left out."""
+    """Prints the documents on the shelf, their sections, and what was left out."""
     shelf, sections, skipped = asyncio.run(_sections(repo))
-    rows = [_row(one, [section for section in sections if section.document == one.path]) for one in shelf.documents]
+    rows = [
+        _row(document, [section for section in sections if section.document == document.path])
+        for document in shelf.documents
+    ]
     if as_json:
         _print_json({"repo": shelf.repo, "commit": shelf.commit, "documents": rows, "skipped": skipped})
         return
@@ -112,7 +115,7 @@ async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str,
 
 @asynccontextmanager
 async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
-    """The shelf of a repository, an index of it in memory, and what is left out."""
+    """Yields the shelf of a repository, an index of it in memory, and what is left out."""
     books, index = await CommittedStandards.of(repo), FolderStandards(":memory:")
     try:
         yield books.shelf, index, await books.sync(index)
@@ -121,7 +124,7 @@ async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tup
 
 
 def sync(repo: Path, name: str, *, as_json: bool) -> None:
-    """Bring the server's index, local or hosted, up to date with the repository's last commit."""
+    """Updates the server's index, local or hosted, to the repository's last commit."""
     count, skipped = asyncio.run(_synced(repo, name))
     if as_json:
         _print_json({"documents": count, "skipped": skipped})
@@ -132,7 +135,7 @@ def sync(repo: Path, name: str, *, as_json: bool) -> None:
 
 
 def prune(repo: Path, name: str, *, as_json: bool) -> None:
-    """Remove from the server's index what is not among the repository's documents."""
+    """Removes from the server's index what is not among the repository's documents."""
     count = asyncio.run(_pruned(repo, name))
     if as_json:
         _print_json({"removed": count})
@@ -155,9 +158,9 @@ async def _pruned(repo: Path, name: str) -> int:
 
 @asynccontextmanager
 async def _servers_index() -> AsyncIterator[FolderStandards | VectorStoreStandards]:
-    """The index of a server with these settings.
+    """Yields the index of a server with these settings.
 
-    The environment alone is read: the folder we stand in may be a stranger's repository, with a .env of its own.
+    Settings come from the environment only: the current folder may be an untrusted repository with its own .env.
     """
     settings = Settings.read(_env_file=None)
     index = standards_of(settings, settings.assistant_data / "standards.db")
@@ -168,9 +171,9 @@ async def _servers_index() -> AsyncIterator[FolderStandards | VectorStoreStandar
 
 
 def report(repo: Path | None, *, as_json: bool) -> None:
-    """Print from the ledger which rules never fire and which are mostly dismissed.
+    """Prints from the ledger which rules never fire and which are mostly dismissed.
 
-    With `repo`, print the possible conflicts among the documents of that repository instead.
+    With `repo`, prints the possible conflicts between the documents of that repository instead.
     """
     found = asyncio.run(_tallied() if repo is None else _conflicting(repo))
     if as_json:
@@ -271,7 +274,7 @@ def _cell(value: object) -> str:
 
 
 def _safe(text: str) -> str:
-    """A document's words on one line, which can neither style nor fake a line of ours."""
+    """Returns a document's text on one line, without styles: it cannot imitate our own output."""
     return escape(" ".join(show_hidden(text).split("\n")))
 
 

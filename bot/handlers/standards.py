@@ -1,10 +1,8 @@
-"""The shelf of a review, made searchable, and the section of it that governs what a check found.
+"""Collects the documents that govern a change, makes them searchable, and cites the section that governs a check's finding.
 
-Standards that cannot be read or searched cost their citations, never the review: it goes on and says so.
-
-Which documents govern a change, and what the change would do to them: the repository's own and the organisation's.
-
-All of them are read at commits of base branches. What the pull request says about the rules counts once it is merged.
+Documents are the repository's own and the organisation's, read at commits of base branches: a pull request's changes to
+the rules take effect with its merge. If documents cannot be read or searched, the review goes on without their citations
+and says so.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
-from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers, parse
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
 from bot.handlers.read import ORGANISATION, material
@@ -28,14 +26,14 @@ from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, Tre
 from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
 
 SAID = 50
-"""Documents that are left out and named."""
+"""Most documents that are named as left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectedStandards:
-    """The shelf of a change. `skipped` says what was left out and why, `failed` what could not be looked for.
+    """The shelf of a change. `skipped` says what was left out and why, `failed` what could not be listed.
 
-    `tampered` has a line for each file of the change that alters the rules themselves.
+    `tampered` has a line for each file of the change that alters the rules.
     """
 
     shelf: Shelf
@@ -45,7 +43,7 @@ class CollectedStandards:
 
 
 async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> CollectedStandards:
-    """What governs `diff`. A repository whose files cannot be listed costs its documents, never the review."""
+    """Collects the documents for `diff`. If a repository's files cannot be listed, the review goes on without them."""
     found, failed = Selection(), []
     try:
         found = await documents(host, pull, policy, [file.path for file in diff])
@@ -69,30 +67,30 @@ async def collect(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff)
 
 
 async def documents(host: CodeHost, pull: PullRequest, policy: Policy, changed: Sequence[str]) -> Selection:
-    """The repository's own documents at the base commit that speak of the files `changed`, and what they import."""
+    """Returns the repository's own documents at the base commit for the files `changed`, and what they import."""
     files = _listed(await host.tree(pull.ref, pull.base_sha))
     found = select(files, policy, changed=changed)
-    kept, fresh = found.documents, [one for one in found.documents if importing(one.path)]
+    kept, fresh = found.documents, [document for document in found.documents if importing(document.path)]
     for _ in range(DEPTH):
-        contents = {one.path: await _content(host, pull.ref, one) for one in fresh}
+        contents = {document.path: await _content(host, pull.ref, document) for document in fresh}
         fresh = list(imported(kept, contents, files))
         kept = (*kept, *fresh)
     return replace(found, documents=kept)
 
 
 def home(pull: PullRequest, document: Document) -> PullRef:
-    """Where a document is read: each repository of an installation with a token of its own."""
+    """Returns the repository of a document. Each repository of an installation is read with its own token."""
     return PullRef(document.repo, 0, installation=pull.ref.installation) if document.repo else pull.ref
 
 
 async def _organisations(host: CodeHost, pull: PullRequest) -> Selection:
-    """The organisation's documents. Which of them are public is said by their own repository, never by the reviewed one."""
+    """Returns the organisation's documents. Only their own repository decides which of them are public."""
     library = await host.library(pull.ref)
     if library is None:
         return Selection()
     entries = await host.tree(library.ref, library.commit)
     policy = await _policy(host, library, entries)
-    rules = policy.standards.model_copy(update={"conventions": False})  # those speak of work on that repository
+    rules = policy.standards.model_copy(update={"conventions": False})  # those are about that repository
     found = select(_listed(entries), policy.model_copy(update={"standards": rules}), changed=())
     kept = (
         replace(
@@ -116,7 +114,7 @@ async def _policy(host: CodeHost, library: OrganisationStandards, entries: Colle
 
 
 async def _content(host: CodeHost, ref: PullRef, document: Document) -> bytes:
-    """A document's bytes; nothing if it cannot be read, which the index will say."""
+    """Returns a document's bytes; nothing if it cannot be read, which the index reports."""
     try:
         return await host.blob(ref, document.blob)
     except Refused:
@@ -124,7 +122,7 @@ async def _content(host: CodeHost, ref: PullRef, document: Document) -> bytes:
 
 
 async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> tuple[str, ...]:
-    """What a change to `.github/assistant.yml` would set, over the organisation's defaults."""
+    """Returns what a change to `.github/assistant.yml` would set, over the organisation's defaults."""
     file = next((one for one in diff if PATH in {one.path, one.base_path}), None)
     if file is None:
         return ()
@@ -146,16 +144,16 @@ def _listed(entries: Collection[TreeFile]) -> list[tuple[str, str, int]]:
 
 
 PATIENCE, LOOK_UP = 120.0, 15.0
-"""Seconds that making a shelf searchable may take, and one search."""
+"""Seconds for making a shelf searchable, and for one search."""
 TROUBLE = (ConfigurationError, Refused, Retryable, TimeoutError)
-"""What an index may fail with."""
+"""Errors that an index may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedShelf:
-    """The documents that govern a review, a row for what became of them, and what the change does to them.
+    """The documents that govern a review, their coverage rows, and what the change does to them.
 
-    `sections` are all of the shelf's; they are not journaled. Where the index is not `available`, nothing is searched.
+    `sections` are all of the shelf's; they are not journaled. An index that is not `available` is not searched.
     """
 
     shelf: Shelf
@@ -166,7 +164,7 @@ class IndexedShelf:
 
     @property
     def searchable(self) -> Shelf:
-        """The shelf as a model may search it."""
+        """The shelf that may be searched: an empty one without an index."""
         return self.shelf if self.available else replace(self.shelf, documents=())
 
 
@@ -181,7 +179,7 @@ class CitedDrafts:
 
 @dataclass(slots=True)
 class DocumentReader:
-    """Reads documents where they are at home. What GitHub answers later or never is not the index's fault."""
+    """Reads documents from their repositories, and notes which were refused and whether GitHub wants a later retry."""
 
     host: CodeHost
     pull: PullRequest
@@ -202,37 +200,35 @@ class DocumentReader:
 async def shelve(
     host: CodeHost, standards: Standards, pull: PullRequest, policy: Policy, diff: Diff, step: Step
 ) -> IndexedShelf:
-    """Find the documents at the base commit and make them searchable.
+    """Finds the documents at the base commit and makes them searchable.
 
-    Which documents they are is journaled. The index belongs to a machine: wherever the job goes on, it is brought up to
-    date again, for nothing if it is.
+    The list of documents is journaled. The index belongs to a machine: where the job goes on, it is synchronised again.
     """
     found = await step("shelf", lambda: collect(host, pull, policy, diff), CollectedStandards)
     return await material(step, "standards", lambda: _indexed(standards, DocumentReader(host, pull), found))
 
 
 async def _indexed(standards: Standards, read: DocumentReader, found: CollectedStandards) -> IndexedShelf:
-    problems: tuple[str, ...] = ()
+    unread: tuple[UnreadDocument, ...] = ()
     sections: tuple[Standard, ...] = ()
     failed, available = [*found.failed], True
     try:
         async with asyncio.timeout(PATIENCE):
-            problems = await standards.sync(found.shelf, read)
+            unread = await standards.sync(found.shelf, read)
             sections = await standards.sections(found.shelf)
     except TROUBLE as error:
         if read.later is not None:
             raise read.later from error  # the step comes back when GitHub does
         failed.append(_reason(error))
         available = False
-    unread = tuple(f"{path}: " for path in read.refused)
-    failed += [problem for problem in problems if problem.startswith(unread)]
-    skipped = [*found.skipped, *(problem for problem in problems if not problem.startswith(unread))]
+    failed += [str(document) for document in unread if document.path in read.refused]
+    skipped = [*found.skipped, *(str(document) for document in unread if document.path not in read.refused)]
     rows = (*_counted(found), *(CoverageRow("standards", FileState.SKIPPED, reason) for reason in skipped))
     return IndexedShelf(found.shelf, (*rows, *map(unavailable, failed)), found.tampered, sections, available)
 
 
 def _counted(found: CollectedStandards) -> tuple[CoverageRow, ...]:
-    count, others = len(found.shelf.documents), sum(bool(one.repo) for one in found.shelf.documents)
+    count, others = len(found.shelf.documents), sum(bool(document.repo) for document in found.shelf.documents)
     if not count:
         if found.failed:
             return ()
@@ -246,7 +242,7 @@ def _counted(found: CollectedStandards) -> tuple[CoverageRow, ...]:
 
 
 async def cite(standards: Standards, shelved: IndexedShelf, drafts: tuple[Draft, ...]) -> CitedDrafts:
-    """Give each draft of a check the section that governs it, where one clearly does."""
+    """Gives each draft of a check the section that clearly governs it, if there is one."""
     cited: list[Draft] = []
     governing: dict[tuple[str, str], Standard | None] = {}  # a rule is governed once a file, however often it is broken
     for draft in drafts:
@@ -269,7 +265,7 @@ def _distinct(found: Iterable[Standard | None]) -> tuple[Standard, ...]:
 
 
 async def consult(standards: Standards, shelf: Shelf, question: str, path: str = "", limit: int = 3) -> Sequence[Hit]:
-    """The sections that answer a person's question; none if the documents do not cover it. Raises UserError."""
+    """Returns the sections that answer a person's question; none if the documents do not cover it. Raises UserError."""
     try:
         return [hit for hit in await _searched(standards, shelf, question, path, limit) if hit.governs]
     except TROUBLE as error:
@@ -282,7 +278,7 @@ async def _searched(standards: Standards, shelf: Shelf, query: str, path: str, l
 
 
 def unavailable(reason: str) -> CoverageRow:
-    """The row that keeps a review from calling itself complete."""
+    """Returns the coverage row that marks a review as incomplete."""
     return CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}")
 
 

@@ -1,4 +1,4 @@
-"""The team's shelf of coding standards: a local index, or a hosted vector store; and readers for archives."""
+"""The team's coding standards: found, parsed, and searched in a local index or a hosted vector store."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from bot.standards import docx, pdf
 from bot.standards.sections import Reader
 
 READERS: Mapping[str, Reader] = MappingProxyType({".docx": docx.layout, ".pdf": pdf.layout})
-"""What the core cannot read itself, by suffix."""
+"""Readers of formats that need an optional library, by suffix."""

@@ -1,7 +1,7 @@
-"""Sections of two documents that may contradict each other: the same heading, the opposite advice.
+"""Finds sections of two documents that may contradict each other: the same heading, the opposite advice.
 
-Found by words alone, so that the same documents always give the same answer; whoever reads it decides. Documents that
-speak of different code, or of different languages, cannot contradict each other.
+It compares words only, so that the same documents always give the same answer; a person decides. Documents for
+different code or for different languages cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import combinations, islice
 from bot.core.findings.standard import Standard
 
 MOST, MOST_STATEMENTS = 20, 300
-"""Conflicts that are reported, and statements under one heading that are compared."""
+"""Most conflicts that are reported, and most statements under one heading that are compared."""
 
 _ALIKE = 0.6  # the share of the shorter statement's words that the other has
 _FEWEST = 2  # words two statements have in common, beside the words of their heading
@@ -49,7 +49,7 @@ _IDLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two sections by their ids, and what each of them says."""
+    """The ids of two sections, and the sentence of each."""
 
     one: str
     other: str
@@ -59,7 +59,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A sentence of a section: what it is about, and whether it is for or against it."""
+    """A sentence of a section: the words of its subject, and whether it forbids it."""
 
     section: Standard
     text: str
@@ -68,7 +68,7 @@ class _Statement:
 
 
 def conflicts(sections: Iterable[Standard]) -> tuple[Conflict, ...]:
-    """Possible conflicts, in the order of the documents; at most one between two sections."""
+    """Returns possible conflicts, in the order of the documents; at most one between two sections."""
     topics: dict[frozenset[str], list[_Statement]] = defaultdict(list)
     for section in sections:
         topic = _words(section.heading[-1]) if section.heading else frozenset[str]()
@@ -88,7 +88,7 @@ def _among(statements: Sequence[_Statement], topic: frozenset[str]) -> Iterator[
 
 
 def _meet(one: Standard, other: Standard) -> bool:
-    """Whether two sections of different documents speak of the same code; a nested document may differ on purpose."""
+    """Whether two sections of different documents apply to the same code; a nested document may differ on purpose."""
     languages = not one.languages or not other.languages or bool({*one.languages} & {*other.languages})
     return (one.repo, one.document) != (other.repo, other.document) and one.scope == other.scope and languages
 
@@ -102,7 +102,7 @@ def _opposite(one: _Statement, other: _Statement, topic: frozenset[str]) -> bool
 
 
 def _exclusive(one: _Statement, other: _Statement) -> bool:
-    """Whether one asks for tabs and the other for spaces; a sentence that names both says which."""
+    """Whether one asks for tabs and the other for spaces. A sentence that names both is not counted."""
     if one.negative or other.negative:
         return False
     left, right = one.text.lower(), other.text.lower()
@@ -114,7 +114,7 @@ def _exclusive(one: _Statement, other: _Statement) -> bool:
 
 
 def _statements(section: Standard) -> Iterator[_Statement]:
-    """The sentences of a section that ask for something or forbid it."""
+    """Yields the sentences of a section that demand or forbid something."""
     prose = _FENCE.sub("\n\n", section.text)
     for sentence in _SENTENCE.split(prose):
         text = " ".join(sentence.replace("\u2019", "'").split())
@@ -124,6 +124,6 @@ def _statements(section: Standard) -> Iterator[_Statement]:
 
 
 def _words(text: str) -> frozenset[str]:
-    """The words that say what it is about, without their plural."""
+    """Returns the words of the subject, without the plural s."""
     found = (word.removesuffix("s") for word in re.findall(r"[a-z_]{2,}", text.lower()) if word not in _IDLE)
     return frozenset(found)

@@ -1,7 +1,7 @@
-"""A commit's files -> the documents that govern a review, and what is left out, with the reason.
+"""Chooses the documents that govern a review out of a commit's files, and gives a reason for each one left out.
 
-Documents come from the base commit only. Beside the policy's own globs they are the files in which teams already keep
-their conventions: for agents (AGENTS.md, CLAUDE.md), for Copilot and Cursor, for people (REVIEW.md), for editors.
+Documents come from the base commit only. In addition to the policy's globs they are the files in which teams keep
+conventions: AGENTS.md, CLAUDE.md, REVIEW.md, .editorconfig, the rules of Copilot and Cursor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bot.core.code.diff import Diff, FileDiff, Status
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import ARCHIVES, Document
 from bot.core.policy import PATH, Policy
-from bot.standards import sections as section
+from bot.standards.sections import ARCHIVE, LARGEST, TEXTS
 
 MOST = 200
 """Documents on a shelf."""
@@ -35,23 +35,23 @@ _CONVENTIONS = Globs.of(
     )
 )
 _UNREAD = (".adoc", ".doc", ".odt", ".org", ".rtf", ".tex", ".textile")  # hold rules, but we cannot read them
-_PROSE = frozenset({*section.TEXTS, *ARCHIVES, *_UNREAD})
+_PROSE = frozenset({*TEXTS, *ARCHIVES, *_UNREAD})
 _IMPORT = re.compile(r"(?<![\w`@/.])@((?:\./|\.\./)*[\w.-]+(?:/[\w.-]+)*)")
 _CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The documents, the nearest to the changed code last, and (path, reason) for each file that is left out."""
+    """The documents, those nearest to the changed code last, and (path, reason) for each file that is left out."""
 
     documents: tuple[Document, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
 
 
 def select(files: Sequence[tuple[str, str, int]], policy: Policy, *, changed: Sequence[str]) -> Selection:
-    """The shelf for a change of the paths `changed`, out of a commit's `files`: (path, git object id, size in bytes).
+    """Returns the documents for a change of the paths `changed`. `files` holds (path, git object id, size in bytes).
 
-    The policy's globs are read from the repository's root: `STYLE*.md` is not `vendor/STYLE.md`.
+    The policy's globs start at the repository's root: `STYLE*.md` does not match `vendor/STYLE.md`.
     """
     globs = Globs.of(_rooted(policy.standards.paths))
     public = Globs.of(_rooted(policy.standards.public))
@@ -72,9 +72,9 @@ def select(files: Sequence[tuple[str, str, int]], policy: Policy, *, changed: Se
 
 
 def audience(documents: Iterable[Document], repo_is_private: bool) -> tuple[Document, ...]:  # noqa: FBT001 - as GitHub has it
-    """Only what everybody who can read the pull request may read.
+    """Returns the documents that everyone who can read the pull request may read.
 
-    A public repository's own documents are public as they stand; those of another repository need the label `public`.
+    A public repository's own documents are public; those of another repository need the label `public`.
     """
     return tuple(
         document for document in documents if repo_is_private or not document.repo or document.visibility == "public"
@@ -82,24 +82,26 @@ def audience(documents: Iterable[Document], repo_is_private: bool) -> tuple[Docu
 
 
 def imports(content: str, path: str) -> tuple[str, ...]:
-    """The paths inside the repository that the document at `path` pulls in with `@path`, outside of code.
+    """Returns the paths inside the repository that the document at `path` imports with `@path`, outside of code.
 
     https://code.claude.com/docs/en/memory#import-additional-files
     """
     folder = PurePosixPath(path).parent
     found = (normpath(folder / match[1].rstrip(".")) for match in _IMPORT.finditer(_CODE.sub(" ", content)))
     return tuple(
-        dict.fromkeys(one for one in found if not one.startswith(("../", "/")) and one not in {path, ".", ".."})
+        dict.fromkeys(
+            target for target in found if not target.startswith(("../", "/")) and target not in {path, ".", ".."}
+        )
     )
 
 
 def imported(
     documents: Iterable[Document], contents: Mapping[str, bytes], files: Sequence[tuple[str, str, int]]
 ) -> tuple[Document, ...]:
-    """The documents that `documents` import and that are not among them, with the importer's scope; none is public.
+    """Returns the documents that `documents` import and do not contain, with the importer's scope; none is public.
 
-    `contents` has the text of AGENTS.md and CLAUDE.md files and of what they import, by path; call again with the
-    contents of what came back, DEPTH times at most.
+    `contents` has the bytes of AGENTS.md and CLAUDE.md files and of their imports, by path. Call it again with the
+    contents of the result, at most DEPTH times.
     """
     known = {document.path: document for document in documents}
     held = {path: (blob, size) for path, blob, size in files}
@@ -119,14 +121,14 @@ def imported(
 
 
 def importing(path: str) -> bool:
-    """Whether a document of this name may pull in others."""
+    """Whether a document of this name may import others."""
     return PurePosixPath(path).name in {"AGENTS.md", "CLAUDE.md"}
 
 
 def tampered(diff: Diff, policy: Policy, shelved: Collection[str] = ()) -> tuple[str, ...]:
-    """A line for each file of the change that would alter how changes are reviewed: it counts once it is merged.
+    """Returns a line for each file of the change that alters the rules of reviews. It takes effect with the merge.
 
-    `shelved` are the paths of the documents that govern now, however they came to do so.
+    `shelved` are the paths of the documents that govern this review.
     """
     globs = Globs.of(_rooted(policy.standards.paths))
     conventions = _CONVENTIONS if policy.standards.conventions else Globs.of(())
@@ -158,7 +160,7 @@ def _consequence(file: FileDiff) -> str:
 
 
 def _headings(file: FileDiff) -> Iterator[str]:
-    """The headings that the change adds or removes, as code, three at most."""
+    """Yields the first three headings that the change adds or removes."""
     changed = [line for hunk in file.hunks for line in hunk.lines if line.added or line.removed]
     titles = [
         (line.added, match[1]) for line in changed if (match := re.match(r"#{1,6}\s+([\w ,.'-]{1,60})", line.text))
@@ -176,16 +178,16 @@ def _rooted(patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _convention(path: str, changed: Sequence[str]) -> bool:
-    """Whether it is a convention file that speaks of a changed file: one of the root, or of a folder above the file."""
+    """Whether it is a convention file for a changed file: one in the root, or in a folder above that file."""
     if not _CONVENTIONS.match(path):
         return False
     folder = PurePosixPath(path).parent
     nested = PurePosixPath(path).name in _NESTED and folder.parts
-    return not nested or any(PurePosixPath(one).is_relative_to(folder) for one in changed)
+    return not nested or any(PurePosixPath(file).is_relative_to(folder) for file in changed)
 
 
 def _below(path: str) -> tuple[str, ...]:
-    """A nested file speaks of its own folder only."""
+    """Returns the scope of a nested convention file: its own folder."""
     parent = str(PurePosixPath(path).parent)
     return (f"{_escaped(parent)}/**",) if PurePosixPath(path).name in _NESTED and parent != "." else ()
 
@@ -198,7 +200,7 @@ def _unreadable(path: str, size: int, count: int) -> str:
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in _UNREAD:
         return f"documents ending in {suffix} are not read"
-    bound = section.ARCHIVE if suffix in ARCHIVES else section.LARGEST
+    bound = ARCHIVE if suffix in ARCHIVES else LARGEST
     if size > bound:
         return f"it has {size:,} bytes; at most {bound:,} are read"
     return f"there are more than {MOST} documents" if count >= MOST else ""

@@ -1,8 +1,7 @@
-"""Where a document's sections begin, for each text format but Markdown (section.py has that one).
+"""Finds where the sections of a document begin, one function for each text format.
 
-Where the sections of a Markdown document begin: at its headings, and at anchors that stand at the start of a line.
-
-Guides in the manner of Airbnb's put one `<a name="…">` per rule inside long sections: each of those is a section too.
+In Markdown a section begins at a heading, and at an `<a name="…">` at the start of a line: style guides like Airbnb's
+give every rule an anchor of its own inside long sections.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from bot.core.findings.standard import LINE
 
 @dataclass(frozen=True, slots=True)
 class SectionHead:
-    """A section's beginning: `offset` of its first character, `body` of the first one behind the heading itself.
+    """A section's beginning: `offset` of its first character, `body` of the first one after the heading.
 
-    A section ends where the next begins; it is a child of the nearest one before it with a smaller `level`.
-    `anchor` is empty where the document does not name one.
+    A section ends where the next begins; its parent is the nearest one before it with a smaller `level`.
+    `anchor` is empty if the document does not name one.
     """
 
     offset: int
@@ -36,7 +35,7 @@ class SectionHead:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A stretch of code, `start`..`end` as offsets, that is never cut. `language` as the author named it."""
+    """A block of code at the offsets `start`..`end`, which is never cut. `language` is the author's name for it."""
 
     start: int
     end: int
@@ -45,7 +44,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A document's text and how it is divided. Every section is an exact substring of `text`."""
+    """A document's text and its division. Every section is an exact substring of `text`."""
 
     text: str
     heads: tuple[SectionHead, ...] = ()
@@ -53,12 +52,12 @@ class Layout:
 
 
 def lines(text: str) -> list[int]:
-    """The offset at which each line begins, and the end of the text behind them."""
+    """Returns the offset at which each line begins, and last the end of the text."""
     return [0, *(match.end() for match in LINE.finditer(text)), len(text)]
 
 
 def plain(text: str) -> Layout:
-    """reStructuredText and plain text: a title is a line with a line of punctuation below it, perhaps also above.
+    """Lays out reStructuredText and plain text: a title has a line of punctuation below it, and may have one above.
 
     https://docutils.sourceforge.io/docs/ref/rst/restructuredtext.html#sections
     """
@@ -86,7 +85,7 @@ def _underlines(rule: str, title: str) -> bool:
 
 
 def _target(rows: list[str], first: int) -> tuple[str, int]:
-    """The explicit `.. _name:` above a title, and the line at which the section then begins."""
+    """Returns the name of a `.. _name:` above a title, and the line at which the section begins."""
     above = first - 1
     while above >= 0 and not rows[above].strip():
         above -= 1
@@ -95,7 +94,7 @@ def _target(rows: list[str], first: int) -> tuple[str, int]:
 
 
 def editorconfig(text: str) -> Layout:
-    """.editorconfig: each `[glob]` is a section whose scope is that glob. https://spec.editorconfig.org/"""
+    """Lays out .editorconfig: each `[glob]` is a section whose scope is that glob. https://spec.editorconfig.org/"""
     starts = lines(text)
     heads = [
         SectionHead(starts[number], starts[number + 1], 1, row.strip(), scope=(row.strip()[1:-1],))
@@ -106,7 +105,7 @@ def editorconfig(text: str) -> Layout:
 
 
 def html(text: str) -> Layout:
-    """HTML: sections begin at h1 to h6, with the id of the heading or of the nearest element before it."""
+    """Lays out HTML: sections begin at h1 to h6, with the id of the heading or of the nearest element before it."""
     parser = _Headings(text)
     parser.feed(text[: _closed(text)])
     parser.close()
@@ -114,14 +113,14 @@ def html(text: str) -> Layout:
 
 
 def _closed(text: str) -> int:
-    """Where the last tag or comment ends: the parser looks for the end of each, and for one without an end everywhere."""
+    """Returns where the last complete tag or comment ends: the parser takes quadratic time for tags without an end."""
     comment = text.find("<!--", text.rfind("-->") + 1)
     return text.rfind(">", 0, comment if comment >= 0 else len(text)) + 1
 
 
 @dataclass
 class _Headings(HTMLParser):
-    """Collects headings and `pre` blocks while the standard library reads the tags."""
+    """Collects headings and `pre` blocks from the tags that the standard library reads."""
 
     text: str
     heads: list[SectionHead] = field(default_factory=list)
@@ -165,20 +164,20 @@ class _Headings(HTMLParser):
 
 
 def tagless(text: str) -> str:
-    """`text` with its tags blanked out, for counting and finding words."""
+    """Returns `text` with a space in place of each tag."""
     return re.sub(r"<[^<>]*>", " ", text)
 
 
-_BLOCKS = MarkdownIt("commonmark").disable(["inline", "reference"])  # of the words only headings' are looked at
+_BLOCKS = MarkdownIt("commonmark").disable(["inline", "reference"])  # only headings need inline parsing
 _INLINE = MarkdownIt("commonmark")
-_TITLE = 400  # characters of a heading, or of a rule's first line, that are read: what is longer is no title
+_TITLE = 400  # most characters of a heading, or of a rule's first line, that are read
 _RULE = 7  # below all headings
 _NAMED = re.compile(r"<a\s+(?:id|name)\s*=\s*[\"']?([^\"'>\s]{1,200})[\"']?[^>]{0,200}>", re.IGNORECASE)
 _BRACED = re.compile(r"\s*\{#([\w.:-]+)[^}]*\}\s*$")
 
 
 def markdown(text: str) -> Layout:
-    """Headings, anchored rules and code fences of CommonMark, as offsets into `text`."""
+    """Lays out CommonMark: headings, rules with an anchor, and code fences."""
     tokens = _BLOCKS.parse(text)
     starts = lines(text)
     fences = tuple(
@@ -213,7 +212,7 @@ def _words(token: Token) -> str:
 def _anchored(
     rows: list[str], starts: list[int], headings: dict[int, SectionHead], fences: tuple[Fence, ...]
 ) -> list[SectionHead]:
-    """The headings, with the anchors that stand above them, and the rules that have an anchor of their own."""
+    """Returns the headings with the anchors above them, and the rules that have an anchor of their own."""
     found = dict(headings)
     for number, row in enumerate(rows):
         named = _NAMED.match(row.lstrip())
@@ -232,7 +231,7 @@ def _anchored(
 
 
 def _first_words(row: str) -> str:
-    """What a rule is called: the bold words of its first line, else the line's beginning."""
+    """Returns a rule's title: the bold words of its first line, else the beginning of that line."""
     row = row[:_TITLE]
     bold = re.search(r"\*\*(.+?)\*\*", row)
     bare = bold[1] if bold else re.sub(r"^\s*(?:[-*+]|\d+[.)])\s+", "", row)

@@ -1,7 +1,7 @@
-"""Standards in a local file: sections are parsed once per blob, kept in SQLite, and searched with its full-text index.
+"""Keeps parsed standards in a SQLite file and searches them. Each document is parsed once per blob.
 
-The file is a cache that several processes may share and anybody may delete. It holds what was parsed, never what is
-allowed: a search sees the documents of the shelf it is given, and no others.
+The file is a cache: several processes may share it, and it may be deleted. It does not decide what may be read: a search
+sees only the documents of the shelf it is given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from threading import Lock
 from pydantic import TypeAdapter
 
 from bot.core.claims.prompt import HostedSearch
-from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
 from bot.interfaces import SearchPassage
 from bot.standards import READERS
@@ -27,11 +27,11 @@ from bot.standards.local_index import Index
 from bot.standards.sections import Reader, sections
 
 PARSER = 1
-"""Counts up when the same document would be cut differently: what older code has parsed is then not used."""
+"""Version of the parser. It is raised when documents are cut differently: rows of older versions are not used."""
 KEPT = 5_000
-"""Documents in the file; those not used for longest go first."""
+"""Most documents in the file; the least recently used are deleted first."""
 OPEN = 4
-"""Shelves whose index stays in memory."""
+"""Most shelves whose index stays in memory."""
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
 
@@ -58,8 +58,8 @@ class FolderStandards:
     _open: OrderedDict[tuple[Document, ...], Index] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
-        """Parse what is new. A document that cannot be parsed is remembered with the reason and not read again."""
+    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
+        """Parses new documents. A document that cannot be parsed is kept with the reason and not read again."""
         for document in await asyncio.to_thread(self._missing, shelf):
             try:
                 content = await read(document)
@@ -67,32 +67,32 @@ class FolderStandards:
                 await asyncio.to_thread(self._store, document, (), str(refusal), read=False)
             else:
                 await asyncio.to_thread(self._parse, document, content)
-        return await asyncio.to_thread(self._problems, shelf)
+        return await asyncio.to_thread(self._unread, shelf)
 
     async def search(
         self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
     ) -> tuple[Hit, ...]:
-        """The nearest sections, those that govern first. Raises NotFound for a shelf that was never synced here."""
+        """Returns the nearest sections, those that govern first. Raises NotFound for a shelf that was never synced here."""
         return await asyncio.to_thread(self._search, shelf, query, path, language, limit)
 
     async def hosted(self, shelf: Shelf) -> HostedSearch | None:
-        """None: the file is ours alone."""
+        """Returns None: no model server can read the file."""
         return None
 
     async def trace(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
-        """Nothing: no server ever saw these documents."""
+        """Returns nothing: no model server can read these documents."""
         return ()
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
-        """Every section of the shelf, in the order of its documents. Raises NotFound as `search` does."""
+        """Returns every section of the shelf, in the order of its documents. Raises NotFound as `search` does."""
         return await asyncio.to_thread(self._sections, shelf)
 
     async def prune(self, shelves: Sequence[Shelf]) -> int:
-        """Forget every document that is on none of `shelves`; how many."""
+        """Deletes every document that is on none of `shelves`, and returns how many it deleted."""
         return await asyncio.to_thread(self._prune, shelves)
 
     async def close(self) -> None:
-        """Let go of the file and of the indexes in memory."""
+        """Closes the file and the indexes in memory."""
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
@@ -101,11 +101,11 @@ class FolderStandards:
                 self._rows = None
 
     def _missing(self, shelf: Shelf) -> list[Document]:
-        """The documents that were never read; the others count as used now."""
+        """Returns the documents that were never read, and marks the others as used."""
         with self._lock, self._transaction() as rows:
             (now,) = rows.execute("SELECT coalesce(max(used), 0) + 1 FROM documents").fetchone()
             touch = "UPDATE documents SET used = ? WHERE read AND parser = ? AND path = ? AND blob = ? AND scope = ?"
-            return [one for one in shelf.documents if not rows.execute(touch, (now, *_key(one))).rowcount]
+            return [doc for doc in shelf.documents if not rows.execute(touch, (now, *_key(doc))).rowcount]
 
     def _parse(self, document: Document, content: bytes) -> None:
         try:
@@ -125,10 +125,10 @@ class FolderStandards:
                 (KEPT,),
             )
 
-    def _problems(self, shelf: Shelf) -> tuple[str, ...]:
+    def _unread(self, shelf: Shelf) -> tuple[UnreadDocument, ...]:
         with self._lock:
             found = [(document.path, self._row(document)[0]) for document in shelf.documents]
-        return tuple(f"{path}: {problem}" for path, problem in found if problem)
+        return tuple(UnreadDocument(path, problem) for path, problem in found if problem)
 
     def _sections(self, shelf: Shelf) -> tuple[Standard, ...]:
         with self._lock:
@@ -182,7 +182,7 @@ class FolderStandards:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and nobody writes in between."""
+        """Runs a block as one transaction that locks out other writers."""
         rows = self._connection()
         try:
             rows.execute("BEGIN IMMEDIATE")

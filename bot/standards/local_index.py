@@ -1,7 +1,7 @@
-"""A shelf's sections in an in-memory full-text index: SQLite FTS5, porter stems, a language boost, a concept lexicon.
+"""Searches a shelf's sections in memory: SQLite FTS5, porter stems, a language boost, a concept lexicon.
 
-Each shelf has an index of its own, so that what is common and what is rare depends on this team's documents alone:
-the same shelf and the same query give the same hits, whatever else was ever indexed.
+Each shelf has its own index: which words are rare depends on this team's documents only, and the same shelf and query
+always give the same hits.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What code and analysers say -> the words that people write rules in.
+"""Turns a question, a finding or a few lines of code into the words to search for.
 
-A rule about `except:` speaks of bare exceptions, one about `== None` of identity. Each entry is a pattern that is
-looked for in a query, and the words that are then looked for as well. Nothing here names a team's documents.
-
-A question, a finding or a few lines of code -> the words to look for.
+The lexicon adds the words in which people write rules: a rule about `except:` speaks of bare exceptions. Each entry is a
+pattern to find in a query, and the words to add. It contains nothing from a team's documents.
 """
 
 from __future__ import annotations
@@ -109,9 +107,9 @@ STOP_WORDS = frozenset(
 
 
 LONGEST = 4_000
-"""Characters that are looked at."""
+"""Most characters of a query that are read."""
 MOST = 40
-"""Words of the text, and as many again of its concepts."""
+"""Most words of the text, and of its concepts."""
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -121,9 +119,9 @@ _RULE = re.compile(r"^(?:[A-Z]{1,8}\d{2,4}|[a-z0-9]+(?:[-/:]+[a-z0-9_]+)+)\s")  
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """All words to look for, those of the first sentence, and those of each concept that it touches.
+    """All words to search for, those of the first sentence, and those of each concept in it.
 
-    The first sentence says what a text is about; an analyser's rule code is no part of it.
+    The first sentence says what a text is about. It does not include an analyser's rule code.
     """
 
     every: tuple[str, ...]
@@ -132,7 +130,7 @@ class Query:
 
     @classmethod
     def of(cls, text: str) -> Query:
-        """Read `text`. Concepts are those of its first sentence, or else of all of it."""
+        """Reads `text`. Concepts are those of its first sentence, or else of all of it."""
         text = text[:LONGEST].strip()
         first = _SENTENCE.split(text, maxsplit=1)[0]
         meant = _concepts(first) or _concepts(text)
@@ -142,18 +140,18 @@ class Query:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The words by which a section is judged."""
+        """The words that decide whether a section governs."""
         return tuple(dict.fromkeys((*self.said, *(word for concept in self.meant for word in concept))))
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words that carry meaning, in lower case, each once."""
+    """Returns the words that carry meaning, in lower case, each once."""
     found = (word for word in spread(text).lower().split() if word not in STOP_WORDS and len(word) > 1)
     return tuple(dict.fromkeys(found))
 
 
 def spread(text: str) -> str:
-    """The words of `text`, and beside each camelCase name the words inside of it."""
+    """Returns the words of `text`, and after each camelCase name the words inside it."""
     return " ".join(f"{word} {_CAMEL.sub(' ', word)}" if _CAMEL.search(word) else word for word in _WORD.findall(text))
 
 

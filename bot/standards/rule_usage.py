@@ -1,7 +1,7 @@
-"""A ledger for each rule: how often a section was in scope, looked at, broken, and dismissed by the people it was said to.
+"""Counts for each rule how often it was in scope, checked, violated and dismissed.
 
-In scope: its document speaks of a file that was reviewed. Checked: a search put it before whoever looked. Violated: a
-finding that was said rests on it. Dismissed: somebody who may command rejected such a finding.
+In scope: its document applies to a file that was reviewed. Checked: a search returned it. Violated: a posted finding
+cites it. Dismissed: a person who may command rejected such a finding.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bot.core.findings.standard import Standard
 from bot.standards.conflicts import Conflict
 
 MOST = 1_000
-"""Sections of which a review keeps that they were in scope."""
+"""Most sections that a review records as in scope."""
 SILENT = 5
-"""Reviews in which a rule was in scope before its silence means something."""
+"""Reviews in which a rule is in scope before it counts as silent."""
 REJECTED, FEWEST = 0.5, 3
-"""A rule is mostly dismissed when more than this share of its findings was, of so many at least."""
+"""A rule is mostly dismissed if more than this share of its findings is, of at least FEWEST."""
 
 Named = tuple[int, int, str]
 """A finding: repository id, number of the pull request, identity."""
@@ -30,7 +30,7 @@ Named = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class RuleUsage:
-    """What happened to one section, by its id."""
+    """The counts of one section, by its id."""
 
     id: str
     in_scope: int = 0
@@ -40,18 +40,18 @@ class RuleUsage:
 
     @property
     def silent(self) -> bool:
-        """Whether it never fires, in spite of having been in scope often enough."""
+        """Whether it was in scope often enough and never violated."""
         return self.in_scope >= SILENT and not self.violated
 
     @property
     def rejected(self) -> bool:
-        """Whether people mostly dismiss it."""
+        """Whether most of its findings are dismissed."""
         return self.violated >= FEWEST and self.dismissed > REJECTED * self.violated
 
 
 @dataclass(frozen=True, slots=True)
 class RuleUsageReport:
-    """The rules of one repository over its last `reviews`, or the possible conflicts among its documents."""
+    """The rules of one repository over its last `reviews`, or the possible conflicts between its documents."""
 
     repo: str
     reviews: int
@@ -70,11 +70,11 @@ class _Counts:
 def entry(
     sections: Sequence[Standard], paths: Collection[str], checked: Iterable[str], findings: Iterable[Finding]
 ) -> Mapping[str, Any]:
-    """What a review of the files at `paths` keeps, as small JSON: section names by document, and ids."""
+    """Returns what the ledger keeps of a review of `paths`, as small JSON: section names by document, and ids."""
     in_scope: defaultdict[str, list[str]] = defaultdict(list)
-    scopes = {one.scope: one.scope and Globs.of(one.scope) for one in sections}
-    for one in [one for one in sections if _speaks(one, scopes[one.scope] or None, paths)][:MOST]:
-        document, _, name = one.id.rpartition("#")
+    scopes = {section.scope: section.scope and Globs.of(section.scope) for section in sections}
+    for section in [section for section in sections if _applies(section, scopes[section.scope] or None, paths)][:MOST]:
+        document, _, name = section.id.rpartition("#")
         in_scope[document].append(name)
     violated: defaultdict[str, list[str]] = defaultdict(list)
     for finding in findings:
@@ -87,17 +87,17 @@ def entry(
     }
 
 
-def _speaks(section: Standard, scope: Globs | None, paths: Collection[str]) -> bool:
-    """Whether a section speaks of any of the files, by scope and by language."""
+def _applies(section: Standard, scope: Globs | None, paths: Collection[str]) -> bool:
+    """Whether a section applies to any of the files, by scope and by language."""
     return any(
         (scope is None or scope.match(path))
-        and (not section.languages or any(rules_apply_to(language(path), one) for one in section.languages))
+        and (not section.languages or any(rules_apply_to(language(path), name) for name in section.languages))
         for path in paths
     )
 
 
 def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) -> tuple[RuleUsageReport, ...]:
-    """The rules of each repository, by name. `reviews` are rows of the ledger, the newest first."""
+    """Returns the report of each repository, by name. `reviews` are rows of the ledger, the newest first."""
     repositories: dict[str, _Counts] = {}
     for row in reviews:
         if kept := row["detail"].get("rules"):

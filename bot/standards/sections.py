@@ -1,11 +1,7 @@
-"""Bytes -> sections: a document of the team's rules, cut where a reader would cite it.
+"""Cuts a document of the team's rules into sections, each one a place that a reader would cite.
 
-Every section's text is an exact substring of the decoded document (of the extracted text for docx and PDF), so that
-whatever is quoted from it can be checked.
-
-The few lines between two `---` at the top of a document, read line by line: real ones are often not YAML.
-
-Editors' rule files say `globs: *.py`, which a YAML parser rejects as an alias; a reader of lines does not mind.
+A section's text is an exact substring of the decoded document (of the extracted text for docx and PDF), so that a quote
+from it can be checked. Front matter is read line by line: editors' rule files say `globs: *.py`, which is not YAML.
 """
 
 from __future__ import annotations
@@ -19,24 +15,24 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from bot.core.code import language
 from bot.core.code.globs import Globs
+from bot.core.code.language import language, language_named, language_of_document
 from bot.core.findings.standard import ARCHIVES, Document, Standard
 from bot.errors import Refused, TooLarge
 from bot.standards.formats import Fence, Layout, SectionHead, editorconfig, html, lines, markdown, plain, tagless
 
 FRONT_MATTER_LONGEST = 200
-"""Lines looked at for the closing `---`."""
+"""Lines in which the closing `---` of front matter is searched."""
 WIDEST = 2_000
 """Characters of a line that are read."""
 
 _KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*))?$")
 
 
-def read(text: str) -> tuple[Mapping[str, tuple[str, ...]], int]:
-    """The keys with their values, and the offset at which the document's own text begins (0: no front matter).
+def front_matter(text: str) -> tuple[Mapping[str, tuple[str, ...]], int]:
+    """Returns the keys with their values, and the offset at which the document's own text begins (0: no front matter).
 
-    `key: value`, `key: [a, b]`, `key: a, b` and `- item` lines below a key are understood; all else is passed over.
+    It reads `key: value`, `key: [a, b]`, `key: a, b` and `- item` lines below a key, and skips other lines.
     """
     lines = text.split("\n", FRONT_MATTER_LONGEST)
     if lines[0].rstrip() != "---":
@@ -64,7 +60,7 @@ def _values(written: str) -> tuple[str, ...]:
 
 
 def _apart(written: str) -> list[str]:
-    """Split at commas that are not inside braces: `**/*.{ts,tsx}` is one glob."""
+    """Splits at commas outside braces: `**/*.{ts,tsx}` is one glob."""
     return re.split(r",(?![^{]*\})", written)
 
 
@@ -79,9 +75,9 @@ LARGEST = 1_000_000
 ARCHIVE = 10_000_000
 """Bytes of a docx or a PDF."""
 LONGEST = 2_400
-"""Characters of a section before it is cut at a blank line."""
+"""Most characters of a section that is not cut at a blank line."""
 MOST = 2_000
-"""Sections of a document."""
+"""Most sections of a document."""
 
 Reader = Callable[[bytes], Layout]
 NO_READERS: Mapping[str, Reader] = MappingProxyType({})
@@ -104,9 +100,9 @@ _EVERYWHERE = frozenset({"*", "**", "**/*"})
 
 
 def sections(document: Document, content: bytes, readers: Mapping[str, Reader] = NO_READERS) -> tuple[Standard, ...]:
-    """The sections of `document`, in order. Scope and languages come from its front matter, path and code fences.
+    """Returns the sections of `document`, in order. Scope and languages come from its front matter, path and fences.
 
-    `readers` lay out archives, by suffix. Raises TooLarge over a bound and Refused for what cannot be read.
+    `readers` lay out archives, by suffix. Raises TooLarge over a bound and Refused for content that cannot be read.
     """
     suffix = PurePosixPath(document.path).suffix.lower()
     bound = ARCHIVE if suffix in ARCHIVES else LARGEST
@@ -117,14 +113,14 @@ def sections(document: Document, content: bytes, readers: Mapping[str, Reader] =
             raise Refused(f"there is no reader for {suffix} here")
         return _standards(document, readers[suffix](content), {}, 0)
     text = decoded(content)
-    keys, start = read(text)
+    keys, start = front_matter(text)
     name = PurePosixPath(document.path).name
     layout = editorconfig if name == ".editorconfig" else TEXTS.get(suffix, plain)
     return _standards(document, layout(text[start:]), keys, len(lines(text[:start])) - 2)
 
 
 def decoded(content: bytes) -> str:
-    """The text of `content`, without its byte order mark. Raises Refused for what is not Unicode text."""
+    """Returns the text of `content` without its byte order mark. Raises Refused if it is not Unicode text."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -163,7 +159,7 @@ def _standards(
 
 
 def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[SectionHead, tuple[str, ...], str, int, int]]:
-    """Head, heading path, anchor, start and end of each section that says something beyond its heading."""
+    """Yields head, heading path, anchor, start and end of each section that has words below its heading."""
     heads = sorted(layout.heads, key=lambda head: head.offset)
     if not heads or heads[0].offset > 0:
         heads.insert(0, SectionHead(0, 0, 0, ""))
@@ -181,7 +177,7 @@ def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[SectionHead
 
 
 def _cuts(layout: Layout, head: SectionHead, stop: int) -> Iterator[tuple[int, int]]:
-    """`head.offset`..`stop`, cut at blank lines where it is too long, each piece without the white space around it."""
+    """Yields the pieces of `head.offset`..`stop`, stripped; a section that is too long is cut at blank lines."""
     if len(re.findall(r"\w+", tagless(layout.text[head.body : stop]))) < 2:  # noqa: PLR2004 - one word is no rule
         return
     start = head.offset
@@ -201,12 +197,12 @@ def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Slugs:
-    """Anchors as GitHub makes them: lower case, punctuation dropped, `-1` behind the second of a name."""
+    """Makes anchors as GitHub does: lower case, without punctuation, `-1` after the second of a name."""
 
     taken: dict[str, int] = field(default_factory=dict)
 
     def take(self, head: SectionHead) -> str:
-        """The head's own anchor if it has one that is still free, else a slug of its title."""
+        """Returns the head's own anchor if it is still free, else a slug of its title."""
         plain = head.anchor or re.sub(r"[^\w\- ]", "", head.title.lower()).strip().replace(" ", "-")
         if not plain:
             return ""
@@ -219,13 +215,13 @@ class _Slugs:
 
 
 def _root(layout: Layout, keys: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """What a document without headings is called: its front matter says."""
+    """Returns the heading of a document without headings, from its front matter."""
     title = keys.get("title") or keys.get("description") or ()
     return (", ".join(title),) if title and not layout.heads else ()
 
 
 def _scope(keys: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The globs of the code that a document speaks of: Copilot's, Cursor's and Claude's words for it."""
+    """Returns the globs of the code that a document applies to, under the keys of Copilot, Cursor and Claude."""
     if keys.get("alwaysApply") == ("true",):
         return ()
     return _usable(keys.get("applyTo") or keys.get("globs") or keys.get("paths") or ())
@@ -240,7 +236,7 @@ def _usable(globs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _within(outer: tuple[str, ...], inner: tuple[str, ...]) -> tuple[str, ...]:
-    """`inner` globs, read from the folder that `outer` limits them to: `web/**` and `*.js` make `web/**/*.js`."""
+    """Returns the `inner` globs relative to the folder of `outer`: `web/**` and `*.js` make `web/**/*.js`."""
     if not outer or not inner:
         return inner or outer
     folders = [glob.removesuffix("**") for glob in outer if glob.endswith("/**")]
@@ -251,21 +247,21 @@ def _within(outer: tuple[str, ...], inner: tuple[str, ...]) -> tuple[str, ...]:
 def _languages(
     path: str, keys: Mapping[str, tuple[str, ...]], scope: tuple[str, ...], fences: tuple[Fence, ...]
 ) -> tuple[str, ...]:
-    """The first that knows: the front matter, the scope, the path, fences that all agree."""
+    """Returns the languages that the front matter names, else the scope, else the path, else all fences alike."""
     said = (*keys.get("language", ()), *keys.get("languages", ()))
-    named = tuple(dict.fromkeys(name for word in said if (name := language.language_named(word))))
-    own = language.language_of_document(path)
+    named = tuple(dict.fromkeys(name for word in said if (name := language_named(word))))
+    own = language_of_document(path)
     return named or _scoped(scope) or ((own,) if own else ()) or (_agreed(fences) if len(fences) > 1 else ())
 
 
 def _scoped(globs: tuple[str, ...]) -> tuple[str, ...]:
-    """The languages of the files that `globs` are about, as far as their endings say: `**/*.{ts,tsx}`."""
+    """Returns the languages of the endings in `globs`, as in `**/*.{ts,tsx}`."""
     endings = [ending for glob in globs for ending in glob.rpartition(".")[2].strip("{}").split(",")]
-    return tuple(dict.fromkeys(name for ending in endings if (name := language.language(f"x.{ending}"))))
+    return tuple(dict.fromkeys(name for ending in endings if (name := language(f"x.{ending}"))))
 
 
 def _agreed(fences: tuple[Fence, ...], start: int = 0, end: int | None = None) -> tuple[str, ...]:
-    """The one language of the fences in `start`..`end`, if there is one."""
+    """Returns the language of the fences in `start`..`end` if all have the same one."""
     inside = [fence for fence in fences if fence.start >= start and (end is None or fence.end <= end)]
-    names = {name for fence in inside if (name := language.language_named(fence.language))} - _EXAMPLES
+    names = {name for fence in inside if (name := language_named(fence.language))} - _EXAMPLES
     return tuple(names) if len(names) == 1 else ()

@@ -1,10 +1,8 @@
-"""Standards in an OpenAI vector store: one store per repository, and every answer traced back to our own sections.
+"""Searches standards in an OpenAI vector store, one store per repository.
 
-What is uploaded are the words of the sections that the local index holds, so that a chunk of the store can be found in
-them again; a chunk that cannot is not returned. The store widens what is found. What may be cited is still decided by
-the local index, whose threshold was measured.
-
-A document as a vector store gets it, and the way back: a chunk of it -> the sections it was cut from.
+The uploaded text is the text of the local index's sections, so that each chunk of the store can be traced back to its
+sections; a chunk that cannot be traced is not returned. The store only finds more: the local index, whose threshold was
+measured, decides which sections govern.
 """
 
 from __future__ import annotations
@@ -16,19 +14,19 @@ from itertools import accumulate
 
 from bot.core.claims.prompt import HostedSearch
 from bot.core.code.globs import Globs
-from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.errors import NotFound
 from bot.interfaces import SearchPassage, Standards
 from bot.standards.vector_store_api import AccountFile, Attributes, Chunk, StoreFile, VectorStoreClient
 
 HALF = 0.5
-"""A chunk speaks of a section if it holds this share of it, or if the section makes up this share of the chunk."""
+"""A chunk belongs to a section if it has this share of the section, or the section is this share of the chunk."""
 _LONGEST = 512  # characters of an attribute
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """The sections of one document, as one Markdown file. `repo` and `path` say where they come from."""
+    """The sections of one document as one Markdown file, with the repository and path they come from."""
 
     repo: str
     path: str
@@ -37,24 +35,24 @@ class DocumentText:
 
     @property
     def body(self) -> str:
-        """What is uploaded: the sections' own words, whatever format the document had."""
+        """The uploaded text: that of the sections, in any format of the document."""
         return "\n\n".join(one.text for one in self.sections)
 
     @property
     def digest(self) -> str:
-        """Names this content in this place."""
+        """A hash of the content and its place."""
         return hashlib.sha256(f"{self.repo}\0{self.path}\0{self.blob}\0{self.body}".encode()).hexdigest()[:32]
 
     @property
     def attributes(self) -> Attributes:
-        """What the store knows about the file, within its limits."""
+        """The file's attributes in the store, within its limits."""
         language = self.sections[0].languages[0] if self.sections[0].languages else ""
         known = {"repository": self.repo, "path": self.path, "blob": self.blob, "language": language}
         return {key: value[:_LONGEST] for key, value in known.items()} | {"digest": self.digest}
 
 
 def sections_of(text: DocumentText, chunk: str) -> tuple[Standard, ...]:
-    """The sections that `chunk` speaks of, in order; none if it is not word for word in the text."""
+    """Returns the sections of `chunk`, in order; none if it is not word for word in the text."""
     words = [_normal(one.text) for one in text.sections]
     starts = list(accumulate((len(one) + 1 for one in words), initial=0))
     wanted = _normal(chunk)
@@ -71,7 +69,7 @@ def sections_of(text: DocumentText, chunk: str) -> tuple[Standard, ...]:
 
 
 def texts(repo: str, sections: Sequence[Standard]) -> dict[str, DocumentText]:
-    """The documents that `sections` make up, by digest; those without a repository of their own belong to `repo`."""
+    """Returns the documents of `sections` by digest; those without a repository of their own belong to `repo`."""
     documents: dict[tuple[str, str, str], list[Standard]] = {}
     for one in sections:
         documents.setdefault((one.repo or repo, one.document, one.blob), []).append(one)
@@ -85,14 +83,14 @@ def _normal(text: str) -> str:
 
 NAME = "review-assistant"
 GRACE = 24 * 3600.0
-"""Seconds that a file stays after it left the shelf: another pull request may still be searching it."""
+"""Seconds that a file stays after it left the shelf: another pull request may still search it."""
 NEAREST = 20
 """Local hits that break ties."""
 
 
 @dataclass(slots=True)
 class VectorStoreStandards:
-    """Hosted search above a local index. `now` gives Unix seconds."""
+    """Hosted search on top of a local index. `now` returns Unix seconds."""
 
     client: VectorStoreClient
     local: Standards
@@ -100,12 +98,12 @@ class VectorStoreStandards:
     grace: float = GRACE
     _stores: dict[str, str] = field(default_factory=dict, init=False)
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[str, ...]:
-        """Upload what the store does not have yet, and clear away what was left behind, also by a crash.
+    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
+        """Uploads what the store does not have, and removes leftovers, also those of a crash.
 
-        May be stopped anywhere and run again: an upload that was not attached is found by its name and attached.
+        It may be stopped at any point and run again: it finds an unattached upload by its name and attaches it.
         """
-        problems = await self.local.sync(shelf, read)
+        unread = await self.local.sync(shelf, read)
         wanted = texts(shelf.repo, await self.local.sections(shelf))
         store = await self._opened(shelf.repo)
         held = await self.client.held(store)
@@ -117,12 +115,12 @@ class VectorStoreStandards:
             del loose[name]
         await self._clear(store, [one for one in held if kept.get(_digest(one)) is not one], loose.values())
         await self._age(store, kept, wanted)
-        return (*problems, *failed)
+        return (*unread, *failed)
 
     async def search(
         self, shelf: Shelf, query: str, *, path: str = "", language: str = "", limit: int = 5
     ) -> tuple[Hit, ...]:
-        """The sections in the chunks nearest to `query`, those that govern first. Raises NotFound before a sync."""
+        """Returns the sections in the chunks nearest to `query`, those that govern first. Raises NotFound before a sync."""
         held = texts(shelf.repo, await self.local.sections(shelf))
         if not held or not query.strip() or limit < 1:
             return ()
@@ -131,12 +129,12 @@ class VectorStoreStandards:
         return _hits(chunks, held, near, path)[:limit]
 
     async def hosted(self, shelf: Shelf) -> HostedSearch | None:
-        """The repository's store, limited to the documents of this shelf: it may hold others, for other eyes."""
+        """Returns the repository's store, limited to this shelf's documents: it may hold others that readers may not see."""
         held = texts(shelf.repo, await self.local.sections(shelf))
         return HostedSearch(await self._known(shelf.repo), "digest", tuple(held)) if held else None
 
     async def trace(self, shelf: Shelf, passages: Sequence[SearchPassage]) -> tuple[Hit, ...]:
-        """The sections in passages of this shelf's documents, judged as `search` judges them."""
+        """Returns the sections in passages of this shelf's documents. They govern as in `search`."""
         held = texts(shelf.repo, await self.local.sections(shelf))
         found: list[Hit] = []
         for query in dict.fromkeys(one.query for one in passages):
@@ -146,7 +144,7 @@ class VectorStoreStandards:
         return tuple(found)
 
     async def sections(self, shelf: Shelf) -> tuple[Standard, ...]:
-        """Every section of the shelf, by the local index."""
+        """Returns every section of the shelf from the local index."""
         return await self.local.sections(shelf)
 
     async def close(self) -> None:
@@ -158,7 +156,7 @@ class VectorStoreStandards:
         return tuple(one.attributes for one in await self.client.held(await self._known(repo)))
 
     async def prune(self, shelves: Sequence[Shelf]) -> int:
-        """Remove at once what is on none of `shelves` from the stores of their repositories; how many files."""
+        """Removes files that are on none of `shelves` from the stores of their repositories, and returns how many."""
         removed = 0
         for repo in dict.fromkeys(shelf.repo for shelf in shelves):
             own = [await self.local.sections(shelf) for shelf in shelves if shelf.repo == repo]
@@ -174,8 +172,8 @@ class VectorStoreStandards:
 
     async def _add(
         self, store: str, repo: str, missing: Mapping[str, DocumentText], loose: Mapping[str, AccountFile]
-    ) -> tuple[str, ...]:
-        """Upload and attach; what an earlier run has uploaded already is only attached. What failed, and why."""
+    ) -> tuple[UnreadDocument, ...]:
+        """Uploads and attaches files; earlier uploads are only attached. Returns the files that failed."""
         files: dict[str, DocumentText] = {}
         for digest, text in missing.items():
             name = _name(repo, digest)
@@ -184,10 +182,10 @@ class VectorStoreStandards:
         failed = await self.client.attach(store, {file: text.attributes for file, text in files.items()})
         for file in failed:
             await self.client.remove(file, store)
-        return tuple(f"{files[file].path}: {message}" for file, message in failed.items() if file in files)
+        return tuple(UnreadDocument(files[file].path, message) for file, message in failed.items() if file in files)
 
     async def _clear(self, store: str, broken: Sequence[StoreFile], orphans: Collection[AccountFile]) -> None:
-        """Remove duplicates and files the server could not read, and uploads that nobody attached for a while."""
+        """Removes duplicates, files that the server could not read, and old uploads that are not attached."""
         for one in broken:
             await self.client.remove(one.id, store)
         for orphan in orphans:
@@ -195,7 +193,7 @@ class VectorStoreStandards:
                 await self.client.remove(orphan.id)
 
     async def _age(self, store: str, kept: Mapping[str, StoreFile], wanted: Collection[str]) -> None:
-        """Note when a file left the shelf, remove it a while later, and forget the note if it came back."""
+        """Notes when a file leaves the shelf, removes it after `grace`, and deletes the note if it comes back."""
         for digest, one in kept.items():
             left = one.attributes.get("left")
             stays = {key: value for key, value in one.attributes.items() if key != "left"}
@@ -208,7 +206,7 @@ class VectorStoreStandards:
                 await self.client.mark(store, one.id, {**stays, "left": self.now()})
 
     async def _opened(self, repo: str) -> str:
-        """The repository's store, made if there is none. Expired ones and all but the oldest are dropped."""
+        """Returns the repository's store, or a new one. Expired stores and all but the oldest are dropped."""
         found = await self.client.stores(_store_name(repo))
         alive = [store for store in found if not store.expired]
         store = alive[0] if alive else await self.client.create(_store_name(repo))
@@ -227,13 +225,13 @@ class VectorStoreStandards:
         return self._stores[repo]
 
     async def _loose(self, repo: str, held: Sequence[StoreFile]) -> list[AccountFile]:
-        """Our uploads for this repository that are in no store."""
+        """Returns our uploads for this repository that are in no store."""
         attached = {one.id for one in held}
         return [one for one in await self.client.files(_name(repo, "")[: -len(".md")]) if one.id not in attached]
 
 
 def _hits(chunks: Sequence[Chunk], held: Mapping[str, DocumentText], near: Sequence[Hit], path: str) -> tuple[Hit, ...]:
-    """The sections in `chunks`, each with its best chunk's score; the local hits break ties and say what governs."""
+    """Returns the sections in `chunks` with their best score; the local hits break ties and decide what governs."""
     order = {hit.standard.id: place for place, hit in enumerate(near)}
     governing = {hit.standard.id for hit in near if hit.governs}
     best: dict[str, Hit] = {}
@@ -256,5 +254,5 @@ def _store_name(repo: str) -> str:
 
 
 def _name(repo: str, digest: str) -> str:
-    """A file's name: it tells one of ours, and which one, if nothing else is known about it."""
+    """Returns a file's name, by which an upload without attributes is recognised."""
     return f"{NAME}-{hashlib.sha256(repo.encode()).hexdigest()[:12]}-{digest}.md"

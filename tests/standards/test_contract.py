@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from bot.core.findings.standard import Document, Shelf, verify_quote
+from bot.core.findings.standard import Document, Shelf, UnreadDocument, verify_quote
 from bot.errors import NotFound, Retryable
 from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
@@ -119,7 +119,7 @@ def test_a_document_that_cannot_be_fetched_is_reported_and_the_others_serve(stan
         return await (missing if document.path == "docs/web.md" else read)(document)
 
     async def claim():
-        assert await standards.sync(shelf(), some) == ("docs/web.md: blob of docs/web.md: 404",)
+        assert await standards.sync(shelf(), some) == (UnreadDocument("docs/web.md", "blob of docs/web.md: 404"),)
         assert await standards.search(shelf(), "bare except")
         assert await standards.sync(shelf(), read) == ()
 

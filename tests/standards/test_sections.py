@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from bot.core.findings.standard import Document, Standard
 from bot.errors import Refused, TooLarge
 from bot.standards import READERS, docx, pdf
-from bot.standards import sections as section
-from bot.standards.sections import decoded, sections
+from bot.standards.sections import LONGEST, MOST, decoded, sections
 from tests.support.word_documents import PACKAGE, archive, paragraph, word_document
 
 
@@ -101,7 +100,7 @@ def test_a_long_section_is_cut_at_blank_lines_but_never_in_a_fence():
 
     assert len(found) > 3
     assert all(one.text.count("```") in {0, 2} for one in found)
-    assert all(len(one.text) <= section.LONGEST or "```" in one.text for one in found)
+    assert all(len(one.text) <= LONGEST or "```" in one.text for one in found)
     assert [one.anchor for one in found][:2] == ["long", ""]
     assert len({one.id for one in found}) == len(found)
     assert found[1].id == f"a.md#L{found[1].start}"
@@ -284,7 +283,7 @@ def test_a_document_of_50_megabytes_is_refused_unread(path):
 
 def test_a_document_of_very_many_sections_is_refused():
     with pytest.raises(TooLarge, match="sections"):
-        cut("a.md", "# A\n\none rule\n\n" * (section.MOST + 1))
+        cut("a.md", "# A\n\none rule\n\n" * (MOST + 1))
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"caf\xe9 is not UTF-8", b"nul \0 byte here"])

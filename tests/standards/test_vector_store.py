@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.core.findings.standard import Document, Shelf
+from bot.core.findings.standard import Document, Shelf, UnreadDocument
 from bot.errors import NotFound, Retryable
 from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
@@ -197,7 +197,7 @@ def test_a_file_the_server_cannot_read_is_reported_and_not_left_behind():
 
         problems = await world.sync()
 
-        assert problems == ("docs/python.md: The file could not be parsed.",)
+        assert problems == (UnreadDocument("docs/python.md", "The file could not be parsed."),)
         assert len(world.server.files) == 2
 
     run(claim)

@@ -28,6 +28,17 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadDocument:
+    """A document that could not be indexed, with the reason."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Shelf:
     """The documents that govern one review: all of them read at `commit`, the tip of the base branch."""
 
