@@ -13,7 +13,7 @@ from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.pull_request import PullRef
 from bot.core.command import Verb
-from bot.core.comments import replies as reply
+from bot.core.comments import replies
 from bot.core.findings.known import KnownFinding
 from bot.errors import UserError
 from bot.job import Job, Trigger
@@ -47,17 +47,17 @@ async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", w
     match verb:
         case Verb.PAUSE:
             await correspondence.pause(pull, OPERATOR)
-            return reply.PAUSED
+            return replies.PAUSED
         case Verb.RESUME:
             await correspondence.resume(pull)
-            return reply.RESUMED
+            return replies.RESUMED
         case Verb.STOP:
             stopped = await app.engine.cancel(pull, f"{OPERATOR} said stop")
             return f"Stopped: {len(stopped)}." if stopped else "Nothing is running on this pull request."
         case Verb.STATUS:
             reviews = await app.ledger.reviews(pull, limit=10)
             balances = await app.ledger.balances(pull, bounds_of(app.settings, allowed_of(app.settings)))
-            return reply.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull), balances)
+            return replies.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull), balances)
     return await _about(app, verb, pull, finding, words)
 
 
@@ -68,7 +68,7 @@ async def _about(app: App, verb: Verb, pull: PullRef, finding: str, words: str) 
     with watched(Console(stderr=True)) as (step, _):
         said = await app.answerer.about(job, known, step)
     after = await _named(app, pull, known.identity)
-    return said or f"{after.state.value}: {reply.named(after)}"
+    return said or f"{after.state.value}: {replies.named(after)}"
 
 
 async def _named(app: App, pull: PullRef, name: str) -> KnownFinding:

@@ -8,7 +8,7 @@ from math import inf
 
 from bot.core.code.pull_request import PostedComment, PullRequest
 from bot.core.command import Command, Verb, parse
-from bot.core.comments import replies as reply
+from bot.core.comments import replies
 from bot.core.comments.comment import LinkBase
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import KnownFinding
@@ -119,7 +119,7 @@ class Answerer:
     async def _ask(self, asked: AnswerInputs) -> str:
         thread = await self._thread(asked)
         if not self.answering.available:
-            return f"{reply.NO_MODEL} {await self._standards(asked)}"
+            return f"{replies.NO_MODEL} {await self._standards(asked)}"
         return await self._answer(asked, thread)
 
     async def _explain(self, asked: AnswerInputs) -> str:
@@ -134,7 +134,7 @@ class Answerer:
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         query = f"{kind_of(known.topic)} {known.title}"
         hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
-        body = reply.explained(known, [hit.standard for hit in hits], LinkBase.of(asked.pull))
+        body = replies.explained(known, [hit.standard for hit in hits], LinkBase.of(asked.pull))
         await self._remember(asked, thread, body)
         return body
 
@@ -147,24 +147,24 @@ class Answerer:
         if answered.reason:
             raise UserError(f"The question could not be answered: {answered.reason}.")
         await self._remember(asked, thread, answered.text)
-        said = reply.answered(
+        said = replies.answered(
             answered.text, answered.cited, LinkBase.of(asked.pull), asked.pull.head_sha, known=answered.known
         )
         if not answered.conceded:
             return said
         check = await asked.step("found by", lambda: self._check_of(asked, thread), str)
-        return f"{said}\n\n{reply.proposal(check)}"
+        return f"{said}\n\n{replies.proposal(check)}"
 
     async def _summary(self, asked: AnswerInputs) -> str:
         if asked.file.policy.summary == "off":
-            raise UserError(reply.SUMMARY_IS_OFF)
+            raise UserError(replies.SUMMARY_IS_OFF)
         await self.summarising(asked.job, asked.pull, asked.file.policy, asked.step)
         return ""
 
     async def _standards(self, asked: AnswerInputs) -> str:
         subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
         hits = await consult(self.standards, subject.shelf, asked.command.text)
-        return reply.sections(asked.command.text, hits, LinkBase.of(asked.pull))
+        return replies.sections(asked.command.text, hits, LinkBase.of(asked.pull))
 
     async def _dismiss(self, asked: AnswerInputs) -> str:
         thread = await self._finding_thread(asked)
@@ -186,25 +186,25 @@ class Answerer:
 
     async def _pause(self, asked: AnswerInputs) -> str:
         await asked.step("paused", lambda: self.correspondence.pause(asked.pull.ref, asked.job.actor), type(None))
-        return reply.PAUSED
+        return replies.PAUSED
 
     async def _resume(self, asked: AnswerInputs) -> str:
         await asked.step("resumed", lambda: self.correspondence.resume(asked.pull.ref), type(None))
-        return reply.RESUMED
+        return replies.RESUMED
 
     async def _status(self, asked: AnswerInputs) -> str:
         ref = asked.pull.ref
         reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
         balances = await self.ledger.balances(ref, self.bounds)
-        return reply.status(reviews, findings, await self.correspondence.paused(ref), balances)
+        return replies.status(reviews, findings, await self.correspondence.paused(ref), balances)
 
     async def _config(self, asked: AnswerInputs) -> str:
         file = asked.file
         problems = (*file.problems, *self.answering.asking.unknown(file.policy))
-        return reply.config(describe(file.policy, dict(file.sources)), problems)
+        return replies.config(describe(file.policy, dict(file.sources)), problems)
 
     async def _help(self, asked: AnswerInputs) -> str:
-        return reply.usage(list(Verb), asked.file.policy.label)
+        return replies.usage(list(Verb), asked.file.policy.label)
 
     async def _thread(self, asked: AnswerInputs) -> FindingThread:
         """The thread that a request stands in; the conversation as a whole if it stands in none."""
@@ -215,7 +215,7 @@ class Answerer:
     async def _finding_thread(self, asked: AnswerInputs) -> FindingThread:
         thread = asked.thread or await self._thread(asked)
         if not thread.finding:
-            raise UserError(reply.NO_THREAD)
+            raise UserError(replies.NO_THREAD)
         return thread
 
     async def _read_thread(self, job: Job) -> FindingThread:
@@ -243,7 +243,7 @@ class Answerer:
     async def _known(self, asked: AnswerInputs, thread: FindingThread) -> KnownFinding:
         found = [one for one in await self.ledger.findings(asked.pull.ref) if one.identity == thread.finding]
         if not found:
-            raise UserError(reply.FORGOTTEN)
+            raise UserError(replies.FORGOTTEN)
         return found[0]
 
     async def _check_of(self, asked: AnswerInputs, thread: FindingThread) -> str:

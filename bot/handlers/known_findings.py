@@ -8,9 +8,9 @@ from typing import Any
 
 from bot.core.code.plan import CoverageRow
 from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
-from bot.core.comments import comment as fate
+from bot.core.comments.comment import back, restated, told
 from bot.core.comments.marker import Signer
-from bot.core.findings.known import THUMBS_DOWN, DismissedBy, FindingState, KnownFinding, pack, unpack
+from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, pack, unpack
 from bot.core.findings.lifecycle import with_outcomes
 from bot.core.findings.muting import muted_topics
 from bot.core.findings.others import ForeignComment, foreign_comments
@@ -25,6 +25,7 @@ from bot.storage.ledger import Ledger
 ABOUT_KNOWN_FINDINGS = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
 """Triggers that this handler takes: events of threads and pull requests without a comment."""
 UNCHANGED = "resolved without a change"
+THUMBS_DOWN = "thumbs down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +199,17 @@ class KnownFindings:
         thread = [comment for comment in said if finding.comment in {comment.id, comment.in_reply_to}]
         await self._edit(ref, finding, said)
         if finding.standing and finding.shown not in {FindingState.OPEN, FindingState.MOVED}:
-            await self._answer(ref, finding, fate.back(finding))
+            await self._answer(ref, finding, back(finding))
         elif finding.state is FindingState.FIXED and not all(comment.by_bot for comment in thread):
-            await self._answer(ref, finding, fate.told(finding))
+            await self._answer(ref, finding, told(finding))
         if self.resolves and not finding.standing and finding.state is not FindingState.DISMISSED:
             await self.publisher.resolve(ref, finding.comment)
 
     async def _edit(self, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment]) -> None:
         body = next((comment.body for comment in said if comment.id == finding.comment), "")
-        restated = fate.restated(body, finding, self.signer.mark(ref, "finding", finding.identity, pack(finding)))
-        if body and restated != body:
-            await self.publisher.edit(ref, finding.comment, restated)
+        edited = restated(body, finding, self.signer.mark(ref, "finding", finding.identity, pack(finding)))
+        if body and edited != body:
+            await self.publisher.edit(ref, finding.comment, edited)
 
     async def _answer(self, ref: PullRef, finding: KnownFinding, words: str) -> None:
         key = self.signer.mark(

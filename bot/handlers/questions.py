@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from bot.core.claims.evidence import CitedPlace, prove_citations
 from bot.core.claims.material import FencedText, budget
-from bot.core.claims.material import material as shown
+from bot.core.claims.material import material as material_of
 from bot.core.claims.memory import Memory, recall
 from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import PostedComment, PullRequest, written_before
 from bot.core.command import first_line
-from bot.core.comments import replies as reply
+from bot.core.comments import replies
 from bot.core.comments.marker import Signer
 from bot.core.comments.walkthrough import WalkthroughFacts, tour
 from bot.core.findings.known import KnownFinding
@@ -50,7 +50,7 @@ class SummaryWriter:
         tour = await self.answering.walkthrough(job, subject, step)
         name = self.signer.name("summary", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number))
         key = self.signer.mark(pull.ref, "summary", name)
-        body = f"{reply.walkthrough(tour, pull.head_sha)}\n\n{key}"
+        body = f"{replies.walkthrough(tour, pull.head_sha)}\n\n{key}"
         return await step("walkthrough", lambda: self.publisher.keep(pull.ref, body, key), str)
 
 
@@ -178,7 +178,7 @@ def _change(brief: PassInput, path: str = "") -> list[FencedText]:
     """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
     whole = brief.batches[0] if len(brief.batches) == 1 else None
     batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
-    found = shown(batch, brief.facts, budget(batch))
+    found = material_of(batch, brief.facts, budget(batch))
     return list(found.whole)
 
 

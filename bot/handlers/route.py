@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bot.core.code.plan import globs_of
 from bot.core.code.pull_request import PullRequest
 from bot.core.command import Command, Verb, parse
-from bot.core.comments import replies as reply
+from bot.core.comments import replies
 from bot.core.comments.check_run import check_key, queued_to_merge, stopped, waiting
 from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
@@ -67,7 +67,7 @@ class Router:
         admission = await self.gate(job, policy, pull, step)
         if not admission.admitted:
             if admission.tell and job.trigger in {Trigger.COMMAND, Trigger.LABEL} and not pull.locked:
-                await self._say(job, reply.refused(admission.reason), step)
+                await self._say(job, replies.refused(admission.reason), step)
             return RouteDecision(Route.NOTHING, reason=admission.reason)
         return await self._wish(job, pull, step)
 
@@ -153,7 +153,7 @@ class Router:
                     and paths
                     and not await step("matches", lambda: self._matches(pull, paths), bool)
                 ):
-                    routed = RouteDecision(Route.NOTHING, reason=reply.no_file_matches(paths))
+                    routed = RouteDecision(Route.NOTHING, reason=replies.no_file_matches(paths))
                 if routed.route is Route.NOTHING:
                     await self._say(job, routed.reason, step)
                 return routed

@@ -1,14 +1,10 @@
-from bot.core.code.pull_request import PostedComment, PullRef
+from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 
 HERE = PullRef("octo/shop", 7, repo_id=42)
 ELSEWHERE = PullRef("octo/shop", 8, repo_id=42)
 NAME = "0123456789abcdef"
 SIGNER = Signer(b"ours")
-
-
-def said(body, *, by_us=True):
-    return PostedComment(1, "inline", 9, "bot", body, by_us)
 
 
 def test_a_marker_is_read_where_it_was_made():
@@ -27,13 +23,6 @@ def test_a_renamed_repository_keeps_its_markers():
     renamed = PullRef("octo/store", 7, repo_id=42)
 
     assert SIGNER.read(renamed, "finding", SIGNER.mark(HERE, "finding", NAME)) == (NAME,)
-
-
-def test_a_true_marker_in_somebody_elses_comment_says_nothing():
-    body = SIGNER.mark(HERE, "finding", NAME)
-
-    assert SIGNER.findings(HERE, [said(body, by_us=False)]) == frozenset()
-    assert SIGNER.findings(HERE, [said(body)]) == {NAME}
 
 
 def test_a_marker_of_a_former_secret_is_recognised_and_new_ones_are_signed_with_the_new():

@@ -30,7 +30,7 @@ def test_a_marker_keeps_how_a_dismissal_came(how):
 @pytest.mark.parametrize(
     ("reason", "resolved", "how"),
     [
-        ("thumbs down", "", DismissedBy.REACTION),
+        ("thumbs down", "", DismissedBy.COMMAND),
         ("too noisy here", "", DismissedBy.COMMAND),
         ("resolved without a change", "alice", DismissedBy.THREAD),
     ],

@@ -9,10 +9,9 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.core.code.pull_request import PostedComment, PullRef
+from bot.core.code.pull_request import PullRef
 
 _MARKER = re.compile(
     r"<!-- assistant:v1 (review|finding|reply|summary) ([0-9a-f]{16,64}) (?:([A-Za-z0-9+/=]{1,4000}) )?([0-9a-f]{32}) -->"
@@ -46,10 +45,6 @@ class Signer:
             for match in _MARKER.finditer(body)
             if match[1] == kind and self._is_ours(match[4], _signed_parts(ref, kind, match[2], match[3] or ""))
         )
-
-    def findings(self, ref: PullRef, said: Iterable[PostedComment]) -> frozenset[str]:
-        """The identities of the findings that our own comments on `ref` already carry."""
-        return frozenset(name for one in said if one.by_us for name in self.read(ref, "finding", one.body))
 
     def _signature(self, ref: PullRef, kind: str, name: str, packed: str) -> str:
         return self.name(*_signed_parts(ref, kind, name, packed))

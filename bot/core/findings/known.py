@@ -49,10 +49,6 @@ class DismissedBy(StrEnum):
     THREAD = "thread"
 
 
-THUMBS_DOWN = "thumbs down"
-"""The reason shown for a dismissal by reaction. Only `restore` reads it, in records of earlier versions."""
-
-
 @dataclass(frozen=True, slots=True)
 class KnownFinding:
     """A posted finding. `identity` never changes; the place is the current one.
@@ -209,10 +205,11 @@ def unpack(identity: str, detail: str) -> KnownFinding | None:
 
 
 def restore(stored: KnownFinding) -> KnownFinding:
-    """Returns a stored finding; fills in `dismissed_by` if an earlier version, which had no such field, wrote it."""
+    """Returns a stored finding; fills in `dismissed_by` if an earlier version, which had no such field, wrote it.
+
+    That version did not keep whether a person wrote a command or gave a thumbs down: both count as a command, which
+    lasts until a person reopens the finding.
+    """
     if stored.state is not FindingState.DISMISSED or stored.dismissed_by is not None:
         return stored
-    if stored.resolved:
-        return replace(stored, dismissed_by=DismissedBy.THREAD)
-    reacted = stored.reason == THUMBS_DOWN
-    return replace(stored, dismissed_by=DismissedBy.REACTION if reacted else DismissedBy.COMMAND)
+    return replace(stored, dismissed_by=DismissedBy.THREAD if stored.resolved else DismissedBy.COMMAND)
