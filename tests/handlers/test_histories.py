@@ -217,8 +217,8 @@ def histories(number, steps):
     run_state_machine_as_test(History, settings=chosen)
 
 
-def test_fifty_histories_leave_nothing_twice_and_nothing_lost():
-    histories(50, 5)
+def test_twenty_histories_leave_nothing_twice_and_nothing_lost():
+    histories(20, 5)
 
 
 @pytest.mark.long
