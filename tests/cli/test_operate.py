@@ -60,7 +60,7 @@ def test_a_pause_is_the_one_that_the_server_obeys_and_status_names_it(app):
 
 def test_status_tells_reviews_and_cost_and_that_another_has_none(app):
     assert "| `aaaaaaaaaa` | opened | success | 3 | $0.2500 |" in say(app, Verb.STATUS)
-    assert "was not reviewed yet" in say(app, Verb.STATUS, number=8)
+    assert "has not been reviewed yet" in say(app, Verb.STATUS, number=8)
 
 
 def test_status_tells_what_was_spent_on_each_scope_and_what_is_left(app):

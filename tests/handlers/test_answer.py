@@ -233,7 +233,7 @@ def test_a_model_that_concedes_does_not_withdraw_what_a_check_proved(product, mo
     product.settle()
     (said,) = (one.body for one in ours(pull.comments) if one.in_reply_to == proven.id)
 
-    assert "The check `ruff` found this, and a model's opinion does not withdraw it." in said
+    assert "The check `ruff` found this; an answer of the model does not withdraw it." in said
     assert proven.body == body
 
 

@@ -219,7 +219,7 @@ def test_a_paused_pull_request_is_left_alone_until_it_is_resumed_or_asked_for(pr
     pull = product.open(draft=True)
     product.settle()
     (body,), _ = say(product, pull, "/assistant pause")
-    assert "Paused" in body
+    assert "paused" in body
 
     pull.ready()
     product.settle()

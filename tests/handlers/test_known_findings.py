@@ -91,7 +91,7 @@ def test_one_mistake_at_several_places_is_one_comment_whose_places_live_apart(pr
     mistakes = [comment for comment in pull.comments if "except" in comment.body]
 
     assert [(comment.path, comment.line) for comment in mistakes] == [("a.py", 9)]
-    assert "The same at [`b.py:4`](" in mistakes[0].body
+    assert "The same problem at [`b.py:4`](" in mistakes[0].body
     assert "`c.py:4`" in mistakes[0].body
     assert pull.check_runs()[-1].title.startswith("4 new findings")
 

@@ -156,7 +156,7 @@ def test_a_fix_is_told_on_the_comment_and_a_revert_in_its_thread(tell):
 
         assert ours(pull) == [thread]
         assert thread.body.partition("<!--")[0] == was
-        assert [said.body.partition(",")[0] for said in replies(pull)] == [f"This is back in `{pull.head[:7]}`"]
+        assert [said.body.partition(",")[0] for said in replies(pull)] == [f"This problem is back in `{pull.head[:7]}`"]
         assert "1 still open" in title(pull)
 
     tell(story, FLAWED)
@@ -379,7 +379,7 @@ def test_what_somebody_said_first_gets_a_link_and_no_thread(tell, who, words, li
         theirs = await pull.say(who, words, "shop.py", 5)
         await here.settle()
         assert len([said for said in ours(pull) if said is not theirs]) == (not linked)
-        assert (f"[said here]({here.sandbox.world.url}/octo/shop/pull/1#" in pull.check_runs()[-1].text) is linked
+        assert (f"[posted here]({here.sandbox.world.url}/octo/shop/pull/1#" in pull.check_runs()[-1].text) is linked
         await push(here, pull, {"other.py": "x = 2\n"})
 
         assert len([said for said in ours(pull) if said is not theirs]) == (not linked)

@@ -89,7 +89,7 @@ def test_a_guard_elsewhere_fixes_a_finding_until_it_is_gone_again(tell):
         await push(here, pull, UNGUARDED)
 
         assert (ours(pull), over(pull)) == ([thread], [])
-        assert f"This is back in `{pull.head[:7]}`" in replies(pull)[0].body
+        assert f"This problem is back in `{pull.head[:7]}`" in replies(pull)[0].body
 
     tell(story, model)
 

@@ -1,4 +1,4 @@
-"""Review -> CheckRun: what was covered, what was found, what was dropped and why. Its conclusion follows from these."""
+"""Review -> CheckRun: coverage, findings, dropped drafts with reasons, and the conclusion that follows from them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def waiting(key: str) -> CheckRun:
 
 def started(key: str) -> CheckRun:
     """The check run while the review runs."""
-    return CheckRun(key, "in_progress", "Reading the change", "The review is running.")
+    return CheckRun(key, "in_progress", "Review in progress", "The review is running.")
 
 
 def stopped(key: str, reason: str) -> CheckRun:
@@ -79,13 +79,11 @@ def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
 
 def as_comment(run: CheckRun) -> str:
     """The text of a check run that GitHub did not accept, for a comment."""
-    return (
-        f"GitHub did not accept the check run of this review. It would have said:\n\n**{run.title}**\n\n{run.summary}"
-    )
+    return f"GitHub did not accept the check run of this review. Its text:\n\n**{run.title}**\n\n{run.summary}"
 
 
 def since(commit: str, files: int) -> tuple[str, ...]:
-    """That a model read only what is new since an earlier head."""
+    """The notice that a model read only what is new since an earlier head; empty without such a head."""
     if not commit:
         return ()
     what = "nothing" if not files else f"{files} file{'' if files == 1 else 's'} with changes"
@@ -93,7 +91,7 @@ def since(commit: str, files: int) -> tuple[str, ...]:
 
 
 def conclusion(review: Review) -> Conclusion:
-    """Green only if everything was reviewed, by a model too, and nothing is open. A bot's opinion never blocks."""
+    """SUCCESS only if all was reviewed, by a model too, and no finding is open; else NEUTRAL, which blocks no merge."""
     complete = review.coverage.complete and bool(review.model)
     quiet = not (review.findings or review.listed or review.said)
     return Conclusion.SUCCESS if complete and quiet else Conclusion.NEUTRAL
@@ -112,7 +110,7 @@ def title(review: Review) -> str:
 
 
 def summary(review: Review, posted: str = "") -> str:
-    """The part above the fold: what this review is worth."""
+    """The summary: the title, notices, remarks and the address of the review."""
     lines = [f"{title(review)}."]
     if not review.model:
         lines.append(CHECKS_ONLY)
@@ -136,7 +134,7 @@ def text(review: Review) -> str:
 
 
 def requirement(judged: JudgedPoint) -> str:
-    """What became of a point of a linked issue, with the line that does it where there is one."""
+    """The result for one point of a linked issue, with the line that implements it if there is one."""
     where = f" ({code(f'{judged.path}:{judged.line}')})" if judged.path else ""
     reason = f": {plain(judged.reason, 300)}" if judged.reason else ""
     return f"#{judged.point.issue} {plain(judged.point.text, 200)}: **{judged.status}**{where}{reason}"
@@ -157,7 +155,7 @@ def _finding(finding: Finding) -> str:
     place, draft = finding.anchor, finding.draft
     where = code(f"{place.path}:{place.line}" if place.line else place.path)
     note = f" ({plain(place.why)})" if place.place is not Place.INLINE and place.why else ""
-    link = f" ([said here]({finding.elsewhere}))" if finding.elsewhere.startswith("http") else ""
+    link = f" ([posted here]({finding.elsewhere}))" if finding.elsewhere.startswith("http") else ""
     return f"- **{draft.severity.name.lower()}** {where} {plain(draft.title)}{note}{link}"
 
 

@@ -1,7 +1,4 @@
-"""Finding, Review -> Markdown: the words of a review. The check run's are in report.py, answers to people in reply.py.
-
-Known -> what our own comment says of it now: its title struck through, one line of what became of it, a new marker.
-"""
+"""Finding, Review -> Markdown: the comments of a review, and their update when a finding is fixed, moved or dismissed."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _OVER = frozenset({FindingState.FIXED, FindingState.DISMISSED, FindingState.OUTD
 
 
 def told(one: KnownFinding) -> str:
-    """The line on what became of a finding; nothing while it is open where its thread hangs."""
+    """The line that states what became of a finding; empty while it is open at its first place."""
     sha = code(one.head[:7])
     match one.state:
         case FindingState.FIXED:
@@ -50,7 +47,7 @@ def told(one: KnownFinding) -> str:
 
 
 def restated(body: str, one: KnownFinding, mark: str) -> str:
-    """Our comment with the line that holds now. Whatever it said before about its fate is replaced."""
+    """Our comment with the current state of the finding; an earlier state is replaced."""
     paragraphs = body.partition(_MARKERS)[0].replace("\r\n", "\n").rstrip().split("\n\n")
     title, *rest = [paragraph for paragraph in paragraphs if not paragraph.endswith(_LINE)]
     title = title.removeprefix("~~").removesuffix("~~")
@@ -60,8 +57,10 @@ def restated(body: str, one: KnownFinding, mark: str) -> str:
 
 
 def back(one: KnownFinding) -> str:
-    """For the thread of a finding that was over and is not."""
-    return f"This is back in {code(one.head[:7])}, at {code(f'{one.path}:{one.line}' if one.line else one.path)}."
+    """The reply in the thread of a finding that was fixed and is open again."""
+    return (
+        f"This problem is back in {code(one.head[:7])}, at {code(f'{one.path}:{one.line}' if one.line else one.path)}."
+    )
 
 
 _ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
@@ -71,7 +70,7 @@ CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-fil
 
 @dataclass(frozen=True, slots=True)
 class LinkBase:
-    """Where links lead: the pages of the repository and the pull request, the commit at which standards were read."""
+    """The addresses for links: the repository, the pull request, and the commit at which standards were read."""
 
     repo_url: str = ""
     standards_commit: str = ""
@@ -120,7 +119,7 @@ def inline(finding: Finding, address: LinkBase, mark: str) -> Comment:
 
 
 def body(finding: Finding, address: LinkBase, mark: str = "") -> str:
-    """What a finding says: what is wrong, why it matters, whose rule it breaks, and the hidden marker last."""
+    """The text of a finding: the problem, why it matters, the rule it breaks, a suggestion, and the hidden marker last."""
     draft = finding.draft
     parts = [f"{_ICON[draft.severity]} **{_WORD[draft.severity]}: {plain(draft.title)}**", plain(finding.again, 300)]
     parts += [clean(draft.why), _places(finding, address)]
@@ -137,7 +136,7 @@ def _places(finding: Finding, address: LinkBase) -> str:
         return ""
     shown = [_place(place, address) for place in finding.places[:_MOST_PLACES]]
     more = len(finding.places) - len(shown)
-    return f"The same at {', '.join(shown)}" + (f" and {more} more {_plural('place', more)}." if more else ".")
+    return f"The same problem at {', '.join(shown)}" + (f" and {more} more {_plural('place', more)}." if more else ".")
 
 
 def _place(place: Anchor, address: LinkBase) -> str:
@@ -154,13 +153,13 @@ def _cite(standard: Standard, address: LinkBase, words: str) -> str:
 
 
 def quoted(words: str) -> str:
-    """A document's own words, letter for letter, as a quotation: prose where that is harmless in a comment, else code."""
+    """A document's own words, unchanged, as a quotation: as prose where that is harmless, else as code."""
     harmless = clean(words, limit=len(words) + 1) == words
     return "\n".join(f"> {line}" for line in words.split("\n")) if harmless else fence(words, "text")
 
 
 def _proof(finding: Finding) -> str:
-    """What was tried before a suggestion was offered."""
+    """The tests that a suggestion passed."""
     parsed = ", the file still parses" if has_grammar(finding.anchor.path) else ""
     checked = f", {' and '.join(finding.verified)} found nothing new" if finding.verified else ""
     return f"<sub>Tested on this commit: it applies to exactly these lines{parsed}{checked}.</sub>"
@@ -173,9 +172,9 @@ def _source(draft: Draft) -> str:
 
 
 def review_body(review: Review, address: LinkBase, mark: str) -> str:
-    """A few lines: how much was found and where the rest stands; findings that hang on no line are told in full.
+    """The body of a review: the counts, and in full the findings that have no line in the diff.
 
-    A review of GitHub's REST API takes no comments on files: these stand here with a link, so that all is one notification.
+    GitHub's REST API takes no comments on whole files in a review. They stand in the body, so that there is one notification.
     """
     lines = [f"{_count(review)}. {_reach(review)}"]
     if not review.model:
@@ -198,7 +197,7 @@ def _count(review: Review) -> str:
         f"{counts[level]} {_plural(_WORD[level].lower(), counts[level])}" for level in sorted(counts, reverse=True)
     ]
     more = f"; {len(review.listed)} of them only in the check run" if review.listed else ""
-    return f"**{', '.join(words)}**{more}" if words else "**Nothing to say**"
+    return f"**{', '.join(words)}**{more}" if words else "**No new findings**"
 
 
 def _reach(review: Review) -> str:
@@ -212,7 +211,7 @@ def _plural(word: str, count: int) -> str:
 
 
 def code(text: str) -> str:
-    """A stranger's string as an inline code span that nothing can break out of."""
+    """An untrusted string as an inline code span that it cannot break out of."""
     flat = " ".join(show_hidden(text).split()).replace("|", "\\|")
     if not flat:
         return ""

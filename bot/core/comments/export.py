@@ -1,4 +1,4 @@
-"""Review -> JSON and SARIF: for programs that read what we found."""
+"""Review -> JSON and SARIF, for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "
 
 
 def as_json(review: Review) -> dict[str, Any]:
-    """The whole review: every finding, everything dropped and why, everything read or not and why."""
+    """The whole review: findings, dropped drafts with reasons, coverage with reasons, remarks and usage."""
     return {
         "title": title(review),
         "conclusion": conclusion(review).value,

@@ -1,7 +1,4 @@
-"""Hidden markers in what we post: signed, so that a copied or invented one is worth nothing.
-
-A marker is honoured only on a comment of our own account; the signature binds it to one pull request.
-"""
+"""Hidden markers in our comments, signed for one pull request and honoured only in comments of our own account."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ class Signer:
         return f"<!-- assistant:v1 {' '.join(filter(None, (kind, name, packed, self._signature(ref, kind, name, packed))))} -->"
 
     def name(self, *parts: str) -> str:
-        """A name (32 hexadecimal digits) that only this deployment can make for `parts`."""
+        """A keyed hash of `parts` (32 hexadecimal digits); only this deployment can compute it."""
         return _keyed(self.secret, parts)
 
     def read(self, ref: PullRef, kind: str, body: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What is posted, as values in the fields of GitHub's REST API: a review with its comments, and a check run."""
+"""What is posted: a review with its comments, and a check run, in the fields of GitHub's REST API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class ReviewPost:
-    """What is posted as one review. `key` is the signed marker its body carries; it names the review once and for all."""
+    """One review. Its body carries `key`, a signed marker that identifies the review."""
 
     key: str
     commit: str
@@ -29,7 +29,7 @@ class ReviewPost:
 
 
 class Conclusion(StrEnum):
-    """The conclusions of a check run that we use. Never SUCCESS for what was not reviewed."""
+    """The conclusions of a check run. SUCCESS is never used for files that were not reviewed."""
 
     SUCCESS = "success"
     NEUTRAL = "neutral"
@@ -37,7 +37,7 @@ class Conclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A line in the check run's list: for findings that the review itself does not carry inline."""
+    """An annotation of a check run, for a finding that is not posted as an inline comment."""
 
     path: str
     start: int

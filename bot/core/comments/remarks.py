@@ -1,7 +1,4 @@
-"""Remarks about a pull request as a whole. They stand in the summary, never on a line.
-
-What a change to `.github/assistant.yml` would do once it is merged: which settings become what, and what is wrong in it.
-"""
+"""Remarks about a pull request as a whole, and about a change of its settings. They stand in the summary, never on a line."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ _GOVERNING = re.compile(
 
 
 def remarks(pull: PullRequest, diff: Diff) -> tuple[str, ...]:
-    """What a reader should know before the first line, one sentence each."""
+    """The remarks about a pull request, one sentence each."""
     return tuple(
         chain(
             _description(pull),
@@ -78,7 +75,7 @@ def _description(pull: PullRequest) -> Iterator[str]:
 
 
 def _said(body: str) -> bool:
-    """Whether anything stands in `body` beside comments, headings and empty check boxes of a template."""
+    """Whether `body` has text other than comments, headings and empty check boxes of a template."""
     visible = "".join(
         part if i == 0 else part.partition("-->")[2] for i, part in enumerate(body.replace("\r\n", "\n").split("<!--"))
     )
@@ -164,12 +161,12 @@ def _names(paths: Iterable[str]) -> str:
 
 
 SHOWN = 12
-"""Settings that are named; and mistakes, half as many."""
+"""The most settings that are named; of mistakes, half as many."""
 _LONGEST = 80
 
 
 def consequences(before: Policy, after: LayeredPolicy) -> tuple[str, ...]:
-    """A sentence on the settings that change their value, and one for each mistake in the proposed file."""
+    """The effect of a changed `.github/assistant.yml`: the settings that change, and a sentence for each mistake in it."""
     old = {value.name: value.value for value in describe(before, {})}
     new = {value.name: value.value for value in describe(after.policy, {})}
     steps = [f"{code(name)}: {_short(old[name])} → {_short(new[name])}" for name in new if new[name] != old[name]]

@@ -1,4 +1,4 @@
-"""Answers to people -> Markdown: help, what went wrong, what stands in the documents."""
+"""Replies to people as Markdown: help, answers, sections of documents, settings, status, errors."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ LONGEST, POINTS, NAMED, LISTED = 4_000, 7, 5, 20
 SHORT = 8
 """Characters of a finding's name that are shown."""
 NO_MODEL = "No model is configured, so questions about the code cannot be answered."
-PAUSED = "Paused: no automatic reviews on this pull request until `/assistant resume`."
-RESUMED = "Automatic reviews are on again, from the next push."
-SUMMARY_IS_OFF = "This repository's policy has the walkthrough turned off (`summary: off`)."
-FORGOTTEN = "This finding is older than this database: nothing is stored about it."
+PAUSED = "Automatic reviews of this pull request are paused. `/assistant resume` starts them again."
+RESUMED = "Automatic reviews are on again. The next push starts one."
+SUMMARY_IS_OFF = "The walkthrough is turned off in this repository (`summary: off` in `.github/assistant.yml`)."
+FORGOTTEN = "The database has no record of this finding."
 NO_THREAD = "Use this as a reply to one of my review comments."
 _WHAT = {
-    Verb.REVIEW: ("review [full | security | PATH …]", "review what changed, everything, or some files"),
+    Verb.REVIEW: ("review [full | security | PATH …]", "review what is new, everything, or some files"),
     Verb.ASK: ("ask QUESTION", "answer a question about this pull request"),
     Verb.SUMMARY: ("summary", "write or refresh the walkthrough"),
     Verb.STANDARDS: ("standards QUESTION", "answer from the team's documents, with citations"),
-    Verb.EXPLAIN: ("explain", "reply to a finding: explain the finding"),
-    Verb.DISMISS: ("dismiss [REASON]", "reply to a finding: dismiss the finding; it is not posted again"),
-    Verb.RESOLVE: ("resolve", "reply to a finding: mark the finding as resolved"),
-    Verb.PAUSE: ("pause", "no automatic reviews on this pull request"),
-    Verb.RESUME: ("resume", "automatic reviews again"),
-    Verb.STOP: ("stop", "cancel what is running"),
-    Verb.STATUS: ("status", "what was reviewed, what is open, what it cost"),
-    Verb.CONFIG: ("config", "the settings in force, and where each comes from"),
-    Verb.HELP: ("help", "this list"),
+    Verb.EXPLAIN: ("explain", "in the thread of a finding: explain the finding"),
+    Verb.DISMISS: ("dismiss [REASON]", "in the thread of a finding: dismiss it; it is not posted again"),
+    Verb.RESOLVE: ("resolve", "in the thread of a finding: mark it as resolved"),
+    Verb.PAUSE: ("pause", "stop automatic reviews of this pull request"),
+    Verb.RESUME: ("resume", "start automatic reviews again"),
+    Verb.STOP: ("stop", "cancel the running review"),
+    Verb.STATUS: ("status", "show reviews, open findings and costs"),
+    Verb.CONFIG: ("config", "show the settings and where each comes from"),
+    Verb.HELP: ("help", "show this list"),
 }
 
 
@@ -56,13 +56,13 @@ def usage(verbs: Sequence[Verb], label: str) -> str:
             "|---|---|",
             *rows,
             "",
-            f"The label {code(label)} starts a full review too. Settings are in `.github/assistant.yml`.",
+            f"The label {code(label)} also starts a full review. Settings are in `.github/assistant.yml`.",
         ]
     )
 
 
 def sections(question: str, hits: Sequence[Hit], address: LinkBase) -> str:
-    """What the documents say, or that they do not cover it."""
+    """The sections that answer a question, or a sentence that the documents do not cover it."""
     if not hits:
         return f"The team's documents do not cover {code(plain(question, 200))}."
     parts = [f"What the team's documents say about {code(plain(question, 200))}:"]
@@ -81,7 +81,7 @@ def link(standard: Standard, address: LinkBase) -> str:
 
 
 def config(values: Iterable[PolicyValue], problems: Sequence[str]) -> str:
-    """The settings that hold for this pull request, each with where it comes from, and what is wrong in the files."""
+    """The settings of this pull request, each with its source, and the problems in the files."""
     rows = [f"| {one.name} | {code(one.value)} | {code(one.source)} |" for one in values]
     table = ["The settings on the base branch:", "", "| setting | value | from |", "|---|---|---|", *rows]
     wrong = ["", "Ignored settings:", "", *(f"- {plain(problem, 300)}" for problem in problems)] if problems else []
@@ -94,12 +94,12 @@ def no_file_matches(paths: Sequence[str]) -> str:
 
 
 def refused(reason: str) -> str:
-    """For somebody who may not command; said once a day at most."""
+    """The reply to a person who may not use commands; posted at most once a day."""
     return f"{plain(reason, 300)}. This notice is posted once a day; `docs/commands.md` of the assistant lists who may use commands."
 
 
 def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: str, *, known: bool) -> str:
-    """A model's answer with the places that hold, or that it does not know."""
+    """A model's answer with its confirmed sources; `known` is false if the model does not know the answer."""
     said = clean(text, repo_url=address.repo_url, limit=LONGEST)
     places = [f"- {_place(one, address, head)}" for one in cited]
     if not known:
@@ -110,8 +110,8 @@ def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: st
 
 
 def proposal(check: str) -> str:
-    """What a model's concession means: nothing has changed yet, and how a person decides. `check` found it, if any."""
-    who = f"The check {code(check)} found this, and a model's opinion does not withdraw it. " if check else ""
+    """The note under an answer in which the model concedes: the finding stays, and a person may dismiss it."""
+    who = f"The check {code(check)} found this; an answer of the model does not withdraw it. " if check else ""
     return f"<sub>{who}The finding is unchanged; `/assistant dismiss REASON` in this thread dismisses it.</sub>"
 
 
@@ -125,21 +125,21 @@ def _place(cited: CitedPlace, address: LinkBase, head: str) -> str:
 
 
 def explained(known: KnownFinding, standards: Sequence[Standard], address: LinkBase) -> str:
-    """A finding's own data in words: what it is, where it stands, and the text of the rules it rests on."""
+    """The stored data of a finding, and the text of the rules it cites."""
     rows = [
         ("finding", f"{plain(known.title)} ({known.severity.name.lower()}, {known.category.value})"),
         ("where", code(f"{known.path}:{known.line}" if known.line else known.path)),
         ("rule", code(kind_of(known.topic))),
         ("found by", plain(known.check, 60) if known.check else "a model"),
-        ("first said at", code(known.first_head[:10])),
-        ("now", known.state.value),
+        ("first posted at", code(known.first_head[:10])),
+        ("state", known.state.value),
     ]
     table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows if value)])
     return "\n\n".join([NO_MODEL, table, *(_section(standard, address) for standard in standards)])
 
 
 def walkthrough(tour: WalkthroughFacts, head: str) -> str:
-    """The walkthrough of a change: what a model says of it, where there is one, then what follows from the diff."""
+    """The walkthrough: the model's part if there is one, then the facts of the diff."""
     told = [] if tour.told is None else _told(tour.told, tour)
     rows = [f"| {code(one.name)} | {_names(one.files)} | +{one.added} | -{one.removed} |" for one in tour.areas]
     parts = [
@@ -147,7 +147,7 @@ def walkthrough(tour: WalkthroughFacts, head: str) -> str:
         *told,
         "\n".join(["| area | files | added | removed |", "|---|---|---|---|", *rows]),
         "\n".join(["**Risk**", "", *(f"- {risk}" for risk in tour.risks)]) if tour.risks else "",
-        f"Not read: {_names(tour.left_out)}." if tour.left_out else "",
+        f"Not reviewed: {_names(tour.left_out)}." if tour.left_out else "",
         _diagram(tour.edges),
         f"<sub>As of {code(head[:10])}; `/assistant summary` updates it.</sub>" if head.strip("0") else "",
     ]
@@ -164,7 +164,7 @@ def _told(told: Walkthrough, tour: WalkthroughFacts) -> list[str]:
 
 
 def _point(point: Point, changed: Collection[str]) -> str:
-    """A file that is not part of the change is not named."""
+    """A point of the walkthrough; a file that is not part of the change is not named."""
     where = f"{code(point.path)}: " if point.path in changed else ""
     return f"{where}{plain(point.text, 300)}"
 
@@ -175,7 +175,7 @@ def _names(paths: Sequence[str]) -> str:
 
 
 def _diagram(edges: Sequence[tuple[str, str]]) -> str:
-    """Which changed file imports which, where there is something to see."""
+    """A diagram of which changed file imports which, from two arrows on."""
     if len(edges) < 2:  # noqa: PLR2004 - one arrow is a sentence, not a picture
         return ""
     nodes = {path: f"n{n}" for n, path in enumerate(dict.fromkeys(path for edge in edges for path in edge))}
@@ -190,12 +190,12 @@ def status(
     paused: str = "",
     balances: Sequence[tuple[str, float, float]] = (),
 ) -> str:
-    """What was reviewed here of late, what is open, who paused it; scope, dollars spent and left of `balances`."""
+    """The latest reviews, the open findings and who paused. `balances` are (scope, dollars spent, dollars left)."""
     quiet = f"\n\nPaused by {code(paused)}; use `/assistant resume` to continue." if paused else ""
     if not reviews:
-        return f"This pull request was not reviewed yet.{quiet}"
+        return f"This pull request has not been reviewed yet.{quiet}"
     states = Counter(one.state for one in findings)
-    lines = ["| head | why | outcome | posted | cost |", "|---|---|---|---|---|"]
+    lines = ["| head | trigger | outcome | posted | cost |", "|---|---|---|---|---|"]
     for row in reviews:
         dollars = row["detail"]["usage"]["dollars"]
         cost = "unknown" if dollars is None else f"${dollars:.4f}"
@@ -206,7 +206,7 @@ def status(
 
 
 def _money(balances: Sequence[tuple[str, float, float]]) -> list[str]:
-    """A table of what was spent, reservations included, and what is left."""
+    """A table of dollars spent, reservations included, and dollars left."""
     rows = [f"| {scope} | ${spent:.2f} | ${left:.2f} |" for scope, spent, left in balances]
     return ["", "| budget | spent | left |", "|---|---|---|", *rows] if rows else []
 
@@ -220,6 +220,6 @@ def _standing(findings: Iterable[KnownFinding]) -> list[str]:
 
 
 def named(one: KnownFinding) -> str:
-    """A finding in one line: its short name, where it is and what it says."""
+    """A finding in one line: its short name, its place and its title."""
     where = code(f"{one.path}:{one.line}" if one.line else one.path)
     return f"{code(one.identity[:SHORT])} {where} {plain(one.title or kind_of(one.topic), 160)}"

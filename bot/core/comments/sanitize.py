@@ -1,10 +1,6 @@
-"""What a model wrote -> what may be posted: parsed as Markdown, disarmed token by token, and written out again.
+"""Cleans untrusted text before it is posted: `clean` for Markdown, `plain` for one line, without repetitions.
 
-A text is clean when one more cleaning leaves it as it is: that is what `clean` returns, and why it may be called twice.
-
-What a model wrote -> a title: one line that reads the same as plain text and as Markdown.
-
-A model that has lost the thread says the same thing over and over: keep the beginning, drop the rest.
+`clean` parses Markdown, disarms it token by token and writes it out again, until another pass changes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ from bot.core.findings.suggestion import fence
 
 
 def plain(text: str, limit: int = 120, *, secrets: Collection[str] = ()) -> str:
-    """One line of words for a title: what would be Markdown, a mention or a link is replaced by a look-alike."""
+    """One line for a title, at most `limit` characters; look-alikes replace what would be Markdown, a mention or a link."""
     flat = " ".join(redact(unicodedata.normalize("NFC", without_hidden(text)), secrets).split())
     if carries_secret(flat, secrets):
         return WITHHELD
@@ -70,7 +66,7 @@ _RUN = re.compile(r"([^\s])\1{99,}")
 
 
 def without_repetition(text: str) -> str:
-    """`text` with runs of one character, and phrases of a few words said over and over, cut to their beginning."""
+    """`text` with long runs of one character, and of repeated phrases of a few words, cut to their beginning."""
     shorter = _RUN.sub(lambda run: run[0][:_KEPT] + "…", text)
     words = re.split(r"(\s+)", shorter)
     often = Counter(words[::2]).most_common(1)[0][1]
@@ -123,7 +119,7 @@ def clean(
 
 
 class _Intricate(Exception):
-    """More marks than anybody writes: not worth the time to render, or it never comes to rest."""
+    """The text has too many marks to render in a short time, or cleaning it again keeps changing it."""
 
 
 _BARE = re.compile(r"(?<!\\)((?:\\\\)*)<(?! )")
@@ -170,7 +166,7 @@ class _Cleaner:
     secrets: tuple[str, ...]
 
     def disclosed(self, text: str) -> str:
-        """Without what is hidden, secret or said over and over."""
+        """`text` without hidden characters, secrets and repetitions."""
         shown = unicodedata.normalize("NFC", without_hidden(text)).strip("\n")
         return without_repetition(redact(shown, self.secrets))
 
@@ -196,7 +192,7 @@ class _Cleaner:
         return WITHHELD if carries_secret(out, self.secrets) else _cut(out, self.limit)
 
     def as_code(self, text: str) -> str:
-        """The last resort: all of it as a block of code. Of what it made itself it makes the same again."""
+        """The last resort: the whole text as a block of code. Its own result stays the same."""
         text = text.removeprefix("```text\n").removesuffix("\n```")
         code = _harmless(_cut(self.disclosed(text).replace("`", "'"), self.limit - 20).strip("\n"))
         return WITHHELD if carries_secret(code, self.secrets) else fence(code, "text")
@@ -213,7 +209,7 @@ class _Cleaner:
         return [token]
 
     def _unlinked(self, tokens: Sequence[Token]) -> Iterator[Token]:
-        """Images and HTML become their words; a link that leads elsewhere its words, and its address in code."""
+        """Images and HTML become text; a link to another place becomes its text, with the address as code."""
         left: Token | None = None
         for token in tokens:
             if token.type == "image":
@@ -238,7 +234,7 @@ class _Cleaner:
         return found[1] in self.hosts
 
     def _worded(self, tokens: Sequence[Token]) -> Iterator[Token]:
-        """Words on which GitHub or a bot would act become code."""
+        """Words that GitHub or a bot would act on become code."""
         first, linked = True, False
         for token in tokens:
             linked = token.type == "link_open" or (linked and token.type != "link_close")
@@ -271,7 +267,7 @@ def _text(content: str) -> Token:
 
 
 def _paragraph(content: str) -> list[Token]:
-    """A block of HTML as text; what it is as Markdown shows when it is read again."""
+    """A block of HTML as text; the next pass reads it as Markdown."""
     lines = [line for line in _unmarked(content).split("\n") if line.strip()]
     children = [token for line in lines for token in (Token("softbreak", "br", 0), _text(line))][1:]
     around = Token("paragraph_open", "p", 1), Token("paragraph_close", "p", -1)
@@ -289,7 +285,7 @@ def _autolink(url: str) -> Iterator[Token]:
 
 
 def _address(link: Token) -> Iterator[Token]:
-    """Where a link that is not one any more led to."""
+    """The address of a removed link, as code."""
     url = str(link.attrs["href"])
     shown = _code(_unmarked(url if len(url) <= _LONGEST_LINK else url[:_LONGEST_LINK] + "…"))
     if link.info == "auto":
@@ -299,12 +295,12 @@ def _address(link: Token) -> Iterator[Token]:
 
 
 def _spoken(image: Token) -> str:
-    """The words an image stands for."""
+    """The alternative text of an image."""
     return "".join(child.content if not child.children else _spoken(child) for child in image.children or ())
 
 
 def _joined(tokens: Iterable[Token]) -> list[Token]:
-    """Neighbouring texts made one, so that nothing hides in a seam; neighbouring code likewise."""
+    """Joins neighbouring texts, and neighbouring code, so that nothing can hide where two tokens meet."""
     joined: list[Token] = []
     for token in tokens:
         if token.type == "text" and not token.content:
@@ -317,12 +313,12 @@ def _joined(tokens: Iterable[Token]) -> list[Token]:
 
 
 def _unmarked(text: str) -> str:
-    """Text in which nobody finds an HTML comment: that is how we mark what we posted."""
+    """Text without an HTML comment, because our signed markers are HTML comments."""
     return text.replace("<!--", "<! --")
 
 
 def _harmless(code: str) -> str:
-    """Lines of code of which none begins like a command to a program."""
+    """Code in which no line begins like a command to a bot."""
     return _COMMAND_LINE.sub(" ", _unmarked(code))
 
 

@@ -1,7 +1,4 @@
-"""What a change consists of, for somebody who is about to read it: its areas, its risks, and how its files hang together.
-
-Everything here follows from the diff. What a model has to say of it is added by whoever asked one.
-"""
+"""The facts of a walkthrough that follow from the diff: areas, risks, and which changed file imports which."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class WalkthroughFacts:
-    """`risks` are sentences; `edges` are (file, the changed file it imports); `left_out` are files nobody reads."""
+    """`risks` are sentences; `edges` are (file, the changed file it imports); `left_out` are files that are not reviewed; `told` is the model's part."""
 
     areas: tuple[Area, ...] = ()
     risks: tuple[str, ...] = ()
@@ -46,7 +43,7 @@ class WalkthroughFacts:
 
 
 def tour(pull: PullRequest, diff: Diff, heads: Mapping[str, str], left_out: Sequence[CoverageRow]) -> WalkthroughFacts:
-    """The walkthrough of a change whose files' texts at the head are `heads`."""
+    """The facts of a change. `heads` are the texts of its files at the head, `left_out` the files that are not reviewed."""
     return WalkthroughFacts(
         areas=tuple(_areas(diff)),
         risks=(*_delicate(diff), *remarks(pull, diff)),
@@ -72,7 +69,7 @@ def _area(name: str, files: Sequence[FileDiff]) -> Area:
 
 
 def _folder(path: str) -> str:
-    """The first two folders of a path: deeper ones are details."""
+    """The first two folders of a path."""
     parts = PurePosixPath(path).parts[:-1]
     return "/".join(parts[:2]) or "."
 
@@ -89,7 +86,7 @@ def _listed(paths: Sequence[str]) -> str:
 
 
 def _edges(heads: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Which changed file imports which, judged by the lines that import; none if there are too many to draw."""
+    """Which changed file imports which, by its import lines; none if there are too many to draw."""
     stems = {path: PurePosixPath(path).stem for path in heads}
     found: list[tuple[str, str]] = []
     for path, text in heads.items():
