@@ -1,4 +1,4 @@
-"""For every test: nothing leaves the machine, long runs wait to be asked for."""
+"""Rules for every test: connections stay on this machine, and long runs need -m long."""
 
 import ipaddress
 import logging

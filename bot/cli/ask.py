@@ -1,4 +1,4 @@
-"""The verbs of a comment on a terminal: the same grammar and the same answers, for a change on this machine."""
+"""`assistant ask`, `summary` and `config`: the commands of a comment, for a change on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bot.storage.ledger import Ledger
 
 
 def answer_locally(words: str, what: str, repo: Path) -> str:
-    """What the assistant says to `words` ("ask why?") about a range, or about what is not committed. Raises UserError."""
+    """Returns the answer to `words` ("ask why?") about a range, or about the uncommitted changes. Raises UserError."""
     configure("WARNING")
     parse_words(f" {words}")
     return asyncio.run(_answer(words, what, repo))
@@ -32,7 +32,7 @@ def answer_locally(words: str, what: str, repo: Path) -> str:
 
 async def _answer(words: str, what: str, repo: Path) -> str:
     host = await LocalHost.from_range(repo, what)
-    settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
+    settings = Settings.read(_env_file=None)  # the repository is untrusted, and so is its .env
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = standards_of(settings, Path(folder) / "standards.db")
         job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
@@ -44,13 +44,13 @@ async def _answer(words: str, what: str, repo: Path) -> str:
 
 
 def check_config(file: Path) -> tuple[str, ...]:
-    """What is wrong in a repository's file, with line and column, and which checks and passes there are not."""
+    """Returns the mistakes of a policy file with line and column, and the checks and passes in it that do not exist."""
     policy, problems = parse(_text(file), str(file))
     return (*map(str, problems), *(f"{file}: {sentence}" for sentence in _unknown(policy)))
 
 
 def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
-    """Each setting with its value and the file it comes from; without `file` that of the folder we are in, if any."""
+    """Returns each setting with its value and source. Without `file`, reads the policy of the current folder, if any."""
     own = file or (Path(PATH) if Path(PATH).is_file() else None)
     layers = [PolicyLayer(str(path), _text(path)) for path in (defaults, own) if path is not None]
     found = merge_layers(layers)
@@ -59,7 +59,7 @@ def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
 
 
 def _unknown(policy: Policy) -> tuple[str, ...]:
-    """What a policy names that this installation does not offer."""
+    """Returns a sentence for each check and pass that the policy names and this installation does not offer."""
     settings = Settings.read(_env_file=None)
     passes = [name for name in words_of().passes if settings.passes is None or name in settings.passes]
     return unavailable_names(policy, [check.name for check in checks_of(settings)], passes)

@@ -1,8 +1,7 @@
-"""The `assistant` command. Exit codes: 0 done, 1 findings at or above --fail-on, 2 usage or settings, 3 the world failed.
+"""The `assistant` command line: every verb with its options. The work is done in the other modules of this room.
 
-A review whose model answered nothing, for want of a connection, a key or money, is printed and ends with 3.
-
-`assistant standards …`: what the team's documents say, and the index that searches them.
+Exit codes: 0 done, 1 findings at or above --fail-on, 2 wrong usage or settings, 3 GitHub, the model or this machine failed.
+A review ends with 3 when the model gave no answer: no connection, no valid key, or no money left.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-standards = typer.Typer(help="The team's own documents: what a review cites.", no_args_is_help=True)
+standards = typer.Typer(help="List, search and index the team's standards.", no_args_is_help=True)
 cli.add_typer(standards, name="standards")
 cli.add_typer(config, name="config", help="Check, show and describe .github/assistant.yml.")
 FOUND, USAGE, FAILED = 1, 2, 3
@@ -47,12 +46,12 @@ Range = Annotated[
 
 @cli.command()
 def demo(
-    repo: Annotated[Path | None, typer.Option(help="Use a repository of your own.", metavar="PATH")] = None,
-    base: Annotated[str, typer.Option(help="The base revision in --repo.")] = "HEAD~1",
-    head: Annotated[str, typer.Option(help="The head revision in --repo.")] = "HEAD",
+    repo: Annotated[Path | None, typer.Option(help="Review this repository, not the example.", metavar="PATH")] = None,
+    base: Annotated[str, typer.Option(help="The base commit in --repo.")] = "HEAD~1",
+    head: Annotated[str, typer.Option(help="The head commit in --repo.")] = "HEAD",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the pages open until Ctrl-C.")] = False,
 ) -> None:
-    """Review an example pull request through the real path. Needs no key, no account, no service."""
+    """Review an example pull request on a sandbox GitHub. Needs no key, account or service."""
     from bot.cli.demo import run
 
     run(repo, base, head, keep=keep)
@@ -65,8 +64,8 @@ def review(
     ] = "",
     repo: Repository = Path(),
     as_json: AsJson = False,
-    sarif: Annotated[bool, typer.Option("--sarif", help="SARIF 2.1.0, for code scanning.")] = False,
-    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 for findings at or above this.")] = FailOn.NEVER,
+    sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")] = False,
+    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 for findings of this severity or above.")] = FailOn.NEVER,
 ) -> None:
     """Review a local git range or a patch; without an argument, the uncommitted changes."""
     from bot.cli.review import review_locally
@@ -76,11 +75,13 @@ def review(
 
 @cli.command()
 def ask(
-    question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="About the change or the repository.")],
+    question: Annotated[
+        list[str], typer.Argument(metavar="QUESTION", help="The question, about the change or the repository.")
+    ],
     repo: Repository = Path(),
     what: Range = "",
 ) -> None:
-    """Ask about a local change; without a model, the documents are shown."""
+    """Ask a question about a local change. Without a model, print the standards that fit the question."""
     from bot.cli.ask import answer_locally
 
     typer.echo(answer_locally(f"ask {' '.join(question)}", what, repo))
@@ -94,45 +95,53 @@ def summary(repo: Repository = Path(), what: Range = "") -> None:
     typer.echo(answer_locally("summary", what, repo))
 
 
-PullRequest = Annotated[str, typer.Argument(metavar="OWNER/REPO#NUMBER", help="On the server's own database.")]
-Finding = Annotated[str, typer.Argument(metavar="FINDING", help="The finding's id or its beginning: see `status`.")]
-Question = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION]", help="Without an option: explain it.")]
-Reason = Annotated[list[str] | None, typer.Argument(metavar="[REASON]", help="The reason shown in its comment.")]
+PullRequest = Annotated[
+    str, typer.Argument(metavar="OWNER/REPO#NUMBER", help="The pull request, as the server's database knows it.")
+]
+Finding = Annotated[
+    str, typer.Argument(metavar="FINDING", help="The finding's name or the beginning of it; `status` lists them.")
+]
+Question = Annotated[
+    list[str] | None, typer.Argument(metavar="[QUESTION]", help="A question about the finding; by default: explain it.")
+]
+Reason = Annotated[
+    list[str] | None, typer.Argument(metavar="[REASON]", help="The reason, shown in the finding's comment.")
+]
 
 
 @cli.command()
 def status(pull: PullRequest) -> None:
-    """Print what was reviewed on a pull request, what is open, what it cost, and who paused it."""
+    """Show the reviews, open findings, cost and pauses of a pull request."""
     _steer("status", pull)
 
 
 @cli.command()
 def explain(pull: PullRequest, finding: Finding, question: Question = None) -> None:
-    """Say more about a finding; nothing is posted."""
+    """Explain a finding on the terminal. Posts nothing."""
     _steer("explain", pull, finding, question)
 
 
 @cli.command()
 def dismiss(pull: PullRequest, finding: Finding, reason: Reason = None) -> None:
-    """Drop a finding for good, and say so in its comment."""
+    """Dismiss a finding for good and note it in its comment."""
     _steer("dismiss", pull, finding, reason)
 
 
 @cli.command()
 def resolve(pull: PullRequest, finding: Finding) -> None:
-    """Mark a finding as dealt with, and say so in its comment."""
+    """Mark a finding as resolved and note it in its comment."""
     _steer("resolve", pull, finding)
 
 
 @cli.command()
 def pause(pull: PullRequest) -> None:
-    """Start no automatic reviews on a pull request."""
+    """Stop automatic reviews of a pull request until `resume`."""
     _steer("pause", pull)
 
 
 @cli.command()
 def resume(pull: PullRequest) -> None:
-    """Start automatic reviews on a pull request again."""
+    """Review a pull request automatically again."""
     _steer("resume", pull)
 
 
@@ -151,7 +160,7 @@ def _steer(verb: str, pull: str, finding: str = "", words: list[str] | None = No
 
 @cli.command("help")
 def show_help() -> None:
-    """Print what can be said in a comment on a pull request."""
+    """List the commands for comments on a pull request."""
     from bot.core.command import Verb
     from bot.core.comments.replies import usage
     from bot.core.policy import Policy
@@ -161,9 +170,9 @@ def show_help() -> None:
 
 @config.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A repository's file.")] = Path(".github/assistant.yml"),
+    file: Annotated[Path, typer.Argument(help="The policy file of a repository.")] = Path(".github/assistant.yml"),
 ) -> None:
-    """Say what is wrong in a file, with line and column; exit 1 if something is."""
+    """List the mistakes in a policy file with line and column. Exits with 1 if there are any."""
     from bot.cli.ask import check_config
 
     problems = check_config(file)
@@ -174,10 +183,10 @@ def check(
 
 @config.command()
 def show(
-    file: Annotated[Path | None, typer.Argument(help="A repository's file.")] = None,
-    defaults: Annotated[Path | None, typer.Option(help="The organisation's file.", metavar="FILE")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The policy file of a repository.")] = None,
+    defaults: Annotated[Path | None, typer.Option(help="The organisation's policy file.", metavar="FILE")] = None,
 ) -> None:
-    """Print every setting with its value and where that comes from."""
+    """Print every policy setting with its value and the file it comes from."""
     from bot.cli.ask import show_config
 
     typer.echo("\n".join(show_config(file, defaults)))
@@ -195,17 +204,17 @@ def schema() -> None:
 
 @cli.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; by default $HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; by default $PORT.")] = None,
     no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Only receive; `assistant work` does the rest.")
+        bool, typer.Option("--no-worker", help="Only receive webhooks; `assistant work` runs the reviews.")
     ] = False,
 ) -> None:
-    """Receive webhooks and work on them."""
+    """Run the server: receive webhooks and review pull requests."""
     from bot.settings import Settings
 
     changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
-    settings = Settings.read(**changes).require_app()  # what is missing is said before anything heavy is loaded
+    settings = Settings.read(**changes).require_app()  # fail before the heavy imports
     from bot.cli.serve import serve as run
 
     run(settings, work=not no_worker)
@@ -213,7 +222,7 @@ def serve(
 
 @cli.command()
 def work() -> None:
-    """Work on what was received, without listening."""
+    """Run a worker: review what a server received. Opens no port."""
     from bot.settings import Settings
 
     settings = Settings.read().require_app()
@@ -225,12 +234,15 @@ def work() -> None:
 @cli.command()
 def replay(
     file: Annotated[
-        Path, typer.Argument(metavar="DELIVERY-FILE", help="JSON with headers and payload, as GitHub shows it.")
+        Path,
+        typer.Argument(
+            metavar="DELIVERY-FILE", help="A JSON file with the headers and the payload, as GitHub shows them."
+        ),
     ],
-    url: Annotated[str, typer.Option(help="Where the server listens.")] = "",
-    event: Annotated[str, typer.Option(help="X-GitHub-Event, if the file has no headers.")] = "pull_request",
+    url: Annotated[str, typer.Option(help="The server's address; by default http://$HOST:$PORT.")] = "",
+    event: Annotated[str, typer.Option(help="The X-GitHub-Event of a file without headers.")] = "pull_request",
 ) -> None:
-    """Sign a stored delivery with our own secret and send it to a running server."""
+    """Sign a stored webhook delivery and send it to a running server."""
     from bot.cli.replay import replay as run
     from bot.settings import Settings
 
@@ -240,7 +252,7 @@ def replay(
 
 @cli.command()
 def stats(as_json: AsJson = False) -> None:
-    """Show what became of the findings of merged pull requests: addressed, fixed, dismissed, ignored."""
+    """Count the findings of merged pull requests: addressed, fixed, dismissed, ignored; and the cost."""
     from bot.cli.stats import stats as show_stats
 
     show_stats(as_json=as_json)
@@ -248,7 +260,7 @@ def stats(as_json: AsJson = False) -> None:
 
 @cli.command()
 def healthcheck() -> None:
-    """Ask the server on this machine whether it is ready; exit 3 if it is not."""
+    """Ask the server on this machine whether it is ready. Exits with 3 if not."""
     from bot.cli.replay import healthy
     from bot.settings import Settings
 
@@ -266,7 +278,7 @@ def version(as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; whatever is raised on purpose becomes a sentence and an exit code."""
+    """Run the command line; print our own errors and errors of the system as one sentence, and exit with their code."""
     try:
         cli()
     except (ConfigurationError, UserError) as error:
@@ -280,20 +292,22 @@ def main() -> None:
         sys.exit(FAILED)
 
 
-Repository = Annotated[Path, typer.Option("--repo", help="A git repository.", metavar="PATH")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Repository = Annotated[
+    Path, typer.Option("--repo", help="The git repository; by default the current folder.", metavar="PATH")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Name = Annotated[str, typer.Option("--name", help="The repository's name on GitHub: owner/name.", metavar="NAME")]
 
 
 @standards.command("test")
 def standards_test(
-    query: Annotated[str, typer.Argument(help="Code, a linter's message, or a question.")],
+    query: Annotated[str, typer.Argument(help="Code, the message of a linter, or a question.")],
     language: Annotated[str, typer.Option(help="The language of the code: python, typescript, …")] = "",
-    path: Annotated[str, typer.Option(help="Only rules that hold for this file.")] = "",
+    path: Annotated[str, typer.Option(help="Show only rules that apply to this file.")] = "",
     repo: Repository = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Show the sections that govern something, or say that the documents do not cover it."""
+    """Show the sections that govern the query, or say that no document covers it."""
     from bot.cli.standards import search
 
     search(repo, query, language, path, as_json=as_json)
@@ -301,7 +315,7 @@ def standards_test(
 
 @standards.command("ls")
 def standards_ls(repo: Repository = Path(), as_json: AsJson = False) -> None:
-    """List the documents of the last commit, what they hold, and what is left out."""
+    """List the documents of the last commit, their sections, and what is left out."""
     from bot.cli.standards import listing
 
     listing(repo, as_json=as_json)
@@ -309,7 +323,7 @@ def standards_ls(repo: Repository = Path(), as_json: AsJson = False) -> None:
 
 @standards.command("sync")
 def standards_sync(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
-    """Bring the server's index, local or hosted, up to date with the last commit."""
+    """Update the server's index, local or hosted, to the last commit."""
     from bot.cli.standards import sync
 
     sync(repo, name, as_json=as_json)
@@ -317,7 +331,7 @@ def standards_sync(repo: Repository = Path(), name: Name = "", as_json: AsJson =
 
 @standards.command("prune")
 def standards_prune(repo: Repository = Path(), name: Name = "", as_json: AsJson = False) -> None:
-    """Remove from the server's index what is not among the documents of the last commit."""
+    """Remove from the server's index the documents that the last commit does not have."""
     from bot.cli.standards import prune
 
     prune(repo, name, as_json=as_json)

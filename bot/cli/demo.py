@@ -1,7 +1,7 @@
-"""The main job on the embedded default: a sandbox GitHub and the real server, on loopback, for one pull request.
+"""`assistant demo`: reviews one pull request with a sandbox GitHub and the real server, both on loopback.
 
-Nothing between the two is faked: the sandbox signs a delivery and sends it over HTTP, the server stores it, a worker
-reviews, and the review is posted through GitHub's own rules.
+The sandbox signs a delivery and sends it over HTTP. The server stores it, a worker reviews the pull request, and the
+sandbox accepts the review by GitHub's own rules.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from bot.sandbox.world.people import PullRequest
 from bot.settings import Settings
 
 PATIENCE = 120.0
-"""Seconds to wait for the review."""
+"""Longest wait for the review, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoStage:
-    """A sandbox GitHub and a server of ours that is connected to it. `client` brings deliveries."""
+    """A sandbox GitHub and our server, connected. `client` sends the deliveries to `webhook`."""
 
     sandbox: Sandbox
     app: App
@@ -45,24 +45,24 @@ class DemoStage:
     client: httpx.AsyncClient
 
     async def deliver(self) -> None:
-        """Send what happened on the sandbox to our server, signed."""
+        """Send the pending, signed deliveries of the sandbox to our server."""
         await self.sandbox.deliver(self.client, self.webhook)
 
     async def settle(self, patience: float = PATIENCE) -> None:
-        """Deliver, and wait until our server has nothing left to do. Raises Refused if it takes too long."""
+        """Deliver and wait until the queue is empty. Raises Refused after `patience` seconds."""
         await self.deliver()
         deadline = perf_counter() + patience
         while any((await self.app.engine.queue_depth()).values()):
             if perf_counter() > deadline:
-                raise Refused(f"still busy after {patience:.0f} s")
+                raise Refused(f"the review was not done after {patience:.0f} s")
             await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings: object) -> AsyncIterator[DemoStage]:
-    """Both servers on ports of their own, their files in `folder`, until the block ends.
+    """Runs both servers until the block ends, on free ports and with their files in `folder`.
 
-    `settings` are our server's; `model` answers in place of the one that they name.
+    `settings` are those of our server. `model` replaces the model that they name.
     """
     (github_socket, url), (our_socket, ours_url) = listen(), listen()
     sandbox = Sandbox.create(folder / "github", url=url)
@@ -82,7 +82,7 @@ async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings
 
 
 def _settings(sandbox: Sandbox, url: str, folder: Path, changes: Mapping[str, object]) -> Settings:
-    """Settings of a server for this sandbox alone: whatever the environment says, the demo touches nothing else."""
+    """Settings of a server that uses this sandbox only. They override the environment."""
     app = sandbox.world.app
     ours: dict[str, object] = {
         "github_app_id": str(app.id),
@@ -100,7 +100,7 @@ def _settings(sandbox: Sandbox, url: str, folder: Path, changes: Mapping[str, ob
 
 
 def run(repo: Path | None, base: str, head: str, *, keep: bool) -> None:
-    """Review the example, or two revisions of a repository, and print what was posted."""
+    """Review the example, or two commits of a repository, and print the posted review."""
     configure("WARNING")
     console = Console(highlight=False, soft_wrap=True)
     try:
@@ -114,20 +114,20 @@ async def _run(repo: Path | None, base: str, head: str, console: Console, *, kee
     with tempfile.TemporaryDirectory(prefix="assistant-demo-") as folder:
         async with stage(Path(folder), Pace(debounce=0, poll=0.05)) as here:
             pull = await _pull(here.sandbox, repo, base, head)
-            console.print(f"A pull request was opened on the sandbox: [bold]{pull.state.title}[/bold]")
+            console.print(f"Opened a pull request on the sandbox: [bold]{pull.state.title}[/bold]")
             await here.deliver()
-            console.print("Its signed delivery was stored; a worker is reviewing it.")
+            console.print("The server stored the signed delivery. A worker reviews the pull request.")
             await here.settle()
             _show(pull, console)
             if not any(run.conclusion and run.title != NOT_REVIEWED for run in pull.check_runs()):
-                raise Refused("the pull request was not reviewed; the check run says why")
-            console.print(f"\nDone in {perf_counter() - begun:.1f} s, through the same path as on GitHub.")
+                raise Refused("the pull request was not reviewed; the check run above gives the reason")
+            console.print(f"\nDone in {perf_counter() - begun:.1f} s, by the same steps as on GitHub.")
             if keep:
-                console.print(f"The pages are open at {pull.url}/files until Ctrl-C.")
+                console.print(f"See the pages at {pull.url}/files. Ctrl-C closes them.")
                 await asyncio.Event().wait()
             else:
                 console.print(
-                    "`assistant demo --keep` leaves the pages open; `--repo PATH` reviews your own repository."
+                    "Run `assistant demo --keep` to see the pages, or `--repo PATH` to review your own repository."
                 )
 
 
@@ -154,14 +154,14 @@ def _show(pull: PullRequest, console: Console) -> None:
 
 
 def _print(body: str, console: Console) -> None:
-    """Markdown without our marker, wrapped: on a narrow terminal too a citation is read to its end."""
+    """Print Markdown without our marker. Lines wrap, so that a narrow terminal shows whole citations."""
     console.print(Markdown(body.partition("<!--")[0]), soft_wrap=False)
 
 
 async def _until(holds: Callable[[], bool], patience: float = 30.0) -> None:
-    """Wait until something holds. Raises Refused after `patience` seconds."""
+    """Wait until `holds()` is true. Raises Refused after `patience` seconds."""
     deadline = perf_counter() + patience
     while not holds():
         if perf_counter() > deadline:
-            raise Refused(f"nothing happened for {patience:.0f} s")
+            raise Refused(f"the servers did not start within {patience:.0f} s")
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""One way to log: JSON lines for machines, colours on a terminal; headers and bodies are never logged."""
+"""Sets up logging: JSON lines, or coloured text on a terminal. Headers and bodies are never logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(level: str = "INFO") -> None:
-    """Send our own and every library's lines to standard error, in one form."""
+    """Write our own log lines and those of all libraries to standard error, in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

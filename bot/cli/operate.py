@@ -1,4 +1,4 @@
-"""`assistant status | pause | resume | stop | explain | dismiss | resolve`: an operator's word, on the server's database."""
+"""`assistant status | pause | resume | stop | explain | dismiss | resolve`: commands of the operator, on the server's database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def steer(verb: Verb, address: str, finding: str = "", words: str = "") -> str:
     """Do what `verb` says to the pull request at `address`, owner/repo#number, or to a finding there. Raises UserError."""
     found = _ADDRESS.fullmatch(address)
     if found is None:
-        raise UserError(f"{address} is no pull request; write OWNER/REPO#NUMBER")
+        raise UserError(f"{address} does not name a pull request; write OWNER/REPO#NUMBER")
     settings = Settings.read().require_app()
     configure("WARNING")
     app = build(settings)
@@ -75,6 +75,6 @@ async def _named(app: App, pull: PullRef, name: str) -> KnownFinding:
     """The finding whose name begins like this. Raises UserError for none, and for more than one."""
     found = [one for one in await app.ledger.findings(pull) if one.identity.startswith(name.lower())]
     if len(found) != 1 or not name:
-        how = f"names {len(found)} findings" if found else "is no finding"
-        raise UserError(f"{name!r} {how} of {pull}; `assistant status {pull}` shows their names")
+        problem = f"{name!r} fits {len(found)} findings" if found else f"There is no finding {name!r}"
+        raise UserError(f"{problem} on {pull}. `assistant status {pull}` lists their names.")
     return found[0]

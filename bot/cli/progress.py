@@ -1,4 +1,4 @@
-"""For people who wait: what is being done now, and the end of what the model is saying."""
+"""Progress on a terminal: the step that runs now, and the end of the text that the model sends."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from bot.interfaces import Step
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds at most that a step waits before it is tried again: somebody is looking on."""
-_KEPT = 40  # pieces of what was said
+"""Longest wait in seconds before a step is tried again: a person is waiting."""
+_KEPT = 40  # pieces of the stream
 _SHOWN = 240  # characters
 _SPACE = re.compile(r"\\n|\s+")
 
 
 @dataclass(slots=True)
 class ProgressStep:
-    """A Step that draws what is being done and what was said last. `draw` puts it on the terminal, `step` does the work."""
+    """A Step that shows the running step and the end of the model's stream. `step` does the work, `draw` updates the terminal."""
 
     step: Step = field(default_factory=lambda: InlineSteps(PATIENCE))
     doing: str = "Reading the change"
@@ -38,13 +38,13 @@ class ProgressStep:
     draw: Callable[[], None] = lambda: None
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
-        """Say what is being done, and do it."""
+        """Show the step's name and run it."""
         self.doing = name
         self.said.clear()
         return await self.step(name, work, kind)
 
     def hear(self, text: str) -> None:
-        """Take a piece of what the model says."""
+        """Take a piece of the model's stream."""
         self.said.append(text)
         self.draw()
 
@@ -56,7 +56,7 @@ class ProgressStep:
 
 @contextmanager
 def watched(console: Console, *, wanted: bool = True) -> Iterator[tuple[Step, Callable[[str], None] | None]]:
-    """A Step, and where a model's words go: drawn on a terminal until the block ends; elsewhere nothing is streamed."""
+    """Yields a Step and a receiver for the model's stream. Both draw on a terminal; without one the receiver is None."""
     ticker = ProgressStep()
     if not wanted or not console.is_terminal:
         yield ticker, None

@@ -1,4 +1,4 @@
-"""What is asked of a running server: to take a stored delivery again, and whether it is well."""
+"""Requests to a running server: replays a stored delivery, and asks whether the server is ready."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.settings import Settings
 
 
 def replay(settings: Settings, file: Path, url: str, event: str) -> str:
-    """Send a stored delivery, signed with our own secret; what the server answered. Raises Refused if that is a no."""
+    """Send a stored delivery, signed with our secret; returns the server's answer. Raises Refused for an error status."""
     headers, body = _stored(file, event)
     secrets = settings.webhook_secrets
     if not secrets:
@@ -33,13 +33,13 @@ def replay(settings: Settings, file: Path, url: str, event: str) -> str:
 
 
 def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
-    """A delivery as GitHub shows it ({"request": {"headers", "payload"}}), as {"headers", "payload"}, or a bare payload."""
+    """Reads a delivery as GitHub shows it ({"request": {"headers", "payload"}}), as {"headers", "payload"}, or a payload alone."""
     try:
         stored = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} is not a stored delivery: {error}") from error
     if not isinstance(stored, dict):
-        raise UserError(f"{file} is not a stored delivery: it holds no JSON object")
+        raise UserError(f"{file} is not a stored delivery: it does not hold a JSON object")
     inner = stored.get("request", stored)
     known = inner.get("headers") if isinstance(inner, dict) else None
     payload = inner["payload"] if isinstance(inner, dict) and "payload" in inner else stored
@@ -52,12 +52,12 @@ def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
         wanted = ("x-github-event", "x-github-delivery", "x-github-hook-installation-target-id")
         headers |= {name.lower(): str(value) for name, value in known.items() if name.lower() in wanted}
     if not "".join(headers.values()).isascii():
-        raise UserError(f"{file} is not a stored delivery: a header of it is not ASCII")
+        raise UserError(f"{file} is not a stored delivery: one of its headers is not ASCII")
     return headers, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
 
 
 def healthy(settings: Settings) -> bool:
-    """Whether the server on this machine says that it is ready."""
+    """Returns whether the server on this machine is ready."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     try:
         return httpx.get(f"http://{host}:{settings.port}/readyz", timeout=5).is_success

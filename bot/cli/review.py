@@ -1,4 +1,4 @@
-"""A review on a terminal: progress while it runs, then text, JSON or SARIF."""
+"""`assistant review`: reviews a local change and prints it as text, JSON or SARIF."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
-FOUND, UNHEARD = 1, 3
+FOUND, UNANSWERED = 1, 3
 
 
 def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
-    """Review a range, the working tree, a patch file or standard input; print it; the exit code."""
+    """Review a range, the working tree, a patch file or standard input, and print the review. Returns the exit code."""
     configure("WARNING")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot spell
+            stream.reconfigure(errors="backslashreplace")  # a path may contain characters that the terminal cannot show
     review = asyncio.run(_review(what, _patch(what), repo, progress=form == "text"))
     if form == "json":
         print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
@@ -55,15 +55,15 @@ def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
         print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
     else:
         show(review, Console(highlight=False, soft_wrap=True))
-    if _is_unheard(review):
-        return UNHEARD
+    if _is_unanswered(review):
+        return UNANSWERED
     return FOUND if _reaches(review, fail_on) else 0
 
 
-def _is_unheard(review: Review) -> bool:
-    """Whether a model was asked and no pass got an answer: no connection, no valid key, no money."""
+def _is_unanswered(review: Review) -> bool:
+    """Returns whether a model was asked and no pass got an answer: no connection, no valid key, no money."""
     rows = [row for row in review.coverage.passes if set(row.path.split("+")) <= set(PASSES)]
-    passes = [row for row in rows if row.state is not FileState.SKIPPED]  # standards that there are not are a row too
+    passes = [row for row in rows if row.state is not FileState.SKIPPED]  # a row, too: there are no standards
     return bool(review.model and passes) and all(row.state is FileState.FAILED for row in passes)
 
 
@@ -72,7 +72,7 @@ def _reaches(review: Review, fail_on: str) -> bool:
 
 
 async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
-    settings = Settings.read(_env_file=None)  # where we stand may be a stranger's repository, with a .env of its own
+    settings = Settings.read(_env_file=None)  # the repository is untrusted, and so is its .env
     host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = FolderStandards(Path(folder) / "standards.db")
@@ -81,7 +81,7 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
             model = model_of(settings, signer.secret, hear)
             wired = UseCases(settings, host, host, standards, Ledger(database), signer, model, searching(host))
             reviewer = reviewer_of(wired)
-            if hear:  # one voice at a time
+            if hear:  # the terminal shows one stream
                 reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
             review = await reviewer.review(job, host.pull, step)
             return replace(review, remarks=(*review.remarks, *_unfollowed(host.unfollowed)))
@@ -94,7 +94,7 @@ def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
 
 
 def searching(host: LocalHost) -> SearcherFactory:
-    """Git, over what is committed."""
+    """Returns the search for the model's tools: `git grep` in commits, else a scan of the files."""
     git, pull = host.git, host.pull
     sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))
     commits = {version: commit for version, commit in sides if commit not in {"", NO_OBJECT}}
@@ -102,7 +102,7 @@ def searching(host: LocalHost) -> SearcherFactory:
 
 
 def _patch(what: str) -> str | None:
-    """The text of a patch, if `what` is a file or a dash. Raises UserError."""
+    """Returns the text of a patch if `what` is a file or a dash, else None. Raises UserError."""
     if what == "-":
         return sys.stdin.buffer.read().decode(errors="replace")
     try:
@@ -112,7 +112,7 @@ def _patch(what: str) -> str | None:
 
 
 def show(review: Review, console: Console) -> None:
-    """Print a review: findings, what was not reviewed, what was not said."""
+    """Print the findings, what was not reviewed, and the dropped claims with their reasons."""
     for finding in (*review.findings, *review.listed):
         _show(finding, console)
     console.print(f"[bold]{escape(title(review))}[/bold]")
@@ -127,7 +127,7 @@ def show(review: Review, console: Console) -> None:
         if row.state is not FileState.REVIEWED:
             console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")
     for draft, reason in review.dropped:
-        console.print(f"  [dim]not said: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")
+        console.print(f"  [dim]dropped: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")
 
 
 def _show(finding: Finding, console: Console) -> None:
@@ -149,5 +149,5 @@ def _show(finding: Finding, console: Console) -> None:
 
 
 def _line(text: str) -> str:
-    """Text on one line: a path may hold anything, and must not look like a line of ours."""
+    """Returns the text on one line. A path may contain anything; it must not look like a line of ours."""
     return show_hidden(text).replace("\n", "⟦U+000A⟧")

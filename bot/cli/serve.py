@@ -1,4 +1,4 @@
-"""The long-running verbs: serve and work."""
+"""`assistant serve` and `assistant work`: run until SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example on disk -> a repository with its standards, an issue, and the pull request to review."""
+"""Loads the example from disk: a repository with its standards, an issue, and the pull request to review."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLICY = ".github/assistant.yml"
 
 
 async def load(sandbox: Sandbox, directory: Path, name: str = "octo/shop") -> PullRequest:
-    """Play the history in `directory`: base/, then head/ on top of it; standards and policy from beside it."""
+    """Builds the history in `directory`: base/, then head/ on top. Standards and policy come from the folder above."""
     repo = await sandbox.repository(name, _base(directory), private=True)
     repo.user("alice", "write")
     title, body = _words(directory / "issue.md")

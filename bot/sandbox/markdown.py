@@ -1,4 +1,4 @@
-"""Markdown -> HTML for the pages: what strangers wrote stays text, suggestions are shown as the change they make."""
+"""Markdown to HTML for the pages. Untrusted HTML stays text; a suggestion is shown as a diff."""
 
 from __future__ import annotations
 

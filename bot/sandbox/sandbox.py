@@ -1,4 +1,4 @@
-"""The sandbox as its users hold it: a GitHub in one object, with one App installed.
+"""The sandbox GitHub in one object, with one App installed.
 
 Git with a memory: what full object ids say never changes, so that git is asked once for each.
 """
@@ -64,7 +64,7 @@ class KeptGit(Git):
 
 
 def _never_changes(arguments: tuple[str, ...]) -> bool:
-    """Whether a reading command speaks of full ids alone. A failure may change: an object can still come."""
+    """Whether a reading command names full ids only, so that its answer may be kept. A missing object may still arrive."""
     verb, *rest = arguments
     return verb in VERBS and all(map(_FIXED.fullmatch, rest)) and any(map(_NAMED.match, rest))
 
@@ -100,7 +100,7 @@ REST = (
 
 
 class Clock:
-    """A clock that stands still until somebody advances it. In seconds since 1970."""
+    """A clock that only `advance` moves. In seconds since 1970."""
 
     def __init__(self, start: float = 1_767_225_600.0) -> None:
         self.seconds = start
@@ -109,7 +109,7 @@ class Clock:
         return self.seconds
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Moves the clock forward."""
         self.seconds += seconds
 
 
@@ -186,7 +186,7 @@ class Sandbox:
         return installation
 
     def plan(self, *faults: Fault) -> None:
-        """Let these things go wrong: see faults.py."""
+        """Adds faults: see faults.py."""
         self.asgi.plan(*faults)
 
     async def deliver(self, client: httpx.AsyncClient, url: str = "/webhooks/github") -> list[Delivery]:
@@ -231,7 +231,7 @@ def _asgi(world: World) -> Starlette:
 
 
 async def _no_route(_: Request, error: Exception) -> Response:
-    """What no endpoint answers: 404 in GitHub's words."""
+    """Returns GitHub's 404 for paths without an endpoint."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     return JSONResponse(
         {"message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": str(status)}, status

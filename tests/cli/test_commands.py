@@ -250,7 +250,7 @@ def test_before_the_first_commit_everything_is_a_change(assistant, tmp_path):
         (("work",), "`assistant demo` needs none"),
         (("replay", "missing.json"), "missing.json"),
         (("replay", "app.py"), "app.py is not a stored delivery"),
-        (("replay", "accent.json"), "accent.json is not a stored delivery: a header of it is not ASCII"),
+        (("replay", "accent.json"), "accent.json is not a stored delivery: one of its headers is not ASCII"),
     ],
 )
 def test_a_mistake_is_named_and_exits_with_2(assistant, repo, arguments, words):
@@ -337,7 +337,7 @@ def test_a_model_that_refuses_is_named_and_the_exit_code_is_3(fault, named, tmp_
         local_review, "model_of", lambda settings, secret, hear: over(server, model_of(settings, secret, hear))
     )
 
-    assert local_review.review_locally("a.patch", tmp_path, "text", "never") == local_review.UNHEARD
+    assert local_review.review_locally("a.patch", tmp_path, "text", "never") == local_review.UNANSWERED
     said = capsys.readouterr().out
     assert named in said
     assert "may cost" not in said

@@ -102,7 +102,7 @@ def test_help_names_every_verb():
     assert all(f"| `/assistant {verb}" in said for verb in Verb)
 
 
-def test_what_is_no_address_is_a_clear_sentence():
+def test_a_malformed_address_is_a_clear_sentence():
     result = CliRunner().invoke(cli, ["stop", "octo/repo/7"])
 
-    assert str(result.exception) == "octo/repo/7 is no pull request; write OWNER/REPO#NUMBER"
+    assert str(result.exception) == "octo/repo/7 does not name a pull request; write OWNER/REPO#NUMBER"

@@ -207,12 +207,14 @@ def test_a_finding_without_a_thread_is_dismissed_in_the_ledger(product):
     assert "Dismissed" not in finding(pull).body
 
 
-@pytest.mark.parametrize(("name", "reason"), [("", "names"), ("zz", "is no finding"), ("0123456789", "is no finding")])
-def test_a_name_that_is_nobodys_is_a_clear_sentence(product, reviewed, name, reason):
+@pytest.mark.parametrize(
+    ("name", "reason"), [("", "fits"), ("zz", "There is no finding"), ("0123456789", "There is no finding")]
+)
+def test_an_unknown_or_ambiguous_name_of_a_finding_is_a_clear_sentence(product, reviewed, name, reason):
     with pytest.raises(UserError, match=reason) as refused:
         steer(product, reviewed, "dismiss", name)
 
-    assert f"`assistant status {reviewed.repo.full_name}#{reviewed.number}` shows their names" in str(refused.value)
+    assert f"`assistant status {reviewed.repo.full_name}#{reviewed.number}` lists their names" in str(refused.value)
 
 
 def test_a_paused_pull_request_is_left_alone_until_it_is_resumed_or_asked_for(product):

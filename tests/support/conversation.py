@@ -1,4 +1,4 @@
-"""What a conversation with a model needs: a prompt, tools, a journal that can be cut off, and a server to talk to."""
+"""Fixtures of a conversation with a model: a prompt, tools, a journal that can stop, and a scripted server."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ STRING = {"type": "object", "properties": {"q": {"type": "string"}}, "required":
 
 
 def prompt(material="the change", job="job-1", **parts):
-    """A question about a stranger's text."""
+    """A prompt with untrusted text in it."""
     fenced = fence("diff", "a.py", material, nonce(job, "diff", "a.py", material))
     fixed = {"instructions": "You review code.", "rules": "Names are nouns.", "ask": "Is it good?", "answer": Reply}
     return Prompt(**({"name": "find/1", "material": fenced, "cache_key": "inst-1", "author": "42"} | fixed | parts))
@@ -29,7 +29,7 @@ def prompt(material="the change", job="job-1", **parts):
 
 @dataclass
 class Lookup:
-    """A tool that says what it is told to, or raises it; `asked` are the arguments it saw."""
+    """A tool that returns or raises what a test sets. `asked` holds the arguments of its calls."""
 
     name: str = "look_up"
     says: object = "found: {q}"
@@ -75,7 +75,7 @@ def chat(server=None, **options):
 
 
 def core(server=None):
-    """Responses, with nothing but what every server knows."""
+    """Responses, with the fields that every server knows and no others."""
     return ResponsesModel("gpt-6.2-sol", endpoint(server), capabilities=Capabilities(), effort="")
 
 
@@ -98,10 +98,10 @@ TALKING = (responses, core, chat, grammar, schemaless)
 
 
 def endpoint(server):
-    """Where the scripted server answers."""
+    """The address of the scripted server."""
     return Endpoint(SecretStr("sk-test"), "http://model.test/v1", (server or ModelServer()).transport())
 
 
 def ask(model, *tools, step=None, account=None, **parts):
-    """One conversation, from the outside."""
+    """Runs one conversation and returns its result."""
     return asyncio.run(model.ask(prompt(**parts), tools, step or Journal(), account or FreeAccount()))

@@ -39,7 +39,7 @@ class Hosted:
         return self.sandbox.world.installation_of(self.repo.state)
 
     def asked(self, method="", ending=""):
-        """What was asked of the API, as (method, path)."""
+        """The requests to the API, as (method, path)."""
         requests = [(one.method, one.path) for one in self.sandbox.requests]
         return [one for one in requests if one[0].startswith(method) and one[1].endswith(ending)]
 
@@ -98,7 +98,7 @@ class ScriptedGitHub(httpx.AsyncBaseTransport):
         return answer(201, {"token": f"ghs_secret{self.tokens}" + "x" * 500, "expires_at": "2027-12-31T00:00:00Z"})
 
     def said(self, method=""):
-        """(method, path) of what was asked, tokens aside."""
+        """(method, path) of the requests, without those for tokens."""
         return [
             (one.method, one.url.path)
             for one in self.asked

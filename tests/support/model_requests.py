@@ -1,4 +1,4 @@
-"""What is wrong with a request to a model server: the SDK's own types, then the rules that types cannot say."""
+"""Checks a request to a model server: against the SDK's own types, then against rules that types cannot express."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""A model server that says what a script tells it to, after it has checked what it was asked.
+"""A model server that follows a script. It checks each request first.
 
 Speaks Responses and Chat Completions, plain and streamed, from the same script, and fails in every way that is known
 of real servers. A request that the real server would reject is rejected, and kept in `rejected`.
@@ -141,7 +141,7 @@ class ModelServer:
         return JSONResponse({"error": error}, 400)
 
     def _rewritten(self, body):
-        """Output of ours that came back, but not word for word; or at all, where it is kept."""
+        """Problems with output of the model that a request sends back: changed, or sent though the server keeps it."""
         replayed = [item for item in body.get("input", ()) if item.get("id")]
         return [
             f"{item['id']}: not as it was sent"

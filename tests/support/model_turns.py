@@ -1,4 +1,4 @@
-"""What a scripted model server says, as plain values; and the same as JSON of either API, whole or in pieces."""
+"""The turns of a scripted model server as plain values, and as JSON of either API, whole or streamed."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def fails(status, code="", kind="", message="it failed", **headers):
 
 
 def garbles(raw):
-    """HTTP 200 and something that is no answer."""
+    """HTTP 200 with a body that is not an answer."""
     return Turn(raw=raw)
 
 
@@ -153,7 +153,7 @@ def function_call(call):
 
 
 def response_events(response):
-    """The same response, told piece by piece."""
+    """The same response as a stream of events."""
     numbers = itertools.count()
 
     def event(kind, **data):

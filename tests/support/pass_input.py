@@ -1,4 +1,4 @@
-"""What the passes are given: a change of one file, unless a test says otherwise."""
+"""The input of the passes: by default a change of one file."""
 
 from bot.core.claims.material import PullFacts
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status

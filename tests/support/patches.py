@@ -41,7 +41,7 @@ TEXTS = st.tuples(LINES, st.booleans()).map(lambda drawn: "".join(drawn[0])[: -1
 
 @st.composite
 def changes(draw):
-    """A text and what became of it: lines kept, dropped, replaced and put in."""
+    """A text before and after a change: lines kept, dropped, replaced and added."""
     before = draw(TEXTS)
     after = []
     for line in lines_of(before):

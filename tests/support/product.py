@@ -19,7 +19,7 @@ FLAWED = "def pay(order):\n    try:\n        charge(order)\n    except:\n       
 
 
 class RunningProduct:
-    """The stage, and how to play on it. `settings` are the server's; the demo's otherwise."""
+    """Both servers, and what tests do with them. `settings` are the server's; by default the demo's."""
 
     def __init__(self, pace=FAST, **settings):
         self._numbers = itertools.count(1)
@@ -36,7 +36,7 @@ class RunningProduct:
         return asyncio.run_coroutine_threadsafe(act, self._loop).result(120)
 
     def settle(self):
-        """Deliver what happened and wait until the server has nothing left to do."""
+        """Sends the pending deliveries and waits until the server has no work left."""
         self.play(self.here.settle())
 
     def repository(self, files=BASE, **options):

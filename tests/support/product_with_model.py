@@ -46,7 +46,7 @@ class ProductWithModel(RunningProduct):
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the model in the words of the product, whichever API it came through."""
+    """A request to the model, independent of its API."""
 
     body: dict
 
@@ -56,13 +56,13 @@ class Request:
 
     @property
     def form(self):
-        """The name of the schema that is asked for; empty while the model still looks around."""
+        """The name of the schema that is asked for; empty while the model may still call tools."""
         responses = self.body.get("text", {}).get("format", {}).get("name", "")
         return responses or self.body.get("response_format", {}).get("json_schema", {}).get("name", "")
 
     @property
     def blocks(self):
-        """What is fenced in the material: kind -> texts."""
+        """The fenced parts of the material: kind -> texts."""
         texts = [item["content"] for item in self.items if item.get("role") == "user"]
         words = [text if isinstance(text, str) else text[0]["text"] for text in texts]
         return blocks(SimpleNamespace(material="\n".join(word for word in words if "<untrusted-" in word)))
@@ -80,7 +80,7 @@ class Request:
 
     @property
     def text(self):
-        """All that our side said, without the tools' answers."""
+        """Our messages, without the tools' answers."""
         return json.dumps([item for item in self.items if item.get("role") in {"system", "developer", "user"}])
 
     @property

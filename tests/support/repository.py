@@ -1,4 +1,4 @@
-"""A repository in memory, shaped like `CodeHost`: two commits, issues, comments, and a count of what was asked."""
+"""A repository in memory, shaped like `CodeHost`: two commits, issues, comments, and a list of the calls."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ BASE, HEAD = "b" * 40, "a" * 40
 
 
 def pull_request(**changed):
-    """A pull request from `head` to `base` with sensible words in it."""
+    """A pull request from `head` to `base` with a title and a body."""
     values = {
         "ref": REF,
         "title": "Add totals",
@@ -31,7 +31,7 @@ def blob_id(content):
 
 
 class Repository:
-    """Files at two commits; issues by number; everything asked is written down in `asked`."""
+    """Files at two commits; issues by number; `asked` lists the calls."""
 
     def __init__(self, head, base=None, issues=(), said=(), diff=None):
         self.commits = {HEAD: self._bytes(head), BASE: self._bytes(head if base is None else base)}

@@ -1,4 +1,4 @@
-"""A pull request on the sandbox, and the real reviewer in this process: what a push does, round after round.
+"""Rounds of review on the sandbox with the real reviewer in this process: what each push changes.
 
 The critic is a model that finds a flaw wherever a changed line says so, and never says it twice in the same words.
 """
@@ -40,7 +40,7 @@ WORDS = ("{} is wrong here", "This line has a problem: {}", "Consider what happe
 
 
 class Critic:
-    """Finds `flaw_x()` on changed lines, in ever new words; "flawed" is an error, everything else a warning."""
+    """Finds `flaw_x()` on changed lines and words it differently each time; "flawed" is an error, everything else a warning."""
 
     name, available = "critic", True
 
@@ -87,7 +87,7 @@ class Critic:
             }
 
     async def close(self):
-        """Nothing is open."""
+        """No finding is open."""
 
 
 def _holds(claim):
@@ -101,7 +101,7 @@ def _blocks(prompt):
 
 
 class ReviewRounds:
-    """One server's life around one sandbox. `settle` works on what happened, in order."""
+    """A server beside one sandbox. `settle` handles the pending deliveries in order."""
 
     def __init__(self, folder, model=None, checks=()):
         self.folder, self.model, self.checks = folder, model or OfflineModel(), checks
@@ -133,7 +133,7 @@ class ReviewRounds:
         self.keeper = self.reviewer.keeper
 
     def lose(self):
-        """Nothing that is pending arrives: GitHub sends a webhook once."""
+        """Drops the pending deliveries: GitHub sends a webhook once."""
         list(self._pending())
 
     async def settle(self):
@@ -147,7 +147,7 @@ class ReviewRounds:
         return [job for job in jobs if job in newest.values() or job.trigger in ABOUT_KNOWN_FINDINGS]
 
     async def work(self, jobs):
-        """Do it, one after another."""
+        """Runs the jobs one after another."""
         for job in jobs:
             await self._work(job)
 
@@ -202,5 +202,5 @@ def over(pull):
 
 
 def replies(pull):
-    """What the product said in threads after it opened them."""
+    """The product's replies in the threads that it opened."""
     return [said for said in pull.comments if said.author.kind == "Bot" and said.in_reply_to]

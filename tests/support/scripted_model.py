@@ -1,4 +1,4 @@
-"""A scripted model and what it needs: it answers what it is told to, uses tools as it is told to, and keeps its prompts."""
+"""A scripted model and what it needs: it gives the answers and tool calls of a script, and keeps its prompts."""
 
 import json
 import re

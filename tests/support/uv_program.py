@@ -1,4 +1,4 @@
-"""uv for tests: with a clear word where there is none, or no way to the packages."""
+"""Runs uv for tests; a test is skipped with the reason where uv or the registry is missing."""
 
 import os
 import re

@@ -125,9 +125,9 @@ class VectorStoreServer:
             return JSONResponse({"error": error}, status_code=rejected.status)
 
     async def _dawdle(self, call):
-        """Take as long as `slow` says, while it says so."""
+        """Waits for `slow` seconds; another thread may end the wait."""
         end = time.monotonic() + max((long for one, long in self.slow.items() if re.fullmatch(one, call)), default=0)
-        while self.slow and time.monotonic() < end:  # noqa: ASYNC110 - whoever is slow is told so from another thread
+        while self.slow and time.monotonic() < end:  # noqa: ASYNC110 - another thread changes `slow`
             await asyncio.sleep(0.02)
 
     def _refuse(self, call):

@@ -1,4 +1,4 @@
-"""Word documents made by hand, honest and hostile."""
+"""Word documents for tests: valid and malicious ones."""
 
 import io
 import zipfile

@@ -84,7 +84,7 @@ def _recent(world: World) -> list[Delivery]:
 
 
 def _failed(one: Delivery) -> bool:
-    """GitHub's filter means 400-599: an attempt that nobody answered is in neither list."""
+    """Whether the status is 400 to 599. GitHub lists an attempt without an answer in neither list."""
     return one.code is not None and one.code >= 400  # noqa: PLR2004 - a 4xx or 5xx
 
 

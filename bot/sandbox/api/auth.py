@@ -1,4 +1,4 @@
-"""Who calls: the App by a signed JWT, or one of its installations by a token that may do only so much.
+"""Authentication: the App by a signed JWT, or one of its installations by a token with limited permissions.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -57,7 +57,7 @@ def bearer(authorization: str | None) -> str:
 
 
 def check_jwt(world: World, text: str) -> None:
-    """Refuse whoever is not the App."""
+    """Checks that the caller is the App. Raises a 401 otherwise."""
     try:
         claims = jwt.decode(
             text, world.app.public_key, algorithms=["RS256"], options={"verify_exp": False, "verify_iat": False}

@@ -208,6 +208,6 @@ def done(status: int = 204) -> Response:
     return Response(status_code=status)
 
 
-def ok(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever JSON can say
+def ok(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value
     """An answer in JSON."""
     return JSONResponse(body, status)

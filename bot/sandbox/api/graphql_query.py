@@ -62,8 +62,8 @@ def _fields(selection: language.SelectionSetNode | None, variables: Mapping[str,
             raise GraphQLError("Parse error: named fragments are not supported")
 
 
-def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
-    """What of `value` was asked for. A value may be a function of its field's arguments."""
+def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Returns the selected part of `value`. A value may be a function of its field's arguments."""
     if isinstance(value, list):
         return [select(selection, item) for item in value]
     if not isinstance(value, Mapping):
@@ -82,7 +82,7 @@ def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - w
     return chosen
 
 
-def _resolve(one: Field, resolver: Callable[..., Any]) -> Any:  # noqa: ANN401 - whatever JSON can say
+def _resolve(one: Field, resolver: Callable[..., Any]) -> Any:  # noqa: ANN401 - any JSON value
     try:
         bound = inspect.signature(resolver).bind(**one.arguments)
     except TypeError as error:

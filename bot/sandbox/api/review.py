@@ -201,7 +201,7 @@ async def delete_comment(call: Call) -> Response:
 
 
 def find_comment(call: Call) -> tuple[Pull, ReviewComment]:
-    """The inline comment in the path, in whichever pull request it is."""
+    """Returns the inline comment that the path names, of any pull request."""
     number = call.number("comment")
     found = ((pull, said) for pull in call.repo.pulls for said in pull.review_comments if said.id == number)
     pair = next(found, None)
@@ -211,7 +211,7 @@ def find_comment(call: Call) -> tuple[Pull, ReviewComment]:
 
 
 def own(call: Call, said: Said) -> None:
-    """An App changes its own words only."""
+    """Checks that the comment is the App's own. Raises a 403 otherwise."""
     if said.author != call.me:
         raise Rejected(403, "Resource not accessible by integration")
 

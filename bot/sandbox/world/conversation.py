@@ -1,4 +1,4 @@
-"""What is said on issues and pull requests, by people and by the App alike. Each act leaves its webhook."""
+"""Comments, reviews and labels on issues and pull requests, of people and of the App. Each change queues its webhook."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def announce(world: World, repo: Repository, pull: Pull, action: str, sender: Us
 
 
 def comment(world: World, repo: Repository, issue: Issue, author: User, body: str) -> IssueComment:
-    """Say something in a conversation."""
+    """Adds a comment to a conversation."""
     now = world.now()
     said = IssueComment(id=world.next_id(), author=author, body=body, created_at=now, updated_at=now)
     issue.comments.append(said)
@@ -37,14 +37,14 @@ def comment(world: World, repo: Repository, issue: Issue, author: User, body: st
 
 
 def edit(world: World, repo: Repository, issue: Issue, said: Said, editor: User, body: str) -> None:
-    """Change the words of a comment."""
+    """Edits a comment."""
     changes = {"body": {"from": said.body}}
     said.body, said.updated_at = body, world.now()
     _announce_comment(world, repo, issue, said, "edited", editor, changes=changes)
 
 
 def delete(world: World, repo: Repository, issue: Issue, said: Said, editor: User) -> None:
-    """Take a comment away."""
+    """Deletes a comment."""
     _announce_comment(world, repo, issue, said, "deleted", editor)
     if isinstance(said, IssueComment):
         issue.comments.remove(said)
@@ -77,14 +77,14 @@ def react(world: World, said: Said | Issue, person: User, content: str) -> tuple
 
 
 def label(world: World, repo: Repository, issue: Issue, person: User, name: str) -> None:
-    """Put a label on; nothing happens if it is there."""
+    """Adds a label, unless it is there."""
     if name not in issue.labels:
         issue.labels.append(name)
         _announce_label(world, repo, issue, person, "labeled", name)
 
 
 def unlabel(world: World, repo: Repository, issue: Issue, person: User, name: str) -> None:
-    """Take a label off."""
+    """Removes a label."""
     issue.labels.remove(name)
     _announce_label(world, repo, issue, person, "unlabeled", name)
 
@@ -98,7 +98,7 @@ def _announce_label(world: World, repo: Repository, issue: Issue, person: User, 
 
 
 def start_review(world: World, pull: Pull, author: User, body: str, commit: str) -> Review:
-    """A review that nobody else sees yet."""
+    """Starts a pending review; only its author sees it."""
     now = world.now()
     review = Review(
         id=world.next_id(), author=author, body=body, created_at=now, updated_at=now, state="PENDING", commit=commit
@@ -150,7 +150,7 @@ def reply(world: World, repo: Repository, pull: Pull, root: ReviewComment, autho
 
 
 def submit(world: World, repo: Repository, pull: Pull, review: Review, event: str) -> None:
-    """Let everybody see a review: `event` is COMMENT, APPROVE or REQUEST_CHANGES."""
+    """Submits a review: `event` is COMMENT, APPROVE or REQUEST_CHANGES."""
     review.state, review.submitted_at = EVENTS[event], world.now()
     about = {"pull_request": _pull(world, repo, pull), "review": shape.review(world, repo, pull, review)}
     emit(world, repo, "pull_request_review", "submitted", review.author, **about)

@@ -1,4 +1,4 @@
-"""Bad days on demand: the nth call of an endpoint fails before or after it did its work."""
+"""Faults on demand: the nth call of an endpoint fails, before or after its work is done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Fault:
     seen: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Count a call that is meant; whether it is this one that fails."""
+        """Counts a matching call. Returns whether this one fails."""
         if method != self.method or not fnmatchcase(path, self.path):
             return False
         self.seen += 1
@@ -79,7 +79,7 @@ def secondary_limit(method: str, path: str, *, retry_after: int | None = None, s
 
 
 class Faults:
-    """ASGI middleware: lets requests through, unless a fault strikes. Keeps the record of what was answered."""
+    """ASGI middleware: passes requests on, unless a fault applies, and records the answers."""
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         self.app = app
@@ -87,7 +87,7 @@ class Faults:
         self.planned: list[Fault] = []
 
     def plan(self, *faults: Fault) -> None:
-        """Let these happen."""
+        """Adds these faults."""
         self.planned += faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +129,7 @@ async def _fail(fault: Fault, receive: Receive, send: Send) -> None:
 
 
 async def _nowhere(message: Message) -> None:
-    """Where an answer goes that never arrives."""
+    """Discards an answer that must not arrive."""
 
 
 def _is_api(path: str) -> bool:

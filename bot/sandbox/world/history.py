@@ -1,4 +1,4 @@
-"""The git half of a pull request: what it changes, and where its comments hang after a push."""
+"""The git side of a pull request: its changes, and the positions of its comments after a push."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Files = Mapping[str, bytes | str | None]
 
 
 async def commit(world: World, repo: Repository, branch: str, files: Files, message: str, parent: str | None) -> str:
-    """A commit by nobody in particular at a time of its own, so that ids are the same on every run."""
+    """Makes a commit with a fixed author and a fixed time, so that its id is the same on every run."""
     content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
     ref = f"refs/{f'forks/{repo.owner.id}' if repo.parent else 'heads'}/{branch}"
     sha = await writer.commit(repo.git, ref, content, message, parent=parent, time=next(world.commits))
@@ -41,7 +41,7 @@ async def commits(repo: Repository, pull: Pull) -> list[LogEntry]:
 
 
 async def move_head(repo: Repository, pull: Pull, head: str, base: str) -> None:
-    """A push: every comment follows its line, or becomes outdated; a review follows a head that only was rebased."""
+    """Moves comments after a push: each follows its line or becomes outdated. Reviews follow a pure rebase."""
     before = await changed(repo, pull)
     old_head, old_base = pull.head_sha, pull.base_sha
     pull.head_sha, pull.base_sha = head, base
@@ -68,7 +68,7 @@ async def catch_up(repo: Repository, pull: Pull, comment: ReviewComment) -> None
 
 
 class Moved:
-    """From one head to the next: how each side's lines moved, and what the pull request changes `now`."""
+    """A push: how the lines of each side moved, and what the pull request changes `now`."""
 
     def __init__(self, left: Compared, right: Compared, now: Compared, head: str) -> None:
         self.sides = {"LEFT": left, "RIGHT": right}
@@ -76,7 +76,7 @@ class Moved:
         self.head = head
 
     def carry(self, comment: ReviewComment) -> None:
-        """Take a comment along. One that has no place any more keeps its original place and commit."""
+        """Moves a comment to the new head. A comment without a line there keeps its original line and commit."""
         if comment.subject == "file":
             comment.commit = self.head
             return

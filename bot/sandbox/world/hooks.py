@@ -1,4 +1,4 @@
-"""What happened -> signed webhook deliveries, attempted once and never by themselves again, as GitHub does."""
+"""Signed webhook deliveries. Each is sent once; only a redelivery sends it again, as on GitHub."""
 
 from __future__ import annotations
 

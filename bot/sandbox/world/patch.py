@@ -1,4 +1,4 @@
-"""What git's own patch says about each line. Shares no code with the product's parser, so it can judge it."""
+"""Parses git's patches line by line. Shares no code with the product's parser, so that tests can compare them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def compare(git: Git, base: str, head: str) -> Compared:
 
 
 def _sections(raw: bytes) -> list[list[bytes]]:
-    """The lines of each file's hunks. Lengths are counted, so a line that looks like a header is no header."""
+    """The lines of each file's hunks. Counts lengths, so that a line that looks like a header is read as a line."""
     sections: list[list[bytes]] = []
     old = new = 0
     for line in raw.split(b"\n"):

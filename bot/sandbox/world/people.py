@@ -1,4 +1,4 @@
-"""What people do on a pull request or issue: push, comment, label, resolve. The words of tests and of the demo."""
+"""The actions of people on a pull request or issue (push, comment, label, resolve), for tests and the demo."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ class PullRequest(Topic):
     @property
     def _home(self) -> Repository:
         if self.state.head_repo is None:
-            raise ValueError("the fork was deleted: nobody can push to it")
+            raise ValueError("the fork was deleted; it takes no pushes")
         return self.state.head_repo
 
     async def _commit_tree(self, tree: str, parents: list[str], message: str) -> str:

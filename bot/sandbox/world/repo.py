@@ -1,4 +1,4 @@
-"""What people do in a repository: give roles, push, open issues and pull requests."""
+"""The actions of people in a repository: they give roles, push, open issues and pull requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Repo:
     state: Repository
 
     def user(self, login: str, permission: str) -> User:
-        """Somebody with a role in this repository: none, read, triage, write, maintain or admin."""
+        """Gives a person a role in this repository: none, read, triage, write, maintain or admin."""
         if permission not in ROLES:
             raise ValueError(f"{permission} is not a role")
         person = self.world.user(login)
@@ -86,7 +86,7 @@ class Repo:
     async def push(
         self, files: history.Files, message: str = "Change", *, login: str = "alice", branch: str = ""
     ) -> str:
-        """Commit straight to a branch; the new tip."""
+        """Commits to a branch. Returns the new commit id."""
         branch = branch or self.state.default_branch
         before = self.state.branches.get(branch)
         after = await history.commit(self.world, self.state, branch, files, message, before)

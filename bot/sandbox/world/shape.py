@@ -63,7 +63,7 @@ def repository(world: World, repo: Repository) -> Json:
 
 
 def label(world: World, repo: Repository, name: str) -> Json:
-    """A label; it has an id of its own name's making."""
+    """A label. Its id is computed from its name."""
     return {
         "id": sum(name.encode()),
         "node_id": node("LA", sum(name.encode())),

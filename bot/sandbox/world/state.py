@@ -1,4 +1,4 @@
-"""What the sandbox remembers: people, repositories, pull requests, what was said, and every request and delivery."""
+"""The state of the sandbox: people, repositories, pull requests, comments, and every request and delivery."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class IssueComment(Said):
 class ReviewComment(Said):
     """An inline or file comment. `line` is None once the head's diff no longer has it: outdated.
 
-    A top-level comment (`in_reply_to` None) is also its thread, which `resolved_by` somebody or nobody.
+    A top-level comment (`in_reply_to` None) is also its thread; `resolved_by` is the user who resolved it, or None.
     """
 
     review: int
@@ -173,7 +173,7 @@ class Repository:
         return self.roles.get(user.login, "none" if self.private else "read")
 
     def association(self, user: User) -> str:
-        """GitHub's `author_association`, as seen by nobody in particular."""
+        """Returns GitHub's `author_association`, computed without regard to the reader."""
         if user.login == self.owner.login:
             return "OWNER"
         return "COLLABORATOR" if user.login in self.roles.keys() - self.concealed else "NONE"
@@ -216,7 +216,7 @@ class App:
 
 @dataclass(slots=True)
 class World:
-    """Everything. `url` is where the pages are seen from; `secret` signs the webhooks."""
+    """The whole state. `url` is the address of the pages; `secret` signs the webhooks."""
 
     directory: Path
     url: str
@@ -245,11 +245,11 @@ class World:
         return stamp(self.clock())
 
     def next_id(self) -> int:
-        """An id that nothing else has."""
+        """Returns a new, unique id."""
         return next(self.ids)
 
     def user(self, login: str) -> User:
-        """The user of that name, made on first mention."""
+        """Returns the user with this name; creates it the first time."""
         return self.users.setdefault(login.lower(), User(self.next_id(), login))
 
     def repository(self, owner: str, name: str) -> Repository | None:

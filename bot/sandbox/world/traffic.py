@@ -1,4 +1,4 @@
-"""What went between the sandbox and the App: webhooks out, requests in, and how many of these the hour still allows."""
+"""The traffic between the sandbox and the App: webhooks out, requests in, and the hourly rate limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One attempt to deliver a webhook. `code` is None while it is pending, 0 when nobody answered."""
+    """One attempt to deliver a webhook. `code` is None while it is pending, 0 when there was no answer."""
 
     id: int
     guid: str
@@ -27,12 +27,12 @@ class Delivery:
 
 @dataclass(slots=True)
 class Recorded:
-    """A request to the API as it was answered. `caller` is "app", "installation" or "nobody"; `fault` names a fault."""
+    """A request to the API as it was answered. `caller` is "app", "installation" or "anonymous"; `fault` names a fault."""
 
     method: str
     path: str
     status: int = 0
-    caller: str = "nobody"
+    caller: str = "anonymous"
     token: str = ""
     permissions: Mapping[str, str] = field(default_factory=dict)
     repositories: frozenset[int] = frozenset()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from bot.hosts.git import Git
 
 QUICK = ("-c", "core.fsync=none", "-c", "fastimport.unpackLimit=1")
-"""Nothing here has to survive a power cut, and one pack for each commit is a file, not a directory for each object."""
+"""Faster: no fsync, and one pack a commit in place of a file for each object."""
 
 
 async def init(git: Git) -> None:
@@ -30,7 +30,7 @@ async def borrow(git: Git, other: Git) -> None:
 
 
 async def point(git: Git, ref: str, commit: str) -> None:
-    """Let `ref` name `commit`, whatever it named before."""
+    """Points `ref` to `commit`, also if it pointed elsewhere before."""
     await git.run(("update-ref", ref, commit))
 
 
