@@ -15,7 +15,7 @@ import httpx
 from bot.checks import every
 from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
-from bot.core.costs import ReviewBudget
+from bot.core.costs import Price, ReviewBudget, find_price, review_dollars
 from bot.engine.durable import DurableEngine, Pace
 from bot.errors import ConfigurationError
 from bot.handlers.answer import Answerer
@@ -45,6 +45,10 @@ from bot.storage.ledger import Ledger, SpendingLimit
 if TYPE_CHECKING:
     from bot.model.responses import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
+
+
+_PULL_DAY = 5.0
+"""US dollars per pull request and day where the operator names none and one review costs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +156,12 @@ def words_of() -> Prompts:
 
 
 def allowed_of(settings: Settings) -> ReviewBudget:
-    """What one review may use."""
+    """What one review may use. Without a setting its dollars depend on the model's price. Raises ConfigurationError."""
+    dollars = settings.assistant_dollars_per_review
+    if dollars is None:
+        dollars = review_dollars(_price_of(settings))
     return ReviewBudget(
-        dollars=settings.assistant_dollars_per_review,
+        dollars=dollars,
         tokens=settings.assistant_tokens_per_review,
         calls=settings.assistant_calls_per_review,
         tool_calls=settings.assistant_tool_calls_per_review,
@@ -163,12 +170,20 @@ def allowed_of(settings: Settings) -> ReviewBudget:
     )
 
 
+def _price_of(settings: Settings) -> Price | None:
+    if settings.model_api == "offline":
+        return None
+    from bot.app_openai import price_table
+
+    return find_price(settings.assistant_model, price_table(settings))
+
+
 def bounds_of(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
     """What may be spent on a review, a pull request, a repository and an installation."""
-    day, month = timedelta(days=1), timedelta(days=30)
+    day, month, daily = timedelta(days=1), timedelta(days=30), settings.assistant_dollars_per_pull_day
     return (
         SpendingLimit("job", None, allowed.tokens, allowed.dollars),
-        SpendingLimit("pull", day, dollars=settings.assistant_dollars_per_pull_day),
+        SpendingLimit("pull", day, dollars=max(_PULL_DAY, allowed.dollars) if daily is None else daily),
         SpendingLimit("repository", day, dollars=settings.assistant_dollars_per_repository_day),
         SpendingLimit("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )

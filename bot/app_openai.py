@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from bot.core.costs import PRICES, ConversationLimits, Price, find_price
+from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longest_answer
 from bot.errors import ConfigurationError
 from bot.interfaces import Model
 from bot.model.chat import ChatModel
@@ -104,11 +104,16 @@ def price_table(settings: Settings) -> Mapping[str, Price]:
 
 def _operator_prices(settings: Settings) -> Mapping[str, Price]:
     try:
-        return {
-            name: Price(**{key: float(price) for key, price in row.items()}) for name, row in settings.prices.items()
-        }
+        return {name: _operator_price(row) for name, row in settings.prices.items()}
     except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError("ASSISTANT_PRICES: each model needs input, cached, written and output") from error
+        raise ConfigurationError(
+            "ASSISTANT_PRICES: each model needs input, cached, written and output, and may have long, longest and context"
+        ) from error
+
+
+def _operator_price(row: Mapping[str, float]) -> Price:
+    whole = {"longest", "context"}
+    return Price(**{key: int(value) if key in whole else float(value) for key, value in row.items()})  # type: ignore[arg-type]
 
 
 def _library_price(model: str, base_url: str) -> Price | None:
@@ -127,5 +132,6 @@ def _library_price(model: str, base_url: str) -> Price | None:
             costs = [calculate(count, model) for count in counts]
             fresh, cached, written, output = (float(cost.total_price * 1_000_000 / tokens) for cost in costs)
             steps = getattr(costs[0].model_price.input_mtok, "tiers", ())
-            return Price(fresh, cached, written, output, float(steps[0].start) if steps else math.inf)
+            long, context = float(steps[0].start) if steps else math.inf, costs[0].model.context_window or 0
+            return Price(fresh, cached, written, output, long, longest_answer(model), context)
     return None

@@ -18,6 +18,7 @@ AssistantError
     ├── Forbidden               401 after a fresh token, 403
     ├── Unprocessable           422
     ├── TooLarge                over one of our bounds or of GitHub's
+    ├── TimedOut                the model took longer than a call or a review may wait
     └── BudgetExhausted         the next call would cost more than a budget allows
 """
 
@@ -112,6 +113,10 @@ class Unprocessable(Refused):
 
 class TooLarge(Refused):
     """The content is over a bound: none of it was read."""
+
+
+class TimedOut(Refused):
+    """The server took a request and did not answer within the time that there is."""
 
 
 class BudgetExhausted(Refused):

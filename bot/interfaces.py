@@ -245,8 +245,10 @@ class ModelAnswer:
 class Account(Protocol):
     """The budget of a conversation. Each call is reserved before and settled after it. Names are unique within a job."""
 
-    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None) -> None:
+    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None, kept: Usage | None = None) -> None:
         """Reserves the most that the call can cost; waits for calls under way if it does not fit. Raises BudgetExhausted.
+
+        `kept` has to be left beside it, for a later call of the same review.
 
         A name that is never settled belongs to a call whose process ended: it may have been billed, so the next
         reservation under that name settles it at `likely`, or without that at its worst.

@@ -72,8 +72,12 @@ class Settings(BaseSettings):
     )
     assistant_passes: str = Field("", description="Model passes offered, comma-separated; empty: all.")
 
-    assistant_dollars_per_review: float = Field(1.0, ge=0, description="US dollars one review may cost.")
-    assistant_dollars_per_pull_day: float = Field(5.0, ge=0, description="US dollars per pull request and day.")
+    assistant_dollars_per_review: float | None = Field(
+        None, ge=0, description="US dollars one review may cost; default: 1, or more for a model with a higher price."
+    )
+    assistant_dollars_per_pull_day: float | None = Field(
+        None, ge=0, description="US dollars per pull request and day; default: 5, or one review if that is more."
+    )
     assistant_dollars_per_repository_day: float = Field(50.0, ge=0, description="US dollars per repository and day.")
     assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
     assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")

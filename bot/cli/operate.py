@@ -16,6 +16,7 @@ from bot.core.command import Verb
 from bot.core.comments import replies
 from bot.core.findings.known import KnownFinding
 from bot.errors import UserError
+from bot.handlers.answer import reported
 from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.storage.conversations import ConversationStore
@@ -56,7 +57,8 @@ async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", w
             return f"Stopped: {len(stopped)}." if stopped else "Nothing is running on this pull request."
         case Verb.STATUS:
             reviews = await app.ledger.reviews(pull, limit=10)
-            balances = await app.ledger.balances(pull, bounds_of(app.settings, allowed_of(app.settings)))
+            bounds = bounds_of(app.settings, allowed_of(app.settings))
+            balances = await app.ledger.balances(pull, reported(bounds))
             return replies.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull), balances)
     return await _about(app, verb, pull, finding, words)
 

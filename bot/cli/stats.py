@@ -1,16 +1,21 @@
-"""`assistant stats`: what became of findings, by category and by rule, with the definitions beside the numbers."""
+"""`assistant stats`: what became of findings, by category and by rule, with their definitions; what reviews cost."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bot.app import allowed_of, bounds_of
+from bot.core.comments.replies import spender
+from bot.core.costs import Balance
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
 from bot.settings import Settings
 from bot.storage.database import Database
@@ -18,27 +23,46 @@ from bot.storage.ledger import Ledger, MonthlyCost
 
 
 def stats(*, as_json: bool) -> None:
-    """Print the rates of every repository and category, and of every rule, from the ledger."""
-    found, tallies, costs = asyncio.run(_counted())
-    rules = [one for one in tallies if one.decided]
+    """Print the rates of every repository and category, and of every rule, and what was spent, from the ledger."""
+    told = asyncio.run(_counted())
+    rules = [one for one in told.tallies if one.decided]
     if as_json:
-        print(json.dumps({**_rows(found, rules), "costs": [one._asdict() for one in costs]}, indent=2))  # noqa: T201 - this is the output
+        spent = {"costs": [one._asdict() for one in told.costs], "left": _left(told.balances)}
+        print(json.dumps({**_rows(told.rates, rules), **spent}, indent=2))  # noqa: T201 - this is the output
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(_table(found) if found else "No pull request with findings was merged yet.")
+    console.print(_table(told.rates) if told.rates else "No pull request with findings was merged yet.")
     if rules:
         console.print(_rules(rules))
-    if costs:
-        console.print(_costs(costs))
-    if found or rules:
+    if told.costs:
+        console.print(_costs(told.costs), _people(told.costs), _balances(told.balances), sep="\n")
+    if told.rates or rules:
         for name, meaning in DEFINITIONS.items():
             console.print(f"[dim]{name}: {meaning}[/dim]")
 
 
-async def _counted() -> tuple[tuple[OutcomeRate, ...], tuple[TopicTally, ...], tuple[MonthlyCost, ...]]:
-    with Database(Settings.read().database) as database:
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the ledger holds. `balances` are those of each repository with spending in the last 30 days, by its name."""
+
+    rates: tuple[OutcomeRate, ...]
+    tallies: tuple[TopicTally, ...]
+    costs: tuple[MonthlyCost, ...]
+    balances: Mapping[str, tuple[Balance, ...]]
+
+
+async def _counted() -> Statistics:
+    settings = Settings.read()
+    bounds = [one for one in bounds_of(settings, allowed_of(settings)) if one.scope in {"repository", "installation"}]
+    with Database(settings.database) as database:
         ledger = Ledger(database)
-        return rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()
+        found = rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()
+        spenders = await ledger.spenders(timedelta(days=30))
+        return Statistics(*found, {one.repo: await ledger.balances(one, bounds) for one in spenders})
+
+
+def _left(balances: Mapping[str, Iterable[Balance]]) -> list[dict[str, object]]:
+    return [{"repo": repo} | asdict(one) for repo, found in balances.items() for one in found]
 
 
 def _rows(found: Iterable[OutcomeRate], rules: Iterable[TopicTally]) -> dict[str, object]:
@@ -65,10 +89,40 @@ def _rules(rules: Iterable[TopicTally]) -> Table:
 
 
 def _costs(costs: Iterable[MonthlyCost]) -> Table:
+    """A row for each pull request and month."""
     table = Table("repository", "pull request", "month", "tokens", "dollars", box=None)
-    for one in costs:
-        table.add_row(escape(one.repo), str(one.number), one.month, str(one.tokens), f"{one.dollars:.2f}")
+    for (repo, number, month), rows in _grouped(costs, lambda one: (one.repo, str(one.number), one.month)):
+        table.add_row(escape(repo), number, month, *_sums(rows))
     return table
+
+
+def _people(costs: Iterable[MonthlyCost]) -> Table:
+    """A row for each person, repository and month."""
+    table = Table("person", "repository", "month", "tokens", "dollars", box=None)
+    for (person, repo, month), rows in _grouped(costs, lambda one: (one.person, one.repo, one.month)):
+        table.add_row(escape(person) or "-", escape(repo), month, *_sums(rows))
+    return table
+
+
+def _balances(balances: Mapping[str, Iterable[Balance]]) -> Table:
+    """What is left of each limit."""
+    table = Table("repository", "spent on", "dollars", "left", box=None)
+    for repo, found in balances.items():
+        for one in found:
+            left = "no limit" if one.left is None else f"{one.left:.2f}"
+            table.add_row(escape(repo), spender(one), f"{one.dollars:.2f}", left)
+    return table
+
+
+def _grouped(
+    costs: Iterable[MonthlyCost], key: Callable[[MonthlyCost], tuple[str, str, str]]
+) -> Iterable[tuple[tuple[str, str, str], list[MonthlyCost]]]:
+    return ((name, list(rows)) for name, rows in groupby(sorted(costs, key=key), key))
+
+
+def _sums(rows: Iterable[MonthlyCost]) -> tuple[str, str]:
+    rows = list(rows)
+    return str(sum(one.tokens for one in rows)), f"{sum(one.dollars for one in rows):.2f}"
 
 
 def _share(share: float, low: float, high: float) -> str:

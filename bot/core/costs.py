@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from bot.core.policy import Budgets
@@ -58,18 +58,24 @@ LONG_INPUT = 272_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens; `written` is for the cache of 30 minutes. Above `long` input tokens they rise."""
+    """US dollars per million tokens; `written` is for the cache of 30 minutes. Above `long` input tokens they rise.
+
+    `longest` is how many tokens the model's answers have at most, and `context` how many it reads and writes together;
+    0: unknown.
+    """
 
     input: float
     cached: float
     written: float
     output: float
     long: float = LONG_INPUT
+    longest: int = 0
+    context: int = 0
 
 
 PRICES: Mapping[str, Price] = {
-    "gpt-6.2-astra": Price(8, 8, 10, 40),  # no prices published for the cache: counted without a discount
-    "gpt-6.2-sol": Price(2, 0.10, 2.50, 10),
+    "gpt-6.2-astra": Price(8, 8, 10, 40, longest=128_000),  # no prices published for the cache: no discount is counted
+    "gpt-6.2-sol": Price(2, 0.10, 2.50, 10, longest=128_000),
 }
 """Prices of 20 November 2026 for the models that genai-prices does not know yet."""
 
@@ -79,6 +85,41 @@ CODE_RUN = 0.03
 """Dollars for one container of 1 GB for up to 20 minutes. Each run is counted as a new container."""
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+LONGEST_ANSWERS: Mapping[str, int] = {
+    "gpt-3.5": 4_096,
+    "gpt-4-turbo": 4_096,
+    "gpt-4-vision": 4_096,
+    "gpt-4o": 16_384,
+    "gpt-4o-2024-05-13": 4_096,
+    "gpt-4.1": 32_768,
+    "gpt-4.5": 16_384,
+    "chatgpt-4o": 16_384,
+    "o1-preview": 32_768,
+    "o1-mini": 65_536,
+    "o1": 100_000,
+    "o3": 100_000,
+    "o4": 100_000,
+    "gpt-5": 128_000,
+    "gpt-6": 128_000,
+    "claude-2": 4_096,
+    "claude-3-haiku": 4_096,
+    "claude-3-sonnet": 4_096,
+    "claude-3-opus": 4_096,
+    "claude-3-5": 8_192,
+    "gemini-1.5": 8_192,
+    "gemini-2.0": 8_192,
+    "deepseek-chat": 8_192,
+}
+"""Output tokens that families of models answer with at most, as their makers publish them. The longest name that a model's
+name begins with counts. Other limits are learned from the server's refusal."""
+
+
+def longest_answer(model: str) -> int:
+    """Returns how many output tokens `model` answers with at most; 0: unknown. A provider before a slash is ignored."""
+    name = model.rsplit("/", maxsplit=1)[-1].lower()
+    families = [family for family in LONGEST_ANSWERS if name.startswith(family)]
+    return LONGEST_ANSWERS[max(families, key=len)] if families else 0
 
 
 def worst_case(request: Mapping[str, Any], size: int, ceiling: int) -> Usage:
@@ -93,6 +134,18 @@ def worst_case(request: Mapping[str, Any], size: int, ceiling: int) -> Usage:
 def find_price(model: str, prices: Mapping[str, Price]) -> Price | None:
     """The price of `model`, or None. A dated snapshot costs what its model costs."""
     return prices.get(model) or prices.get(_SNAPSHOT.sub("", model))
+
+
+SMALL_REVIEW = Usage(calls=12, input=120_000, output=18_000)
+"""What a review of a small change uses: three passes, a second look and the linked issue's points, with tools."""
+
+
+def review_dollars(price: Price | None) -> float:
+    """Returns the dollars that a review may cost by default: 1, or what a review of a small change costs if that is more."""
+    if price is None:
+        return ReviewBudget().dollars
+    small = SMALL_REVIEW.input * price.input + SMALL_REVIEW.output * price.output
+    return max(ReviewBudget().dollars, round(small / 1e6, 2))
 
 
 def with_price(usage: Usage, model: str, prices: Mapping[str, Price] = PRICES) -> Usage:
@@ -144,11 +197,21 @@ _WEIGHT = 0.2  # of the newest call in the moving average
 _MIN_RATIO, _MAX_RATIO = 0.4, 2.5
 
 
+_MEASURED, _REMEMBERED = 5, 20
+_MARGIN = 3
+SHORTEST_CEILING = 2_000
+"""Output tokens that every call may use at least, thoughts included: with fewer there is no answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Tokens billed for each token estimated, as a moving average over the calls of one model."""
+    """What the calls of one model showed: tokens billed for each token estimated, as a moving average, and `outputs`.
+
+    `outputs` are the output tokens of the last calls of each task, the newest last.
+    """
 
     ratio: float = 1.0
+    outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def correct(self, estimated: int) -> int:
         """The estimate, corrected by the ratio of recent calls."""
@@ -158,11 +221,41 @@ class Calibration:
         """The calibration after one more call. Ignores counts that cannot be true."""
         if estimated <= 0 or not _MIN_RATIO <= billed / estimated <= _MAX_RATIO:
             return self
-        return Calibration(self.ratio + _WEIGHT * (billed / estimated - self.ratio))
+        return replace(self, ratio=self.ratio + _WEIGHT * (billed / estimated - self.ratio))
+
+    def with_output(self, name: str, tokens: int) -> Calibration:
+        """The calibration after a call of the prompt `name` that had so many output tokens."""
+        task = task_of(name)
+        return replace(self, outputs={**self.outputs, task: (*self.outputs.get(task, ()), tokens)[-_REMEMBERED:]})
+
+    def ceiling(self, name: str, ceiling: int) -> int:
+        """`ceiling`, or three times the longest of the task's last outputs if that is less and there were a few."""
+        seen = self.outputs.get(task_of(name), ())
+        return ceiling if len(seen) < _MEASURED else min(ceiling, max(_MARGIN * max(seen), SHORTEST_CEILING))
+
+
+def task_of(name: str) -> str:
+    """The task of a prompt: the first part of its name."""
+    return name.split("/", maxsplit=1)[0]
 
 
 NEAR_LIMIT = 0.8
 """The share of a limit from which a conversation is asked to end."""
+
+
+SECOND_LOOK = "verify"
+"""The task whose money is kept while the passes that find are still reading."""
+_SECOND_INPUT = 20_000  # tokens; it reads only the hunks around the findings
+
+
+def second_look(name: str, size: int, limits: ConversationLimits, share: float = 1.0) -> Usage:
+    """What a second look at the findings of the prompt `name` uses at most; nothing for other tasks than to find.
+
+    `share` is the part of the usual output that there is money for.
+    """
+    if task_of(name) != "find":
+        return Usage()
+    return Usage(calls=1, input=min(size, _SECOND_INPUT), output=round(share * limits.ceiling(SECOND_LOOK)))
 
 
 TASK_OUTPUT: Mapping[str, int] = {"find": 12_000, "verify": 6_000, "requirements": 6_000}
@@ -190,9 +283,25 @@ class ConversationLimits:
 
     def ceiling(self, name: str, *, longer: bool = False) -> int:
         """Returns how many output tokens a call of the prompt `name` may use."""
-        task = TASK_OUTPUT.get(name.split("/", maxsplit=1)[0], self.output) if self.by_task else self.output
+        task = TASK_OUTPUT.get(task_of(name), self.output) if self.by_task else self.output
         ceiling = min(task, self.output)
         return min(4 * ceiling, max(self.longest, ceiling)) if longer else ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What was spent in a scope over the last `days`, reservations included, and the dollars that are left of its limit.
+
+    `scope` is pull, repository, installation or person (whose login is `person`). `left` is None without a limit. A
+    model without a price spends tokens and no dollars.
+    """
+
+    scope: str
+    person: str
+    days: int
+    tokens: int
+    dollars: float
+    left: float | None
 
 
 @dataclass(frozen=True, slots=True)

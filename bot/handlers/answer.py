@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from math import inf
 
 from bot.core.code.pull_request import PostedComment, PullRequest
@@ -195,7 +196,8 @@ class Answerer:
     async def _status(self, asked: AnswerInputs) -> str:
         ref = asked.pull.ref
         reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
-        balances = await self.ledger.balances(ref, self.bounds)
+        people = dict.fromkeys(filter(None, (asked.job.actor, asked.pull.author)))
+        balances = await self.ledger.balances(ref, reported(self.bounds, people))
         return replies.status(reviews, findings, await self.correspondence.paused(ref), balances)
 
     async def _config(self, asked: AnswerInputs) -> str:
@@ -265,6 +267,17 @@ class Answerer:
             key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
             await step("reply", lambda: self.publisher.reply(job, f"{body}\n\n{key}", key), str)
         await step("done", lambda: self.publisher.react(job, reaction), type(None))
+
+
+def reported(bounds: Sequence[SpendingLimit], people: Iterable[str] = ()) -> tuple[SpendingLimit, ...]:
+    """What a status reports: the scopes with a limit, and the last 30 days of the pull request, the repository and people."""
+    month = timedelta(days=30)
+    shown = [*bounds, SpendingLimit("pull", month), SpendingLimit("repository", month)]
+    ranked = sorted(shown, key=lambda bound: (_ORDER.index(bound.scope), bound.within or month))
+    return (*ranked, *(SpendingLimit("person", month, person=person) for person in people))
+
+
+_ORDER = ("job", "pull", "repository", "installation")
 
 
 def _words(said: PostedComment) -> str:

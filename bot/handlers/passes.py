@@ -48,7 +48,7 @@ from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.engine.journal import from_json
-from bot.errors import Forbidden, NotFound, Refused, Retryable, TooLarge
+from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge
 from bot.interfaces import Account, Model, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 from bot.model.prompts import Prompts
 
@@ -345,7 +345,7 @@ class Passes:
                 return ModelAnswer(None, self._refusals[0])
             try:
                 return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
-            except (Forbidden, NotFound) as error:
+            except (Forbidden, NotFound, TimedOut) as error:
                 self._refusals.append(str(error))
                 return ModelAnswer(None, str(error))
             except TooLarge:

@@ -9,14 +9,24 @@ from typing import TypeVar
 from uuid import uuid4
 
 from bot.core.costs import NEAR_LIMIT, ReviewBudget, Usage
-from bot.errors import BudgetExhausted
+from bot.errors import BudgetExhausted, TimedOut
 from bot.interfaces import Step
 from bot.job import Job
 from bot.model.conversation import DENIED, JournaledReply, JournaledToolResult
 from bot.model.tools.bounds import cut
-from bot.storage.ledger import Ledger, Spending, SpendingLimit
+from bot.storage.ledger import Ledger, Reservation, Shortage, Spending, SpendingLimit
 
 T = TypeVar("T")
+
+
+_LOOK = 0.5
+"""Seconds between two looks at the reservations of other jobs."""
+
+
+def person_of(job: Job) -> str:
+    """Returns the login of whom the spending of `job` belongs to: who asked for it, or who opened the pull request."""
+    asked = job.is_requested or job.is_question or job.seen is None
+    return job.actor if asked or job.seen is None else job.seen.author
 
 
 @dataclass(slots=True)
@@ -24,35 +34,57 @@ class LedgerAccount:
     """The Account of one job: budgets for each review, pull request, repository and installation, across workers.
 
     The first of `bounds` belongs to the review itself. Each attempt at a call has its own row: a lost answer may have
-    been billed. `_rows` are the reservations of calls under way; `_settled` counts those that ended.
+    been billed. `_rows` are the reservations of calls under way; `_settled` counts those that ended. `patience` are the
+    seconds that the job waits altogether for calls of other jobs.
     """
 
     ledger: Ledger
     job: Job
     bounds: tuple[SpendingLimit, ...]
+    patience: float = 120.0
     _rows: dict[str, str] = field(default_factory=dict)
     _settled: int = 0
     _ended: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None) -> None:
+    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None, kept: Usage | None = None) -> None:
         """Reserves the most that the call can cost, in every scope. Raises BudgetExhausted and then reserves nothing.
 
         First settles what a process that ended left reserved for this call. A call that does not fit waits while other
-        calls of this review are under way: they usually cost less than was reserved for them.
+        calls are under way, of this review or of other jobs: they usually cost less than was reserved for them.
         """
         self._rows.pop(name, None)
         await self.ledger.settle_lost(self.job.id, f"{self.job.id}/{name}/", _cost(likely or worst))
-        row = f"{self.job.id}/{name}/{uuid4().hex[:8]}"
+        call = Reservation(
+            f"{self.job.id}/{name}/{uuid4().hex[:8]}",
+            self.job.pull,
+            self.job.id,
+            _cost(worst),
+            _cost(likely or worst),
+            _cost(kept or Usage()),
+            person_of(self.job),
+        )
         while True:
             seen = self._settled
-            exceeded = await self.ledger.reserve(row, self.job.pull, self.job.id, _cost(worst), self.bounds)
-            if not exceeded:
-                self._rows[name] = row
+            shortage = await self.ledger.reserve(call, self.bounds)
+            if shortage is None:
+                self._rows[name] = call.name
                 return
-            if self._settled == seen and not self._rows:
-                raise BudgetExhausted(f"{exceeded}, and the next model call could exceed that")
+            if not await self._wait(seen, shortage):
+                raise BudgetExhausted(f"{shortage.reason}, and the next model call could exceed that")
+
+    async def _wait(self, seen: int, shortage: Shortage) -> bool:
+        """Waits for calls under way; returns False if none of them would make the next call fit."""
+        if self._settled != seen:
+            return True
+        if self._rows:
             async with self._ended:
-                await self._ended.wait_for(lambda seen=seen: self._settled != seen)  # type: ignore[misc]
+                await self._ended.wait_for(lambda: self._settled != seen)
+            return True
+        if not shortage.pending or self.patience <= 0:
+            return False
+        self.patience -= _LOOK
+        await asyncio.sleep(_LOOK)
+        return True
 
     async def settle(self, name: str, actual: Usage) -> bool:
         """Records the actual cost; returns whether the review should end soon."""
@@ -86,22 +118,43 @@ class MeteredSteps:
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
         async def bounded() -> T:
-            result = self._bounded(await work())
+            result = self._bounded(await (self._in_time(work) if kind is JournaledReply else work()))
             self._count(name, result)
             return result
 
         if kind is JournaledReply:
             self._admit()
-        result = await self.step(name, bounded, kind)
+        try:
+            result = await self.step(name, bounded, kind)
+        except TimedOut:  # the journal returns it too, so that a replay stops where the first run stopped
+            self._waited = self.allowed.seconds
+            raise
         self._count(name, result)
         self._waited += result.seconds if isinstance(result, JournaledReply) else 0.0
         return result
 
+    async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Runs a model call for no longer than the review may still wait. Raises TimedOut."""
+        try:
+            async with asyncio.timeout(max(self.allowed.seconds - self._waited, 0.0)) as clock:
+                return await work()
+        except TimeoutError as late:
+            if not clock.expired():
+                raise
+            raise TimedOut(self._out_of_time) from late
+
+    @property
+    def _out_of_time(self) -> str:
+        limit = f"this review may wait {self.allowed.seconds:.0f} seconds for the model"
+        return f"{limit} (ASSISTANT_SECONDS_PER_REVIEW, or budgets.seconds of the policy, sets the limit)"
+
     def _admit(self) -> None:
         if self._made >= self.allowed.calls:
-            raise BudgetExhausted(f"this review may make {self.allowed.calls} model calls")
+            raise BudgetExhausted(
+                f"this review may make {self.allowed.calls} model calls (ASSISTANT_CALLS_PER_REVIEW, or budgets.calls of the policy, sets the limit)"
+            )
         if self._waited >= self.allowed.seconds:
-            raise BudgetExhausted(f"this review may wait {self.allowed.seconds:.0f} seconds for the model")
+            raise TimedOut(self._out_of_time)
         self._made += 1
 
     def _bounded(self, result: T) -> T:

@@ -12,8 +12,21 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from bot.core.claims.prompt import Prompt
-from bot.core.costs import NEAR_LIMIT, Calibration, ConversationLimits, Price, Usage, estimate, with_price, worst_case
-from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TooLarge, UserError
+from bot.core.costs import (
+    NEAR_LIMIT,
+    SHORTEST_CEILING,
+    Calibration,
+    ConversationLimits,
+    Price,
+    Usage,
+    estimate,
+    find_price,
+    longest_answer,
+    second_look,
+    with_price,
+    worst_case,
+)
+from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TimedOut, TooLarge, UserError
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 from bot.model.replies import arguments_of, read_answer
 
@@ -88,7 +101,7 @@ class ModelRequest:
 class ApiFormat(Protocol):
     """Requests and replies in the format of one API. `read` raises Retryable for text that is not a reply.
 
-    `send` and `count` raise as Model.ask does.
+    `send` and `count` raise as Model.ask does. `longest` is the output limit that the server named; 0: it named none.
     """
 
     calibration: Calibration
@@ -103,6 +116,8 @@ class ApiFormat(Protocol):
     def prices(self) -> Mapping[str, Price]: ...
     @property
     def hosted(self) -> tuple[Mapping[str, Any], ...]: ...
+    @property
+    def longest(self) -> int: ...
 
     def opening(self, prompt: Prompt) -> list[Item]: ...
     def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]: ...
@@ -118,7 +133,7 @@ class JournaledReply:
     """The journaled result of one call: the raw reply, its usage, and whether the budget is `low`.
 
     `lookups` is the number of its tool calls that may run, `sent` about how many tokens of words the request had,
-    and `read` how many the server says that it read (0: it does not say).
+    and `read` how many the server says that it read (0: it does not say). `ceiling` is the limit of its output tokens.
     """
 
     raw: str
@@ -128,6 +143,7 @@ class JournaledReply:
     lookups: int = 0
     sent: int = 0
     read: int = 0
+    ceiling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +214,7 @@ class Conversation:
     longer: bool = False
     closing: bool = False
     repaired: bool = False
+    ceiling: int = 0
     before: PromptCount | None = None
     passages: list[SearchPassage] = field(default_factory=list)
     looked_up: list[ToolUse] = field(default_factory=list)
@@ -230,15 +247,36 @@ class Conversation:
             tools=self.tools if able.schema_with_tools or not self.closing else (),
             callable=not self.closing,
             schema=able.schema_with_tools or self.closing,
-            ceiling=limits.ceiling(self.prompt.name, longer=self.longer),
+            ceiling=self._ceiling,
         )
+
+    @property
+    def _ceiling(self) -> int:
+        """Returns the output limit of the next call: by its task and by measured use, within what the model can do."""
+        api, name = self.api, self.prompt.name
+        ceiling = api.limits.ceiling(name, longer=self.longer)
+        if api.limits.by_task and not self.longer:
+            ceiling = api.calibration.ceiling(name, ceiling)
+        price = find_price(api.model, api.prices)
+        known = (price.longest if price else 0) or longest_answer(api.model)
+        return min(ceiling, *filter(None, (api.longest, known)), ceiling)
+
+    def _within_context(self, ask: ModelRequest, size: int) -> ModelRequest:
+        """Returns the request with no more room for the answer than an input of `size` leaves. Raises TooLarge for none."""
+        price = find_price(self.api.model, self.api.prices)
+        if price is None or not price.context:
+            return ask
+        room = price.context - size
+        if room < SHORTEST_CEILING // 2:
+            raise TooLarge(f"about {size} tokens of input, for a context of {price.context}")
+        return replace(ask, ceiling=min(ask.ceiling, room))
 
     async def _take(self, turn: Turn, ask: ModelRequest) -> ModelAnswer | None:
         """Returns the end of the conversation, or None if one more call follows."""
         if turn.refusal:
             return ModelAnswer(None, turn.refusal)
         if turn.cut:
-            end = None if not self.longer else ModelAnswer(None, f"the answer was cut off at {ask.ceiling} tokens")
+            end = None if not self.longer else ModelAnswer(None, f"the answer was cut off at {self.ceiling} tokens")
             self.longer = True
             return end
         self.passages += turn.passages
@@ -273,10 +311,10 @@ class Conversation:
     async def _call(self, ask: ModelRequest) -> Turn:
         self.calls += 1
         name, limits = f"{self.prompt.name}/call-{self.calls}", self.api.limits
-        request = self.api.request(self.prompt, self.items, ask)
         left = max(limits.seconds - self.seconds, PATIENCE)
-        reply = await self.step(name, lambda: self._send(name, request, ask, left), JournaledReply)
+        reply = await self.step(name, lambda: self._send(name, ask, left), JournaledReply)
         self.usage += reply.usage
+        self.ceiling = reply.ceiling or ask.ceiling
         self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
         self.lookups = reply.lookups
@@ -287,35 +325,61 @@ class Conversation:
         cut, self.before = counted.is_cut(self.before), counted
         return replace(turn, refusal=TRUNCATED.format(counted=counted)) if cut else turn
 
-    async def _send(self, name: str, request: Mapping[str, Any], ask: ModelRequest, seconds: float) -> JournaledReply:
+    async def _send(self, name: str, ask: ModelRequest, seconds: float) -> JournaledReply:
         """Measures, reserves, sends and settles. A refused call costs nothing, a lost one what such calls usually cost."""
+        request = self.api.request(self.prompt, self.items, ask)
         rough = estimate(json.dumps(request, ensure_ascii=False))
         size = await self._measured(request, rough)
-        worst = worst_case(request, size, ask.ceiling)
-        dearest = max(
-            self._priced(worst), self._priced(replace(worst, written=size)), key=lambda usage: usage.dollars or 0
-        )
-        likely = self._priced(replace(worst, output=self._expected(ask.ceiling)))
-        await self.account.reserve(name, dearest, likely)
+        ask, likely = await self._reserve(name, self._within_context(ask, size), size)
+        request = self.api.request(self.prompt, self.items, ask)
         started = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 raw = await self.api.send(request)
             turn = self.api.read(raw)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             nothing = isinstance(error, Refused | RateLimited) or (isinstance(error, Retryable) and error.undone)
             await self.account.settle(name, Usage() if nothing else likely)
             if isinstance(error, TimeoutError):
-                raise Retryable(f"the model did not answer within {seconds:.0f} seconds") from error
+                raise TimedOut(f"the model did not answer within {seconds:.0f} seconds") from error
             raise
         reported = turn.usage
         counted = PromptCount(0, 0) if self.prompt.conversation else prompt_count(request, reported)
         if not counted.is_cut(self.before):
             self.api.calibration = self.api.calibration.update(rough, reported.input - self.held)
         usage = self._priced(reported if reported.input else replace(reported, input=size, output=estimate(raw)))
+        self.api.calibration = self.api.calibration.with_output(self.prompt.name, usage.output)
         low, seconds = await self.account.settle(name, usage), time.monotonic() - started
         room = self.api.limits.tool_calls - len(self.looked_up) if ask.callable else 0
-        return JournaledReply(raw, usage, seconds, low, min(len(turn.calls), room), counted.sent, counted.read)
+        lookups = min(len(turn.calls), room)
+        return JournaledReply(raw, usage, seconds, low, lookups, counted.sent, counted.read, ask.ceiling)
+
+    async def _reserve(self, name: str, ask: ModelRequest, size: int) -> tuple[ModelRequest, Usage]:
+        """Reserves the call with the largest ceiling that there is money for. Returns it and what the call likely uses.
+
+        An answer that was cut off is not asked for again with less room. Raises BudgetExhausted.
+        """
+        parts = (1,) if self.longer or ask.ceiling < 2 * SHORTEST_CEILING else (1, 2, 4)
+        ceilings = dict.fromkeys(max(ask.ceiling // part, min(SHORTEST_CEILING, ask.ceiling)) for part in parts)
+        for ceiling in ceilings:
+            bounded = replace(ask, ceiling=ceiling)
+            worst = worst_case(self.api.request(self.prompt, self.items, bounded), size, ceiling)
+            likely = self._priced(replace(worst, output=self._expected(ceiling)))
+            kept = second_look(self.prompt.name, size, self.api.limits, ceiling / ask.ceiling)
+            try:
+                await self.account.reserve(name, self._dearest(worst), likely, self._dearest(kept))
+            except BudgetExhausted:
+                if ceiling == min(ceilings):
+                    raise
+            else:
+                return bounded, likely
+        raise BudgetExhausted("no call fits")
+
+    def _dearest(self, usage: Usage) -> Usage:
+        """Returns the usage at its price with or without a write to the cache, whichever is dearer."""
+        return max(
+            self._priced(usage), self._priced(replace(usage, written=usage.input)), key=lambda usage: usage.dollars or 0
+        )
 
     def _expected(self, ceiling: int) -> int:
         """Returns the output that one more call probably has: as this conversation's calls had, or a quarter of the ceiling."""

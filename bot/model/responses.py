@@ -171,6 +171,11 @@ class ResponsesModel:
         """Whether there is a model to ask."""
         return True
 
+    @property
+    def longest(self) -> int:
+        """The output limit that the server named in a refusal; 0 if it named none."""
+        return self.lessons.output
+
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """Holds one bounded conversation; see Model."""
         return await Conversation(self, prompt, tuple(tools), step, account).hold()

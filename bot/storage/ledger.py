@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from bot.core.code.pull_request import PullRef
+from bot.core.costs import Balance
 from bot.core.findings.finding import Category
 from bot.core.findings.known import FindingState, KnownFinding, Outcome, restore
 from bot.core.findings.muting import TopicTally
@@ -20,10 +21,14 @@ from bot.storage.tables import FINDINGS, REVIEWS, SPENDING, of_pull
 
 
 class MonthlyCost(NamedTuple):
-    """What the calls for a pull request cost in a month (YYYY-MM), reservations included."""
+    """What the calls for a pull request cost in a month (YYYY-MM), reservations included.
+
+    `person` asked for the work, or opened the pull request if it was reviewed by itself.
+    """
 
     repo: str
     number: int
+    person: str
     month: str
     tokens: int
     dollars: float
@@ -58,9 +63,40 @@ class Spending:
     tokens: int = 0
     dollars: float = 0.0
 
+    def __add__(self, other: Spending) -> Spending:
+        return Spending(self.tokens + other.tokens, self.dollars + other.dollars)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a call of `job` reserves before it is made. `name` is unique; `person` is whom the spending belongs to.
+
+    `worst` is the most that the call can cost, `likely` what is booked if its answer is lost, and `kept` what has to be
+    left for a later call of the same review.
+    """
+
+    name: str
+    pull: PullRef
+    job: str
+    worst: Spending
+    likely: Spending | None = None
+    kept: Spending = Spending()
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The limit that a reservation would exceed; with `pending`, it would fit without the reservations of calls under way."""
+
+    reason: str
+    pending: bool = False
+
+
+LOST_AFTER = timedelta(minutes=15)
+"""The age from which a reservation belongs to a call that was lost: no call lasts longer."""
 
 _DOLLAR_SETTINGS = {
-    "job": "ASSISTANT_DOLLARS_PER_REVIEW",
+    "job": "ASSISTANT_DOLLARS_PER_REVIEW, or budgets.dollars of the policy,",
     "pull": "ASSISTANT_DOLLARS_PER_PULL_DAY",
     "repository": "ASSISTANT_DOLLARS_PER_REPOSITORY_DAY",
     "installation": "ASSISTANT_DOLLARS_PER_INSTALLATION_MONTH",
@@ -69,23 +105,22 @@ _DOLLAR_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class SpendingLimit:
-    """A limit on spending in a `scope`: job, pull, repository or installation, over the time `within`. None: no limit."""
+    """A limit on spending in a `scope`: job, pull, repository or installation, over the time `within`. None: no limit.
+
+    The scope `person` has no limit; `person` names whose spending it is.
+    """
 
     scope: str
     within: timedelta | None = None
     tokens: int | None = None
     dollars: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The scope and its time in words."""
-        return f"{self.scope}, {self.within.days} day{'s' * (self.within.days > 1)}" if self.within else self.scope
+    person: str = ""
 
     def exceeded(self, spent: Spending, more: Spending) -> str:
         """Describes the limit that `more` on top of `spent` would exceed; empty if none."""
         scope = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
         if self.tokens is not None and spent.tokens + more.tokens > self.tokens:
-            used = f"{spent.tokens} are used or reserved (ASSISTANT_TOKENS_PER_REVIEW sets the limit)"
+            used = f"{spent.tokens} are used or reserved (ASSISTANT_TOKENS_PER_REVIEW, or budgets.tokens of the policy, sets the limit)"
             return f"{scope} may use {self.tokens} tokens; {used}"
         if self.dollars is not None and spent.dollars + more.dollars > self.dollars:
             used = f"${spent.dollars:.2f} are spent or reserved ({_DOLLAR_SETTINGS[self.scope]} sets the limit)"
@@ -198,45 +233,51 @@ class Ledger:
         return tuple(OutcomeCount(*row) for row in rows)
 
     async def costs(self) -> tuple[MonthlyCost, ...]:
-        """Returns what was spent, by repository, pull request and month. A repository never reviewed has no name."""
+        """Returns what was spent, by repository, pull request, person and month. A repository never reviewed has no name."""
         names = sa.select(REVIEWS.c.repo_id, sa.func.max(REVIEWS.c.repo).label("repo")).group_by(REVIEWS.c.repo_id)
         named = names.subquery()
         joined = SPENDING.outerjoin(named, named.c.repo_id == SPENDING.c.repo_id)
         month = (sa.extract("year", SPENDING.c.at), sa.extract("month", SPENDING.c.at))
-        groups = (named.c.repo, SPENDING.c.repo_id, SPENDING.c.number, *month)
+        groups = (named.c.repo, SPENDING.c.repo_id, SPENDING.c.number, SPENDING.c.person, *month)
         sums = (sa.func.sum(SPENDING.c.tokens), sa.func.sum(SPENDING.c.dollars))
         query = sa.select(*groups, *sums).select_from(joined).group_by(*groups).order_by(*groups)
         rows = await self.database.run(lambda connection: connection.execute(query).all())
         return tuple(
-            MonthlyCost(repo or str(repo_id), number, f"{int(year)}-{int(in_year):02}", int(tokens), float(dollars))
-            for repo, repo_id, number, year, in_year, tokens, dollars in rows
+            MonthlyCost(
+                repo or str(repo_id), number, person, f"{int(year)}-{int(in_year):02}", int(tokens), float(dollars)
+            )
+            for repo, repo_id, number, person, year, in_year, tokens, dollars in rows
         )
 
-    async def reserve(self, name: str, pull: PullRef, job: str, cost: Spending, bounds: Sequence[SpendingLimit]) -> str:
-        """Reserves an expected cost under `name` before a call, unless it would exceed one of `bounds`.
+    async def spenders(self, within: timedelta) -> tuple[PullRef, ...]:
+        """Returns each repository with spending `within` that time, as a PullRef with the number 0."""
+        names = sa.select(REVIEWS.c.repo_id, sa.func.max(REVIEWS.c.repo).label("repo")).group_by(REVIEWS.c.repo_id)
+        named = names.subquery()
+        columns = (SPENDING.c.installation, SPENDING.c.repo_id, named.c.repo)
+        joined = SPENDING.outerjoin(named, named.c.repo_id == SPENDING.c.repo_id)
+        recent = SPENDING.c.at >= datetime.now(UTC) - within
+        query = sa.select(*columns).select_from(joined).where(recent).distinct().order_by(*columns)
+        rows = await self.database.run(lambda connection: connection.execute(query).all())
+        return tuple(PullRef(repo or str(repo_id), 0, repo_id, installation) for installation, repo_id, repo in rows)
 
-        Returns a description of that limit; empty if the cost was reserved. Two calls at once cannot both get the rest.
+    async def reserve(self, call: Reservation, bounds: Sequence[SpendingLimit]) -> Shortage | None:
+        """Reserves the worst cost of a call before it is made, unless that would exceed one of `bounds`.
+
+        Returns that limit; None if the cost was reserved. Two calls at once cannot both get the rest. First settles the
+        reservations of the installation that are older than any call lasts.
         """
-        row = {
-            "id": name,
-            "installation": pull.installation,
-            "repo_id": pull.repo_id,
-            "number": pull.number,
-            "job": job,
-            "tokens": cost.tokens,
-            "dollars": cost.dollars,
-            "settled": False,
-            "at": datetime.now(UTC),
-        }
 
-        def book(connection: sa.Connection) -> str:
-            _lock_installation(connection, pull.installation)
+        def book(connection: sa.Connection) -> Shortage | None:
+            _lock_installation(connection, call.pull.installation)
+            _settle_lost(connection, call.pull.installation)
             for bound in bounds:
-                exceeded = bound.exceeded(_spent(connection, pull, job, bound), cost)
+                more = call.worst + call.kept
+                exceeded = bound.exceeded(_spent(connection, call.pull, call.job, bound), more)
                 if exceeded:
-                    return exceeded
-            upsert(connection, SPENDING, [row], keep=("at",))
-            return ""
+                    settled = _spent(connection, call.pull, call.job, bound, settled=True)
+                    return Shortage(exceeded, pending=not bound.exceeded(settled, more))
+            upsert(connection, SPENDING, [_reserved(call)], keep=("at",))
+            return None
 
         return await self.database.run(book)
 
@@ -252,11 +293,16 @@ class Ledger:
         values = {"tokens": cost.tokens, "dollars": cost.dollars, "settled": True}
         await self.database.run(lambda connection: connection.execute(sa.update(SPENDING).where(lost).values(values)))
 
-    async def balances(self, pull: PullRef, bounds: Sequence[SpendingLimit]) -> tuple[tuple[str, float, float], ...]:
-        """Returns scope, dollars spent and dollars left for each of `bounds` beyond one review that limits dollars."""
-        limits = [(bound, bound.dollars) for bound in bounds if bound.scope != "job" and bound.dollars is not None]
-        spent = [(bound.label, (await self.spent(pull, bound)).dollars, limit) for bound, limit in limits]
-        return tuple((label, used, max(limit - used, 0.0)) for label, used, limit in spent)
+    async def balances(self, pull: PullRef, bounds: Sequence[SpendingLimit]) -> tuple[Balance, ...]:
+        """Returns what was spent in the scope of each of `bounds` beyond one review, and what is left of its dollars."""
+        balances = []
+        for bound in bounds:
+            if bound.scope == "job":
+                continue
+            spent, days = await self.spent(pull, bound), bound.within.days if bound.within else 0
+            left = None if bound.dollars is None else max(bound.dollars - spent.dollars, 0.0)
+            balances.append(Balance(bound.scope, bound.person, days, spent.tokens, spent.dollars, left))
+        return tuple(balances)
 
     async def spent(self, pull: PullRef, bound: SpendingLimit, job: str = "") -> Spending:
         """Returns what was spent or reserved in the scope and time of `bound`."""
@@ -286,7 +332,41 @@ def _row(pull: PullRef, finding: KnownFinding) -> dict[str, Any]:
     }
 
 
-def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: SpendingLimit) -> Spending:
+def _reserved(call: Reservation) -> dict[str, Any]:
+    pull, likely = call.pull, call.likely or call.worst
+    return {
+        "id": call.name,
+        "installation": pull.installation,
+        "repo_id": pull.repo_id,
+        "number": pull.number,
+        "job": call.job,
+        "tokens": call.worst.tokens,
+        "dollars": call.worst.dollars,
+        "settled": False,
+        "at": datetime.now(UTC),
+        "person": call.person[:100],
+        "likely_tokens": likely.tokens,
+        "likely_dollars": likely.dollars,
+    }
+
+
+def _settle_lost(connection: sa.Connection, installation: int) -> None:
+    """Settles the reservations of calls that were lost at their likely cost: their process ended, or their job did."""
+    lost = sa.and_(
+        SPENDING.c.installation == installation, ~SPENDING.c.settled, SPENDING.c.at < datetime.now(UTC) - LOST_AFTER
+    )
+    likely = {
+        "tokens": sa.func.coalesce(SPENDING.c.likely_tokens, SPENDING.c.tokens),
+        "dollars": sa.func.coalesce(SPENDING.c.likely_dollars, SPENDING.c.dollars),
+        "settled": True,
+    }
+    connection.execute(sa.update(SPENDING).where(lost).values(likely))
+
+
+def _spent(
+    connection: sa.Connection, pull: PullRef, job: str, bound: SpendingLimit, *, settled: bool = False
+) -> Spending:
+    """Returns what was spent in the scope of a bound; with `settled`, without the reservations of calls under way."""
     tokens, dollars = (sa.func.coalesce(sa.func.sum(column), 0) for column in (SPENDING.c.tokens, SPENDING.c.dollars))
     query = sa.select(tokens, dollars).where(SPENDING.c.installation == pull.installation)
     if bound.scope == "job":
@@ -295,6 +375,10 @@ def _spent(connection: sa.Connection, pull: PullRef, job: str, bound: SpendingLi
         query = query.where(SPENDING.c.repo_id == pull.repo_id)
     if bound.scope == "pull":
         query = query.where(SPENDING.c.number == pull.number)
+    if bound.scope == "person":
+        query = query.where(SPENDING.c.person == bound.person)
+    if settled:
+        query = query.where(SPENDING.c.settled)
     if bound.within is not None:
         query = query.where(SPENDING.c.at >= datetime.now(UTC) - bound.within)
     used = connection.execute(query).one()

@@ -50,6 +50,9 @@ SPENDING = sa.Table(
     sa.Column("dollars", sa.Float, nullable=False),
     sa.Column("settled", sa.Boolean, nullable=False),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("person", sa.String(100), nullable=False, server_default=""),
+    sa.Column("likely_tokens", sa.BigInteger, nullable=True),
+    sa.Column("likely_dollars", sa.Float, nullable=True),
     sa.Index("spending_scope", "installation", "at"),
 )
 ASKED = sa.Table(

@@ -18,7 +18,7 @@ from bot.job import Job, Trigger
 from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings
 from bot.storage.conversations import ConversationStore
-from bot.storage.ledger import ReviewRecord, Spending
+from bot.storage.ledger import Reservation, ReviewRecord, Spending
 
 PULL = PullRef("Octo/repo", 7, 70, 9)
 DETAIL = {"usage": {"dollars": 0.25}, "posted": 3}
@@ -64,14 +64,17 @@ def test_status_tells_reviews_and_cost_and_that_another_has_none(app):
 
 
 def test_status_tells_what_was_spent_on_each_scope_and_what_is_left(app):
-    asyncio.run(app.ledger.reserve("job/call-1", PULL, "job", Spending(1000, 1.25), ()))
     other = replace(PULL, number=8)
-    asyncio.run(app.ledger.reserve("other/call-1", other, "other", Spending(1000, 2.0), ()))
+    for pull, dollars in ((PULL, 1.25), (other, 2.0)):
+        call = Reservation(f"job-{pull.number}/call-1", pull, "job", Spending(1000, dollars))
+        asyncio.run(app.ledger.reserve(call, ()))
 
     said = say(app, Verb.STATUS)
-    assert "| pull, 1 day | $1.25 | $3.75 |" in said
-    assert "| repository, 1 day | $3.25 | $46.75 |" in said
-    assert "| installation, 30 days | $3.25 | $496.75 |" in said
+    assert "| this pull request, 1 day | 1000 | $1.25 | $3.75 |" in said
+    assert "| this pull request, 30 days | 1000 | $1.25 | no limit |" in said
+    assert "| this repository, 1 day | 2000 | $3.25 | $46.75 |" in said
+    assert "| the installation, 30 days | 2000 | $3.25 | $496.75 |" in said
+    assert "| this pull request, 1 day | 0 | $0.00 | $5.00 |" in say(app, Verb.STATUS, number=9)
 
 
 def test_stop_without_a_running_review_says_so(app):

@@ -13,7 +13,7 @@ from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger, Spending
+from bot.storage.ledger import Ledger, Reservation, Spending
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
 FOUND = KnownFinding(
@@ -64,16 +64,30 @@ def test_where_nothing_was_merged_or_judged_it_says_so(show):
     assert show({}, as_json=False) == "No pull request with findings was merged yet.\n"
 
 
-def test_what_was_spent_is_told_by_pull_request_and_month(show, tmp_path):
+def test_spending_is_told_by_pull_request_person_and_month_with_what_is_left(show, tmp_path):
     show({}, as_json=True)
     with Database(f"sqlite:///{tmp_path}/ledger.db") as database:
         for name, pull in (("a/1", PULL), ("a/2", PULL), ("b/1", OTHER)):
-            asyncio.run(Ledger(database).reserve(name, pull, name, Spending(1000, 0.5), ()))
+            person = "alice" if pull is PULL else "[bold]bo"
+            call = Reservation(name, pull, name, Spending(1000, 0.5), person=person)
+            asyncio.run(Ledger(database).reserve(call, ()))
 
-    costs = json.loads(show({}, as_json=True))["costs"]
+    told = json.loads(show({}, as_json=True))
+    costs = told["costs"]
     assert [(one["repo"], one["number"], one["tokens"], one["dollars"]) for one in costs] == [
         ("42", 7, 2000, 1.0),
         ("43", 7, 1000, 0.5),
     ]
     assert re.fullmatch(r"\d{4}-\d\d", costs[0]["month"])
-    assert "1.00" in show({}, as_json=False)
+    assert [one["person"] for one in costs] == ["alice", "[bold]bo"]
+    left = [(one["repo"], one["scope"], one["dollars"], one["left"]) for one in told["left"]]
+    assert left == [
+        ("42", "repository", 1.0, 49.0),
+        ("42", "installation", 1.5, 498.5),
+        ("43", "repository", 0.5, 49.5),
+        ("43", "installation", 1.5, 498.5),
+    ]
+    shown = show({}, as_json=False)
+    assert re.search(r"alice +42 +\S+ +2000 +1\.00", shown)
+    assert re.search(r"\[bold\]bo +43 +\S+ +1000 +0\.50", shown)
+    assert re.search(r"the installation, 30 days +1\.50 +498\.50", shown)

@@ -64,10 +64,10 @@ def table(model, url="", prices=""):
 @pytest.mark.parametrize(
     ("model", "price"),
     [
-        ("gpt-6.2-sol", Price(2, 0.1, 2.5, 10)),
-        ("gpt-5.6-luna", Price(0.2, 0.02, 0.25, 1.2)),
-        ("gpt-5.6-luna-2026-08-01", Price(0.2, 0.02, 0.25, 1.2)),
-        ("gpt-4.1", Price(2, 0.5, 2, 8, math.inf)),
+        ("gpt-6.2-sol", Price(2, 0.1, 2.5, 10, longest=128_000)),
+        ("gpt-5.6-luna", Price(0.2, 0.02, 0.25, 1.2, longest=128_000, context=1_050_000)),
+        ("gpt-5.6-luna-2026-08-01", Price(0.2, 0.02, 0.25, 1.2, longest=128_000, context=1_050_000)),
+        ("gpt-4.1", Price(2, 0.5, 2, 8, math.inf, 32_768, 1_000_000)),
         ("our-deployment", None),
     ],
 )
@@ -81,7 +81,7 @@ def test_the_price_is_that_of_the_server_which_is_asked():
 
     prices = table(name, "https://openrouter.ai/api/v1")
 
-    assert prices[name] == Price(3, 0.3, 3.75, 15, 200_000)
+    assert prices[name] == Price(3, 0.3, 3.75, 15, 200_000, context=1_000_000)
     assert with_price(usage, name, prices).dollars == pytest.approx(1.5)  # 250,000 tokens at twice $3 a million
     assert name not in table(name)
     assert table("gpt-4.1", "http://127.0.0.1:1/v1")["gpt-4.1"].input == 2

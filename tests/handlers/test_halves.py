@@ -112,4 +112,6 @@ def test_halving_stays_within_the_calls_of_a_review():
     opinion = read(server, HUGE, MeteredSteps(Journal(), ReviewBudget(calls=3)))
 
     assert len(server.asked) == 3
-    assert {reason for _, reason in opinion.missed} == {"this review may make 3 model calls"}
+    assert {reason for _, reason in opinion.missed} == {
+        "this review may make 3 model calls (ASSISTANT_CALLS_PER_REVIEW, or budgets.calls of the policy, sets the limit)"
+    }

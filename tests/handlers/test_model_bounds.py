@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from genai_prices.data import providers
 
 from bot.app import UseCases, model_of, reviewer_of
 from bot.core.code.pull_request import PullRef
 from bot.core.command import parse
 from bot.core.comments.marker import Signer
-from bot.core.costs import ReviewBudget
+from bot.core.costs import PRICES, ConversationLimits, Price, ReviewBudget, Usage, review_dollars, with_price
 from bot.core.policy import PATH
 from bot.engine.journal import InlineSteps
 from bot.errors import ConfigurationError, UserError
@@ -111,6 +113,69 @@ def test_a_repository_can_take_away(review, line):
 
     assert len(server.asked) == asked
     assert reason in check.text
+
+
+def finds_once(body):
+    """Claims one mistake in each pass, and confirms it."""
+    asked = Request(body)
+    if asked.purpose == "verify":
+        said = [
+            {"finding": n, "evidence": ["app.py:2: return order.total"], "reason": "so", "verdict": "holds"}
+            for n, _ in enumerate(asked.claims, 1)
+        ]
+        return says({"verdicts": said})
+    return says(
+        findings(
+            {
+                "path": "app.py",
+                "quoted_code": "    return order.total",
+                "near": 2,
+                "evidence": ["app.py:2: return order.total"],
+            }
+        )
+    )
+
+
+DEAREST = ("o1-pro", "gpt-5.5-pro", "gpt-4.5-preview", "gpt-4-32k", "gpt-4", "claude-3-opus-latest")
+
+
+@pytest.mark.parametrize("model", [*PRICES, *DEAREST])
+def test_a_model_at_any_price_makes_a_whole_review_at_the_default_limits(review, model):
+    usage = {"input_tokens": 9_000, "output_tokens": 1_500}
+    server, check = review(script=lambda body: replace(finds_once(body), usage=usage), assistant_model=model)
+
+    assert {Request(one.body).purpose for one in server.asked} == {"find", "verify"}
+    assert check.title == "1 new finding"
+    assert "failed" not in check.text
+
+
+def test_the_default_dollars_pay_a_small_review_of_every_priced_model():
+    """The dearest call of it, reserved at its worst with a second look kept, fits after all the others were made."""
+    limits, seen = ConversationLimits(), 0
+    for provider in providers:
+        for model in provider.models:
+            prices = model.prices[-1].prices if isinstance(model.prices, list) else model.prices
+            rates = [getattr(rate, "base", rate) for rate in (prices.input_mtok, prices.output_mtok)]
+            if None in rates:
+                continue
+            price = Price(float(rates[0]), float(rates[0]), 1.25 * float(rates[0]), float(rates[1]))
+            made = Usage(input=90_000, output=12_000)
+            find = Usage(input=9_000, written=9_000, output=limits.ceiling("find") // 4)
+            kept = Usage(input=9_000, written=9_000, output=limits.ceiling("verify") // 4)
+            needed = sum(with_price(usage, "m", {"m": price}).dollars for usage in (made, find, kept))
+            assert needed <= review_dollars(price), model.id
+            seen += 1
+    assert seen > 1_000
+
+
+def test_a_server_that_hangs_ends_in_a_review_of_the_checks_within_the_seconds_of_the_review(review):
+    started = time.monotonic()
+    server, check = review(script=lambda _: replace(says(findings()), seconds=60.0), assistant_seconds_per_review=0.3)
+
+    assert time.monotonic() - started < 20
+    assert len(server.asked) == 1
+    assert "this review may wait 0 seconds for the model (ASSISTANT_SECONDS_PER_REVIEW" in check.text
+    assert check.conclusion == "neutral"
 
 
 def test_a_repository_cannot_add(review):

@@ -1,6 +1,7 @@
 """Money and tokens: bounded before a call, settled after it."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,18 +11,24 @@ from bot.core.costs import (
     CODE_RUN,
     FILE_SEARCH,
     PRICES,
+    Calibration,
     ConversationLimits,
     Price,
-    ReviewBudget,
     Usage,
+    longest_answer,
     with_price,
 )
 from bot.errors import BudgetExhausted
 from bot.job import Job, Trigger
-from bot.model.account import LedgerAccount
+from bot.model.account import LedgerAccount, person_of
 from bot.settings import Settings
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
+from tests.support.conversation import TALKING, YES, ask, chat
+from tests.support.model_server import ModelServer
+from tests.support.model_turns import rejects, says
+from tests.support.repository import pull_request
+from tests.support.scripted_model import FreeAccount
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
 
@@ -91,19 +98,95 @@ def test_a_refusal_names_the_setting_that_sets_the_limit(ledger, limit, setting)
         asyncio.run(account.reserve("call-1", Usage(input=5, dollars=0.5)))
 
 
-@pytest.mark.parametrize("model", PRICES)
-def test_every_model_of_the_table_can_make_a_review_at_the_default_limits(ledger, model):
-    """Three passes and two second looks of a usual size, each reserved at its worst, within the default dollars."""
-    limits, account = ConversationLimits(), account_of(ledger, dollars=ReviewBudget().dollars)
+def test_a_call_waits_for_the_calls_of_other_jobs_that_share_a_limit(ledger):
+    limit = SpendingLimit("pull", timedelta(days=1), tokens=100)
 
-    async def review():
-        for task in ("find/correctness/1", "find/security/1", "find/standards/1", "verify/1", "requirements"):
-            size = 8_000
-            worst = Usage(calls=1, input=size, written=size, output=limits.ceiling(task))
-            await account.reserve(task, with_price(worst, model))
-            await account.settle(task, with_price(Usage(calls=1, input=size, output=1_500), model))
+    async def wait():
+        first, second = (LedgerAccount(ledger, Job(name, PULL, Trigger.OPENED), (limit,)) for name in "ab")
+        await first.reserve("call-1", Usage(input=80))
+        waiting = asyncio.create_task(second.reserve("call-1", Usage(input=80)))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await first.settle("call-1", Usage(input=20))
+        await waiting
+        impatient = LedgerAccount(ledger, Job("c", PULL, Trigger.OPENED), (limit,), patience=0)
+        with pytest.raises(BudgetExhausted, match="100 are used or reserved"):
+            await impatient.reserve("call-1", Usage(input=10))
 
-    asyncio.run(review())
+    asyncio.run(wait())
+
+
+def test_what_a_later_call_needs_is_kept_from_the_calls_before_it(ledger):
+    async def keep():
+        account = account_of(ledger, tokens=100)
+        with pytest.raises(BudgetExhausted):
+            await account.reserve("find/1", Usage(input=60), None, Usage(input=41))
+        await account.reserve("find/1", Usage(input=60), None, Usage(input=40))
+        await account.settle("find/1", Usage(input=60))
+        await account.reserve("verify/1", Usage(input=40))
+
+    asyncio.run(keep())
+
+
+@pytest.mark.parametrize(
+    ("trigger", "text", "person"),
+    [
+        (Trigger.OPENED, "", "olga"),
+        (Trigger.PUSHED, "", "olga"),
+        (Trigger.COMMAND, "/assistant review", "bob"),
+        (Trigger.COMMAND, "/assistant ask why", "bob"),
+        (Trigger.LABEL, "", "bob"),
+        (Trigger.RERUN, "", "bob"),
+    ],
+)
+def test_spending_belongs_to_who_asked_or_else_to_who_opened_the_pull_request(trigger, text, person):
+    job = Job("a", PULL, trigger, actor="bob", text=text, seen=pull_request(author="olga"))
+    assert person_of(job) == person
+
+
+def test_the_output_limit_follows_the_task_the_measured_use_and_the_model():
+    limits, measured = ConversationLimits(), Calibration()
+    for output in (500, 700, 900, 600, 800):
+        assert measured.ceiling("find/a/1", 12_000) == 12_000
+        measured = measured.with_output("find/a/1", output)
+    assert measured.ceiling("find/b/2", 12_000) == 2_700
+    assert measured.ceiling("find/b/2", 1_000) == 1_000
+    assert measured.ceiling("verify/1", limits.ceiling("verify/1")) == 6_000
+    assert measured.with_output("find/a/2", 10).ceiling("find/a/3", 12_000) == 2_700
+    assert [longest_answer(name) for name in ("gpt-4o-mini", "openai/gpt-4.1", "GPT-4", "o3-pro", "our-model")] == [
+        16_384,
+        32_768,
+        0,
+        100_000,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("make", TALKING, ids=lambda make: make.__name__)
+def test_a_limit_that_the_server_or_the_table_names_is_what_is_reserved(make):
+    """The first call learns 4,096 from the refusal; the second reserves no more than that."""
+    reserved = []
+
+    class Strict(FreeAccount):
+        async def reserve(self, name, worst, likely=None, kept=None):
+            reserved.append((worst.output, kept.output))
+            await super().reserve(name, worst)
+
+    cap = rejects(400, {"error": {"message": "max_tokens is too large: 12000. At most 4096.", "param": "max_tokens"}})
+    model = make(ModelServer([cap, says(YES), says(YES)]))
+    for _ in range(2):
+        assert ask(model, account=Strict()).value == YES
+    assert reserved == [(12_000, 6_000), (4_096, 6_000)]
+    model.prices = {model.model: Price(1, 1, 1, 1, longest=3_000)}
+    ask(model, account=Strict(10))
+    assert reserved[-1] == (3_000, 6_000)
+
+
+def test_with_little_money_the_answer_gets_less_room_before_the_call_is_given_up():
+    server = ModelServer([says(YES)] * 2)
+    assert ask(chat(server), account=FreeAccount(9_000)).value == YES
+    assert server.asked[0].body["max_completion_tokens"] == 6_000
+    assert "may use 1500 tokens" in ask(chat(server), account=FreeAccount(1_500)).reason
 
 
 def test_the_operators_own_number_of_output_tokens_holds_for_every_task():

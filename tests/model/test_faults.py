@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from bot.core.costs import ConversationLimits
-from bot.errors import AssistantError, Forbidden, RateLimited, Refused, Retryable, TooLarge
+from bot.errors import AssistantError, Forbidden, RateLimited, Refused, Retryable, TimedOut, TooLarge
 from bot.model import conversation
 from bot.model.responses import ResponsesModel
 from tests.support.conversation import YES, ask, chat, endpoint, responses
@@ -111,7 +111,7 @@ def test_a_server_that_hangs_is_left(make, monkeypatch):
     monkeypatch.setattr(conversation, "PATIENCE", 0.05)
     model = make(ModelServer([says(YES, seconds=30)]))
     model.limits = ConversationLimits(seconds=0.05)
-    with pytest.raises(Retryable, match="did not answer within"):
+    with pytest.raises(TimedOut, match="did not answer within"):
         ask(model)
 
 

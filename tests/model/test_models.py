@@ -189,12 +189,12 @@ def test_without_money_nothing_is_sent(make):
 
 
 def test_when_money_runs_out_the_answer_is_forced(make):
-    account = FreeAccount(31_000, used=4_000)
+    account = FreeAccount(28_000, used=4_000)
     big = {"input_tokens": 22_000, "prompt_tokens": 22_000}
     server = ModelServer([calls(("look_up", {"q": "x"}), usage=big)])
     answer = ask(make(server), Lookup(), account=account)
     assert answer.value is None
-    assert "may use 31000 tokens" in answer.reason
+    assert "may use 28000 tokens" in answer.reason
     assert answer.usage.calls == 1
     roomy = FreeAccount(150_000, used=100_000)
     answer, server = talk(make, calls(("look_up", {"q": "x"}), usage=big), says(YES), tools=[Lookup()], account=roomy)

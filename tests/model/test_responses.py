@@ -168,7 +168,7 @@ def test_the_fees_of_the_servers_own_tools_are_reserved_before_the_call(tool, fe
     reserved = []
 
     class Strict(FreeAccount):
-        async def reserve(self, name, worst, likely=None):
+        async def reserve(self, name, worst, likely=None, kept=None):
             reserved.append(worst)
             await super().reserve(name, worst)
 

@@ -1,17 +1,21 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, Outcome
+from bot.storage import migrations
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger, ReviewRecord, Spending, SpendingLimit
+from bot.storage.ledger import Ledger, Reservation, ReviewRecord, Spending, SpendingLimit
 from bot.storage.tables import TABLES
 
 PULL = PullRef("octo/shop", 7, repo_id=42, installation=5)
@@ -100,7 +104,7 @@ def test_a_reservation_counts_until_it_is_settled(ledger):
     today = SpendingLimit("pull", timedelta(days=1))
 
     async def spend():
-        await ledger.reserve("job/call-1", PULL, "job", Spending(1000, 0.5), [])
+        await ledger.reserve(Reservation("job/call-1", PULL, "job", Spending(1000, 0.5)), [])
         reserved = await ledger.spent(PULL, SpendingLimit("job"), "job")
         await ledger.settle("job/call-1", Spending(400, 0.1))
         return reserved, await ledger.spent(PULL, today)
@@ -112,13 +116,15 @@ def test_what_would_exceed_a_bound_is_not_booked(ledger):
     bounds = [SpendingLimit("job", dollars=1.0), SpendingLimit("repository", timedelta(days=1), tokens=100)]
 
     async def spend():
-        first = await ledger.reserve("a", PULL, "job", Spending(60, 0.1), bounds)
-        second = await ledger.reserve("b", PULL, "other", Spending(60, 0.1), bounds)
-        return first, second, await ledger.spent(PULL, bounds[1])
+        first = await ledger.reserve(Reservation("a", PULL, "job", Spending(60, 0.1)), bounds)
+        second = await ledger.reserve(Reservation("b", PULL, "other", Spending(60, 0.1)), bounds)
+        third = await ledger.reserve(Reservation("c", PULL, "third", Spending(101, 0.1)), bounds)
+        assert (second.pending, third.pending) == (True, False)
+        return first, second.reason, await ledger.spent(PULL, bounds[1])
 
     first, second, spent = asyncio.run(spend())
 
-    assert first == ""
+    assert first is None
     assert "100 tokens" in second
     assert spent == Spending(60, 0.1)
 
@@ -128,6 +134,39 @@ def test_two_calls_at_once_do_not_both_get_the_last_of_it(ledger):
 
     async def spend():
         names = [f"call-{n}" for n in range(20)]
-        return await asyncio.gather(*(ledger.reserve(n, PULL, n, Spending(1, 0.3), bounds) for n in names))
+        calls = [Reservation(name, PULL, name, Spending(1, 0.3)) for name in names]
+        return await asyncio.gather(*(ledger.reserve(call, bounds) for call in calls))
 
     assert sorted(map(bool, asyncio.run(spend()))) == [False] * 3 + [True] * 17
+
+
+def test_reservations_of_calls_that_were_lost_are_settled_by_the_next_call_of_any_job(ledger, monkeypatch):
+    """Of the cost that is likely for a lost call: another installation's and calls under way stay as they are."""
+    other = replace(PULL, installation=6)
+
+    async def restart():
+        await ledger.reserve(Reservation("old", PULL, "dead", Spending(900, 0.9), Spending(100, 0.1)), [])
+        await ledger.reserve(Reservation("other", other, "dead", Spending(900, 0.9), Spending(100, 0.1)), [])
+        monkeypatch.setattr("bot.storage.ledger.LOST_AFTER", timedelta(0))
+        limit = SpendingLimit("installation", timedelta(days=30), tokens=1000)
+        assert await ledger.reserve(Reservation("new", PULL, "alive", Spending(900, 0.9)), [limit]) is None
+        return await ledger.spent(PULL, limit), await ledger.spent(other, limit)
+
+    assert asyncio.run(restart()) == (Spending(1000, 1.0), Spending(900, 0.9))
+
+
+def test_spending_before_the_migration_belongs_to_no_person(url):
+    with Database(f"{url}.old"):
+        engine = sa.create_engine(f"{url}.old")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        row = "'a', 5, 42, 7, 'job', 10, 0.5, 1, '2026-11-01 00:00:00'"
+        columns = "id, installation, repo_id, number, job, tokens, dollars, settled, at"
+        connection.execute(sa.text(f"INSERT INTO spending ({columns}) VALUES ({row})"))
+    engine.dispose()
+    with Database(f"{url}.old") as database:
+        (cost,) = asyncio.run(Ledger(database).costs())
+    assert (cost.person, cost.month, cost.dollars) == ("", "2026-11", 0.5)

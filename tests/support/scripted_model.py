@@ -67,7 +67,7 @@ class FreeAccount:
     def __init__(self, tokens=10**9, used=0):
         self.tokens, self.used, self.held = tokens, used, {}
 
-    async def reserve(self, name, worst, likely=None):
+    async def reserve(self, name, worst, likely=None, kept=None):
         self.used += self.held.pop(name, 0)
         if self.used + sum(self.held.values()) + worst.tokens > self.tokens:
             raise BudgetExhausted(f"this review may use {self.tokens} tokens")

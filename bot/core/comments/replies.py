@@ -14,6 +14,7 @@ from bot.core.command import Verb
 from bot.core.comments.comment import LinkBase, code, quoted
 from bot.core.comments.sanitize import clean, plain
 from bot.core.comments.walkthrough import WalkthroughFacts
+from bot.core.costs import Balance
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.standard import Hit, Standard
 from bot.core.findings.topic import kind_of
@@ -188,12 +189,12 @@ def status(
     reviews: Sequence[Mapping[str, Any]],
     findings: Sequence[KnownFinding],
     paused: str = "",
-    balances: Sequence[tuple[str, float, float]] = (),
+    balances: Sequence[Balance] = (),
 ) -> str:
-    """The latest reviews, the open findings and who paused. `balances` are (scope, dollars spent, dollars left)."""
+    """The newest reviews, what is open, who paused it, what was spent and what is left."""
     quiet = f"\n\nPaused by {code(paused)}; use `/assistant resume` to continue." if paused else ""
     if not reviews:
-        return f"This pull request has not been reviewed yet.{quiet}"
+        return "\n".join(["This pull request has not been reviewed yet.", *_money(balances)]) + quiet
     states = Counter(one.state for one in findings)
     lines = ["| head | trigger | outcome | posted | cost |", "|---|---|---|---|---|"]
     for row in reviews:
@@ -205,10 +206,22 @@ def status(
     return "\n".join([*lines, "", f"Findings: {counts}.", *_standing(findings), *_money(balances)]) + quiet
 
 
-def _money(balances: Sequence[tuple[str, float, float]]) -> list[str]:
-    """A table of dollars spent, reservations included, and dollars left."""
-    rows = [f"| {scope} | ${spent:.2f} | ${left:.2f} |" for scope, spent, left in balances]
-    return ["", "| budget | spent | left |", "|---|---|---|", *rows] if rows else []
+_SCOPES = {"pull": "this pull request", "repository": "this repository", "installation": "the installation"}
+
+
+def spender(balance: Balance) -> str:
+    """The scope of a balance and its days, in words."""
+    days = f", {balance.days} day{'s' * (balance.days > 1)}" if balance.days else ""
+    return (_SCOPES.get(balance.scope) or code(balance.person)) + days
+
+
+def _money(balances: Sequence[Balance]) -> list[str]:
+    """A table of what was spent, reservations included, and what is left."""
+    rows = [
+        f"| {spender(one)} | {one.tokens} | ${one.dollars:.2f} | {'no limit' if one.left is None else f'${one.left:.2f}'} |"
+        for one in balances
+    ]
+    return ["", "| spent on | tokens | dollars | left |", "|---|---|---|---|", *rows] if rows else []
 
 
 def _standing(findings: Iterable[KnownFinding]) -> list[str]:
