@@ -8,6 +8,7 @@ AssistantError
 │   ├── IncompleteDelivery      408: the body did not arrive
 │   ├── DeliveryTooLarge        413: over 25 MB
 │   ├── UnsupportedDelivery     415: signed, but not sent as JSON
+│   ├── TooManyBodies           503: other deliveries fill the memory for bodies
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
 ├── NotDurable              503: the job could not be stored now; the sender may try again
 ├── Superseded              the pull request has a newer head or is closed: stop without a comment
@@ -65,6 +66,12 @@ class UnsupportedDelivery(BadDelivery):
     """The webhook sends another content type than application/json."""
 
     status = 415
+
+
+class TooManyBodies(BadDelivery):
+    """Other deliveries fill the memory for bodies; the sender may try again."""
+
+    status = 503
 
 
 class MalformedDelivery(BadDelivery):

@@ -49,7 +49,8 @@ class Job:
     `head_sha` is the head that the delivery names; comments name none. `text` is the command as it was written (or the
     text of a reply), `comment` the id of its comment and `thread` that comment's kind ("comment", "inline", "review").
     `actor` is the sender: the person whose permission counts, or a bot, which may act for the App `actor_app`. `seen` is
-    the pull request as the router read it: the review uses that head, title and body.
+    the pull request as the router read it: the review uses that head, title and body. `digest` is the SHA-256 of the
+    delivery's body; empty for a job that no delivery made.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Job:
     thread: str = ""
     in_reply_to: int = 0
     seen: PullRequest | None = None
+    digest: str = ""
 
     @property
     def is_question(self) -> bool:
@@ -154,8 +156,9 @@ _TRIGGERS = {
     "closed": Trigger.CLOSED,
     "converted_to_draft": Trigger.CLOSED,
 }
-_OWN_CHECK = re.compile(r"review/(\d+)/(\d+)/")
-_QUEUED = re.compile(r"gh-readonly-queue/.*/pr-(\d+)-")
+_OWN_CHECK = re.compile(r"review/(\d{1,18})/(\d{1,18})/", re.ASCII)
+_QUEUED = re.compile(r"pr-(\d{1,18})-[^/]*", re.ASCII)
+_QUEUE = "gh-readonly-queue/"
 
 
 def decide(delivery: Delivery) -> Job | Skip:
@@ -188,6 +191,7 @@ def decide(delivery: Delivery) -> Job | Skip:
         comment=work.comment,
         thread=work.thread,
         in_reply_to=work.in_reply_to,
+        digest=delivery.digest,
     )
 
 
@@ -301,7 +305,7 @@ def _thread(payload: Payload, thread: EventThread, number: int) -> _Work | Skip 
 
 
 def _merge_group(group: MergeGroup) -> _Work:
-    queued = _QUEUED.search(group.head_ref)
+    queued = _QUEUED.fullmatch(group.head_ref.rpartition("/")[2]) if _QUEUE in group.head_ref else None
     return _Work(Trigger.MERGE_GROUP, int(queued[1]) if queued else 0, group.head_sha)
 
 

@@ -43,7 +43,6 @@ HOMES = {
     "graphql": ("bot.sandbox",),
     "jinja2": ("bot.model.prompts", "bot.sandbox", "bot.web"),
     "markdown_it": (
-        "bot.core.command",
         "bot.core.comments.sanitize",
         "bot.standards.formats",
         "bot.standards.sections",
@@ -60,7 +59,7 @@ HOMES = {
     "tree_sitter": ("bot.core.code.syntax",),
     "typer": ("bot.cli",),
     "unidiff": ("bot.core.code.diff",),
-    "uvicorn": ("bot.cli.serve",),
+    "uvicorn": ("bot.cli.serve", "bot.server"),
     "yaml": ("bot.core.policy",),
 }
 PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {

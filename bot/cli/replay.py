@@ -17,7 +17,7 @@ from bot.settings import Settings
 
 def replay(settings: Settings, file: Path, url: str, event: str) -> str:
     """Send a stored delivery, signed with our secret; returns the server's answer. Raises Refused for an error status."""
-    headers, body = _stored(file, event)
+    headers, body = _stored(file, event, settings.github_app_id)
     secrets = settings.webhook_secrets
     if not secrets:
         raise UserError("GITHUB_WEBHOOK_SECRET is not set: the delivery cannot be signed")
@@ -32,7 +32,7 @@ def replay(settings: Settings, file: Path, url: str, event: str) -> str:
     return said
 
 
-def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
+def _stored(file: Path, event: str, app: str) -> tuple[dict[str, str], bytes]:
     """Reads a delivery as GitHub shows it ({"request": {"headers", "payload"}}), as {"headers", "payload"}, or a payload alone."""
     try:
         stored = json.loads(file.read_bytes())
@@ -47,6 +47,7 @@ def _stored(file: Path, event: str) -> tuple[dict[str, str], bytes]:
         "content-type": "application/json",
         "x-github-event": event,
         "x-github-delivery": str(uuid4()),
+        "x-github-hook-installation-target-id": app if app.isdecimal() else "",
     }
     if isinstance(known, Mapping):
         wanted = ("x-github-event", "x-github-delivery", "x-github-hook-installation-target-id")

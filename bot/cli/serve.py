@@ -17,6 +17,7 @@ import uvicorn
 
 from bot.app import App, build
 from bot.cli.logs import configure
+from bot.server import bounded_protocol
 from bot.server import serve as application
 from bot.settings import Settings, unknown_variables
 
@@ -31,6 +32,7 @@ def serve(settings: Settings, *, work: bool) -> None:
     with _started(settings, work=work) as app:
         uvicorn.run(
             http(app),
+            http=bounded_protocol(),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -47,7 +49,8 @@ def work(settings: Settings) -> None:
 
 def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belongs to the server
     """The ASGI application of an app."""
-    return application(app.engine, app.settings.webhook_secrets, app.ready)
+    app_id = app.settings.github_app_id
+    return application(app.engine, app.settings.webhook_secrets, app.ready, app=app_id if app_id.isdecimal() else "")
 
 
 @contextmanager

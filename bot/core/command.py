@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from markdown_it import MarkdownIt
-
 from bot.errors import UserError
 
 LONGEST = 4000
@@ -17,8 +15,10 @@ LONGEST = 4000
 MOST_PATHS = 20
 """The most paths that one `review` takes."""
 
-_OURS = re.compile(r"/assistant(?![\w-])", re.IGNORECASE)
-_MARKDOWN = MarkdownIt("commonmark")
+_OURS = re.compile(r" {0,3}(/assistant(?![\w-]).*)", re.IGNORECASE)
+_HTML_COMMENT = re.compile(r" {0,3}<!--")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
+_LONGEST_LINE = LONGEST + 100
 
 
 class Verb(StrEnum):
@@ -63,17 +63,38 @@ class Command:
 
 
 def first_line(comment: str) -> str | None:
-    """The first line of `comment` if it is a command. Lines in quotes, code, HTML comments, lists and links are not."""
-    if not _OURS.search(comment):
+    """The first line of `comment` if it is a command. Lines in quotes, code, HTML comments, lists and links are not.
+
+    Blank lines and HTML comments before it do not count. The time is linear in the length of `comment`; a command is cut
+    a little above the most characters that one may have, so that `parse` still says that it is too long.
+    """
+    rest = comment.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    at = 0
+    while at < len(rest):
+        end = _line_end(rest, at)
+        line = rest[at:end]
+        if _HTML_COMMENT.match(line):
+            closed = rest.find("-->", rest.index("<!--", at) + len("<!--"))
+            if closed < 0:
+                return None
+            end = _line_end(rest, closed)
+        elif line.strip():
+            return _command_line(line, rest[end + 1 : _line_end(rest, end + 1)])
+        at = end + 1
+    return None
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _command_line(line: str, following: str) -> str | None:
+    """`line` if it is a command and `following` does not make a heading of it."""
+    found = _OURS.fullmatch(line)
+    if found is None or _UNDERLINE.fullmatch(following):
         return None
-    tokens = _MARKDOWN.parse(comment.replace("\r\n", "\n").replace("\0", ""))
-    visible = [token for token in tokens if token.type != "html_block" or not token.content.lstrip().startswith("<!--")]
-    if len(visible) < 2 or visible[0].type != "paragraph_open":  # noqa: PLR2004 - an open token and its content
-        return None
-    children = visible[1].children or []
-    if not children or children[0].type != "text" or not _OURS.match(visible[1].content):
-        return None
-    return visible[1].content.split("\n", 1)[0].strip()
+    return found[1].strip()[:_LONGEST_LINE]
 
 
 def parse(comment: str) -> Command | None:
@@ -95,6 +116,8 @@ def requested_review(comment: str) -> Command | None:
 
 def parse_words(words: str) -> Command:
     """Parses a verb and its argument without the prefix, for comments and the command line. Raises UserError."""
+    if len(words) > LONGEST + len("standards "):
+        raise UserError(f"That is too long: a command takes at most {LONGEST} characters.")
     if words and not words[0].isspace():
         raise UserError(_unknown_verb(words.split(maxsplit=1)[0]))
     name, _, rest = words.strip(" \t").partition(" ")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,6 +64,33 @@ def _refuse(_: DefaultSerializer, serialized_data: str) -> NoReturn:
     raise TypeError(f"a pickled row of {len(serialized_data)} characters is refused")
 
 
+_BODIES = """CREATE TABLE IF NOT EXISTS assistant_bodies
+(digest VARCHAR(64) PRIMARY KEY, job VARCHAR(200) NOT NULL, at DOUBLE PRECISION NOT NULL)"""
+_REMEMBERED = 400 * 86_400.0
+"""Seconds for which the digest of a delivery's body is kept: for as long, it cannot be used under another id."""
+
+
+def first_with_body(transaction: sa.Connection, digest: str, job: str) -> str:
+    """Returns the job whose delivery first had a body with this digest: `job`, which is stored, if there was none."""
+    row = {"digest": digest, "job": job, "at": time.time()}
+    transaction.execute(
+        sa.text("INSERT INTO assistant_bodies (digest, job, at) VALUES (:digest, :job, :at) ON CONFLICT DO NOTHING"),
+        row,
+    )
+    return str(
+        transaction.execute(sa.text("SELECT job FROM assistant_bodies WHERE digest = :digest"), row).scalar_one()
+    )
+
+
+@contextmanager
+def closing_engine(engine: sa.Engine) -> Iterator[sa.Engine]:
+    """Closes the connections of an engine at the end."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 class _Connection(sqlite3.Connection):
     """A connection whose commits reach the disk before they return. Writers wait for each other instead of failing.
 
@@ -101,6 +130,10 @@ class EngineDatabase:
                 connection.execute("PRAGMA auto_vacuum=incremental")
                 connection.execute("PRAGMA journal_mode=WAL")
         DBOS.migrate(self.url)
+        with closing_engine(self.engine()) as engine, engine.begin() as transaction:
+            if self.file is None:  # two processes that create the same table at once collide on Postgres
+                transaction.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('assistant_bodies'))"))
+            transaction.execute(sa.text(_BODIES))
 
     def engine(self) -> sa.Engine:
         """Returns a small pool of connections beside those of DBOS."""
@@ -116,6 +149,12 @@ class EngineDatabase:
             "db_engine_kwargs": {"connect_args": self._arguments()},
         }
         return options if self.file is None else {**options, "sys_db_pool_size": 4}
+
+    def forget_bodies(self) -> None:
+        """Deletes the digests of bodies that are older than is remembered."""
+        with closing_engine(self.engine()) as engine, engine.begin() as transaction:
+            old = {"before": time.time() - _REMEMBERED}
+            transaction.execute(sa.text("DELETE FROM assistant_bodies WHERE at < :before"), old)
 
     def shrink(self) -> None:
         """Returns freed pages to the disk. Postgres does this by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,8 +13,11 @@ from threading import Thread
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.engine.database import first_with_body
 from bot.engine.queue import Order, Runs
 from bot.errors import NotDurable
+
+log = logging.getLogger(__name__)
 
 _BATCH = 64
 
@@ -67,10 +71,18 @@ class Intake:
         outcomes: Sequence[_Outcome]
         try:
             with self._engine.begin() as transaction:
-                outcomes = [self._runs.add_in(transaction, order) for order, _ in batch]
+                outcomes = [self._add(transaction, order) for order, _ in batch]
         except SQLAlchemyError as error:
             outcomes = [NotDurable(f"the database did not take the job: {type(error).__name__}") for _ in batch]
         _tell([answer for _, answer in batch], outcomes)
+
+    def _add(self, transaction: sa.Connection, order: Order) -> bool:
+        """Stores an order; False if its delivery is known, or if its body came before under another delivery's id."""
+        first = first_with_body(transaction, order.job.digest, order.job.id) if order.job.digest else order.job.id
+        if first != order.job.id:
+            log.warning("%s repeats the body of %s: refused as a replay", order.job.id, first)
+            return False
+        return self._runs.add_in(transaction, order)
 
 
 def _tell(answers: Sequence[Future[bool]], outcomes: Sequence[_Outcome]) -> None:

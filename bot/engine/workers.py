@@ -101,6 +101,7 @@ def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
     before, deleted = datetime.now(UTC) - older_than, 0
     while batch := runs.delete(before):
         deleted += batch
+    database.forget_bodies()
     if deleted:
         database.shrink()
     return deleted

@@ -1,7 +1,10 @@
 """The grammar, as a table a product person can read."""
 
+import sys
+import time
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.command import Command, ReviewScope, Verb, parse
@@ -29,6 +32,8 @@ UNDERSTOOD = {
     "/assistant config": Command(Verb.CONFIG),
     "<!-- from a template -->\n/assistant help": Command(Verb.HELP),
     "\n\n/assistant help": Command(Verb.HELP),
+    "   /assistant help\r\nthanks": Command(Verb.HELP),
+    "<!-- one -->\n<!-- two\nlines -->\n\n/assistant help": Command(Verb.HELP),
 }
 NOT_FOR_US = [
     "",
@@ -49,6 +54,11 @@ NOT_FOR_US = [
     "/assistants review",
     "/assistant-two review",
     "//assistant review",
+    "/assistant review\n===",
+    "/assistant review\n---",
+    "<!-- open\n/assistant review",
+    "<!-- a --> /assistant review",
+    "<!-- a\n/assistant review -->",
 ]
 HELPED = {
     "/assistant revue": "Did you mean `/assistant review`?",
@@ -64,6 +74,62 @@ HELPED = {
     "/assistant ask " + "x" * 60_000: "too long",
     "/assistant review " + "a/b " * 21: "at most 20 paths",
 }
+
+
+UNITS = (
+    "a ",
+    "<?",
+    "<? ",
+    "<![CDATA[",
+    "*a_ ",
+    "![",
+    "`",
+    "<!--",
+    "<!-- -->\n",
+    "\n",
+    "> ",
+    "[x](",
+    "\\",
+    "/assistant ",
+    "&amp;",
+    "\t-",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(UNITS), min_size=1, max_size=3).map("".join),
+    st.sampled_from(("", "/assistant help ", "<!-- ")),
+)
+def test_the_cost_of_a_comment_is_linear_in_its_length(unit, start):
+    """Ten times the comment costs at most twelve times the calls into the interpreter, which no other load changes."""
+    small, large = (_steps(start + unit * (size // len(unit))) for size in (2_000, 20_000))
+
+    assert large <= 12 * small + 200
+
+
+def _steps(comment):
+    """The lines of Python that parsing runs, and the characters that its patterns see, counted by time-free tracing."""
+    count = 0
+
+    def trace(_frame, _event, _argument):
+        nonlocal count
+        count += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        _answer(comment)
+    finally:
+        sys.settrace(None)
+    return count
+
+
+def test_a_comment_of_64_kb_of_broken_markdown_is_parsed_in_milliseconds():
+    for unit in UNITS:
+        begun = time.process_time()
+        _answer("/assistant help " + unit * (65_000 // len(unit)))
+        assert time.process_time() - begun < 0.1, unit
 
 
 @pytest.mark.parametrize("comment", UNDERSTOOD)

@@ -60,6 +60,18 @@ def test_the_same_delivery_a_hundred_times_at_once_is_one_review(play, world, jo
     assert world.words("reviewed") == [job("same").id]
 
 
+def test_a_body_that_comes_again_under_another_id_is_no_second_job(play, world, job, caplog):
+    first, replayed = (replace(job(name), digest="d" * 64) for name in ("captured", "replayed"))
+
+    async def story(engine):
+        new = [await engine.submit(delivery) for delivery in (first, replayed, first)]
+        return [*new, await engine.submit(replace(job("other"), digest="e" * 64)), await done(engine)]
+
+    assert play(story)[:4] == [True, False, False, True]
+    assert {replayed.id, first.id} - set(world.words("reviewed")) == {replayed.id}
+    assert f"{replayed.id} repeats the body of {first.id}" in caplog.text
+
+
 def test_twenty_quick_pushes_are_one_review_of_the_newest_head(play, world, job):
     heads = []
 
