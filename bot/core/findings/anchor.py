@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Side
 
@@ -86,18 +89,79 @@ def _find_line(hunk: Hunk, side: Side, number: int) -> Line | None:
     return next((line for line in hunk.lines if line.number(side) == number), None)
 
 
-@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The lines of one side of a hunk as texts, in which runs of whole lines are found in linear time."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self._joined = "\n".join(("", *texts, ""))
+
+    def windows(self, want: Sequence[str]) -> list[int]:
+        """Returns the indexes at which `want` stands, as consecutive whole lines."""
+        if not want or "\n".join(("", *want, "")) not in self._joined:
+            return []
+        return list(_occurrences(self.texts, want))
+
+
+def _occurrences(texts: Sequence[str], want: Sequence[str]) -> Iterator[int]:
+    """Yields where `want` begins in `texts`, by the algorithm of Knuth, Morris and Pratt: equal lines cost no more."""
+    border, length = [0], 0
+    for line in want[1:]:
+        while length and line != want[length]:
+            length = border[length - 1]
+        length += line == want[length]
+        border.append(length)
+    matched = 0
+    for at, line in enumerate(texts):
+        while matched and (matched == len(want) or line != want[matched]):
+            matched = border[matched - 1]
+        matched += line == want[matched]
+        if matched == len(want):
+            yield at + 1 - matched
+
+
 class _View:
     """One side of a hunk: its lines, their texts, and the texts with normalised white space."""
 
-    lines: Sequence[Line]
-    texts: Sequence[str]
-    normal: Sequence[str]
+    def __init__(self, lines: Sequence[Line], side: Side) -> None:
+        self.lines, self.side = lines, side
+
+    @cached_property
+    def exact(self) -> _Rows:
+        return _Rows([line.text.rstrip() for line in self.lines])
+
+    @cached_property
+    def normal(self) -> _Rows:
+        return _Rows(_normalize(line.text for line in self.lines))
+
+    @cached_property
+    def _changed_before(self) -> Sequence[int]:
+        """For each index, how many lines before it are changed. On the LEFT a comment needs a removed line."""
+        marks = (line.added if self.side is Side.RIGHT else line.removed for line in self.lines)
+        return list(accumulate(marks, initial=0))
+
+    def has_change(self, first: int, last: int) -> bool:
+        """Whether one of the lines `first`..`last` is changed."""
+        return self._changed_before[last + 1] > self._changed_before[first]
 
 
-def _view(hunk: Hunk, side: Side) -> _View:
-    lines = [line for line in hunk.lines if line.number(side) is not None]
-    return _View(lines, [line.text.rstrip() for line in lines], _normalize(line.text for line in lines))
+class _Same:
+    """A file as a key that is compared by identity: its hash is not computed from all of its lines."""
+
+    def __init__(self, file: FileDiff) -> None:
+        self.file = file
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.file is other.file
+
+    def __hash__(self) -> int:
+        return id(self.file)
+
+
+@lru_cache(maxsize=64)
+def _views(same: _Same, side: Side) -> Sequence[_View]:
+    hunks = same.file.hunks
+    return [_View([line for line in hunk.lines if line.number(side) is not None], side) for hunk in hunks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +174,10 @@ class _Match:
     exact: bool = False
     why: str = ""
 
+    @property
+    def is_changed(self) -> bool:
+        return self.view.has_change(self.first, self.last)
+
 
 Views = Sequence[_View]
 Readings = Sequence[list[str]]
@@ -117,31 +185,27 @@ _Step = Callable[[Views, Readings], list[_Match]]
 
 
 def _inline(file: FileDiff, quoted: str, side: Side, near: int | None, steps: Iterable[_Step]) -> Anchor | None:
-    views = [_view(hunk, side) for hunk in file.hunks]
+    views = _views(_Same(file), side)
     readings = list(_readings(quoted, side))
     for step in steps:
-        hung = [place for match in step(views, readings) if (place := _to_anchor(match, file.path, side))]
-        if hung:
-            changed = file.added_lines if side is Side.RIGHT else None
-            return min(hung, key=lambda place: _rank(place, changed, near))
+        found = [match for match in step(views, readings) if side is Side.RIGHT or match.is_changed]
+        if found:
+            return _to_anchor(min(found, key=lambda match: _rank(match, near)), file.path, side)
     return None
 
 
-def _rank(place: Anchor, changed: frozenset[int] | None, near: int | None) -> tuple[bool, int, int]:
-    """Sorts changed lines first (on the LEFT all are changed), then the nearest, then the first."""
-    last = place.line or 0
-    first = place.start or last
-    touched = changed is None or not changed.isdisjoint(range(first, last + 1))
+def _rank(match: _Match, near: int | None) -> tuple[bool, int, int]:
+    """Sorts changed lines first, then the nearest, then the first."""
+    lines, side = match.view.lines, match.view.side
+    first, last = lines[match.first].number(side) or 0, lines[match.last].number(side) or 0
     distance = 0 if near is None else max(first - near, near - last, 0)
-    return not touched, distance, first
+    return not match.is_changed, distance, first
 
 
-def _to_anchor(match: _Match, path: str, side: Side) -> Anchor | None:
+def _to_anchor(match: _Match, path: str, side: Side) -> Anchor:
     """Returns the anchor of a match, narrowed to lines on which GitHub accepts a comment."""
     lines = match.view.lines
     hooks = [at for at in range(match.first, match.last + 1) if side is Side.RIGHT or lines[at].removed]
-    if not hooks:
-        return None
     first, last = hooks[0], hooks[-1]
     start, line = lines[first].number(side), lines[last].number(side)
     text = "\n".join(shown.text for shown in lines[first : last + 1])
@@ -224,9 +288,7 @@ def _exact_lines(views: Views, readings: Readings) -> list[_Match]:
     """Matches the same lines; white space at their ends may differ."""
     for reading in readings:
         want = [line.rstrip() for line in reading]
-        found = [
-            _Match(view, at, at + len(want) - 1, exact=True) for view in views for at in _windows(view.texts, want)
-        ]
+        found = [_Match(view, at, at + len(want) - 1, exact=True) for view in views for at in view.exact.windows(want)]
         if found:
             return found
     return []
@@ -236,7 +298,7 @@ def _similar_lines(views: Views, readings: Readings) -> list[_Match]:
     """Matches the same lines; all white space may differ."""
     for reading in readings:
         want = _normalize(reading)
-        found = [_Match(view, at, at + len(want) - 1) for view in views for at in _windows(view.normal, want)]
+        found = [_Match(view, at, at + len(want) - 1) for view in views for at in view.normal.windows(want)]
         if found:
             return found
     return []
@@ -264,11 +326,12 @@ def _around(view: _View, head: list[str], tail: list[str]) -> Iterator[_Match]:
     why = "the quote skips lines"
     if not head or not tail:
         rest = head or tail
-        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in _windows(view.normal, rest))
+        yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in view.normal.windows(rest))
         return
-    ends = _windows(view.normal, tail)
-    for at in _windows(view.normal, head):
-        end = next((end for end in ends if end >= at + len(head)), None)
+    ends = view.normal.windows(tail)
+    for at in view.normal.windows(head):
+        nearest = bisect_left(ends, at + len(head))
+        end = ends[nearest] if nearest < len(ends) else None
         if end is not None and end + len(tail) - at <= _LONGEST_ELISION:
             yield _Match(view, at, end + len(tail) - 1, why=why)
 
@@ -281,7 +344,7 @@ def _unique_line(views: Views, readings: Readings) -> list[_Match]:
     """Matches the longest line of the quote that occurs exactly once."""
     index: dict[str, list[_Match]] = {}
     for view in views:
-        for at, text in enumerate(view.normal):
+        for at, text in enumerate(view.normal.texts):
             index.setdefault(text, []).append(_Match(view, at, at, why="only one line of the quote was found"))
     for line in _longest_first(readings, _SHORTEST_LINE):
         if len(index.get(line, ())) == 1:
@@ -294,7 +357,7 @@ def _unique_part(views: Views, readings: Readings) -> list[_Match]:
     texts = [
         (text, _Match(view, at, at, why="only a part of a line was quoted"))
         for view in views
-        for at, text in enumerate(view.normal)
+        for at, text in enumerate(view.normal.texts)
     ]
     for line in _longest_first(readings, _SHORTEST_PART)[:10]:
         found = [match for text, match in texts if line in text]
@@ -310,12 +373,3 @@ def _longest_first(readings: Readings, shortest: int) -> list[str]:
 
 def _normalize(lines: Iterable[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines]
-
-
-def _windows(texts: Sequence[str], want: Sequence[str]) -> list[int]:
-    """Returns the indexes at which `want` stands in `texts`, as consecutive whole lines."""
-    if not want:
-        return []
-    return [
-        at for at in range(len(texts) - len(want) + 1) if texts[at] == want[0] and texts[at : at + len(want)] == want
-    ]
