@@ -69,93 +69,93 @@ class UseCases:
     conversations: ResponsesConversations | None = None
 
 
-def reviewer_of(wired: UseCases) -> Reviewer:
+def build_reviewer(parts: UseCases) -> Reviewer:
     """The reviewer with the checks and the model these settings ask for. Raises ConfigurationError."""
-    _require_known(wired.settings)
-    checks = checks_of(wired.settings)
+    _require_known(parts.settings)
+    checks = build_checks(parts.settings)
     return Reviewer(
-        wired.host,
-        wired.publisher,
-        asking_of(wired),
-        wired.standards,
+        parts.host,
+        parts.publisher,
+        build_model_review(parts),
+        parts.standards,
         checks,
-        wired.ledger,
-        wired.signer,
+        parts.ledger,
+        parts.signer,
         is_well_formed,
-        keeper_of(wired),
-        summarising_of(wired),
+        build_known_findings(parts),
+        build_summary_writer(parts),
     )
 
 
-def answerer_of(wired: UseCases) -> Answerer:
+def build_answerer(parts: UseCases) -> Answerer:
     """Who answers commands and replies, with the tools, the standards and the model of a review."""
     return Answerer(
-        wired.host,
-        wired.publisher,
-        wired.standards,
-        answering_of(wired),
-        summarising_of(wired),
-        keeper_of(wired),
-        wired.ledger,
-        ConversationStore(wired.ledger.database),
-        wired.signer,
-        bounds_of(wired.settings, allowed_of(wired.settings)),
+        parts.host,
+        parts.publisher,
+        parts.standards,
+        build_question_answerer(parts),
+        build_summary_writer(parts),
+        build_known_findings(parts),
+        parts.ledger,
+        ConversationStore(parts.ledger.database),
+        parts.signer,
+        spending_limits(parts.settings, review_budget(parts.settings)),
     )
 
 
-def router_of(wired: UseCases) -> Router:
+def build_router(parts: UseCases) -> Router:
     """The router with its gate."""
-    settings, correspondence = wired.settings, ConversationStore(wired.ledger.database)
+    settings, store = parts.settings, ConversationStore(parts.ledger.database)
     limits = RequestLimits(
         person=settings.assistant_requests_per_person_hour,
         repository=settings.assistant_requests_per_repository_hour,
     )
-    gate = Gate(wired.host, correspondence, settings.bots, limits)
-    return Router(wired.host, wired.publisher, gate, correspondence, wired.signer)
+    gate = Gate(parts.host, store, settings.bots, limits)
+    return Router(parts.host, parts.publisher, gate, store, parts.signer)
 
 
-def asking_of(wired: UseCases) -> ModelReview:
+def build_model_review(parts: UseCases) -> ModelReview:
     """Conversations with the model, on the operator's money."""
-    settings = wired.settings
+    settings = parts.settings
     return ModelReview(
-        host=wired.host,
-        model=wired.model or model_of(settings, wired.signer.secret),
-        standards=wired.standards,
-        checks=checks_of(settings),
-        words=words_of(),
-        account=lambda job, allowed: LedgerAccount(wired.ledger, job, bounds_of(settings, allowed)),
-        allowed=allowed_of(settings),
+        host=parts.host,
+        model=parts.model or build_model(settings, parts.signer.secret),
+        standards=parts.standards,
+        checks=build_checks(settings),
+        words=load_prompts(),
+        account=lambda job, allowed: LedgerAccount(parts.ledger, job, spending_limits(settings, allowed)),
+        allowed=review_budget(settings),
         passes=settings.passes,
         tools=settings.tools,
-        search=wired.search,
-        salt=wired.signer.name("fences"),
+        search=parts.search,
+        salt=parts.signer.name("fences"),
     )
 
 
-def answering_of(wired: UseCases) -> QuestionAnswerer:
+def build_question_answerer(parts: UseCases) -> QuestionAnswerer:
     """Conversations that are not a review."""
-    correspondence = ConversationStore(wired.ledger.database)
-    continuing = OpenAIMemory(wired.conversations, correspondence) if wired.conversations else None
-    return QuestionAnswerer(asking_of(wired), wired.ledger, correspondence, continuing)
+    store = ConversationStore(parts.ledger.database)
+    memory = OpenAIMemory(parts.conversations, store) if parts.conversations else None
+    return QuestionAnswerer(build_model_review(parts), parts.ledger, store, memory)
 
 
-def summarising_of(wired: UseCases) -> SummaryWriter:
+def build_summary_writer(parts: UseCases) -> SummaryWriter:
     """Who writes the walkthrough."""
-    return SummaryWriter(answering_of(wired), wired.publisher, wired.signer)
+    return SummaryWriter(build_question_answerer(parts), parts.publisher, parts.signer)
 
 
-def keeper_of(wired: UseCases) -> KnownFindings:
+def build_known_findings(parts: UseCases) -> KnownFindings:
     """Who keeps findings up to date; it resolves threads only if the operator says that the App may."""
-    resolves = wired.settings.assistant_resolve_threads
-    return KnownFindings(wired.host, wired.publisher, wired.ledger, wired.signer, resolves=resolves)
+    resolves = parts.settings.assistant_resolve_threads
+    return KnownFindings(parts.host, parts.publisher, parts.ledger, parts.signer, resolves=resolves)
 
 
-def words_of() -> Prompts:
+def load_prompts() -> Prompts:
     """Every prompt that ships with the product."""
     return Prompts({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))})
 
 
-def allowed_of(settings: Settings) -> ReviewBudget:
+def review_budget(settings: Settings) -> ReviewBudget:
     """What one review may use. Without a setting its dollars depend on the model's price. Raises ConfigurationError."""
     dollars = settings.assistant_dollars_per_review
     if dollars is None:
@@ -178,7 +178,7 @@ def _price_of(settings: Settings) -> Price | None:
     return find_price(settings.assistant_model, price_table(settings))
 
 
-def bounds_of(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
+def spending_limits(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
     """What may be spent on a review, a pull request, a repository and an installation."""
     day, month, daily = timedelta(days=1), timedelta(days=30), settings.assistant_dollars_per_pull_day
     return (
@@ -194,31 +194,31 @@ def _require_known(settings: Settings) -> None:
     checks = tuple(check.name for check in every())
     for variable, wanted, known in (
         ("ASSISTANT_CHECKS", settings.checks, checks),
-        ("ASSISTANT_PASSES", settings.passes, words_of().passes),
+        ("ASSISTANT_PASSES", settings.passes, load_prompts().passes),
         ("ASSISTANT_TOOLS", settings.tools, tool_names()),
     ):
         if unknown := sorted(set(wanted or ()) - set(known)):
             raise ConfigurationError(f"{variable}: {', '.join(unknown)}: there are only {', '.join(known)}")
 
 
-def checks_of(settings: Settings) -> tuple[Check, ...]:
+def build_checks(settings: Settings) -> tuple[Check, ...]:
     """Every check the operator offers."""
     return every(allow_unconfined=settings.assistant_unconfined_checks, names=settings.checks)
 
 
-def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
+def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
     """The model these settings name; without a key there is none, and the review says so.
 
     `secret` hides who an author is; with `progress` answers are streamed there. Raises ConfigurationError.
     """
     if settings.model_api == "offline":
         return OfflineModel()
-    from bot.app_openai import model_of as hosted_model
+    from bot.app_openai import build_model as hosted_model
 
     return hosted_model(settings, secret, progress)
 
 
-def conversations_of(settings: Settings) -> ResponsesConversations | None:
+def build_conversations(settings: Settings) -> ResponsesConversations | None:
     """Where the model's server remembers threads; None if only we do. Raises ConfigurationError if it cannot."""
     if settings.assistant_memory == "journal":
         return None
@@ -227,7 +227,7 @@ def conversations_of(settings: Settings) -> ResponsesConversations | None:
     return hosted_conversations(settings)
 
 
-def standards_of(settings: Settings, index: Path | str) -> FolderStandards | VectorStoreStandards:
+def build_standards(settings: Settings, index: Path | str) -> FolderStandards | VectorStoreStandards:
     """The search these settings name, over the local `index`. Raises ConfigurationError."""
     local = FolderStandards(index)
     if settings.assistant_standards == "folder":
@@ -246,7 +246,7 @@ def bundled(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything, wired: a server connected to GitHub."""
+    """The parts of a running server that is connected to GitHub."""
 
     settings: Settings
     engine: DurableEngine
@@ -294,23 +294,23 @@ def build(
         library=settings.assistant_organisation_standards,
     )
     ledger = Ledger(Database(settings.database))
-    signer = signer_of(app)
-    standards = standards_of(settings, settings.assistant_data / "standards.db")
-    wired = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
-    wired = replace(wired, search=searching_of(settings, host), conversations=conversations_of(settings))
-    reviewer, answerer = reviewer_of(wired), answerer_of(wired)
-    handlers = use_cases(router_of(wired), reviewer, answerer)
+    signer = build_signer(app)
+    standards = build_standards(settings, settings.assistant_data / "standards.db")
+    parts = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
+    reviewer, answerer = build_reviewer(parts), build_answerer(parts)
+    handlers = use_cases(build_router(parts), reviewer, answerer)
     pace = pace or Pace(debounce=settings.assistant_debounce)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
 
 
-def signer_of(app: GitHubApp) -> Signer:
+def build_signer(app: GitHubApp) -> Signer:
     """The signer of markers: alike for every spelling of the same key. Earlier versions signed with the spelling."""
     secret, *former = (hashlib.sha256(b"assistant markers" + pem).digest() for pem in app.spellings())
     return Signer(secret, tuple(former))
 
 
-def searching_of(settings: Settings, host: GitHubHost) -> SearcherFactory:
+def build_search(settings: Settings, host: GitHubHost) -> SearcherFactory:
     """Git over a fetched copy, where the repository is not too large for that."""
     most = settings.assistant_fetch_megabytes * MEGABYTE
 

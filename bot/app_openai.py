@@ -23,7 +23,7 @@ from bot.standards.vector_store import VectorStoreStandards
 from bot.standards.vector_store_api import VectorStoreClient
 
 
-def model_of(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
+def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
     """The model behind the API that these settings name. Raises ConfigurationError for invalid prices or capabilities."""
     endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
     able, limits = _capabilities(settings, endpoint), limits_of(settings)

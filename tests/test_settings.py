@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bot.app import build, signer_of
+from bot.app import build, build_signer
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.errors import ConfigurationError, Retryable
@@ -124,7 +124,7 @@ def signer(monkeypatch, tmp_path, text):
     for name, value in (ENOUGH | {"GITHUB_PRIVATE_KEY": text}).items():
         monkeypatch.setenv(name, value)
     settings = Settings.read().require_app()
-    return signer_of(GitHubApp("1", settings.private_key).checked())
+    return build_signer(GitHubApp("1", settings.private_key).checked())
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.app import UseCases, answerer_of, checks_of, model_of, standards_of, words_of
+from bot.app import UseCases, build_answerer, build_checks, build_model, build_standards, load_prompts
 from bot.cli.logs import configure
 from bot.cli.progress import watched
-from bot.cli.review import searching
+from bot.cli.review import local_search
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
 from bot.core.policy import PATH, Policy, PolicyLayer, describe, merge_layers, parse, unavailable_names
@@ -34,12 +34,12 @@ async def _answer(words: str, what: str, repo: Path) -> str:
     host = await LocalHost.from_range(repo, what)
     settings = Settings.read(_env_file=None)  # the repository is untrusted, and so is its .env
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
-        standards = standards_of(settings, Path(folder) / "standards.db")
+        standards = build_standards(settings, Path(folder) / "standards.db")
         job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
         with watched(Console(stderr=True)) as (step, hear):
-            model = model_of(settings, signer.secret, hear)
-            wired = UseCases(settings, host, host, standards, Ledger(database), signer, model, searching(host))
-            await answerer_of(wired)(job, step)
+            model = build_model(settings, signer.secret, hear)
+            parts = UseCases(settings, host, host, standards, Ledger(database), signer, model, local_search(host))
+            await build_answerer(parts)(job, step)
     return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
 
 
@@ -61,8 +61,8 @@ def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:
 def _unknown(policy: Policy) -> tuple[str, ...]:
     """Returns a sentence for each check and pass that the policy names and this installation does not offer."""
     settings = Settings.read(_env_file=None)
-    passes = [name for name in words_of().passes if settings.passes is None or name in settings.passes]
-    return unavailable_names(policy, [check.name for check in checks_of(settings)], passes)
+    passes = [name for name in load_prompts().passes if settings.passes is None or name in settings.passes]
+    return unavailable_names(policy, [check.name for check in build_checks(settings)], passes)
 
 
 def _text(file: Path) -> str:

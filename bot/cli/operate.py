@@ -8,7 +8,7 @@ import uuid
 
 from rich.console import Console
 
-from bot.app import App, allowed_of, bounds_of, build
+from bot.app import App, build, review_budget, spending_limits
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.pull_request import PullRef
@@ -42,24 +42,24 @@ def steer(verb: Verb, address: str, finding: str = "", words: str = "") -> str:
 
 async def act(app: App, verb: Verb, repo: str, number: int, finding: str = "", words: str = "") -> str:
     """The answer to `verb`, in Markdown, once it is done. Raises UserError for a repository that we never reviewed."""
-    pull, correspondence = await app.ledger.address(repo, number), ConversationStore(app.ledger.database)
+    pull, conversations = await app.ledger.address(repo, number), ConversationStore(app.ledger.database)
     if pull is None:
         raise UserError(f"{repo} is unknown: no pull request of it was reviewed with this database")
     match verb:
         case Verb.PAUSE:
-            await correspondence.pause(pull, OPERATOR)
+            await conversations.pause(pull, OPERATOR)
             return replies.PAUSED
         case Verb.RESUME:
-            await correspondence.resume(pull)
+            await conversations.resume(pull)
             return replies.RESUMED
         case Verb.STOP:
             stopped = await app.engine.cancel(pull, f"{OPERATOR} said stop")
             return f"Stopped: {len(stopped)}." if stopped else "Nothing is running on this pull request."
         case Verb.STATUS:
             reviews = await app.ledger.reviews(pull, limit=10)
-            bounds = bounds_of(app.settings, allowed_of(app.settings))
+            bounds = spending_limits(app.settings, review_budget(app.settings))
             balances = await app.ledger.balances(pull, reported(bounds))
-            return replies.status(reviews, await app.ledger.findings(pull), await correspondence.paused(pull), balances)
+            return replies.status(reviews, await app.ledger.findings(pull), await conversations.paused(pull), balances)
     return await _about(app, verb, pull, finding, words)
 
 

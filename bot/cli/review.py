@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from bot.app import UseCases, model_of, reviewer_of
+from bot.app import UseCases, build_model, build_reviewer
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.plan import FileState
@@ -78,11 +78,11 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
         standards = FolderStandards(Path(folder) / "standards.db")
         signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
-            model = model_of(settings, signer.secret, hear)
-            wired = UseCases(settings, host, host, standards, Ledger(database), signer, model, searching(host))
-            reviewer = reviewer_of(wired)
+            model = build_model(settings, signer.secret, hear)
+            parts = UseCases(settings, host, host, standards, Ledger(database), signer, model, local_search(host))
+            reviewer = build_reviewer(parts)
             if hear:  # the terminal shows one stream
-                reviewer = replace(reviewer, asking=replace(reviewer.asking, at_once=1))
+                reviewer = replace(reviewer, model_review=replace(reviewer.model_review, at_once=1))
             review = await reviewer.review(job, host.pull, step)
             return replace(review, remarks=(*review.remarks, *_unfollowed(host.unfollowed)))
 
@@ -93,7 +93,7 @@ def _unfollowed(paths: Sequence[str]) -> Iterator[str]:
         yield f"Untracked, so not reviewed (`git add -N` includes it): {named}."
 
 
-def searching(host: LocalHost) -> SearcherFactory:
+def local_search(host: LocalHost) -> SearcherFactory:
     """Returns the search for the model's tools: `git grep` in commits, else a scan of the files."""
     git, pull = host.git, host.pull
     sides: tuple[tuple[Version, str], ...] = (("head", pull.head_sha), ("base", pull.base_sha))

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bot.app import standards_of
+from bot.app import build_standards
 from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
 from bot.handlers.read import read_policy
@@ -163,7 +163,7 @@ async def _servers_index() -> AsyncIterator[FolderStandards | VectorStoreStandar
     Settings come from the environment only: the current folder may be an untrusted repository with its own .env.
     """
     settings = Settings.read(_env_file=None)
-    index = standards_of(settings, settings.assistant_data / "standards.db")
+    index = build_standards(settings, settings.assistant_data / "standards.db")
     try:
         yield index
     finally:

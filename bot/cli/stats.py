@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bot.app import allowed_of, bounds_of
+from bot.app import review_budget, spending_limits
 from bot.core.comments.replies import spender
 from bot.core.costs import Balance
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
@@ -53,7 +53,9 @@ class Statistics:
 
 async def _counted() -> Statistics:
     settings = Settings.read()
-    bounds = [one for one in bounds_of(settings, allowed_of(settings)) if one.scope in {"repository", "installation"}]
+    bounds = [
+        one for one in spending_limits(settings, review_budget(settings)) if one.scope in {"repository", "installation"}
+    ]
     with Database(settings.database) as database:
         ledger = Ledger(database)
         found = rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()

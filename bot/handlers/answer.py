@@ -59,11 +59,11 @@ class Answerer:
     host: CodeHost
     publisher: Publisher
     standards: Standards
-    answering: QuestionAnswerer
-    summarising: SummaryWriter
-    keeper: KnownFindings
+    question_answerer: QuestionAnswerer
+    summary_writer: SummaryWriter
+    known_findings: KnownFindings
     ledger: Ledger
-    correspondence: ConversationStore
+    conversations: ConversationStore
     signer: Signer
     bounds: tuple[SpendingLimit, ...] = ()
 
@@ -119,37 +119,37 @@ class Answerer:
 
     async def _ask(self, asked: AnswerInputs) -> str:
         thread = await self._thread(asked)
-        if not self.answering.available:
+        if not self.question_answerer.available:
             return f"{replies.NO_MODEL} {await self._standards(asked)}"
         return await self._answer(asked, thread)
 
     async def _explain(self, asked: AnswerInputs) -> str:
         """More about the finding of a thread. Without a model its own data, once: a reply to a reply would add nothing."""
         thread = await self._finding_thread(asked)
-        if self.answering.available:
+        if self.question_answerer.available:
             return await self._answer(asked, thread)
         before = await asked.step("before", lambda: self._answers(asked, thread), int)
         if before and asked.job.trigger is Trigger.REPLY:
             return ""
         known = await asked.step("finding", lambda: self._known(asked, thread), KnownFinding)
-        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
+        inputs = await self.question_answerer.inputs(asked.pull, asked.file.policy, asked.step)
         query = f"{kind_of(known.topic)} {known.title}"
-        hits = await consult(self.standards, subject.shelf, query, known.path, limit=1)
+        hits = await consult(self.standards, inputs.shelf, query, known.path, limit=1)
         body = replies.explained(known, [hit.standard for hit in hits], LinkBase.of(asked.pull))
         await self._remember(asked, thread, body)
         return body
 
     async def _answer(self, asked: AnswerInputs, thread: FindingThread) -> str:
         """The model's answer. It never changes the state of a finding: it may propose that a person dismisses it."""
-        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
+        inputs = await self.question_answerer.inputs(asked.pull, asked.file.policy, asked.step)
         opening = thread.opening if thread.finding else ""
         question = Question(asked.command.text or "Explain this.", thread.root, opening, thread.path, thread.said)
-        answered = await self.answering.answer(asked.job, subject, question, asked.step)
+        answered = await self.question_answerer.answer(asked.job, inputs, question, asked.step)
         if answered.reason:
             raise UserError(f"The question could not be answered: {answered.reason}.")
         await self._remember(asked, thread, answered.text)
         said = replies.answered(
-            answered.text, answered.cited, LinkBase.of(asked.pull), asked.pull.head_sha, known=answered.known
+            answered.text, answered.citations, LinkBase.of(asked.pull), asked.pull.head_sha, known=answered.known
         )
         if not answered.conceded:
             return said
@@ -159,12 +159,12 @@ class Answerer:
     async def _summary(self, asked: AnswerInputs) -> str:
         if asked.file.policy.summary == "off":
             raise UserError(replies.SUMMARY_IS_OFF)
-        await self.summarising(asked.job, asked.pull, asked.file.policy, asked.step)
+        await self.summary_writer(asked.job, asked.pull, asked.file.policy, asked.step)
         return ""
 
     async def _standards(self, asked: AnswerInputs) -> str:
-        subject = await self.answering.subject(asked.pull, asked.file.policy, asked.step)
-        hits = await consult(self.standards, subject.shelf, asked.command.text)
+        inputs = await self.question_answerer.inputs(asked.pull, asked.file.policy, asked.step)
+        hits = await consult(self.standards, inputs.shelf, asked.command.text)
         return replies.sections(asked.command.text, hits, LinkBase.of(asked.pull))
 
     async def _dismiss(self, asked: AnswerInputs) -> str:
@@ -180,17 +180,19 @@ class Answerer:
 
     async def _changed(self, job: Job, thread: FindingThread, reason: str, *, resolved: bool) -> str:
         if thread.root:
-            known = await self.keeper.dismiss(job.pull, thread.root, job.actor, reason, resolved=resolved)
+            known = await self.known_findings.dismiss(job.pull, thread.root, job.actor, reason, resolved=resolved)
         else:
-            known = await self.keeper.dismiss_unthreaded(job.pull, thread.finding, job.actor, reason, resolved=resolved)
+            known = await self.known_findings.dismiss_unthreaded(
+                job.pull, thread.finding, job.actor, reason, resolved=resolved
+            )
         return known.identity if known else ""
 
     async def _pause(self, asked: AnswerInputs) -> str:
-        await asked.step("paused", lambda: self.correspondence.pause(asked.pull.ref, asked.job.actor), type(None))
+        await asked.step("paused", lambda: self.conversations.pause(asked.pull.ref, asked.job.actor), type(None))
         return replies.PAUSED
 
     async def _resume(self, asked: AnswerInputs) -> str:
-        await asked.step("resumed", lambda: self.correspondence.resume(asked.pull.ref), type(None))
+        await asked.step("resumed", lambda: self.conversations.resume(asked.pull.ref), type(None))
         return replies.RESUMED
 
     async def _status(self, asked: AnswerInputs) -> str:
@@ -198,11 +200,11 @@ class Answerer:
         reviews, findings = await self.ledger.reviews(ref, limit=5), await self.ledger.findings(ref)
         people = dict.fromkeys(filter(None, (asked.job.actor, asked.pull.author)))
         balances = await self.ledger.balances(ref, reported(self.bounds, people))
-        return replies.status(reviews, findings, await self.correspondence.paused(ref), balances)
+        return replies.status(reviews, findings, await self.conversations.paused(ref), balances)
 
     async def _config(self, asked: AnswerInputs) -> str:
         file = asked.file
-        problems = (*file.problems, *self.answering.asking.unknown(file.policy))
+        problems = (*file.problems, *self.question_answerer.model_review.unknown(file.policy))
         return replies.config(describe(file.policy, dict(file.sources)), problems)
 
     async def _help(self, asked: AnswerInputs) -> str:
@@ -254,11 +256,11 @@ class Answerer:
         return next(found, "")
 
     async def _answers(self, asked: AnswerInputs, thread: FindingThread) -> int:
-        return len(await self.correspondence.exchanges(asked.pull.ref, thread.root))
+        return len(await self.conversations.exchanges(asked.pull.ref, thread.root))
 
     async def _remember(self, asked: AnswerInputs, thread: FindingThread, answer: str) -> None:
         job, question = asked.job, asked.command.text[:_KEPT]
-        kept = self.correspondence.remember
+        kept = self.conversations.remember
         await asked.step("remembered", lambda: kept(job, thread.root, question, answer[:_KEPT]), type(None))
 
     async def _say(self, job: Job, body: str, reaction: str, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What a model is asked about a change: with which tools, over which material, on whose money."""
+"""Prepares the conversations with the model about a change: its tools, material and budget; and asks again about findings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot.core.claims.material import PullFacts
+from bot.core.claims.evidence import paths_named
+from bot.core.claims.material import PullFacts, budget, material
 from bot.core.claims.prompt import HostedSearch
-from bot.core.claims.recheck import RecheckCandidate
+from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
 from bot.core.claims.requirements import linked_issues
+from bot.core.claims.schemas import Verdicts
+from bot.core.claims.verify import groups, numbered_claims
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.command import ReviewScope
@@ -19,10 +22,10 @@ from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
 from bot.errors import Refused, TooLarge, UserError
-from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, reverified
+from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, answer_value, head_facts
 from bot.handlers.read import Change
 from bot.handlers.standards import LOOK_UP, TROUBLE
-from bot.interfaces import Account, Check, CodeHost, Model, SearchPassage, Standards, Step
+from bot.interfaces import Account, Check, CodeHost, Model, ModelAnswer, SearchPassage, Standards, Step
 from bot.job import Job
 from bot.model.account import MeteredSteps
 from bot.model.prompts import Prompts
@@ -34,7 +37,7 @@ from bot.model.tools.search_standards import hits_as_json
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """What a conversation is about: a change, what the checks claim of it, and the standards that govern those claims.
+    """The input of the conversations: a change, the drafts of the checks, and the standards that govern those drafts.
 
     `doubts` are known findings that may no longer be true.
     """
@@ -51,7 +54,7 @@ class ModelInputs:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What people wrote: the linked issues that can be read, and what was said on the pull request."""
+    """Text by people: the linked issues that can be read, and the comments on the pull request."""
 
     issues: tuple[Issue, ...] = ()
     said: tuple[PostedComment, ...] = ()
@@ -59,10 +62,10 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class ModelReview:
-    """Asks `model`, with the operator's `passes` and `tools` (None: all there are), within what is `allowed`.
+    """Asks `model` with the operator's `passes` and `tools` (None: all), within the budget `allowed`.
 
-    `account` opens the books of a job; `search` makes what looks through the repository; `salt`, a secret, names the
-    fences of the team's rules; `at_once` is how many conversations are held at the same time.
+    `account` creates the account of a job; `search` creates the searcher of a repository; `salt`, a secret, names the
+    fences of the team's rules; `at_once` is the number of conversations at the same time.
     """
 
     host: CodeHost
@@ -80,47 +83,47 @@ class ModelReview:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The passes that there are and the operator offers."""
+        """The passes that the operator offers."""
         return tuple(name for name in self.words.passes if self.passes is None or name in self.passes)
 
     def unknown(self, policy: Policy) -> tuple[str, ...]:
-        """What the policy wants that the operator does not offer."""
+        """A sentence for each check or pass that the policy names and the operator does not offer."""
         return unavailable_names(policy, [check.name for check in self.checks], self.offered)
 
-    async def __call__(self, job: Job, subject: ModelInputs, step: Step) -> PassResults:
-        """Every pass over the change, and a look at what is in doubt. Without a model, nothing."""
+    async def __call__(self, job: Job, inputs: ModelInputs, step: Step) -> PassResults:
+        """Runs every pass over the change, and asks again about findings in doubt. Returns empty results without a model."""
         if not self.model.available:
             return PassResults()
-        passes, brief = await self.prepare(job, subject, step)
-        return await reverified(passes, brief, await passes(brief), subject.doubts)
+        passes, pass_input = await self.prepare(job, inputs, step)
+        return await _recheck(passes, pass_input, await passes(pass_input), inputs.doubts)
 
-    async def prepare(self, job: Job, subject: ModelInputs, step: Step) -> tuple[Passes, PassInput]:
-        """The tools, the money and the material for any conversation about a change."""
-        background = await step("background", lambda: self._background(subject.pull), Background)
-        pull, change = subject.pull, subject.change
+    async def prepare(self, job: Job, inputs: ModelInputs, step: Step) -> tuple[Passes, PassInput]:
+        """Returns the tools, the account and the material for any conversation about a change."""
+        background = await step("background", lambda: self._background(inputs.pull), Background)
+        pull, change = inputs.pull, inputs.change
         files = Files(self.host, pull)
         searcher = self.search(files)
         asked = (job.thread, job.comment) if job.is_question else None
         desk = ToolContext(
-            self.host, pull, change.diff, self.standards, subject.shelf, files, searcher, self.checks, asked
+            self.host, pull, change.diff, self.standards, inputs.shelf, files, searcher, self.checks, asked
         )
         paths = await _paths(files)
-        brief = PassInput(
+        pass_input = PassInput(
             job=job.id,
-            facts=PullFacts(pull, change.diff, change.heads, subject.drafts, background.issues, background.said),
-            batches=subject.batches,
-            policy=subject.policy,
-            passes=self._passes(job, subject.policy),
-            standards=subject.standards,
+            facts=PullFacts(pull, change.diff, change.heads, inputs.drafts, background.issues, background.said),
+            batches=inputs.batches,
+            policy=inputs.policy,
+            passes=self._passes(job, inputs.policy),
+            standards=inputs.standards,
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(texts_with_word, searcher, files),
             read=partial(_text, files),
         )
-        passes = self._bounded(job, subject.policy, desk, step)
-        return replace(passes, search=await self._hosted(subject.shelf), trace=self._trace(subject.shelf)), brief
+        passes = self._bounded(job, inputs.policy, desk, step)
+        return replace(passes, search=await self._hosted(inputs.shelf), trace=self._trace(inputs.shelf)), pass_input
 
     async def _hosted(self, shelf: Shelf) -> HostedSearch | None:
-        """Where the model's server may search by itself; nowhere if that cannot be told now."""
+        """The vector store that the model's server may search; None without one, or if the lookup fails."""
         try:
             async with asyncio.timeout(LOOK_UP):
                 return await self.standards.hosted(shelf) if shelf.documents else None
@@ -134,7 +137,7 @@ class ModelReview:
         return trace
 
     def _bounded(self, job: Job, policy: Policy, desk: ToolContext, step: Step) -> Passes:
-        """Conversations with this desk's tools, within what the operator allows and the policy leaves of it."""
+        """Conversations with these tools, within the budgets of the operator and the policy."""
         allowed = self.allowed.limited_by(policy.budgets)
         return Passes(
             self.model,
@@ -147,7 +150,7 @@ class ModelReview:
         )
 
     def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:
-        """Those that there are, the operator offers, the policy wants and the command is about."""
+        """The passes that the operator offers, the policy wants and the command asks for."""
         narrow = {ReviewScope.SECURITY.value} if job.scope.scope is ReviewScope.SECURITY else None
         allowed = [names for names in (policy.passes, narrow) if names is not None]
         return tuple(name for name in self.offered if all(name in names for names in allowed))
@@ -157,9 +160,44 @@ class ModelReview:
         for number in linked_issues(f"{pull.title}\n{pull.body}", pull.ref.repo):
             try:
                 issues.append(await self.host.issue(pull.ref, number))
-            except Refused:  # another repository's, deleted, or none: what cannot be read is not shown
+            except Refused:  # of another repository, deleted, or none: not shown
                 continue
         return Background(tuple(issues), await self.host.comments(pull.ref))
+
+
+async def _recheck(
+    passes: Passes, pass_input: PassInput, results: PassResults, doubts: Sequence[RecheckCandidate]
+) -> PassResults:
+    """The results with a result for each of `doubts`. A finding that could not be judged is left out, and stays open.
+
+    This comes last, so that a short budget goes to the new code first. A failure here is no gap in the review.
+    """
+    if not doubts:
+        return results
+    by_draft = {doubt.draft: doubt for doubt in doubts}
+    grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
+    answers = await asyncio.gather(*(_ask_again(passes, pass_input, n, group) for n, group in enumerate(grouped, 1)))
+    judged = []
+    for group, answer in zip(grouped, answers, strict=True):
+        if verdicts := answer_value(answer, Verdicts):
+            named = paths_named(text for verdict in verdicts.verdicts for text in verdict.evidence)
+            judged.append(recheck_results(group, verdicts, await head_facts(pass_input, named)))
+    return replace(
+        results,
+        weighed=tuple(one for group in judged for one in group),
+        usage=sum((answer.usage for answer in answers), results.usage),
+        versions=passes.words.versions,
+    )
+
+
+async def _ask_again(
+    passes: Passes, pass_input: PassInput, number: int, group: Sequence[RecheckCandidate]
+) -> ModelAnswer:
+    batch = recheck_batch(group, pass_input.facts.diff)
+    facts = replace(pass_input.facts, issues=(), said=(), problems=())
+    shown = material(batch, facts, budget(batch))
+    data = (*shown.data, numbered_claims([doubt.draft for doubt in group]))
+    return await passes.ask(f"verify/again/{number}", "reverify", data, Verdicts, pass_input)
 
 
 async def _text(files: Files, path: str) -> str | None:

@@ -1,7 +1,7 @@
-"""A thread that the model's own server remembers: an operator's opt-in. Our journal remembers it all the same.
+"""Conversations of threads that the model's server remembers, if the operator wants that; our journal remembers them too.
 
-A conversation there begins with what our journal would have shown, and is told only what is new from then on. Where it
-cannot go on (too long, gone, or left with half an answer) the next one begins in the same way, so nothing depends on it.
+A conversation there begins with the memory of our journal, and then gets only what is new. If it cannot go on (too long,
+gone, or left with half an answer), a new one begins in the same way, so nothing depends on it.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class ThreadQuestion:
 class OpenAIMemory:
     """Asks within the one conversation of a thread. Each step is journaled; what a crash leaves behind is empty."""
 
-    conversations: ResponsesConversations
-    correspondence: ConversationStore
+    server: ResponsesConversations
+    store: ConversationStore
 
-    async def __call__(self, passes: Passes, brief: PassInput, inquiry: ThreadQuestion) -> ModelAnswer:
+    async def __call__(self, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion) -> ModelAnswer:
         """The answer. A conversation that the server refuses to go on with is replaced once."""
-        ref, thread, name = brief.facts.pull.ref, inquiry.thread, inquiry.name
-        talk = await passes.step("talk", lambda: self.correspondence.talk(ref, thread), ServerConversation)
+        ref, thread, name = pass_input.facts.pull.ref, inquiry.thread, inquiry.name
+        talk = await passes.step("talk", lambda: self.store.talk(ref, thread), ServerConversation)
         over = talk.over
         if not over:
-            answer, over = await self._within(talk, passes, brief, inquiry, name)
+            answer, over = await self._within(talk, passes, pass_input, inquiry, name)
             if not over:
                 return answer
             name = f"{name}/anew"
@@ -64,33 +64,33 @@ class OpenAIMemory:
             talk = await passes.step("talk/new", lambda: self._begin(ref, thread, talk, over), ServerConversation)
         except (Refused, Retryable) as error:
             return ModelAnswer(None, str(error))
-        return (await self._within(talk, passes, brief, inquiry, name))[0]
+        return (await self._within(talk, passes, pass_input, inquiry, name))[0]
 
     async def _within(
-        self, talk: ServerConversation, passes: Passes, brief: PassInput, inquiry: ThreadQuestion, name: str
+        self, talk: ServerConversation, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion, name: str
     ) -> tuple[ModelAnswer, str]:
         """The answer, and what the server said if it refused the conversation itself."""
-        fresh = [one for one in inquiry.data if not talk.knows(_told(one))]
+        fresh = [one for one in inquiry.data if not talk.knows(_as_text(one))]
         shown = (*fresh, *(() if talk.told else inquiry.past), inquiry.question)
         within = _Within(passes.model, talk)
-        asking = replace(passes, model=within)
-        answer = await asking.ask(name, inquiry.name, shown, inquiry.kind, brief)
-        texts = [*within.told, *map(_told, fresh)]
-        opening = sum(map(estimate, (*texts, *map(_told, shown[len(fresh) :]))))
+        session = replace(passes, model=within)
+        answer = await session.ask(name, inquiry.name, shown, inquiry.kind, pass_input)
+        texts = [*within.instructions, *map(_as_text, fresh)]
+        opening = sum(map(estimate, (*texts, *map(_as_text, shown[len(fresh) :]))))
         after = talk.after(texts, opening, answer.held)
         after = replace(after, broken=answer.value is None)
-        ref, thread = brief.facts.pull.ref, inquiry.thread
-        await passes.step(f"{name}/talk", lambda: self.correspondence.keep_talk(ref, thread, after), type(None))
+        ref, thread = pass_input.facts.pull.ref, inquiry.thread
+        await passes.step(f"{name}/talk", lambda: self.store.keep_talk(ref, thread, after), type(None))
         return answer, within.refused
 
     async def _begin(self, ref: PullRef, thread: int, before: ServerConversation, why: str) -> ServerConversation:
         """A new conversation for the thread; the one before it is deleted."""
-        talk = ServerConversation(await self.conversations.create())
-        await self.correspondence.keep_talk(ref, thread, talk)
+        talk = ServerConversation(await self.server.create())
+        await self.store.keep_talk(ref, thread, talk)
         log.info("%s, thread %d: a new conversation at the model's server: %s", ref, thread, why)
         if before.id:
             try:
-                await self.conversations.delete(before.id)
+                await self.server.delete(before.id)
             except NotFound:
                 log.info("%s, thread %d: the conversation %s is gone", ref, thread, before.id)
             except (Refused, Retryable) as error:
@@ -102,12 +102,12 @@ class OpenAIMemory:
 class _Within:
     """A model within a conversation: what that knows of our instructions is not said again.
 
-    `told` is what was to be said of them; `refused` what the server said when it would not go on.
+    `instructions` are those of the prompt; `refused` is the server's reason if it refused to go on.
     """
 
     model: Model
     talk: ServerConversation
-    told: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
     refused: str = ""
 
     @property
@@ -120,7 +120,7 @@ class _Within:
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """As Model.ask; a refusal of this one conversation is an answer without a value."""
-        self.told = tuple(filter(None, (prompt.instructions, prompt.rules)))
+        self.instructions = tuple(filter(None, (prompt.instructions, prompt.rules)))
         instructions, rules = ("" if self.talk.knows(one) else one for one in (prompt.instructions, prompt.rules))
         here = replace(prompt, instructions=instructions, rules=rules, conversation=self.talk.id, held=self.talk.tokens)
         try:
@@ -135,5 +135,5 @@ class _Within:
         """The model is somebody else's."""
 
 
-def _told(datum: FencedText) -> str:
+def _as_text(datum: FencedText) -> str:
     return f"{datum.kind}\n{datum.source}\n{datum.text}"

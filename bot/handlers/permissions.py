@@ -29,7 +29,7 @@ class Gate:
     """The one gate. `bots` are numeric ids of bots that may command: of their Apps, or of their accounts."""
 
     host: CodeHost
-    correspondence: ConversationStore
+    conversations: ConversationStore
     bots: Collection[int] = ()
     limits: RequestLimits = field(default_factory=RequestLimits)
 
@@ -50,7 +50,7 @@ class Gate:
         if permitted and job.trigger in _UNCOUNTED:
             return Admission(admitted=True)
         counted = await step(
-            "counted", lambda: self.correspondence.count(job, self.limits, permitted=permitted), RequestCount
+            "counted", lambda: self.conversations.count(job, self.limits, permitted=permitted), RequestCount
         )
         if not permitted:
             reason = f"{job.actor} cannot use commands here: this needs {policy.minimum_permission} permission or more"

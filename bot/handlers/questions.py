@@ -1,7 +1,4 @@
-"""Asking the model on somebody's behalf: the same tools, standards and material as a review, and what was said before.
-
-The walkthrough of a change: one comment, written once and edited in place.
-"""
+"""Questions of people to the model, with the tools, standards and material of a review, and the walkthrough of a change."""
 
 from __future__ import annotations
 
@@ -26,9 +23,9 @@ from bot.core.policy import Policy
 from bot.errors import Refused, UserError
 from bot.handlers.ask_model import ModelInputs, ModelReview
 from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
-from bot.handlers.passes import Passes, PassInput, standards_in
+from bot.handlers.passes import Passes, PassInput
 from bot.handlers.read import material, read_change
-from bot.handlers.standards import shelve
+from bot.handlers.standards import shelve, standards_in
 from bot.interfaces import Publisher, Step
 from bot.job import Job
 from bot.model.tools import Files
@@ -38,16 +35,16 @@ from bot.storage.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class SummaryWriter:
-    """Writes it: on request, or after each review where the policy says `summary: always`."""
+    """Writes the walkthrough: on request, or after each review where the policy says `summary: always`."""
 
-    answering: QuestionAnswerer
+    question_answerer: QuestionAnswerer
     publisher: Publisher
     signer: Signer
 
     async def __call__(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> str:
         """Write the walkthrough as the change is now; the comment's address."""
-        subject = await self.answering.subject(pull, policy, step)
-        tour = await self.answering.walkthrough(job, subject, step)
+        inputs = await self.question_answerer.inputs(pull, policy, step)
+        tour = await self.question_answerer.walkthrough(job, inputs, step)
         name = self.signer.name("summary", str(pull.ref.repo_id or pull.ref.repo), str(pull.ref.number))
         key = self.signer.mark(pull.ref, "summary", name)
         body = f"{replies.walkthrough(tour, pull.head_sha)}\n\n{key}"
@@ -60,9 +57,9 @@ _KNOWN = 60  # findings that are mentioned
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody wants to know. `thread` is the first comment of a thread, 0 for the pull request's conversation.
+    """A person's question. `thread` is the first comment of a thread, 0 for the pull request's conversation.
 
-    `finding` is what the thread is about, as we said it, and `path` its file; `said` is what others said there.
+    `finding` is the text of the finding that the thread is about, `path` its file, `said` what others wrote there.
     """
 
     text: str
@@ -79,89 +76,92 @@ class QuestionResult:
     text: str = ""
     known: bool = True
     conceded: bool = False
-    cited: tuple[CitedPlace, ...] = ()
+    citations: tuple[CitedPlace, ...] = ()
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionAnswerer:
-    """Conversations about a pull request that are not a review. With `continuing` the model's server remembers them too."""
+    """Conversations about a pull request that are not a review. With `openai_memory` the model's server remembers them too."""
 
-    asking: ModelReview
+    model_review: ModelReview
     ledger: Ledger
-    correspondence: ConversationStore
-    continuing: OpenAIMemory | None = None
+    conversations: ConversationStore
+    openai_memory: OpenAIMemory | None = None
 
     @property
     def available(self) -> bool:
         """Whether there is a model to ask."""
-        return self.asking.model.available
+        return self.model_review.model.available
 
-    async def subject(self, pull: PullRequest, policy: Policy, step: Step) -> ModelInputs:
+    async def inputs(self, pull: PullRequest, policy: Policy, step: Step) -> ModelInputs:
         """The change with its standards."""
-        host, standards = self.asking.host, self.asking.standards
+        host, standards = self.model_review.host, self.model_review.standards
         change = await material(step, "change", lambda: read_change(host, pull, policy, lambda _: True))
-        shelved = await shelve(host, standards, pull, policy, change.diff, step)
-        return ModelInputs(pull, policy, change, shelved.shelf, batches=change.plan.batches)
+        indexed = await shelve(host, standards, pull, policy, change.diff, step)
+        return ModelInputs(pull, policy, change, indexed.shelf, batches=change.plan.batches)
 
-    async def answer(self, job: Job, subject: ModelInputs, question: Question, step: Step) -> QuestionResult:
+    async def answer(self, job: Job, inputs: ModelInputs, question: Question, step: Step) -> QuestionResult:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
-        passes, brief = await self.asking.prepare(job, subject, step)
+        passes, pass_input = await self.model_review.prepare(job, inputs, step)
         facts = replace(
-            brief.facts, said=tuple(filter(_between_people, written_before(brief.facts.said, job.thread, job.comment)))
+            pass_input.facts,
+            said=tuple(filter(_between_people, written_before(pass_input.facts.said, job.thread, job.comment))),
         )
-        brief = replace(brief, facts=facts)
-        memory = await material(step, "memory", lambda: self._memory(subject.pull, question))
-        findings = await material(step, "findings", lambda: self.ledger.findings(subject.pull.ref))
+        pass_input = replace(pass_input, facts=facts)
+        memory = await material(step, "memory", lambda: self._memory(inputs.pull, question))
+        findings = await material(step, "findings", lambda: self.ledger.findings(inputs.pull.ref))
         data = [
-            *_change(brief, question.path),
-            *_lines("findings", "the review so far", map(_brief, findings[:_KNOWN])),
+            *_change(pass_input, question.path),
+            *_lines("findings", "the review so far", map(_summary_of, findings[:_KNOWN])),
             *_finding(question),
         ]
         name, kind = ("explain", Explanation) if question.finding else ("answer", Reply)
         asked = FencedText("question", job.actor, question.text)
         return await self._ask(
-            passes, brief, ThreadQuestion(question.thread, name, data, _remembered(memory), asked, kind)
+            passes, pass_input, ThreadQuestion(question.thread, name, data, _remembered(memory), asked, kind)
         )
 
-    async def walkthrough(self, job: Job, subject: ModelInputs, step: Step) -> WalkthroughFacts:
+    async def walkthrough(self, job: Job, inputs: ModelInputs, step: Step) -> WalkthroughFacts:
         """What the change consists of; with a model, what it says of it too."""
-        change = subject.change
-        seen = tour(subject.pull, change.diff, change.heads, change.plan.left_out)
-        if not self.available or not subject.batches:
+        change = inputs.change
+        seen = tour(inputs.pull, change.diff, change.heads, change.plan.left_out)
+        if not self.available or not inputs.batches:
             return seen
-        passes, brief = await self.asking.prepare(job, subject, step)
-        answer = await passes.ask("summary", "summary", _change(brief), Walkthrough, brief)
+        passes, pass_input = await self.model_review.prepare(job, inputs, step)
+        answer = await passes.ask("summary", "summary", _change(pass_input), Walkthrough, pass_input)
         if answer.value is None:
             return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
         return replace(seen, told=Walkthrough.model_validate(answer.value))
 
-    async def _ask(self, passes: Passes, brief: PassInput, inquiry: ThreadQuestion) -> QuestionResult:
-        if self.continuing:
-            answer = await self.continuing(passes, brief, inquiry)
+    async def _ask(self, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion) -> QuestionResult:
+        if self.openai_memory:
+            answer = await self.openai_memory(passes, pass_input, inquiry)
         else:
             shown = (*inquiry.data, *inquiry.past, inquiry.question)
-            answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, brief)
+            answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, pass_input)
         if answer.value is None:
             return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
         citations = [Citation.model_validate(one) for one in said["citations"]]
-        standards = {one.id: one for one in (*brief.standards, *standards_in(answer.looked_up))}
-        cited = await passes.step(
-            "cited", lambda: self._proven(brief.facts.pull, citations, list(standards.values())), tuple[CitedPlace, ...]
+        standards = {one.id: one for one in (*pass_input.standards, *standards_in(answer.looked_up))}
+        proven = await passes.step(
+            "cited",
+            lambda: self._proven(pass_input.facts.pull, citations, list(standards.values())),
+            tuple[CitedPlace, ...],
         )
         return QuestionResult(
             text=said["answer"],
             known=said["known"],
             conceded=said.get("stance") == "concede",
-            cited=cited,
+            citations=proven,
         )
 
     async def _proven(
         self, pull: PullRequest, citations: Sequence[Citation], standards: Sequence[Standard]
     ) -> tuple[CitedPlace, ...]:
         """The citations that hold, judged by the files at the head."""
-        files = Files(self.asking.host, pull)
+        files = Files(self.model_review.host, pull)
         texts: dict[str, str] = {}
         for path in list(dict.fromkeys(one.ref for one in citations if one.kind == "file"))[:_READ]:
             try:
@@ -171,14 +171,14 @@ class QuestionAnswerer:
         return prove_citations(citations, texts, standards)
 
     async def _memory(self, pull: PullRequest, question: Question) -> Memory:
-        return recall(await self.correspondence.exchanges(pull.ref, question.thread), question.text)
+        return recall(await self.conversations.exchanges(pull.ref, question.thread), question.text)
 
 
-def _change(brief: PassInput, path: str = "") -> list[FencedText]:
+def _change(pass_input: PassInput, path: str = "") -> list[FencedText]:
     """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
-    whole = brief.batches[0] if len(brief.batches) == 1 else None
-    batch = whole or next((one for one in brief.batches if path in one.paths), Batch(()))
-    found = material_of(batch, brief.facts, budget(batch))
+    whole = pass_input.batches[0] if len(pass_input.batches) == 1 else None
+    batch = whole or next((one for one in pass_input.batches if path in one.paths), Batch(()))
+    found = material_of(batch, pass_input.facts, budget(batch))
     return list(found.whole)
 
 
@@ -207,6 +207,6 @@ def _lines(kind: str, source: str, lines: Iterable[str]) -> list[FencedText]:
     return [FencedText(kind, source, text)] if text else []
 
 
-def _brief(one: KnownFinding) -> str:
+def _summary_of(one: KnownFinding) -> str:
     about = {"path": one.path, "line": one.line, "severity": one.severity.name.lower()}
     return json.dumps({**about, "title": one.title, "state": one.state}, ensure_ascii=False)

@@ -22,7 +22,7 @@ _AT_ONCE = 10
 
 
 async def material(step: Step, name: str, read: Callable[[], Awaitable[T]]) -> T:
-    """Read what never changes, within a step so that the engine retries it, but without journaling it: it is large.
+    """Reads immutable material within a step, so that the engine retries it, but does not journal it, because it is large.
 
     After a crash the journal has only the fact, and the material is read once more, as a step of the next number.
     """

@@ -1,4 +1,4 @@
-"""The use case: review a pull request. Read it aloud: read, check, cite, ask, triage, publish, conclude, record."""
+"""The use case: review a pull request. Read, check, cite, ask the model, triage, publish, conclude, record."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ UNREVIEWED = 500
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """One review, start to finish. Every line that touches the world is a step."""
+    """One review from start to finish. Every line that touches the world is a step."""
 
     host: CodeHost
     publisher: Publisher
-    asking: ModelReview
+    model_review: ModelReview
     standards: Standards
     checks: Sequence[Check]
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
-    keeper: KnownFindings
-    summarising: SummaryWriter
+    known_findings: KnownFindings
+    summary_writer: SummaryWriter
 
     async def __call__(self, job: Job, step: Step) -> str:
-        """Review the pull request at its head now; the word says how it ended. Raises Superseded."""
+        """Reviews the pull request at its current head; returns the conclusion. Raises Superseded."""
         pull = await self._seen(job, step)
         if pull.closed:
             raise Superseded("the pull request is closed")
@@ -61,7 +61,7 @@ class Reviewer:
         await reporter.show(pull, started(key), "started", step)
         review = await self.review(job, pull, step)
         url = await self._publish(job, pull, review, step)
-        known = await step("settled", lambda: self.keeper.settle(pull, review.known), tuple[KnownFinding, ...])
+        known = await step("settled", lambda: self.known_findings.settle(pull, review.known), tuple[KnownFinding, ...])
         await reporter.end_aloud(pull, concluded(review, key, url), "concluded", step)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         await self._unlabel(job, step)
@@ -70,16 +70,16 @@ class Reviewer:
         return conclusion(review).value
 
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
-        """Everything up to what will be said; nothing is posted."""
-        gathered = await self._gather(job, pull, step)
-        review = triage(gathered.drafts, gathered.context(self.parses))
-        checks, heads = self._checks(gathered.policy.policy), gathered.change.heads
+        """Returns the review without posting it."""
+        inputs = await self._read_inputs(job, pull, step)
+        review = triage(inputs.drafts, inputs.context(self.parses))
+        checks, heads = self._checks(inputs.policy.policy), inputs.change.heads
         proofs = await step(
             "suggestions", lambda: prove_suggestions(checks, review.findings, heads), tuple[tuple[str, ...] | None, ...]
         )
-        return gathered.told(review, proofs, self.asking.unknown(gathered.policy.policy))
+        return inputs.complete(review, proofs, self.model_review.unknown(inputs.policy.policy))
 
-    async def _gather(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
+    async def _read_inputs(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
         """Read, check, cite, recall, ask."""
         policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
         checks = self._checks(policy.policy)
@@ -88,12 +88,12 @@ class Reviewer:
         )
         files, all_files = change.plan.files, change.diff.files
         checked = await step("checks", lambda: run_checks(checks, files, change.heads, all_files), CheckedChange)
-        shelved = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
-        cited = await step("citations", lambda: cite(self.standards, shelved, checked.drafts), CitedDrafts)
-        recalled = await step("recalled", lambda: self.keeper.recall(pull, policy.policy), KnownState)
-        model = self.asking.model.name if self.asking.model.available else ""
-        gathered = ReviewInputs(job, pull, policy, change, checked, shelved, cited, recalled, model)
-        return replace(gathered, opinion=await self.asking(job, gathered.subject, step))
+        indexed = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
+        cited_drafts = await step("citations", lambda: cite(self.standards, indexed, checked.drafts), CitedDrafts)
+        known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
+        model = self.model_review.model.name if self.model_review.model.available else ""
+        inputs = ReviewInputs(job, pull, policy, change, checked, indexed, cited_drafts, known_state, model)
+        return replace(inputs, results=await self.model_review(job, inputs.model_inputs, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""
@@ -113,12 +113,12 @@ class Reviewer:
         return "abandoned"
 
     async def _signal(self, job: Job, reaction: str, step: Step) -> None:
-        """Tell whoever asked in a comment."""
+        """Reacts to the comment that asked for the review, if one did."""
         if job.comment:
             await optional(step, "reacted", lambda: self.publisher.react(job, reaction))
 
     async def _unlabel(self, job: Job, step: Step) -> None:
-        """Where a label asked for the review, it is done with."""
+        """Removes the label that asked for the review, if one did."""
         if job.trigger is Trigger.LABEL:
             await optional(step, "unlabel", lambda: self.publisher.unlabel(job.pull, job.text))
 
@@ -126,7 +126,7 @@ class Reviewer:
         """Bring the walkthrough up to date where the policy wants one after each review."""
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         if policy.summary == "always":
-            await self.summarising(job, pull, policy, step)
+            await self.summary_writer(job, pull, policy, step)
 
     async def _seen(self, job: Job, step: Step) -> PullRequest:
         if job.seen is not None:
@@ -137,12 +137,12 @@ class Reviewer:
         return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
 
     def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
-        """Which files must be read whole: a model wants their context, some checks cannot do with the hunks."""
-        model = self.asking.model.available
+        """The files that must be read whole: the model needs their context, and some checks need whole files."""
+        model = self.model_review.model.available
         return lambda path: model or any(check.whole and check.reads(path) for check in checks)
 
     async def _publish(self, job: Job, pull: PullRequest, review: Review, step: Step) -> str:
-        """Post one review, if there is something to say; its address, or nothing."""
+        """Posts one review if there are findings; returns its address, or an empty text."""
         if not review.findings:
             return ""
         post = post_of(review, job, pull, self.signer)
@@ -167,7 +167,7 @@ class Reviewer:
 
 
 def _unreviewed(review: Review) -> tuple[CoverageRow, ...]:
-    """What a later look at a part of the same head must not hide."""
+    """The failed rows, which a later partial review of the same head keeps."""
     without = () if review.model else (CoverageRow("model", FileState.FAILED, "no model reviewed this head"),)
     return (*review.coverage.failed, *without)
 

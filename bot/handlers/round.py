@@ -1,4 +1,4 @@
-"""What one round gathered before anything is decided, and what follows from it: what to ask, to judge by, and to tell."""
+"""The inputs of one review, and what follows from them: the model's input, the triage context, and the finished review."""
 
 from __future__ import annotations
 
@@ -28,78 +28,78 @@ from bot.handlers.standards import CitedDrafts, IndexedShelf
 from bot.job import Job
 from bot.standards.rule_usage import entry
 
-_PROBLEM = 300  # characters of what is wrong in a policy file: its keys are whatever somebody wrote
+_PROBLEM = 300  # characters of a problem in a policy file: its keys are untrusted
 _OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
-_PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # a look at a part, or with one eye
+_PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # reviews of some files or with one pass
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewInputs:
-    """The material of one round. `model` is the name of the one that is asked, or empty."""
+    """The inputs of one review. `model` is the name of the model that is asked, or empty."""
 
     job: Job
     pull: PullRequest
     policy: PolicyFile
     change: Change
     checked: CheckedChange
-    shelved: IndexedShelf
-    cited: CitedDrafts
-    recalled: KnownState
+    indexed: IndexedShelf
+    cited_drafts: CitedDrafts
+    known_state: KnownState
     model: str = ""
-    opinion: PassResults = field(default_factory=PassResults)
+    results: PassResults = field(default_factory=PassResults)
 
     @property
-    def subject(self) -> ModelInputs:
-        """What the model is asked about."""
+    def model_inputs(self) -> ModelInputs:
+        """The input of the model's passes."""
         return ModelInputs(
             self.pull,
             self.policy.policy,
             self.change,
-            self.shelved.searchable,
-            self.cited.drafts,
-            self.cited.standards,
+            self.indexed.searchable,
+            self.cited_drafts.drafts,
+            self.cited_drafts.standards,
             batches(self._unread.files),
             self._doubts if self.model else (),
         )
 
     @property
     def drafts(self) -> tuple[Draft, ...]:
-        """Everything that is claimed."""
-        return (*self.cited.drafts, *self.opinion.drafts)
+        """The drafts of the checks and of the model."""
+        return (*self.cited_drafts.drafts, *self.results.drafts)
 
     def context(self, parses: Callable[[str, str], bool]) -> TriageContext:
-        """What the drafts are judged by."""
-        weighed = {one.identity: one for one in self.opinion.weighed}
+        """What triage judges the drafts by."""
+        weighed = {one.identity: one for one in self.results.weighed}
         change = self.change
         return TriageContext(
             view=View(self.pull.head_sha, change.diff, change.heads, self._checked, self._read, weighed),
             policy=self.policy.policy,
             shelf={one.id: one for one in self._standards},
-            known=self.recalled.known,
-            others=self.recalled.others,
-            muted=self.recalled.muted,
+            known=self.known_state.known,
+            others=self.known_state.others,
+            muted=self.known_state.muted,
             parses=parses,
         )
 
-    def told(self, review: Review, proofs: Sequence[tuple[str, ...] | None], unknown: Sequence[str]) -> Review:
-        """The judged review with all that it has to tell; `unknown` is what the policy wants and nobody offers."""
-        opinion, change = self.opinion, self.change
+    def complete(self, review: Review, proofs: Sequence[tuple[str, ...] | None], unknown: Sequence[str]) -> Review:
+        """The finished review, with coverage, remarks and notices. `unknown` are sentences on what the policy names in vain."""
+        results, change = self.results, self.change
         return replace(
             review,
             findings=tuple(map(with_proof, review.findings, proofs)),
-            dropped=(*review.dropped, *opinion.dropped),
+            dropped=(*review.dropped, *results.dropped),
             coverage=self._coverage,
-            remarks=(*remarks(self.pull, change.diff), *map(requirement, opinion.requirements)),
+            remarks=(*remarks(self.pull, change.diff), *map(requirement, results.requirements)),
             notices=(
                 *(plain(problem, _PROBLEM) for problem in (*self.policy.problems, *unknown)),
-                *self.shelved.tampered,
+                *self.indexed.tampered,
                 *change.plan.notes,
                 *review.notices,
                 *self._since,
             ),
             blocks=self._blocks if self.model else {},
-            usage=opinion.usage,
-            versions=opinion.versions,
+            usage=results.usage,
+            versions=results.versions,
             rules=self._rules(review),
             model=self.model,
         )
@@ -110,76 +110,78 @@ class ReviewInputs:
 
     @property
     def _unread(self) -> Diff:
-        """What no model has read yet, or all of it where that is wanted."""
-        return new_hunks(Diff(self.change.plan.files), self.recalled.seen if self._incremental else {})
+        """The hunks that no model has read yet, or all of them in a full review."""
+        return new_hunks(Diff(self.change.plan.files), self.known_state.seen if self._incremental else {})
 
     @property
     def _doubts(self) -> tuple[RecheckCandidate, ...]:
         """The findings to ask again about, unless only a part of the change is looked at."""
         if self.job.scope.scope in _PARTIAL:
             return ()
-        recalled = self.recalled
+        known_state = self.known_state
         return recheck_candidates(
-            recalled.known, Diff(self.change.plan.files), self.change.heads, recalled.seen, self.pull.head_sha
+            known_state.known, Diff(self.change.plan.files), self.change.heads, known_state.seen, self.pull.head_sha
         )
 
     @property
     def _since(self) -> tuple[str, ...]:
-        return since(self.recalled.since, len(self._unread.files)) if self.model and self._incremental else ()
+        return since(self.known_state.since, len(self._unread.files)) if self.model and self._incremental else ()
 
     @property
     def _standards(self) -> tuple[Standard, ...]:
-        return (*self.cited.standards, *self.opinion.standards)
+        return (*self.cited_drafts.standards, *self.results.standards)
 
     @property
     def _whole(self) -> bool:
-        """Whether every pass that was wanted came to its end."""
-        return not self.opinion.missed and all(row.state is not FileState.FAILED for row in self.opinion.rows)
+        """Whether every pass finished."""
+        return not self.results.missed and all(row.state is not FileState.FAILED for row in self.results.rows)
 
     @property
     def _checked(self) -> dict[str, tuple[str, ...]]:
-        """For each file the checks that read it to its end."""
-        failed = {row.path for row in self.checked.rows if row.state is FileState.FAILED}
+        """For each file the checks that read it to its end; none where the journal does not say it."""
+        if self.checked.unread is None:
+            return {}
+        unread = set(self.checked.unread)
         return {
-            path: tuple(name for name in names if not {f"check: {name}", f"check: {name}: {path}"} & failed)
+            path: tuple(name for name in names if not {(name, ""), (name, path)} & unread)
             for path, names in self.checked.readers
         }
 
     @property
     def _read(self) -> frozenset[str]:
-        """The files of which the model saw all that is new, in every way it looks at them."""
+        """The files of which every pass read every new hunk."""
         if not self.model or not self._whole or self.job.scope.scope is ReviewScope.SECURITY:
             return frozenset()
-        missed = {path for path, _ in self.opinion.missed}
+        missed = {path for path, _ in self.results.missed}
         return frozenset(file.path for file in self.change.plan.files if file.path not in missed)
 
     @property
     def _blocks(self) -> Blocks:
-        """What need not be read again. A look at a part leaves that as it was."""
+        """The blocks that need not be read again. A partial review changes nothing."""
         if self.job.scope.scope in _PARTIAL:
-            return self.recalled.seen
+            return self.known_state.seen
         return blocks_read(self.change.plan.files, unread=Diff() if self._whole else self._unread)
 
     @property
     def _coverage(self) -> Coverage:
-        change, opinion, readers = self.change, self.opinion, dict(self.checked.readers)
+        change, results, readers = self.change, self.results, dict(self.checked.readers)
         unread = {row.path: row for row in change.unread}
         unread |= {
-            path: CoverageRow(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in opinion.missed
+            path: CoverageRow(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in results.missed
         }
         rows = [
             unread.get(file.path) or CoverageRow(file.path, FileState.REVIEWED, by=readers.get(file.path, ()))
             for file in change.plan.files
         ]
-        asked = (*self.shelved.rows, *self.cited.rows, *opinion.rows)
+        asked = (*self.indexed.rows, *self.cited_drafts.rows, *results.rows)
         look = Coverage((*rows, *change.plan.left_out), (*self.checked.rows, *asked))
         if self.job.scope.scope not in _PARTIAL:
             return look
         only_security = self.job.scope.scope is ReviewScope.SECURITY
-        return add_partial_look(look, self.recalled.unreviewed, (_OTHER_PASSES,) if only_security else ())
+        return add_partial_look(look, self.known_state.unreviewed, (_OTHER_PASSES,) if only_security else ())
 
     def _rules(self, review: Review) -> Mapping[str, Any]:
-        """What happened to each rule of the team in this review."""
+        """The usage of each of the team's rules in this review."""
         paths = [file.path for file in self.change.plan.files]
         seen = {one.id for one in self._standards}
-        return entry(self.shelved.sections, paths, seen, (*review.findings, *review.listed))
+        return entry(self.indexed.sections, paths, seen, (*review.findings, *review.listed))

@@ -37,7 +37,7 @@ class Router:
     host: CodeHost
     publisher: Publisher
     gate: Gate
-    correspondence: ConversationStore
+    conversations: ConversationStore
     signer: Signer
 
     async def __call__(self, job: Job, step: Step) -> RouteDecision:
@@ -107,7 +107,7 @@ class Router:
             return _LOCKED
         if pull.draft and not policy.triggers.drafts:
             return "This is a draft: the review starts when it is marked ready, or with /assistant review."
-        if by := await step("paused", lambda: self.correspondence.paused(pull.ref), str):
+        if by := await step("paused", lambda: self.conversations.paused(pull.ref), str):
             return (
                 f"Paused by {by}. Use /assistant resume for automatic reviews, or /assistant review for one review now."
             )
@@ -176,8 +176,8 @@ class Router:
     async def _told(self, job: Job, pull: PullRequest, routed: RouteDecision, step: Step) -> RouteDecision:
         """Tells the person who asked in a comment what was decided, with a reaction."""
         reaction = _REACTIONS[routed.route]
-        heard = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
-        if job.comment and heard and not pull.locked:
+        reacts = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
+        if job.comment and reacts and not pull.locked:
             await optional(step, "react", lambda: self.publisher.react(job, reaction))
         return routed
 
@@ -199,22 +199,22 @@ class Router:
 def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:
     """Which use case takes which job: a review, an answer, or only a look at what became of known findings."""
 
-    def answering(job: Job, step: Step) -> Awaitable[str]:
-        handler = answer.keeper if job.trigger in ABOUT_KNOWN_FINDINGS else answer
+    def answer_job(job: Job, step: Step) -> Awaitable[str]:
+        handler = answer.known_findings if job.trigger in ABOUT_KNOWN_FINDINGS else answer
         return handler(job, step)
 
-    def ending(job: Job) -> Reviewer | Answerer:
+    def owner(job: Job) -> Reviewer | Answerer:
         return answer if job.is_question else review
 
     def abandon(job: Job, reason: str, step: Step) -> Awaitable[str]:
-        return ending(job).abandon(job, reason, step)
+        return owner(job).abandon(job, reason, step)
 
     async def fail(job: Job, reason: str, step: Step) -> str:
         if not (job.is_question or job.owes_review):
             return "failed"  # a check run would speak of a review that was not owed
-        return await ending(job).fail(job, reason, step)
+        return await owner(job).fail(job, reason, step)
 
-    return Handlers(route, review, answering, abandon, fail, route.announce)
+    return Handlers(route, review, answer_job, abandon, fail, route.announce)
 
 
 _REACTIONS = {Route.NOTHING: "confused", Route.REVIEW: "eyes", Route.ANSWER: "eyes", Route.STOP: "rocket"}

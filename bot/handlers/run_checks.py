@@ -17,11 +17,16 @@ from bot.interfaces import Check, CheckResult, Source
 
 @dataclass(frozen=True, slots=True)
 class CheckedChange:
-    """What the checks claim about a change, one row a check, and per file the checks that read it."""
+    """What the checks claim about a change, one row a check, and per file the checks that read it.
+
+    `unread` are (check, path) pairs of files that a check could not read; an empty path means all files. None in a journal
+    of an older version, which did not record them.
+    """
 
     drafts: tuple[Draft, ...] = ()
     rows: tuple[CoverageRow, ...] = ()
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    unread: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,12 @@ async def run_checks(
     readers = {
         path: tuple(c.name for c in checks if c.reads(path) and (path in heads or not c.whole)) for path in by_path
     }
-    counted = zip(checks, outcomes, strict=True)
+    counted = list(zip(checks, outcomes, strict=True))
     return CheckedChange(
         tuple(draft for of_file in found for draft in of_file),
         tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
         tuple(readers.items()),
+        tuple((check.name, path) for check, (now, _) in counted for path, _ in now.failed),
     )
 
 

@@ -8,9 +8,11 @@ and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bot.core.code.diff import Diff, Status
 from bot.core.code.language import language
@@ -20,9 +22,10 @@ from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers, parse
+from bot.engine.journal import from_json
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
 from bot.handlers.read import ORGANISATION, material
-from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, TreeFile
+from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, ToolUse, TreeFile
 from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
 
 SAID = 50
@@ -101,8 +104,8 @@ async def _organisations(host: CodeHost, pull: PullRequest) -> Selection:
         )
         for one in found.documents
     )
-    told = pull.private or not library.private
-    skipped = tuple((f"{library.ref.repo}:{path}", reason) for path, reason in found.skipped) if told else ()
+    shown = pull.private or not library.private
+    skipped = tuple((f"{library.ref.repo}:{path}", reason) for path, reason in found.skipped) if shown else ()
     return Selection(tuple(kept), skipped)
 
 
@@ -241,23 +244,25 @@ def _counted(found: CollectedStandards) -> tuple[CoverageRow, ...]:
     )
 
 
-async def cite(standards: Standards, shelved: IndexedShelf, drafts: tuple[Draft, ...]) -> CitedDrafts:
+async def cite(standards: Standards, indexed: IndexedShelf, drafts: tuple[Draft, ...]) -> CitedDrafts:
     """Gives each draft of a check the section that clearly governs it, if there is one."""
-    cited: list[Draft] = []
+    cited_drafts: list[Draft] = []
     governing: dict[tuple[str, str], Standard | None] = {}  # a rule is governed once a file, however often it is broken
     for draft in drafts:
         query = f"{draft.rule} {draft.title}. {draft.why}"
         key = draft.path, draft.rule or query
         if key not in governing:
             try:
-                hits = await _searched(standards, shelved.searchable, query, draft.path)
+                hits = await _searched(standards, indexed.searchable, query, draft.path)
             except TROUBLE as error:
-                rest = drafts[len(cited) :]
-                return CitedDrafts((*cited, *rest), _distinct(governing.values()), (unavailable(_reason(error)),))
+                rest = drafts[len(cited_drafts) :]
+                return CitedDrafts(
+                    (*cited_drafts, *rest), _distinct(governing.values()), (unavailable(_reason(error)),)
+                )
             governing[key] = next((hit.standard for hit in hits if hit.governs), None)
         best = governing[key]
-        cited.append(draft if best is None else replace(draft, standard_refs=(best.id,)))
-    return CitedDrafts(tuple(cited), _distinct(governing.values()))
+        cited_drafts.append(draft if best is None else replace(draft, standard_refs=(best.id,)))
+    return CitedDrafts(tuple(cited_drafts), _distinct(governing.values()))
 
 
 def _distinct(found: Iterable[Standard | None]) -> tuple[Standard, ...]:
@@ -284,3 +289,25 @@ def unavailable(reason: str) -> CoverageRow:
 
 def _reason(error: Exception) -> str:
     return "the index did not answer in time" if isinstance(error, TimeoutError) else str(error)
+
+
+def standards_in(lookups: Iterable[ToolUse]) -> Iterable[Standard]:
+    """The sections that searches of the model returned and that govern. Only these may be cited."""
+    for lookup in lookups:
+        if lookup.tool == "search_standards":
+            yield from (from_json(row, Standard) for row in _sections(lookup.text) if row["governs"])
+
+
+def unanswered(lookups: Iterable[ToolUse]) -> Iterable[CoverageRow]:
+    """A failed row if a search of the standards got no answer: its sections were not applied."""
+    reasons = [lookup.unavailable for lookup in lookups if lookup.tool == "search_standards" and lookup.unavailable]
+    return [CoverageRow("standards", FileState.FAILED, f"standards unavailable: {reason}") for reason in reasons[:1]]
+
+
+def _sections(answer: str) -> Sequence[Mapping[str, Any]]:
+    """The sections in an answer of search_standards; none in an error or in an answer that was cut."""
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        return ()
+    return value["standards"] if isinstance(value, dict) and "standards" in value else ()

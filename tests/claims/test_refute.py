@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.claims.refute import CLAIMS, HeadFacts, refute, subject
+from bot.core.claims.refute import CLAIMS, HeadFacts, claimed_name, refute
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Side, Status
 from bot.core.findings.finding import Category, Draft, Severity
 
@@ -234,6 +234,6 @@ def test_what_cannot_be_decided_stands(kind):
 
 
 def test_a_claim_names_its_subject():
-    assert subject("unused: `Cart.total()`") == "total"
-    assert subject("undefined: shop::rate") == "rate"
-    assert subject("unused") == ""
+    assert claimed_name("unused: `Cart.total()`") == "total"
+    assert claimed_name("undefined: shop::rate") == "rate"
+    assert claimed_name("unused") == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import model_of
+from bot.app import build_model
 from bot.cli import review as local_review
 from bot.sandbox.api.auth import key_pair
 from tests.support.deliveries import payload
@@ -334,7 +334,7 @@ def test_a_model_that_refuses_is_named_and_the_exit_code_is_3(fault, named, tmp_
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     server = ModelServer(lambda _body: rejects(fault, {"error": {"message": "no"}}))
     monkeypatch.setattr(
-        local_review, "model_of", lambda settings, secret, hear: over(server, model_of(settings, secret, hear))
+        local_review, "build_model", lambda settings, secret, hear: over(server, build_model(settings, secret, hear))
     )
 
     assert local_review.review_locally("a.patch", tmp_path, "text", "never") == local_review.UNANSWERED

@@ -9,7 +9,15 @@ from typer.testing import CliRunner
 
 import bot.checks
 import bot.model.tools
-from bot.app import UseCases, answerer_of, answering_of, asking_of, checks_of, reviewer_of, router_of
+from bot.app import (
+    UseCases,
+    build_answerer,
+    build_checks,
+    build_model_review,
+    build_question_answerer,
+    build_reviewer,
+    build_router,
+)
 from bot.cli.commands import cli
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
@@ -58,7 +66,7 @@ class Lab:
         self.github.repo.user("tess", "triage")
         self.pull = await self.github.repo.open_pull("Pay", "Pays.", {"app.py": FLAWED}, **options)
         standards, host = FolderStandards(self.folder / "standards.db"), self.github.host
-        self.wired = UseCases(
+        self.parts = UseCases(
             self.settings, host, self.github.publisher, standards, self.ledger, Signer(b"ours"), self.model
         )
         return self
@@ -69,10 +77,10 @@ class Lab:
 
     async def review(self):
         seen = await self.github.host.pull_request(self.github.ref(self.pull))
-        return await reviewer_of(self.wired).review(self.job(), seen, _step)
+        return await build_reviewer(self.parts).review(self.job(), seen, _step)
 
     async def route(self, *job):
-        return (await router_of(self.wired)(self.job(*job), _step)).route
+        return (await build_router(self.parts)(self.job(*job), _step)).route
 
 
 async def _step(_name, work, _kind):
@@ -115,14 +123,14 @@ async def spending(lab):
     await lab.start()
     pull = await lab.github.host.pull_request(lab.github.ref(lab.pull))
     policy = (await read_policy(lab.github.host, pull)).policy
-    answering = answering_of(lab.wired)
-    passes, _ = await answering.asking.prepare(lab.job(), await answering.subject(pull, policy, _step), _step)
+    answerer = build_question_answerer(lab.parts)
+    passes, _ = await answerer.model_review.prepare(lab.job(), await answerer.inputs(pull, policy, _step), _step)
     return passes.account.bounds, passes.step.allowed
 
 
 async def talking(lab):
     await lab.start()
-    await reviewer_of(lab.wired)(lab.job(), _step)
+    await build_reviewer(lab.parts)(lab.job(), _step)
     return len(lab.pull.state.comments)
 
 
@@ -281,7 +289,7 @@ def test_defaults_are_read_from_the_owners_own_repository_only(tmp_path, default
 def test_an_invalid_file_stops_nothing_and_is_named_in_the_check_run(tmp_path):
     async def story():
         lab = await Lab(tmp_path, "severity: fatal\n").start()
-        await reviewer_of(lab.wired)(lab.job(), _step)
+        await build_reviewer(lab.parts)(lab.job(), _step)
         lab.ledger.database.close()
         return lab.pull
 
@@ -294,8 +302,8 @@ def test_an_invalid_file_stops_nothing_and_is_named_in_the_check_run(tmp_path):
 def test_a_check_or_a_pass_that_there_is_not_is_named_in_the_check_run_and_by_config(tmp_path):
     async def story():
         lab = await Lab(tmp_path, "checks: [secret, hygiene]\npasses: [securty, correctness]\n").start()
-        await reviewer_of(lab.wired)(lab.job(), _step)
-        await answerer_of(lab.wired)(lab.job(trigger=Trigger.COMMAND, text="/assistant config"), _step)
+        await build_reviewer(lab.parts)(lab.job(), _step)
+        await build_answerer(lab.parts)(lab.job(trigger=Trigger.COMMAND, text="/assistant config"), _step)
         lab.ledger.database.close()
         return lab.pull.check_runs()[-1].summary, lab.pull.state.comments[-1].body
 
@@ -373,10 +381,10 @@ def test_a_check_a_tool_and_a_pass_are_one_new_file_each(tmp_path, monkeypatch):
 
     async def story():
         lab = await Lab(tmp_path, "").start()
-        asking = asking_of(lab.wired)
-        words = Prompts({**asking.words.texts, "find_licences": "Look for licences."})
+        model_review = build_model_review(lab.parts)
+        words = Prompts({**model_review.words.texts, "find_licences": "Look for licences."})
         lab.model.uses = [("weather", {})]
-        reviewer = replace(reviewer_of(lab.wired), asking=replace(asking, words=words))
+        reviewer = replace(build_reviewer(lab.parts), model_review=replace(model_review, words=words))
         review = await reviewer.review(lab.job(), await lab.github.host.pull_request(lab.github.ref(lab.pull)), _step)
         lab.ledger.database.close()
         return review, lab.model
@@ -401,13 +409,13 @@ def test_what_the_operator_does_not_offer_no_repository_can_have(tmp_path):
         lab.model.uses = [("read_file", {"path": "app.py", "version": "head", "start": None, "end": None})]
         review = await (await lab.start()).review()
         lab.ledger.database.close()
-        return review, asking_of(lab.wired), checks_of(lab.settings), lab.model
+        return review, build_model_review(lab.parts), build_checks(lab.settings), lab.model
 
-    review, asking, checks, model = asyncio.run(story())
+    review, model_review, checks, model = asyncio.run(story())
 
     assert {row.path for row in review.coverage.passes if row.path.startswith("check:")} == {"check: secrets"}
     assert "checks: ruff is not offered here; it is ignored" in review.notices
     assert "passes: correctness is not offered here; it is ignored" in review.notices
     assert {prompt.name.split("/")[1] for prompt in model.prompts if prompt.name.startswith("find")} == {"security"}
     assert [check.name for check in checks] == ["hygiene", "secrets"]
-    assert asking.tools == ("read_file",)
+    assert model_review.tools == ("read_file",)

@@ -177,7 +177,7 @@ class History(RuleBasedStateMachine):
                 self.here.lose()
                 self.asks_for_everything_again()
             else:
-                self.run(self.here.keeper.dismiss(self.here.ref, self._thread(flaw).id, "alice", "No"))
+                self.run(self.here.known_findings.dismiss(self.here.ref, self._thread(flaw).id, "alice", "No"))
 
     @rule()
     def asks_for_everything_again(self):

@@ -257,7 +257,7 @@ def test_the_same_flaw_at_two_places_is_two_findings_and_one_of_them_can_be_fixe
 def test_what_was_dismissed_stays_dismissed_when_its_code_is_touched(tell):
     async def story(here, pull):
         (thread,) = ours(pull)
-        await here.keeper.dismiss(here.ref, thread.id, "alice", "We charge twice on purpose")
+        await here.known_findings.dismiss(here.ref, thread.id, "alice", "We charge twice on purpose")
         pull.resolve(thread, "alice")
         await here.settle()
         assert "**Dismissed** by `alice`: We charge twice on purpose" in thread.body
@@ -274,7 +274,7 @@ def test_what_was_dismissed_stays_dismissed_when_its_code_is_touched(tell):
 def test_what_was_dismissed_and_got_worse_is_said_once_more_and_never_again(tell):
     async def story(here, pull):
         (thread,) = ours(pull)
-        await here.keeper.dismiss(here.ref, thread.id, "alice", "On purpose")
+        await here.known_findings.dismiss(here.ref, thread.id, "alice", "On purpose")
         await push(here, pull, {"shop.py": code('items.charge("flawed_one", total, twice=True)')})
 
         old, new = ours(pull)
@@ -284,7 +284,7 @@ def test_what_was_dismissed_and_got_worse_is_said_once_more_and_never_again(tell
         pull.resolve(old, "alice")
         await here.settle()
         assert "**Posted again**" in old.body
-        await here.keeper.dismiss(here.ref, new.id, "alice", "Really on purpose")
+        await here.known_findings.dismiss(here.ref, new.id, "alice", "Really on purpose")
         await push(here, pull, {"shop.py": code('items.charge("flaw_one", total, twice=None)')})
         await push(here, pull, {"shop.py": code('items.charge("flawed_one", total, twice=None)')})
 
@@ -406,7 +406,7 @@ def test_what_is_over_the_budget_stands_in_the_check_run_at_once_and_is_never_dr
 def test_a_lost_database_costs_no_thread_and_no_judgement(tell):
     async def story(here, pull):
         first, second = ours(pull)
-        await here.keeper.dismiss(here.ref, second.id, "alice", "On purpose")
+        await here.known_findings.dismiss(here.ref, second.id, "alice", "On purpose")
         await push(here, pull, {"shop.py": code("items.charge(total)", TWO)})
         bodies = [said.body for said in ours(pull)]
         here.restart(forgetful=True)
@@ -486,7 +486,7 @@ def test_outcomes_are_strict_about_who_saw_the_fix(tell):
     async def story(here, pull):
         threads = ours(pull)
         pull.resolve(threads[0], "alice")  # and then changed: addressed
-        await here.keeper.dismiss(here.ref, threads[2].id, "alice", "No")
+        await here.known_findings.dismiss(here.ref, threads[2].id, "alice", "No")
         await push(here, pull, {"shop.py": code(*lines[2:])})  # 1 is gone without a witness, 3 stays
         await pull.close(merged=True)
         await here.settle()
@@ -515,7 +515,7 @@ def test_threads_are_resolved_only_where_the_app_may(tell, allowed):
     async def story(here, pull):
         if allowed:
             here.sandbox.install("octo", here.sandbox.world.app.permissions | {"contents": "write"})
-        here.reviewer = replace(here.reviewer, keeper=replace(here.keeper, resolves=True))
+        here.reviewer = replace(here.reviewer, known_findings=replace(here.known_findings, resolves=True))
         await push(here, pull, {"shop.py": code("items.charge(total)")})
 
         (thread,) = over(pull)

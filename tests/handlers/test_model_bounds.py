@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from genai_prices.data import providers
 
-from bot.app import UseCases, model_of, reviewer_of
+from bot.app import UseCases, build_model, build_reviewer
 from bot.core.code.pull_request import PullRef
 from bot.core.command import parse
 from bot.core.comments.marker import Signer
@@ -57,10 +57,10 @@ async def _review(folder, policy, script, changes):
     host.contents = {**host.contents, blob_id(text): text}
     host.entries = (TreeFile(PATH, blob_id(text), len(text)), TreeFile("app.py", blob_id(text), 1))
     host.pull = replace(host.pull, ref=PullRef("octo/shop", 1, 1, 1))
-    model = model_of(settings(**changes), b"pepper")
+    model = build_model(settings(**changes), b"pepper")
     model.endpoint.transport = server.transport()
-    wired = UseCases(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-    await reviewer_of(wired)(Job("job-1", host.pull.ref, Trigger.OPENED), InlineSteps())
+    parts = UseCases(settings(**changes), host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
+    await build_reviewer(parts)(Job("job-1", host.pull.ref, Trigger.OPENED), InlineSteps())
     await model.close()
     ledger.database.close()
     assert not server.rejected
@@ -306,7 +306,7 @@ def test_a_model_without_a_price_costs_an_unknown_amount_and_its_tokens_are_boun
 )
 def test_a_setting_that_makes_no_sense_is_said_before_anything_runs(changes, reason):
     with pytest.raises(ConfigurationError, match=reason):
-        model_of(settings(**changes), b"pepper")
+        build_model(settings(**changes), b"pepper")
 
 
 def test_a_change_that_the_model_cannot_hold_is_said_to_be_unread(review):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.app import UseCases, model_of, reviewer_of
+from bot.app import UseCases, build_model, build_reviewer
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.engine import journal
@@ -88,14 +88,14 @@ async def reviewed(folder, server, names):
     settings = Settings.read(_env_file=None, openai_api_key="sk-secret", openai_base_url="http://model.test/v1", **FEW)
     ledger = Ledger(Database(f"sqlite:///{folder}/ledger.db"))
     ledger.database.migrate()
-    model = model_of(settings, b"pepper")
+    model = build_model(settings, b"pepper")
     model.endpoint.transport = server.transport()
     checks = {}
     for number, name in enumerate(names, 1):
         host = await LocalHost.from_patch(PATCH, folder)
         host.pull = replace(host.pull, ref=PullRef("octo/shop", number, number, 1), title=name)
-        wired = UseCases(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
-        await reviewer_of(wired)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), journal.InlineSteps())
+        parts = UseCases(settings, host, host, FolderStandards(":memory:"), ledger, Signer(b"key"), model)
+        await build_reviewer(parts)(Job(f"job-{number}", host.pull.ref, Trigger.OPENED), journal.InlineSteps())
         checks[name] = host.concluded
     await model.close()
     ledger.database.close()

@@ -8,7 +8,7 @@ import logging
 import httpx2
 import pytest
 
-from bot.app import conversations_of
+from bot.app import build_conversations
 from bot.core.claims.material import FencedText
 from bot.core.claims.schemas import Reply
 from bot.core.code.pull_request import PullRef
@@ -280,13 +280,13 @@ def test_a_conversation_that_was_made_twice_leaves_an_empty_one_behind(thread):
 def test_a_server_that_cannot_remember_is_refused_before_anything_runs(changes, reason):
     settings = Settings.read(_env_file=None, assistant_memory="openai", **changes)
     with pytest.raises(ConfigurationError, match=reason):
-        conversations_of(settings)
+        build_conversations(settings)
 
 
 def test_openai_itself_can_and_by_default_nobody_is_asked_to():
     settings = Settings.read(_env_file=None, openai_api_key=KEY)
-    assert conversations_of(settings) is None
-    assert conversations_of(settings.model_copy(update={"assistant_memory": "openai"})) is not None
+    assert build_conversations(settings) is None
+    assert build_conversations(settings.model_copy(update={"assistant_memory": "openai"})) is not None
 
 
 def test_a_question_on_github_goes_on_in_the_conversation_and_our_journal_has_it_too(request):

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from bot.app import UseCases, answerer_of, reviewer_of, router_of
+from bot.app import UseCases, build_answerer, build_reviewer, build_router
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.check_run import waiting
 from bot.core.comments.marker import Signer
@@ -323,9 +323,9 @@ class Instance:
         settings = Settings.read(_env_file=None, assistant_model_api="offline", assistant_bots=str(OTHER.id))
         client = connect(self.sandbox)
         standards = FolderStandards(folder / "standards.db")
-        wired = UseCases(settings, GitHubHost(client), GitHubPublisher(client), standards, self.ledger, Signer(b"ours"))
-        reviewer, answerer = reviewer_of(wired), answerer_of(wired)
-        handlers = Handlers(router_of(wired), reviewer, answerer, reviewer.abandon, answerer.fail)
+        parts = UseCases(settings, GitHubHost(client), GitHubPublisher(client), standards, self.ledger, Signer(b"ours"))
+        reviewer, answerer = build_reviewer(parts), build_answerer(parts)
+        handlers = Handlers(build_router(parts), reviewer, answerer, reviewer.abandon, answerer.fail)
         self.engine = InlineEngine(handlers)
 
     async def settle(self):

@@ -8,8 +8,10 @@ from bot.core.comments.comment import LinkBase, body
 from bot.core.findings.anchor import Anchor, Place
 from bot.core.findings.finding import Category, Draft, Finding, Severity, with_proof
 from bot.core.findings.problem import Problem
-from bot.handlers.run_checks import prove_suggestions
+from bot.engine.journal import from_json, to_json
+from bot.handlers.run_checks import CheckedChange, prove_suggestions, run_checks
 from bot.interfaces import CheckResult
+from tests.support.pass_input import whole
 
 HEAD = "one()\nbad()\n"
 
@@ -65,3 +67,12 @@ def test_where_no_check_reads_and_nothing_parses_nothing_is_claimed():
 
 def test_without_proof_there_is_no_suggestion():
     assert "suggestion" not in body(with_proof(finding("bad()"), None), LinkBase())
+
+
+def test_a_check_that_could_not_read_a_file_says_so_by_value():
+    files = [whole("a.py", "good()\n"), whole("b.py", "unreadable()\n")]
+
+    checked = asyncio.run(run_checks([Lint()], files, {"a.py": "good()\n", "b.py": "unreadable()\n"}))
+
+    assert checked.unread == (("lint", "b.py"),)
+    assert from_json(to_json(CheckedChange(), CheckedChange), CheckedChange).unread is None

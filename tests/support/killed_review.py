@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.app import UseCases, model_of, reviewer_of
+from bot.app import UseCases, build_model, build_reviewer
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
 from bot.hosts.local import LocalHost
@@ -73,12 +73,12 @@ class World:
         if self.host is None or self.host.pull.ref != job.pull:
             local = await Host.from_patch(PATCH, self.folder)
             self.host = Host(replace(local.pull, ref=job.pull), local.changes, None, local.contents)
-        model = model_of(self.settings, b"pepper")
+        model = build_model(self.settings, b"pepper")
         model.endpoint.transport = self.server.transport()
         standards = FolderStandards(":memory:")
-        wired = UseCases(self.settings, self.host, self.host, standards, self.ledger, Signer(b"key"), model)
+        parts = UseCases(self.settings, self.host, self.host, standards, self.ledger, Signer(b"key"), model)
         try:
-            return await reviewer_of(wired)(job, step)
+            return await build_reviewer(parts)(job, step)
         finally:
             await model.close()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from bot.app import UseCases, reviewer_of
+from bot.app import UseCases, build_reviewer
 from bot.core.comments.marker import Signer
 from bot.core.costs import Usage
 from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
@@ -126,11 +126,13 @@ class ReviewRounds:
             (self.folder / "ledger.db").write_bytes(_empty_ledger())
         self.ledger = Ledger(Database(f"sqlite:///{self.folder}/ledger.db"))
         standards = FolderStandards(self.folder / "standards.db")
-        wired = UseCases(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
-        reviewer = reviewer_of(wired)
-        asking = replace(reviewer.asking, model=self.model, passes=("correctness",), account=lambda *_: FreeAccount())
-        self.reviewer = replace(reviewer, asking=asking, checks=self.checks)
-        self.keeper = self.reviewer.keeper
+        parts = UseCases(_settings(), self.host, self.publisher, standards, self.ledger, Signer(b"ours"))
+        reviewer = build_reviewer(parts)
+        model_review = replace(
+            reviewer.model_review, model=self.model, passes=("correctness",), account=lambda *_: FreeAccount()
+        )
+        self.reviewer = replace(reviewer, model_review=model_review, checks=self.checks)
+        self.known_findings = self.reviewer.known_findings
 
     def lose(self):
         """Drops the pending deliveries: GitHub sends a webhook once."""
@@ -165,7 +167,7 @@ class ReviewRounds:
     async def _work(self, job):
         self.ref = job.pull
 
-        handlers = Handlers(_route, self.reviewer, self.keeper, self._abandon, self._abandon)
+        handlers = Handlers(_route, self.reviewer, self.known_findings, self._abandon, self._abandon)
         await InlineEngine(handlers).submit(job)
 
     async def _abandon(self, _job, reason, _step):

@@ -14,7 +14,7 @@ from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, verify_quote
 from bot.errors import NotFound, RateLimited, UserError
-from bot.handlers.passes import standards_in
+from bot.handlers.standards import standards_in
 from bot.interfaces import CheckResult, ToolUse
 from bot.model.tools import Files, ToolContext, tools_for
 from bot.model.tools.bounds import ToolLimits, bounded

@@ -74,7 +74,7 @@ CLAIMS: Mapping[str, str] = {
 """The kinds of typed claims, and what follows the colon of each."""
 
 
-def subject(claim: str) -> str:
+def claimed_name(claim: str) -> str:
     """Returns the bare name that a claim is about: "unused: Cart.total()" is about "total"."""
     return _last(claim.partition(":")[2])
 
@@ -82,7 +82,7 @@ def subject(claim: str) -> str:
 def _key(claim: str) -> str:
     """Returns the name as an outline writes it: a member of the own object begins with a dot."""
     own = re.match(r"\s*[`'\"]?(?:self|this|cls)(?:\.|->)", claim.partition(":")[2])
-    return f".{subject(claim)}" if own else subject(claim)
+    return f".{claimed_name(claim)}" if own else claimed_name(claim)
 
 
 def _last(name: str) -> str:
