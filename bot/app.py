@@ -30,7 +30,7 @@ from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
-from bot.interfaces import Check, CodeHost, Model, Publisher, Standards
+from bot.interfaces import Check, CodeHost, Connection, Model, Publisher, Standards
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
 from bot.model.prompts import Prompts
@@ -287,6 +287,7 @@ def build(
         transport=transport,
         spacing=settings.assistant_write_spacing,
         secrets=settings.secrets,
+        connection=Connection(settings.proxy_for(settings.github_api_url), settings.ca_file),
     )
     host = GitHubHost(
         client,

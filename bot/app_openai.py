@@ -12,9 +12,9 @@ from typing import Any
 
 from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longest_answer
 from bot.errors import ConfigurationError
-from bot.interfaces import Model
+from bot.interfaces import Connection, Model
 from bot.model.chat import ChatModel
-from bot.model.client import Endpoint
+from bot.model.client import OPENAI, Endpoint
 from bot.model.conversation import Capabilities
 from bot.model.responses import FULL, ResponsesConversations, ResponsesModel, code_interpreter, file_search
 from bot.settings import Settings
@@ -25,7 +25,7 @@ from bot.standards.vector_store_api import VectorStoreClient
 
 def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
     """The model behind the API that these settings name. Raises ConfigurationError for invalid prices or capabilities."""
-    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    endpoint = endpoint_of(settings)
     able, limits = _capabilities(settings, endpoint), limits_of(settings)
     prices = price_table(settings)
     if settings.model_api == "chat":
@@ -44,6 +44,14 @@ def build_model(settings: Settings, secret: bytes, progress: Callable[[str], Non
     )
 
 
+def endpoint_of(settings: Settings) -> Endpoint:
+    """The model server, with its key and how it is reached. Raises ConfigurationError for an address that cannot work."""
+    url = settings.openai_base_url
+    return Endpoint(
+        settings.openai_api_key, url, connection=Connection(settings.proxy_for(url or OPENAI), settings.ca_file)
+    )
+
+
 def limits_of(settings: Settings) -> ConversationLimits:
     """The bounds of a conversation: output tokens by the task, or the operator's own number for every call."""
     limits, output = ConversationLimits(input=settings.assistant_input_tokens), settings.assistant_output_tokens
@@ -54,7 +62,7 @@ def hosted_standards(settings: Settings, local: FolderStandards) -> VectorStoreS
     """The vendor's search over the sections of the `local` index. Raises ConfigurationError without a key."""
     if not settings.openai_api_key.get_secret_value():
         raise ConfigurationError("ASSISTANT_STANDARDS=vector_store needs OPENAI_API_KEY")
-    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    endpoint = endpoint_of(settings)
     return VectorStoreStandards(VectorStoreClient(endpoint), local, time.time)
 
 
@@ -64,7 +72,7 @@ def hosted_conversations(settings: Settings) -> ResponsesConversations:
         raise ConfigurationError(
             f"ASSISTANT_MEMORY=openai needs the Responses API; the model's is {settings.model_api}"
         )
-    endpoint = Endpoint(settings.openai_api_key, settings.openai_base_url)
+    endpoint = endpoint_of(settings)
     if not _capabilities(settings, endpoint).conversations:
         raise ConfigurationError(
             "ASSISTANT_MEMORY=openai needs a server that keeps conversations; if OPENAI_BASE_URL is one, add "

@@ -91,11 +91,20 @@ class CodeHost(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """How a host is reached: through the proxy at `proxy` (empty: directly), and the certificates of `ca_file` beside the public ones."""
+
+    proxy: str = field(default="", repr=False)
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository to fetch with git: its http(s) address and the value of the Authorization header."""
+    """A repository to fetch with git: its http(s) address, the value of the Authorization header, and how to connect."""
 
     url: str
     authorization: str = field(default="", repr=False)
+    connection: Connection = Connection()
 
 
 class Publisher(Protocol):

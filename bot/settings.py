@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import ipaddress
 import json
 import os
 import re
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -127,6 +130,17 @@ class Settings(BaseSettings):
         description="Default: sqlite:///DATA/assistant.db; postgresql://… to scale out.",
     )
 
+    https_proxy: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Proxy for GitHub and the model, where their addresses are https."
+    )
+    http_proxy: str = Field("", pattern=r"^(https?://\S+)?$", description="The same for http.")
+    no_proxy: str = Field(
+        "", description="Hosts reached without a proxy, comma-separated; a name includes its subdomains."
+    )
+    ssl_cert_file: Path | None = Field(
+        None, description="PEM certificates to trust beside the public ones: those of a private authority."
+    )
+
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
 
@@ -165,6 +179,24 @@ class Settings(BaseSettings):
             except UnicodeDecodeError as error:
                 raise ConfigurationError("GITHUB_PRIVATE_KEY_FILE is not text; PEM or base64 is expected") from error
         return _pem(self.github_private_key.get_secret_value())
+
+    def proxy_for(self, url: str) -> str:
+        """The proxy through which `url` is reached; empty if it is reached directly."""
+        parts = urlsplit(url)
+        if any(_is_within(parts.hostname or "", parts.port, place) for place in _words(self.no_proxy)):
+            return ""
+        return self.https_proxy if parts.scheme == "https" else self.http_proxy
+
+    @property
+    def ca_file(self) -> str:
+        """The path of the private authority's certificates, or nothing. Raises ConfigurationError if they are none."""
+        if self.ssl_cert_file is None:
+            return ""
+        try:
+            ssl.create_default_context().load_verify_locations(self.ssl_cert_file)
+        except OSError as error:  # ssl.SSLError is one: the file holds no certificate
+            raise ConfigurationError(f"SSL_CERT_FILE cannot be used: {error.strerror or error}") from error
+        return str(self.ssl_cert_file)
 
     @property
     def model_api(self) -> str:
@@ -211,7 +243,8 @@ class Settings(BaseSettings):
         fields = [getattr(self, name) for name in type(self).model_fields]
         values = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
         values += [*_words(self.github_webhook_secret.get_secret_value()), self.private_key]
-        return tuple(filter(None, [*values, urlsplit(self.database_url).password]))
+        passwords = [urlsplit(url).password for url in (self.database_url, self.https_proxy, self.http_proxy)]
+        return tuple(filter(None, [*values, *passwords]))
 
     @property
     def checks(self) -> tuple[str, ...] | None:
@@ -257,6 +290,17 @@ def unknown_variables() -> tuple[str, ...]:
 
 def _words(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _is_within(host: str, port: int | None, place: str) -> bool:
+    """Whether an entry of NO_PROXY covers a host: a name with its subdomains, a network, either with a port, or `*`."""
+    name, colon, number = place.lower().removeprefix("*.").lstrip(".").partition(":")
+    if place == "*" or (colon and number.isdecimal() and int(number) != port):
+        return place == "*"
+    for network in (place, name):
+        with suppress(ValueError):
+            return ipaddress.ip_address(host) in ipaddress.ip_network(network)
+    return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)

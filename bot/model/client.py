@@ -21,6 +21,7 @@ from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI
 from pydantic import SecretStr
 
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
+from bot.interfaces import Connection
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -185,19 +186,20 @@ def duration(text: str) -> float:
 
 
 OPENAI = "https://api.openai.com/v1"
-_CONNECT, _READ, _WRITE = 5.0, 600.0, 30.0
+_CONNECT, _READ, _WRITE = 5.0, 630.0, 30.0  # a conversation stops waiting first
 
 
 @dataclass(slots=True)
 class Endpoint:
     """A server at `base_url`. It never follows a redirect and never retries: the engine owns retries.
 
-    `transport` replaces the network, for tests.
+    `transport` replaces the network, for tests; `connection` names a proxy and a private certificate authority.
     """
 
     key: SecretStr
     base_url: str = ""
     transport: httpx2.AsyncBaseTransport | None = None
+    connection: Connection = field(default_factory=Connection)
     _client: AsyncOpenAI | None = field(default=None, init=False)
 
     @property
@@ -214,13 +216,21 @@ class Endpoint:
                 base_url=self.base_url or OPENAI,
                 max_retries=0,
                 http_client=httpx2.AsyncClient(
-                    transport=self.transport,
+                    transport=self.transport or self._opened(),
+                    trust_env=False,
                     timeout=httpx2.Timeout(connect=_CONNECT, read=_READ, write=_WRITE, pool=_WRITE),
                     follow_redirects=False,
                     event_hooks={"request": [self._pinned]},
                 ),
             )
         return self._client
+
+    def _opened(self) -> httpx2.AsyncHTTPTransport:
+        """Returns a transport that goes through the connection's proxy and trusts its certificates. Reads no environment."""
+        context = httpx2.create_ssl_context(trust_env=False)
+        if self.connection.ca_file:
+            context.load_verify_locations(self.connection.ca_file)
+        return httpx2.AsyncHTTPTransport(verify=context, trust_env=False, proxy=self.connection.proxy or None)
 
     async def _pinned(self, request: httpx2.Request) -> None:
         home = httpx2.URL(self.base_url or OPENAI)

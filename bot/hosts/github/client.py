@@ -25,8 +25,8 @@ from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
 from bot.hosts.github.auth import GitHubApp, Grant, MintedToken, Tokens
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
-from bot.hosts.github.transport import KeptOpen, PerLoop, remote, same_origin, vetted
-from bot.interfaces import Remote
+from bot.hosts.github.transport import KeptOpen, PerLoop, opened, remote, same_origin, vetted
+from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class GitHubClient:
     installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an operator sets, and what a test replaces
         self,
         app: GitHubApp,
         url: str = "https://api.github.com",
@@ -104,10 +104,12 @@ class GitHubClient:
         spacing: float = 1.0,
         clock: Callable[[], float] = time.time,
         secrets: Collection[str] = (),
+        connection: Connection | None = None,
     ) -> None:
         self._url = httpx.URL(url)
         self._clock, self._secrets = clock, secrets
-        self._wire = KeptOpen(self._url, lambda: transport or httpx.AsyncHTTPTransport())
+        self._connection = connection or Connection()
+        self._wire = KeptOpen(self._url, lambda: transport or opened(self._connection))
         self._github: GitHub[UnauthAuthStrategy] = GitHub(
             base_url=url,
             user_agent="review-assistant",
@@ -171,7 +173,8 @@ class GitHubClient:
 
     async def remote(self, grant: Grant) -> Remote:
         """Returns the URL and the credential with which git fetches the repository of a grant."""
-        return remote(self._url, path(*grant.repo.split("/")), await self._tokens.token(grant))
+        address = path(*grant.repo.split("/"))
+        return remote(self._url, address, await self._tokens.token(grant), self._connection)
 
     async def as_app(self, address: str) -> GitHubAnswer:
         """Reads something that belongs to the App itself."""

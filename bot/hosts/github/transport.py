@@ -12,7 +12,7 @@ import httpx
 
 from bot.core.code.secrets import without_secrets
 from bot.errors import Forbidden
-from bot.interfaces import Remote
+from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
 
@@ -66,11 +66,19 @@ def _port(url: httpx.URL) -> int | None:
     return url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
-def remote(api: httpx.URL, address: str, token: str) -> Remote:
+def opened(connection: Connection) -> httpx.AsyncHTTPTransport:
+    """Returns a transport that goes through the connection's proxy and trusts its certificates. Reads no environment."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if connection.ca_file:
+        context.load_verify_locations(connection.ca_file)
+    return httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=connection.proxy or None)
+
+
+def remote(api: httpx.URL, address: str, token: str, connection: Connection) -> Remote:
     """A repository as git fetches it, on the API's own authority; that of https://api.github.com is https://github.com."""
     host = api.host if api.path.strip("/") else api.host.removeprefix("api.")
     credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}")
+    return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}", connection)
 
 
 def vetted(value: Any, secrets: Collection[str]) -> Any:  # noqa: ANN401 - JSON has no better name

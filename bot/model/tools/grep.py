@@ -120,9 +120,12 @@ class FetchedGrep:
 async def fetch(git: Git, remote: Remote, commits: Sequence[str]) -> None:
     """Makes the directory of `git` a bare repository with `commits` and their files, without history.
 
-    The credential is passed in the environment, so no file or process list shows it. Git follows no redirects.
+    The credential and the proxy are passed in the environment, so no file or process list shows them. Git follows no
+    redirects, and trusts only the certificates of a private authority where there is one.
     """
     settings = [("http.followRedirects", "false"), ("http.extraHeader", f"Authorization: {remote.authorization}")]
+    settings += [("http.proxy", remote.connection.proxy)]
+    settings += [("http.sslCAInfo", remote.connection.ca_file)] if remote.connection.ca_file else []
     more = [("GIT_ALLOW_PROTOCOL", "http:https"), ("GIT_CONFIG_COUNT", str(len(settings)))]
     for number, (name, value) in enumerate(settings):
         more += [(f"GIT_CONFIG_KEY_{number}", name), (f"GIT_CONFIG_VALUE_{number}", value)]
