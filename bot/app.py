@@ -129,6 +129,7 @@ def build_model_review(parts: UseCases) -> ModelReview:
         tools=settings.tools,
         search=parts.search,
         salt=parts.signer.name("fences"),
+        choices={} if parts.model else build_model_choices(settings, parts.signer.secret),
     )
 
 
@@ -175,7 +176,9 @@ def _price_of(settings: Settings) -> Price | None:
         return None
     from bot.app_openai import price_table
 
-    return find_price(settings.assistant_model, price_table(settings))
+    table = price_table(settings)
+    prices = [price for name in settings.models if (price := find_price(name, table))]
+    return max(prices, key=review_dollars, default=None)
 
 
 def spending_limits(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
@@ -216,6 +219,12 @@ def build_model(settings: Settings, secret: bytes, progress: Callable[[str], Non
     from bot.app_openai import build_model as hosted_model
 
     return hosted_model(settings, secret, progress)
+
+
+def build_model_choices(settings: Settings, secret: bytes) -> dict[str, Model]:
+    """The models that repositories may choose, by name. Raises ConfigurationError."""
+    names = settings.model_choices if settings.model_api != "offline" else ()
+    return {name: build_model(settings.model_copy(update={"assistant_model": name}), secret) for name in names}
 
 
 def build_conversations(settings: Settings) -> ResponsesConversations | None:

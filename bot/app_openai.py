@@ -9,14 +9,24 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
-from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longest_answer
+from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longest_answer, takes_effort
 from bot.errors import ConfigurationError
+from bot.handlers.passes import PASSES
 from bot.interfaces import Connection, Model
-from bot.model.chat import ChatModel
+from bot.model.chat import CHAT_FIELDS, ChatModel
 from bot.model.client import OPENAI, Endpoint
 from bot.model.conversation import Capabilities
-from bot.model.responses import FULL, ResponsesConversations, ResponsesModel, code_interpreter, file_search
+from bot.model.responses import (
+    FULL,
+    RESPONSES_FIELDS,
+    ResponsesConversations,
+    ResponsesModel,
+    code_interpreter,
+    file_search,
+)
+from bot.model.task_models import TaskModels
 from bot.settings import Settings
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards
@@ -24,29 +34,104 @@ from bot.standards.vector_store_api import VectorStoreClient
 
 
 def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:
-    """The model behind the API that these settings name. Raises ConfigurationError for invalid prices or capabilities."""
+    """The model behind the API that these settings name, with other models for the tasks that have one.
+
+    Raises ConfigurationError for an address, prices, capabilities, options or tasks that cannot work.
+    """
+    _require_tasks(settings)
+    default = _build_model(settings, settings.assistant_model, secret, progress)
+    others = {name: _build_model(settings, name, secret, progress) for name in {*settings.task_models.values()}}
+    return (
+        TaskModels(default, {task: others[name] for task, name in settings.task_models.items()}) if others else default
+    )
+
+
+def _build_model(settings: Settings, name: str, secret: bytes, progress: Callable[[str], None] | None) -> Model:
     endpoint = endpoint_of(settings)
     able, limits = _capabilities(settings, endpoint), limits_of(settings)
-    prices = price_table(settings)
+    prices, options = price_table(settings), _options(settings)
     if settings.model_api == "chat":
-        options = settings.assistant_model_options
-        return ChatModel(settings.assistant_model, endpoint, able, limits, prices, options, progress=progress)
+        return ChatModel(name, endpoint, able, limits, prices, options, progress=progress)
+    effort = settings.assistant_effort if takes_effort(name) else ""
     return ResponsesModel(
-        settings.assistant_model,
-        endpoint,
-        able,
-        limits,
-        prices,
-        settings.assistant_effort,
-        _hosted(settings),
-        secret,
-        progress,
+        name, endpoint, able, limits, prices, effort, _hosted(settings), secret, progress, options=options
     )
+
+
+_TASKS = ("verify", "requirements", "summary", "answer", "explain")
+
+
+def _require_tasks(settings: Settings) -> None:
+    """Raises ConfigurationError for a pass or task that does not exist."""
+    known = (*PASSES, *_TASKS)
+    if unknown := sorted(set(settings.task_models) - set(known)):
+        raise ConfigurationError(f"ASSISTANT_MODEL_TASKS: {', '.join(unknown)}: there are only {', '.join(known)}")
+
+
+_OURS = frozenset(
+    {
+        "model",
+        "messages",
+        "input",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "stream",
+        "stream_options",
+        "store",
+        "conversation",
+        "previous_response_id",
+        "include",
+        "prompt",
+        "background",
+        "n",
+        "functions",
+        "function_call",
+    }
+)
+"""Fields of a request that the product sets itself: another value would break its promises or its reading."""
+_ON_BOTH = frozenset({"reasoning"})  # OpenRouter takes it on Chat Completions too
+_OUTPUT = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+
+
+def _options(settings: Settings) -> Mapping[str, object]:
+    """The operator's own fields of a request. Raises ConfigurationError for those that do not apply."""
+    is_chat = settings.model_api == "chat"
+    theirs = RESPONSES_FIELDS - CHAT_FIELDS - _ON_BOTH if is_chat else CHAT_FIELDS - RESPONSES_FIELDS
+    for name, value in settings.assistant_model_options.items():
+        if name in _OUTPUT:
+            reason = "ASSISTANT_OUTPUT_TOKENS sets this limit"
+        elif name in _OURS or (name == "text" and isinstance(value, Mapping) and "format" in value):
+            reason = "the product sets this itself"
+        elif name in theirs:
+            reason = f"the {settings.model_api} API does not know this field"
+        elif name == "text" and not isinstance(value, Mapping):
+            reason = "an object is expected"
+        else:
+            continue
+        raise ConfigurationError(f"ASSISTANT_MODEL_OPTIONS: {name}: {reason}")
+    return settings.assistant_model_options
+
+
+def _require_address(url: str) -> None:
+    """Raises ConfigurationError for an address that is not the root of an API, with the form that works."""
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or "/deployments/" in parts.path:
+        azure = "; Azure's address without one is https://NAME.openai.azure.com/openai/v1/"
+        raise ConfigurationError(
+            f"OPENAI_BASE_URL: {url} has a query or a deployment in it, which every request would lose{azure}"
+        )
+    for ending in ("/chat/completions", "/responses", "/models"):
+        if parts.path.rstrip("/").endswith(ending):
+            root = url.rstrip("/").removesuffix(ending)
+            raise ConfigurationError(f"OPENAI_BASE_URL: {url} is the address of one function; write {root}")
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
     """The model server, with its key and how it is reached. Raises ConfigurationError for an address that cannot work."""
     url = settings.openai_base_url
+    _require_address(url)
     return Endpoint(
         settings.openai_api_key, url, connection=Connection(settings.proxy_for(url or OPENAI), settings.ca_file)
     )
@@ -99,14 +184,15 @@ def _hosted(settings: Settings) -> tuple[Mapping[str, Any], ...]:
 
 
 def price_table(settings: Settings) -> Mapping[str, Price]:
-    """The prices for this model: the operator's own, then our dated ones, then those that genai-prices ships with.
+    """The prices of the models in use: the operator's own, then our dated ones, then those that genai-prices ships with.
 
     The library is loaded only for a model that the first two do not price: it takes 0.4 s. It reads its bundled data and
     fetches nothing. Raises ConfigurationError for prices that are not numbers.
     """
-    model, prices = settings.assistant_model, {**PRICES, **_operator_prices(settings)}
-    if find_price(model, prices) is None and (price := _library_price(model, settings.openai_base_url)):
-        prices[model] = price
+    prices = {**PRICES, **_operator_prices(settings)}
+    for model in settings.models:
+        if find_price(model, prices) is None and (price := _library_price(model, settings.openai_base_url)):
+            prices[model] = price
     return prices
 
 

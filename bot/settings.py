@@ -41,8 +41,18 @@ class Settings(BaseSettings):
         "auto", description="auto: responses with a key, otherwise offline (checks only)."
     )
     assistant_model: str = Field("gpt-6.2-sol", description="The model's name, as the server knows it.")
+    assistant_model_verify: str = Field("", description="The model of the second look; empty: ASSISTANT_MODEL.")
+    assistant_model_tasks: str = Field(
+        "",
+        pattern=r"^(\s*\w+\s*=[^,=]+(,|$))*$",
+        description="Models of other passes and tasks, comma-separated: security=NAME, requirements=NAME, summary=NAME, …",
+    )
+    assistant_model_choices: str = Field(
+        "", description="Models that a repository may choose with `model:` in its policy, comma-separated."
+    )
     assistant_model_options: Mapping[str, object] = Field(
-        default_factory=dict, description="JSON passed on to a Chat Completions server: temperature, top_p, seed, …"
+        default_factory=dict,
+        description="JSON that is added to every request and never overwritten: temperature, top_p, seed, service_tier, …",
     )
     assistant_capabilities: str = Field(
         "auto",
@@ -63,7 +73,9 @@ class Settings(BaseSettings):
     assistant_fetch_megabytes: int = Field(
         200, ge=0, description="Largest repository that is fetched to be searched; larger ones are searched in part."
     )
-    assistant_effort: Literal["low", "medium", "high", "xhigh"] = Field("medium", description="Reasoning effort.")
+    assistant_effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh", "max"] = Field(
+        "medium", description="Reasoning effort, for Responses servers; set but empty: it is not sent."
+    )
     assistant_memory: Literal["journal", "openai"] = Field(
         "journal",
         description="Where the memory of a thread is kept: in our own database, or in OpenAI's Conversations as well.",
@@ -113,7 +125,9 @@ class Settings(BaseSettings):
         pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
         description="owner/name or owner/name@branch of a repository whose standards apply to all repositories of its owner.",
     )
-    assistant_tools: str = Field("", description="Tools offered to the model, comma-separated; empty: all.")
+    assistant_tools: str = Field(
+        "", description="Tools offered to the model, comma-separated; empty: all; none: no tool."
+    )
     assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
     assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
@@ -148,6 +162,8 @@ class Settings(BaseSettings):
     def read(cls, **overrides: object) -> Settings:
         """Reads and validates the environment. Raises ConfigurationError, which names the variable and the reason."""
         try:
+            if _effort_is_empty(overrides.get("_env_file", ".env")):
+                overrides = {"assistant_effort": ""} | overrides
             settings = cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, details['loc'])).upper()}: {details['msg']}" for details in error.errors()]
@@ -206,14 +222,32 @@ class Settings(BaseSettings):
         return "responses" if self.openai_api_key.get_secret_value() else "offline"
 
     @property
+    def task_models(self) -> Mapping[str, str]:
+        """The models of passes and tasks that have one of their own."""
+        pairs = (pair.split("=", maxsplit=1) for pair in _words(self.assistant_model_tasks))
+        verify = {"verify": self.assistant_model_verify} if self.assistant_model_verify else {}
+        return {task.strip(): name.strip() for task, name in pairs} | verify
+
+    @property
+    def model_choices(self) -> tuple[str, ...]:
+        """The models that a repository may choose beside ASSISTANT_MODEL."""
+        return tuple(_words(self.assistant_model_choices))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that may be asked."""
+        return tuple(dict.fromkeys((self.assistant_model, *self.task_models.values(), *self.model_choices)))
+
+    @property
     def passes(self) -> tuple[str, ...] | None:
         """The model passes the operator offers; None for all."""
         return tuple(_words(self.assistant_passes)) or None
 
     @property
     def tools(self) -> tuple[str, ...] | None:
-        """The tools the operator offers; None for all."""
-        return tuple(_words(self.assistant_tools)) or None
+        """The tools the operator offers; None for all, and the word `none` for no tool."""
+        names = tuple(_words(self.assistant_tools))
+        return () if names == ("none",) else names or None
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
@@ -275,6 +309,12 @@ class Settings(BaseSettings):
             found = f"{len(self.private_key)} characters without a line `-----BEGIN … PRIVATE KEY-----`"
             raise ConfigurationError(f"{used} is neither PEM nor base64 of PEM: it has {found}")
         return self
+
+
+def _effort_is_empty(env_file: object) -> bool:
+    """Whether ASSISTANT_EFFORT is set to nothing, which other variables ignore: it says that no effort is sent."""
+    written = DotEnvSettingsSource(Settings, env_file=env_file, env_ignore_empty=False).env_vars  # type: ignore[arg-type]
+    return (dict(written) | {name.lower(): value for name, value in os.environ.items()}).get("assistant_effort") == ""
 
 
 def unknown_variables() -> tuple[str, ...]:

@@ -115,6 +115,14 @@ LONGEST_ANSWERS: Mapping[str, int] = {
 name begins with counts. Other limits are learned from the server's refusal."""
 
 
+_WITHOUT_EFFORT = ("gpt-3.5", "gpt-4", "chatgpt", "o1-mini", "o1-preview")
+
+
+def takes_effort(model: str) -> bool:
+    """Says whether a reasoning effort may be sent to `model`: not to OpenAI's models that are known to refuse it."""
+    return not model.rsplit("/", maxsplit=1)[-1].lower().startswith(_WITHOUT_EFFORT)
+
+
 def longest_answer(model: str) -> int:
     """Returns how many output tokens `model` answers with at most; 0: unknown. A provider before a slash is ignored."""
     name = model.rsplit("/", maxsplit=1)[-1].lower()

@@ -83,6 +83,7 @@ class Policy(_Section):
     passes: tuple[str, ...] | None = Field(
         None, description="Which model passes run; default: all the operator offers."
     )
+    model: str = Field("", max_length=200, description="The model that reviews, among those the operator offers.")
     severity: Literal["note", "warning", "error"] = Field("note", description="Report nothing below this severity.")
     unmute: tuple[str, ...] = Field((), description="Rules to report even if the team keeps dismissing them.")
     comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
@@ -122,9 +123,12 @@ def parse(text: str, file: str = PATH) -> tuple[Policy, tuple[PolicyProblem, ...
     return policy, tuple(replace(problem, file=file) for problem in problems)
 
 
-def unavailable_names(policy: Policy, checks: Collection[str], passes: Collection[str]) -> tuple[str, ...]:
-    """A sentence for each check and each pass that the policy names and the operator does not offer. Both are ignored."""
-    named = (("checks", policy.checks, checks), ("passes", policy.passes, passes))
+def unavailable_names(
+    policy: Policy, checks: Collection[str], passes: Collection[str], models: Collection[str] = ()
+) -> tuple[str, ...]:
+    """A sentence for each check, pass and model that the policy names and the operator does not offer. All are ignored."""
+    model = (policy.model,) if policy.model else ()
+    named = (("checks", policy.checks, checks), ("passes", policy.passes, passes), ("model", model, models))
     return tuple(
         f"{key}: {name} is not offered here{_hint(name, offered)}"
         for key, wanted, offered in named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -65,7 +65,8 @@ class ModelReview:
     """Asks `model` with the operator's `passes` and `tools` (None: all), within the budget `allowed`.
 
     `account` creates the account of a job; `search` creates the searcher of a repository; `salt`, a secret, names the
-    fences of the team's rules; `at_once` is the number of conversations at the same time.
+    fences of the team's rules; `at_once` is the number of conversations at the same time; `choices` are the models, by
+    name, that a repository may choose.
     """
 
     host: CodeHost
@@ -80,6 +81,7 @@ class ModelReview:
     search: SearcherFactory = ScanSearch
     salt: str = ""
     at_once: int = AT_ONCE
+    choices: Mapping[str, Model] = field(default_factory=dict)
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -88,7 +90,11 @@ class ModelReview:
 
     def unknown(self, policy: Policy) -> tuple[str, ...]:
         """A sentence for each check or pass that the policy names and the operator does not offer."""
-        return unavailable_names(policy, [check.name for check in self.checks], self.offered)
+        return unavailable_names(policy, [check.name for check in self.checks], self.offered, self.choices)
+
+    def chosen(self, policy: Policy) -> Model:
+        """The model that reviews this repository: the policy's choice if the operator offers it, else the default."""
+        return self.choices.get(policy.model, self.model)
 
     async def __call__(self, job: Job, inputs: ModelInputs, step: Step) -> PassResults:
         """Runs every pass over the change, and asks again about findings in doubt. Returns empty results without a model."""
@@ -140,7 +146,7 @@ class ModelReview:
         """Conversations with these tools, within the budgets of the operator and the policy."""
         allowed = self.allowed.limited_by(policy.budgets)
         return Passes(
-            self.model,
+            self.chosen(policy),
             self.words,
             bounded(tools_for(desk, self.tools)),
             self.account(job, allowed),

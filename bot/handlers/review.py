@@ -91,8 +91,9 @@ class Reviewer:
         indexed = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
         cited_drafts = await step("citations", lambda: cite(self.standards, indexed, checked.drafts), CitedDrafts)
         known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
-        model = self.model_review.model.name if self.model_review.model.available else ""
-        inputs = ReviewInputs(job, pull, policy, change, checked, indexed, cited_drafts, known_state, model)
+        model = self.model_review.chosen(policy.policy)
+        name = model.name if model.available else ""
+        inputs = ReviewInputs(job, pull, policy, change, checked, indexed, cited_drafts, known_state, name)
         return replace(inputs, results=await self.model_review(job, inputs.model_inputs, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:

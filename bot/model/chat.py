@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx2
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from bot.core.claims.prompt import Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
@@ -32,10 +33,13 @@ from bot.model.conversation import Capabilities, Conversation, Item, ModelReques
 from bot.model.refusals import Lessons
 from bot.model.replies import StreamedCompletion, content_text, with_tool_calls_as_sent
 
+CHAT_FIELDS = frozenset(CompletionCreateParamsBase.__annotations__)
+"""The fields of a request to this API."""
+
 
 @dataclass(slots=True)
 class ChatModel:
-    """A Model behind Chat Completions. `options` are set by the operator: temperature, top_p, seed and the like.
+    """A Model behind Chat Completions. `options` are the operator's fields of each request: temperature, seed, …
 
     `limit_field` is the server's name of the output limit: older servers accept only max_tokens.
     """
@@ -89,7 +93,7 @@ class ChatModel:
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:
         """Returns the body of one call."""
-        body: dict[str, Any] = {**self.options, "model": self.model, "messages": list(items)}
+        body: dict[str, Any] = {"model": self.model, "messages": list(items)}
         body[self.limit_field] = ask.ceiling
         if ask.tools:
             body["tools"] = [_function(tool) for tool in sorted(ask.tools, key=lambda tool: tool.name)]
@@ -98,7 +102,7 @@ class ChatModel:
         if ask.schema and self.capabilities.schema:
             schema = {"name": prompt.schema["title"], "schema": prompt.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+        return body | dict(self.options)
 
     async def count(self, request: Mapping[str, Any]) -> int:
         """Returns the tokens of the messages, counted by vLLM's /tokenize; 0 if the server's answer is no count."""

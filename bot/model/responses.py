@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, cast
 
+from openai.types.responses.response_create_params import ResponseCreateParamsBase
+
 from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
@@ -113,6 +115,9 @@ def _results(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return mappings(item.get("results")) if item.get("type") == "file_search_call" else ()
 
 
+RESPONSES_FIELDS = frozenset(ResponseCreateParamsBase.__annotations__)
+"""The fields of a request to this API."""
+
 FULL = Capabilities(
     schema_with_tools=True, count_tokens=True, encrypted_reasoning=True, extras=True, conversations=True
 )
@@ -146,7 +151,8 @@ def code_interpreter() -> Mapping[str, Any]:
 class ResponsesModel:
     """A Model behind the Responses API. `hosted` are tools that the server runs; `secret` hashes the author's name.
 
-    `progress` receives the text and the names of called tools while the answer is streamed.
+    `progress` receives the text and the names of called tools while the answer is streamed. `options` are the operator's
+    fields of each request, which nothing overwrites.
     """
 
     model: str
@@ -158,6 +164,7 @@ class ResponsesModel:
     hosted: tuple[Mapping[str, Any], ...] = ()
     secret: bytes = b""
     progress: Callable[[str], None] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
     lessons: Lessons = field(default_factory=Lessons)
 
@@ -216,7 +223,9 @@ class ResponsesModel:
             include.append("reasoning.encrypted_content")
         if include:
             body["include"] = include
-        return self._with_extras(body, prompt) if able.extras else body
+        body = self._with_extras(body, prompt) if able.extras else body
+        text = {**body.get("text", {}), **mapping(self.options.get("text"))}
+        return body | dict(self.options) | ({"text": text} if text else {})
 
     def _with_extras(self, body: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         """Adds the fields that only OpenAI supports: caching, tiers, and an identifier of the author for abuse checks."""

@@ -139,6 +139,13 @@ async def shelved(lab):
     return select([("docs/standards/python.md", "b" * 40, 9)], policy, changed=["app.py"]).documents
 
 
+async def choosing(lab):
+    await lab.start()
+    policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
+    review = replace(build_model_review(lab.parts), choices={"other": lab.model})
+    return review.unknown(policy), policy.model in review.choices
+
+
 async def mutes(lab):
     policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
     return muted_topics([TopicTally("E722", "hygiene", dismissed=40)], policy.unmute)
@@ -182,6 +189,7 @@ EFFECTS = {
     "standards.public": ("standards: {public: ['docs/**']}", shelved),
     "checks": ("checks: [secrets]", ROWS),
     "passes": ("passes: [security]", asked(lambda p: p.name)),
+    "model": ("model: other", choosing),
     "severity": ("severity: error", POSTED),
     "comments": ("comments: 0", POSTED),
     "summary": ("summary: always", talking),
