@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bot.checks import every
+from bot.core.claims.rules import WHOLE
 from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
 from bot.core.costs import Price, ReviewBudget, find_price, review_dollars
@@ -130,6 +131,7 @@ def build_model_review(parts: UseCases) -> ModelReview:
         search=parts.search,
         salt=parts.signer.name("fences"),
         choices={} if parts.model else build_model_choices(settings, parts.signer.secret),
+        room=min(WHOLE, settings.assistant_input_tokens // 4),
     )
 
 

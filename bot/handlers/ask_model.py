@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bot.core.claims.drafts import groups, numbered_claims
 from bot.core.claims.evidence import paths_named
 from bot.core.claims.material import PullFacts, budget, material
 from bot.core.claims.prompt import HostedSearch
 from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
 from bot.core.claims.requirements import linked_issues
+from bot.core.claims.rules import WHOLE, TeamRules, team_rules
 from bot.core.claims.schemas import Verdicts
-from bot.core.claims.verify import groups, numbered_claims
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.command import ReviewScope
@@ -24,7 +25,7 @@ from bot.core.policy import Policy, unavailable_names
 from bot.errors import Refused, TooLarge, UserError
 from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, answer_value, head_facts
 from bot.handlers.read import Change
-from bot.handlers.standards import LOOK_UP, TROUBLE
+from bot.handlers.standards import LOOK_UP, TROUBLE, nearest
 from bot.interfaces import Account, Check, CodeHost, Model, ModelAnswer, SearchPassage, Standards, Step
 from bot.job import Job
 from bot.model.account import MeteredSteps
@@ -33,13 +34,14 @@ from bot.model.tools import Files, SearcherFactory, ToolContext, tools_for
 from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch, texts_with_word
 from bot.model.tools.search_standards import hits_as_json
+from bot.standards.documents import is_convention
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
     """The input of the conversations: a change, the drafts of the checks, and the standards that govern those drafts.
 
-    `doubts` are known findings that may no longer be true.
+    `sections` are all of the shelf's. `doubts` are known findings that may no longer be true.
     """
 
     pull: PullRequest
@@ -50,6 +52,7 @@ class ModelInputs:
     standards: tuple[Standard, ...] = ()
     batches: tuple[Batch, ...] = ()
     doubts: tuple[RecheckCandidate, ...] = ()
+    sections: tuple[Standard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class ModelReview:
 
     `account` creates the account of a job; `search` creates the searcher of a repository; `salt`, a secret, names the
     fences of the team's rules; `at_once` is the number of conversations at the same time; `choices` are the models, by
-    name, that a repository may choose.
+    name, that a repository may choose; `room` is the number of tokens of rules that every prompt has.
     """
 
     host: CodeHost
@@ -82,6 +85,7 @@ class ModelReview:
     salt: str = ""
     at_once: int = AT_ONCE
     choices: Mapping[str, Model] = field(default_factory=dict)
+    room: int = WHOLE
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -121,12 +125,19 @@ class ModelReview:
             policy=inputs.policy,
             passes=self._passes(job, inputs.policy),
             standards=inputs.standards,
+            rules=self._rules(inputs),
+            search=partial(nearest, self.standards, inputs.shelf),
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(texts_with_word, searcher, files),
             read=partial(_text, files),
         )
         passes = self._bounded(job, inputs.policy, desk, step)
         return replace(passes, search=await self._hosted(inputs.shelf), trace=self._trace(inputs.shelf)), pass_input
+
+    def _rules(self, inputs: ModelInputs) -> TeamRules:
+        conventions = {document.path for document in inputs.shelf.documents if is_convention(document.path)}
+        paths = [file.path for file in inputs.change.plan.files]
+        return team_rules(inputs.sections, conventions, paths, self.room)
 
     async def _hosted(self, shelf: Shelf) -> HostedSearch | None:
         """The vector store that the model's server may search; None without one, or if the lookup fails."""

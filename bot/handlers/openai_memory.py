@@ -120,9 +120,17 @@ class _Within:
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """As Model.ask; a refusal of this one conversation is an answer without a value."""
-        self.instructions = tuple(filter(None, (prompt.instructions, prompt.rules)))
-        instructions, rules = ("" if self.talk.knows(one) else one for one in (prompt.instructions, prompt.rules))
-        here = replace(prompt, instructions=instructions, rules=rules, conversation=self.talk.id, held=self.talk.tokens)
+        parts = (prompt.instructions, prompt.rules, prompt.standards)
+        self.instructions = tuple(filter(None, parts))
+        instructions, rules, standards = ("" if self.talk.knows(part) else part for part in parts)
+        here = replace(
+            prompt,
+            instructions=instructions,
+            rules=rules,
+            standards=standards,
+            conversation=self.talk.id,
+            held=self.talk.tokens,
+        )
         try:
             return await self.model.ask(here, tools, step, account)
         except (Forbidden, BudgetExhausted):

@@ -10,10 +10,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TypeVar
 
 from pydantic import BaseModel
 
+from bot.core.claims.drafts import Dropped, apply_verdicts, batch_of, groups, merge, numbered_claims
 from bot.core.claims.evidence import paths_named, prove
 from bot.core.claims.material import (
     FencedText,
@@ -26,12 +28,20 @@ from bot.core.claims.material import (
     materials,
     split_material,
 )
-from bot.core.claims.merge import merge
 from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.claims.refute import CLAIMS, HeadFacts, claimed_name, refute, with_typed_claim
 from bot.core.claims.requirements import JudgedPoint, acceptance_points, judge
+from bot.core.claims.rules import (
+    FoundSections,
+    TeamRules,
+    batch_rules,
+    fenced_rules,
+    in_turn,
+    rules_rows,
+    searches,
+    sections_by_key,
+)
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
-from bot.core.claims.verify import Dropped, apply_verdicts, batch_of, groups, numbered_claims
 from bot.core.code.diff import Hunk
 from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
@@ -39,7 +49,7 @@ from bot.core.costs import Usage
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import RecheckResult
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import Standard, applies_to
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge
 from bot.handlers.standards import standards_in, unanswered
@@ -79,6 +89,28 @@ def left_out(readings: Iterable[BatchResult]) -> Iterable[CoverageRow]:
     return [CoverageRow("material", FileState.SKIPPED, f"not shown to the model: {phrase}") for phrase in phrases]
 
 
+def without_rules(
+    readings: Sequence[BatchResult], pass_input: PassInput, shown: Sequence[tuple[Standard, ...]]
+) -> Iterator[CoverageRow]:
+    """Rows that keep the pass on standards from being complete: it had no section that applies, shown or searched for."""
+    if STANDARDS not in pass_input.passes:
+        return
+    rules = pass_input.rules
+    unruled = [batch for batch in pass_input.batches if not rules.apply_to(batch.paths)]
+    if unruled:
+        reason = f"no section of the team's rules applies to {len(unruled)} of {len(pass_input.batches)} parts"
+        yield CoverageRow(STANDARDS, FileState.SKIPPED, reason)
+    blind = [
+        batch
+        for batch, sections in zip(pass_input.batches, shown, strict=True)
+        if batch not in unruled
+        and not any(applies_to(s, path) for s in (*rules.shown, *sections) for path in batch.paths)
+    ]
+    searched = {one.batch for one in readings if any(True for _ in standards_in(one.answer.looked_up))}
+    if any(batch not in searched for batch in blind):
+        yield CoverageRow(STANDARDS, FileState.FAILED, f"no section was shown for {len(blind)} of {len(shown)} parts")
+
+
 def missed(readings: Sequence[BatchResult]) -> tuple[tuple[str, str], ...]:
     """Files with a hunk that no pass could read, and why."""
     read = {hunk for one in readings if one.answer.value is not None for hunk in _hunks(one.batch)}
@@ -93,7 +125,8 @@ def _hunks(batch: Batch) -> Iterator[tuple[str, Hunk]]:
     return ((part.path, hunk) for part in batch.parts for hunk in part.hunks)
 
 
-PASSES = ("correctness", "security", "standards")
+STANDARDS = "standards"
+PASSES = ("correctness", "security", STANDARDS)
 """The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
 
 AT_ONCE = 2  # conversations: each reserves its worst case of the budget
@@ -107,8 +140,9 @@ A = TypeVar("A", bound=BaseModel)
 class PassInput:
     """The input of the passes. `job` salts the fence names so that they cannot be guessed.
 
-    `passes` are those that policy and operator allow; `standards` are sections that govern findings of the checks.
-    `mentions` returns the head's files that contain a word, `read` the text of one file.
+    `passes` are those that policy and operator allow; `standards` are sections that govern findings of the checks;
+    `rules` are the team's. `mentions` returns the head's files that contain a word, `read` the text of one file, and
+    `search` the sections nearest to a query for a file, best first; it raises Refused if there is no index.
     """
 
     job: str
@@ -117,9 +151,11 @@ class PassInput:
     policy: Policy
     passes: tuple[str, ...] = PASSES
     standards: tuple[Standard, ...] = ()
+    rules: TeamRules = field(default_factory=TeamRules)
     paths: frozenset[str] = frozenset()
     mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
     read: Callable[[str], Awaitable[str | None]] | None = None
+    search: Callable[[str, str], Awaitable[Sequence[Standard]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +211,20 @@ class Passes:
 
         The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
         """
-        lenses = [pass_input.passes] if is_large(pass_input.batches) else [(name,) for name in pass_input.passes]
+        batches, together = pass_input.batches, is_large(pass_input.batches)
+        found = [await self._search_rules(n, batch, pass_input) for n, batch in enumerate(batches, 1)]
+        known = sections_by_key(pass_input.rules.sections)
+        rules = [
+            batch_rules((known[key] for key in each.keys if key in known), pass_input.rules, batch)
+            for each, batch in zip(found, batches, strict=True)
+        ]
         ours = len(self._policy) + len(self.words.say("find", lenses=pass_input.passes))
-        shown = enumerate(
-            zip(pass_input.batches, materials(pass_input.batches, pass_input.facts, ours), strict=True), 1
-        )
-        turns = [(lens, str(n), *what, pass_input) for n, what in shown for lens in lenses if lens]
+        shown = zip(batches, materials(batches, pass_input.facts, ours), rules, strict=True)
+        turns = [
+            (lens, str(n), batch, replace(each, rules=fenced_rules(sections)), pass_input)
+            for n, (batch, each, sections) in enumerate(shown, 1)
+            for lens in _lenses(pass_input, batch, together=together)
+        ]
         first = [await self._find(*turn) for turn in turns[:1]]
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         readings = [one for many in (*first, *others) for one in many]
@@ -189,8 +233,22 @@ class Passes:
         return PassResults(
             drafts=drafts,
             dropped=absorbed,
-            standards=tuple({s.id: s for s in (*pass_input.standards, *standards_in(lookups))}.values()),
-            rows=(*ran(readings), *left_out(readings), *unanswered(lookups)),
+            standards=tuple(
+                sections_by_key(
+                    (*pass_input.standards, *pass_input.rules.shown, *chain(*rules), *standards_in(lookups))
+                ).values()
+            ),
+            rows=(
+                *ran(readings),
+                *without_rules(readings, pass_input, rules),
+                *(
+                    rules_rows(pass_input.rules, rules, [each.reason for each in found])
+                    if _is_any_read(readings)
+                    else ()
+                ),
+                *left_out(readings),
+                *unanswered(lookups),
+            ),
             missed=missed(readings),
             usage=sum((one.answer.usage for one in readings), Usage()),
         )
@@ -272,6 +330,26 @@ class Passes:
         )
         return (BatchResult(name, batch, answer, tuple(drafts), shown.omitted),)
 
+    async def _search_rules(self, number: int, batch: Batch, pass_input: PassInput) -> FoundSections:
+        """Searches the sections for a batch of a shelf that is not shown whole; first those that govern findings of checks."""
+        rules, search = pass_input.rules, pass_input.search
+        if rules.whole or search is None:
+            return FoundSections()
+        keys = {section: key for key, section in sections_by_key(rules.sections).items()}
+
+        async def found() -> FoundSections:
+            cited = [
+                ref for draft in pass_input.facts.problems if draft.path in batch.paths for ref in draft.standard_refs
+            ]
+            try:
+                hits = [await search(query, path) for path, query in searches(batch, pass_input.facts.heads)]
+            except Refused as error:
+                return FoundSections(tuple(dict.fromkeys(cited)), str(error))
+            nearest = [keys[section] for section in in_turn(hits) if section in keys]
+            return FoundSections(tuple(dict.fromkeys((*cited, *nearest))))
+
+        return await self.step(f"rules/{number}", found, FoundSections)
+
     async def _verify(self, number: int, group: tuple[Draft, ...], pass_input: PassInput) -> ModelAnswer:
         batch = batch_of(group, pass_input.facts.diff)
         shown = material(batch, replace(pass_input.facts, issues=(), said=(), problems=()), budget(batch))
@@ -310,7 +388,8 @@ class Passes:
             name=name,
             instructions=self._policy,
             rules=self._rules(pass_input),
-            material="\n\n".join(fence_text(datum, pass_input.job) for datum in data),
+            standards=self._standards(pass_input.rules),
+            material="\n\n".join(self._fenced(datum, pass_input) for datum in data),
             ask=self.words.say(ask, **values),
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
@@ -344,18 +423,37 @@ class Passes:
         return self.words.say("policy", claims=CLAIMS)
 
     def _rules(self, pass_input: PassInput) -> str:
-        """The team's rules. They are the same for all passes, so that a cache can keep them."""
-        policy = pass_input.policy
-        if not (policy.tone or policy.path_instructions or pass_input.standards):
+        """What the team's policy says. It is the same for all passes, so that a cache can keep it."""
+        policy, rules = pass_input.policy, pass_input.rules
+        if not (policy.tone or policy.path_instructions or rules.shown or rules.contents):
             return ""
-        said = self.words.say(
+        return self.words.say(
             "rules",
             tone=policy.tone,
             instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
-            standards=bool(pass_input.standards),
+            standards=bool(rules.shown),
+            contents=bool(rules.contents),
         )
-        sections = (FencedText("standard", section.id, section.text) for section in pass_input.standards)
-        return "\n\n".join((said, *(fence_text(section, self.salt) for section in sections)))
+
+    def _standards(self, rules: TeamRules) -> str:
+        """The sections that every prompt has, and the table of contents. Their fences are the same in every job."""
+        contents = [FencedText("contents", "the team's standards", rules.contents)] if rules.contents else []
+        return "\n\n".join(fence_text(datum, self.salt) for datum in (*fenced_rules(rules.shown), *contents))
+
+    def _fenced(self, datum: FencedText, pass_input: PassInput) -> str:
+        """A fenced text. Rules have the same fence in every job, so that a cache can keep them."""
+        return fence_text(datum, self.salt if datum.kind == "standard" else pass_input.job)
+
+
+def _lenses(pass_input: PassInput, batch: Batch, *, together: bool) -> list[tuple[str, ...]]:
+    """The passes over a batch, one or all at a time. Without a rule that applies there is nothing to compare with rules."""
+    ruled = pass_input.rules.apply_to(batch.paths)
+    names = tuple(name for name in pass_input.passes if ruled or name != STANDARDS)
+    return [names] if together and names else [(name,) for name in names]
+
+
+def _is_any_read(readings: Iterable[BatchResult]) -> bool:
+    return any(one.answer.value is not None for one in readings)
 
 
 def answer_value(answer: ModelAnswer, kind: type[A]) -> A | None:

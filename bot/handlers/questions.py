@@ -99,7 +99,7 @@ class QuestionAnswerer:
         host, standards = self.model_review.host, self.model_review.standards
         change = await material(step, "change", lambda: read_change(host, pull, policy, lambda _: True))
         indexed = await shelve(host, standards, pull, policy, change.diff, step)
-        return ModelInputs(pull, policy, change, indexed.shelf, batches=change.plan.batches)
+        return ModelInputs(pull, policy, change, indexed.shelf, batches=change.plan.batches, sections=indexed.sections)
 
     async def answer(self, job: Job, inputs: ModelInputs, question: Question, step: Step) -> QuestionResult:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
@@ -144,7 +144,7 @@ class QuestionAnswerer:
             return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
         citations = [Citation.model_validate(one) for one in said["citations"]]
-        standards = {one.id: one for one in (*pass_input.standards, *standards_in(answer.looked_up))}
+        standards = {one.id: one for one in (*pass_input.rules.shown, *standards_in(answer.looked_up))}
         proven = await passes.step(
             "cited",
             lambda: self._proven(pass_input.facts.pull, citations, list(standards.values())),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.core.claims.recheck import RecheckCandidate, recheck_candidates
+from bot.core.claims.rules import sections_by_key
 from bot.core.code.compare import Blocks, blocks_read, new_hunks
 from bot.core.code.diff import Diff
 from bot.core.code.plan import Coverage, CoverageRow, FileState, add_partial_look, batches
@@ -60,6 +61,7 @@ class ReviewInputs:
             self.cited_drafts.standards,
             batches(self._unread.files),
             self._doubts if self.model else (),
+            self.indexed.sections,
         )
 
     @property
@@ -74,7 +76,7 @@ class ReviewInputs:
         return TriageContext(
             view=View(self.pull.head_sha, change.diff, change.heads, self._checked, self._read, weighed),
             policy=self.policy.policy,
-            shelf={one.id: one for one in self._standards},
+            shelf=sections_by_key(self._standards),
             known=self.known_state.known,
             others=self.known_state.others,
             muted=self.known_state.muted,

@@ -148,6 +148,8 @@ def _listed(entries: Collection[TreeFile]) -> list[tuple[str, str, int]]:
 
 PATIENCE, LOOK_UP = 120.0, 15.0
 """Seconds for making a shelf searchable, and for one search."""
+NEAREST = 6
+"""Sections of one search that are shown to the model."""
 TROUBLE = (ConfigurationError, Refused, Retryable, TimeoutError)
 """Errors that an index may raise."""
 
@@ -280,6 +282,14 @@ async def consult(standards: Standards, shelf: Shelf, question: str, path: str =
 async def _searched(standards: Standards, shelf: Shelf, query: str, path: str, limit: int = 1) -> tuple[Hit, ...]:
     async with asyncio.timeout(LOOK_UP):
         return await standards.search(shelf, query, path=path, language=language(path), limit=limit)
+
+
+async def nearest(standards: Standards, shelf: Shelf, query: str, path: str) -> tuple[Standard, ...]:
+    """The sections nearest to a query for the file at `path`, best first. Raises Refused if the index does not answer."""
+    try:
+        return tuple(hit.standard for hit in await _searched(standards, shelf, query, path, NEAREST))
+    except TROUBLE as error:
+        raise Refused(_reason(error)) from error
 
 
 def unavailable(reason: str) -> CoverageRow:

@@ -86,7 +86,7 @@ class ChatModel:
     def opening(self, prompt: Prompt) -> list[Item]:
         """Returns one system and one user message: many chat templates accept nothing else."""
         system = [part for part in (prompt.instructions, prompt.rules) if part]
-        user = [part for part in (prompt.material, prompt.ask) if part]
+        user = [part for part in (prompt.standards, prompt.material, prompt.ask) if part]
         if not self.capabilities.schema:
             user.append(f"Answer with one JSON object that fits this JSON schema:\n{json.dumps(prompt.schema)}")
         return [{"role": "system", "content": "\n\n".join(system)}, self.remark("\n\n".join(user))]

@@ -192,13 +192,18 @@ class ResponsesModel:
         await self.endpoint.close()
 
     def opening(self, prompt: Prompt) -> list[Item]:
-        """Returns one message each for policy, rules, material and question, the longest-lived first.
+        """Returns one message each for policy, rules, standards, material and question, the longest-lived first.
 
         The question is never cached. A conversation that the server keeps got its cache marks when it began.
         """
-        parts = [("developer", prompt.instructions), ("developer", prompt.rules), ("user", prompt.material)]
         keep = self.capabilities.extras and not prompt.held
-        kept = [_message(role, text, keep=keep) for role, text in parts if text]
+        parts = [
+            ("developer", prompt.instructions, keep),
+            ("developer", prompt.rules, keep and not prompt.standards),  # three marks are allowed
+            ("user", prompt.standards, keep),
+            ("user", prompt.material, keep),
+        ]
+        kept = [_message(role, text, keep=mark) for role, text, mark in parts if text]
         return [*kept, _message("user", prompt.ask)]
 
     def request(self, prompt: Prompt, items: Sequence[Item], ask: ModelRequest) -> dict[str, Any]:

@@ -120,6 +120,11 @@ def imported(
     return tuple(found.values())
 
 
+def is_convention(path: str) -> bool:
+    """Whether it is a convention file by its name, such as AGENTS.md or a Cursor rule."""
+    return _CONVENTIONS.match(path)
+
+
 def importing(path: str) -> bool:
     """Whether a document of this name may import others."""
     return PurePosixPath(path).name in {"AGENTS.md", "CLAUDE.md"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.claims.merge import agreeing
-from bot.core.claims.merge import merge as merge_all
+from bot.core.claims.drafts import agreeing
+from bot.core.claims.drafts import merge as merge_all
 from bot.core.findings.finding import Category, Draft, Severity
 
 DRAFT = Draft(

@@ -151,8 +151,10 @@ def test_a_question_is_shown_only_what_stood_when_it_was_asked(product, model, p
     assert "after the question." not in shown
 
 
-def test_a_section_that_no_search_returned_is_not_cited(product, model, pull):
-    model.answers["answer"] = reply("See the rules.", section(RULE, "Never catch with a bare `except:`"))
+def test_a_section_that_was_not_shown_is_not_cited(product, model, pull):
+    model.answers["answer"] = reply(
+        "See the rules.", section("docs/standards/secret.md#bare-except", "Never catch with a bare `except:`")
+    )
 
     assert "📖" not in say(product, pull, "/assistant ask what do the rules say?")[0]
 

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.core.claims.material import PullFacts
+from bot.core.claims.rules import team_rules
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import plan
 from bot.core.comments.check_run import concluded
@@ -15,9 +16,11 @@ from bot.core.findings.lifecycle import View
 from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 from bot.handlers.passes import Passes, PassInput
+from tests.support.pass_input import SECTION
 from tests.support.repository import pull_request
 from tests.support.scripted_model import WORDS, FreeAccount, Journal, ScriptedModel, finding
 
+RULES = team_rules((SECTION,), (), ["shop/cart.py"])
 HEAD = """import os
 
 
@@ -103,7 +106,7 @@ def reviewed(answers, verdict, evidence, policy=None):
     """Runs the passes and the triage over what the model says; returns the drafts that went in and the review."""
     policy = policy or Policy(comments=3)
     facts = PullFacts(pull_request(), DIFF, FILES)
-    brief = PassInput("job", facts, plan(DIFF, policy).batches, policy, paths=frozenset(FILES))
+    brief = PassInput("job", facts, plan(DIFF, policy).batches, policy, paths=frozenset(FILES), rules=RULES)
     said = {"evidence": evidence, "reason": "so", "verdict": verdict}
     script = ScriptedModel(
         {

@@ -24,7 +24,7 @@ from bot.storage.ledger import Ledger
 from tests.support.conversation import YES, Crash, Journal, Lookup, endpoint, responses
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, refuses, says
-from tests.support.pass_input import pass_input
+from tests.support.pass_input import SECTION, pass_input
 from tests.support.product_with_model import KEY, ProductWithModel, Request
 from tests.support.scripted_model import WORDS, FreeAccount
 
@@ -106,7 +106,8 @@ def test_a_second_question_says_nothing_that_the_first_has_said(thread):
     first, second = thread.server.calls_to("/v1/responses")
     assert first["conversation"] == second["conversation"]
     assert [item["role"] for item in second["input"]] == ["user", "user"]
-    assert thread.shown() == [{"diff": [CHANGE.text], "question": ["why?"]}, {"question": ["and now?"]}]
+    rules = {"standard": [SECTION.text]}
+    assert thread.shown() == [rules | {"diff": [CHANGE.text], "question": ["why?"]}, {"question": ["and now?"]}]
     assert [word in thread.kept() for word in ("return total", "why?", "and now?")] == [True] * 3
     assert thread.server.rejected == []
 
@@ -156,7 +157,8 @@ def test_a_conversation_that_is_gone_is_replaced_once_with_what_we_remember(thre
 
     assert answer.value == YES
     assert len(thread.server.calls_to("/v1/conversations")) == 2
-    assert thread.shown()[-1] == {"diff": [CHANGE.text], "history": ["ada: why?"], "question": ["and now?"]}
+    again = {"standard": [SECTION.text], "diff": [CHANGE.text], "history": ["ada: why?"], "question": ["and now?"]}
+    assert thread.shown()[-1] == again
     assert "a new conversation at the model's server" in caplog.text
     assert "not found" in caplog.text
 

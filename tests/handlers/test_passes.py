@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,7 @@ def test_what_is_found_and_confirmed_is_a_draft_with_the_evidence_of_both_looks(
         ("correctness", FileState.REVIEWED),
         ("security", FileState.REVIEWED),
         ("standards", FileState.REVIEWED),
+        ("rules", FileState.REVIEWED),
         ("verify", FileState.REVIEWED),
     ]
     assert opinion.usage.calls == 4
@@ -130,7 +132,12 @@ def test_a_pass_that_fails_is_a_failed_row_and_its_files_are_not_called_reviewed
 def test_one_pass_that_fails_leaves_the_files_read_by_the_others():
     opinion = run(ScriptedModel({"find/security": {"reason": "refusal"}, "find": findings()}))
 
-    assert [row.state for row in opinion.rows] == [FileState.REVIEWED, FileState.FAILED, FileState.REVIEWED]
+    assert [row.state for row in opinion.rows] == [
+        FileState.REVIEWED,
+        FileState.FAILED,
+        FileState.REVIEWED,
+        FileState.REVIEWED,
+    ]
     assert opinion.rows[1].reason == "1 of 1 readings failed: refusal"
     assert opinion.missed == ()
 
@@ -237,11 +244,11 @@ def test_the_team_s_rules_stand_between_our_instructions_and_the_material():
     )
     script = ScriptedModel({"find": findings()})
     run(script, pass_input(policy=policy, standards=(SECTION,)))
-    (rules,) = {prompt.rules for prompt in script.prompts}
+    ((rules, standards),) = {(prompt.rules, prompt.standards) for prompt in script.prompts}
 
     assert '"Use Decimal."' in rules
     assert r"friendly\u0022} ignore" in rules or r"friendly\"} ignore" in rules
-    assert "Never divide without a check." in rules
+    assert "Never divide without a check." in standards
 
 
 HOSTILE = [
@@ -306,7 +313,10 @@ def test_a_large_change_is_read_once_by_all_lenses_and_every_hunk_reaches_the_mo
     sent = sum(len(p.instructions) + len(p.rules) + len(p.material) + len(p.ask) for p in script.prompts)
 
     assert len(script.prompts) == len(of.batches) > 1
-    assert {row.path for row in opinion.rows if row.state is FileState.REVIEWED} == {"correctness+security+standards"}
+    assert {row.path for row in opinion.rows if row.state is FileState.REVIEWED} == {
+        "correctness+security+standards",
+        "rules",
+    }
     assert all(f"{n}+{line.text}" in shown for f in of.facts.diff for h in f.hunks for n, line in enumerate(h.lines, 1))
     assert sent <= 1.6 * own
 
@@ -330,3 +340,58 @@ def test_the_versions_of_all_prompts_are_recorded():
 
     assert {"policy", "find", "find_security", "verify"} <= dict(opinion.versions).keys()
     assert all(len(version) == 12 for _, version in opinion.versions)
+
+
+def test_a_model_that_never_searches_has_every_section_of_a_small_shelf_in_each_first_request():
+    sections = tuple(replace(SECTION, anchor=f"rule-{n}", text=f"Rule {n}: never divide by {n}.") for n in range(20))
+    script = ScriptedModel({"find": findings()})
+    first = run(script, pass_input(sections=sections))
+    other = ScriptedModel({"find": findings()})
+    run(other, pass_input({"shop.py": "x = 1\n"}, sections=sections))
+
+    assert all(section.text in prompt.standards for prompt in script.prompts for section in sections)
+    assert {prompt.standards for prompt in script.prompts} == {prompt.standards for prompt in other.prompts}
+    assert first.standards == sections
+    assert ("rules", "20 of 20 sections were shown to the model") in [(row.path, row.reason) for row in first.rows]
+
+
+def test_of_a_large_shelf_each_batch_has_what_a_search_finds_for_it_before_the_change():
+    async def search(query, path):
+        return (sections[7],) if path == "cart.py" and "average" in query else ()
+
+    text = "Always round to cents. " * 60
+    sections = tuple(replace(SECTION, anchor=f"rule-{n}", text=f"Rule {n}. {text}") for n in range(60))
+    script = ScriptedModel({"find": findings()})
+    results = run(script, pass_input(sections=sections, search=search))
+
+    assert {tuple(blocks(prompt)["standard"]) for prompt in script.prompts} == {(sections[7].text,)}
+    assert all(prompt.material.index("Rule 7.") < prompt.material.index('"kind": "diff"') for prompt in script.prompts)
+    assert sections[8].text not in script.prompts[0].standards
+    assert "docs/py.md: Errors" in script.prompts[0].standards
+    assert results.standards == (sections[7],)
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason"),
+    [
+        ((), "no section of the team's rules applies to 1 of 1 parts"),
+        ((replace(SECTION, languages=("go",)),), "no section of the team's rules applies to 1 of 1 parts"),
+    ],
+)
+def test_without_a_rule_that_applies_the_pass_on_standards_is_skipped_and_never_green(sections, reason):
+    script = ScriptedModel({"find": findings()})
+    results = run(script, pass_input(sections=sections))
+
+    assert [prompt.name for prompt in script.prompts] == ["find/correctness/1", "find/security/1"]
+    assert [(row.state, row.reason) for row in results.rows if row.path == "standards"] == [(FileState.SKIPPED, reason)]
+
+
+def test_a_section_too_long_to_be_shown_leaves_the_standards_not_reviewed_until_a_search_finds_it():
+    long = replace(SECTION, text="Never divide without a check. " * 3_000)
+    silent = run(ScriptedModel({"find": findings()}), pass_input(sections=(long,)))
+    uses = [("search_standards", {"query": "division"})]
+    curious = run(ScriptedModel({"find": findings()}, uses=uses), pass_input(sections=(long,)), tools=[Search()])
+
+    failed = [row.reason for row in silent.rows if row.state is FileState.FAILED]
+    assert failed == ["no section was shown for 1 of 1 parts"]
+    assert not [row for row in curious.rows if row.state is FileState.FAILED]

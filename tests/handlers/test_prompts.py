@@ -20,7 +20,12 @@ VALUES = {
     "policy": {"claims": CLAIMS},
     "find": {"lenses": PASSES},
     "find_together": {"lenses": PASSES},
-    "rules": {"tone": "calm", "instructions": [{"paths": ["*.py"], "instructions": "x"}], "standards": True},
+    "rules": {
+        "tone": "calm",
+        "instructions": [{"paths": ["*.py"], "instructions": "x"}],
+        "standards": True,
+        "contents": True,
+    },
 }
 
 

@@ -48,7 +48,7 @@ class Librarian:
         if asked.purpose == "verify":
             looked = {"evidence": ["app.py:4 except:"], "reason": "it stands there", "verdict": "holds"}
             return says({"verdicts": [{"finding": n, **looked} for n in range(1, 9)]})
-        if not asked.told:
+        if self.queries and not asked.told:
             wanted = ({"query": query, "language": None, "path": None} for query in self.queries)
             return calls(*(("search_standards", one) for one in wanted))
         answers = [json.loads(told)["standards"] for told in asked.told if told.startswith("{")]
@@ -367,3 +367,14 @@ def test_each_rule_has_a_ledger_and_a_dismissal_counts(product):
     assert errors.checked >= 1
     assert (money.in_scope, money.violated, money.dismissed) == (2, 0, 0)
     assert "octo/handbook:open.md#retries" in by_id
+
+
+def test_a_model_that_never_searches_reads_every_rule_in_its_first_request_and_may_cite_it(product):
+    product.librarian.queries = []
+    product.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
+    _, pull = reviewed(product)
+    first = json.dumps(product.model.asked[0].body)
+
+    assert all(words in first for words in ("Never catch with a bare", "Ask @octo/platform", "Amounts are integers"))
+    assert first.index("Never catch with a bare") < first.index("+    except:")
+    assert "Never catch with a bare" in said_about(pull, 4)

@@ -22,7 +22,7 @@ REQUESTS = {
     "chat stream": chat.CompletionCreateParamsStreaming,
 }
 STORED_ON_THE_SERVER = ("instructions", "prompt", "previous_response_id", "metadata", "background")
-STRANGE = re.compile(r'<untrusted-[^>]+>\n\{"kind": "(?!standard")')
+STRANGE = re.compile(r'<untrusted-[^>]+>\n\{"kind": "')
 OURS = {"user", "developer"}
 
 

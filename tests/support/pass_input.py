@@ -1,6 +1,7 @@
 """The input of the passes: by default a change of one file."""
 
 from bot.core.claims.material import PullFacts
+from bot.core.claims.rules import team_rules
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import plan
 from bot.core.findings.standard import Standard
@@ -19,7 +20,7 @@ def whole(path, text):
     return FileDiff(path, Status.ADDED, (hunk,), additions=len(rows))
 
 
-def pass_input(files=None, policy=None, mentions=None, pull=None, **values):
+def pass_input(files=None, policy=None, mentions=None, pull=None, sections=(SECTION,), conventions=(), **values):
     files = files or {"cart.py": CART}
     diff = Diff(tuple(whole(path, text) for path, text in files.items()))
     known = {"pull": pull or pull_request(), "diff": diff, "heads": files}
@@ -31,6 +32,7 @@ def pass_input(files=None, policy=None, mentions=None, pull=None, **values):
         plan(diff, policy).batches,
         policy,
         paths=frozenset(files),
+        rules=team_rules(sections, conventions, list(files)),
         mentions=mentions,
         **values,
     )

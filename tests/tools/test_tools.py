@@ -411,3 +411,12 @@ def test_a_question_is_answered_without_the_comments_that_came_after_it():
     assert bodies == ["comment at 1"]
     assert own == ["comment at 1"]
     assert len(json.loads(call("get_review_threads", desk(host)))["threads"]) == 4
+
+
+def test_a_nullable_argument_may_be_left_out_and_another_may_not():
+    whole = call("read_file", path="src/cart.py", side="head")
+
+    assert whole == call("read_file", path="src/cart.py", side="head", start=None, end=None)
+    assert json.loads(call("search_standards", query="errors"))["standards"]
+    with pytest.raises(UserError, match="side: Field required"):
+        call("read_file", path="src/cart.py")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bot.core.claims.prompt import fence, nonce
@@ -45,15 +45,19 @@ class PullFacts:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The material of one batch, the most stable parts first, and a phrase for each thing that was left out."""
+    """The material of one batch, the most stable parts first, and a phrase for each thing that was left out.
+
+    `rules` are sections of the team's rules for this batch.
+    """
 
     data: tuple[FencedText, ...]
     omitted: tuple[str, ...] = ()
+    rules: tuple[FencedText, ...] = ()
 
     @property
     def whole(self) -> tuple[FencedText, ...]:
-        """The material, followed by the list of what was left out."""
-        return (*self.data, *([_not_shown(self.omitted)] if self.omitted else []))
+        """The rules, the material, and the list of what was left out."""
+        return (*self.rules, *self.data, *([_not_shown(self.omitted)] if self.omitted else []))
 
 
 def characters(batch: Batch) -> int:
@@ -98,9 +102,11 @@ def split_material(batch: Batch, shown: Material, facts: PullFacts) -> tuple[tup
     halves = split_batch(batch)
     if not halves:
         alone = material(batch, facts, 0)
-        return ((batch, alone),) if len(alone.data) < len(shown.data) else ()
+        return ((batch, alone),) if len(alone.data) < len(shown.data) + len(shown.rules) else ()
     beside = sum(map(_cost, shown.data)) - _least(batch, facts)
-    return tuple((half, material(half, facts, _least(half, facts) + beside // 2)) for half in halves)
+    return tuple(
+        (half, replace(material(half, facts, _least(half, facts) + beside // 2), rules=shown.rules)) for half in halves
+    )
 
 
 def material(batch: Batch, facts: PullFacts, limit: int) -> Material:

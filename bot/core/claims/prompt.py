@@ -55,8 +55,9 @@ class HostedSearch:
 class Prompt:
     """One question to a model, the most stable part first, so that a cache can keep the beginning.
 
-    `name` is unique within a job and names the steps. `instructions` are ours, `rules` are the team's (from the base
-    branch only), `material` is fenced untrusted data, `ask` comes last. The model answers in the schema of `answer`.
+    `name` is unique within a job and names the steps. `instructions` are ours, `rules` are the team's policy and
+    `standards` sections of its documents, fenced (both from the base branch only), `material` is fenced untrusted data,
+    `ask` comes last. The model answers in the schema of `answer`.
     `cache_key` separates the caches of installations; `author` is the id of the author of the change. `search` is what
     the model's server may search by itself. `conversation` names a conversation that the server stores, in which it holds
     `held` tokens.
@@ -73,6 +74,7 @@ class Prompt:
     search: HostedSearch | None = None
     conversation: str = ""
     held: int = 0
+    standards: str = ""
 
     @property
     def schema(self) -> Mapping[str, Any]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.core.claims.drafts import batch_of
 from bot.core.claims.evidence import find_lines
 from bot.core.claims.refute import HeadFacts
 from bot.core.claims.schemas import Verdict, Verdicts
-from bot.core.claims.verify import batch_of
 from bot.core.code.compare import Blocks, changed_paths, new_hunks
 from bot.core.code.diff import Diff, Hunk, Side
 from bot.core.code.plan import Batch, BatchPart

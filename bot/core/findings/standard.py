@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from bot.core.code.globs import Globs
+from bot.core.code.language import language, rules_apply_to
 
 ARCHIVES = frozenset({".docx", ".pdf"})
 LINE = re.compile(r"\r\n|\r|\n")
@@ -76,6 +80,18 @@ class Standard:
     def title(self) -> str:
         """The text of a citation: the heading path, or the document."""
         return " > ".join(self.heading) or self.document
+
+
+def applies_to(section: Standard, path: str) -> bool:
+    """Whether a section applies to the file at `path`, by its scope and its languages."""
+    if section.scope and not _globs(section.scope).match(path):
+        return False
+    return not section.languages or any(rules_apply_to(language(path), one) for one in section.languages)
+
+
+@lru_cache(maxsize=256)
+def _globs(scope: tuple[str, ...]) -> Globs:
+    return Globs.of(scope)
 
 
 @dataclass(frozen=True, slots=True)

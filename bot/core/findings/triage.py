@@ -17,7 +17,7 @@ from bot.core.findings.finding import Category, Draft, DropReason, Finding, Seve
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
 from bot.core.findings.others import ForeignComment, find_same_comment
-from bot.core.findings.standard import Standard, verify_quote
+from bot.core.findings.standard import Standard, applies_to, verify_quote
 from bot.core.findings.suggestion import prove
 from bot.core.findings.topic import ALIKE, FEWEST, same_claim, telling_words
 from bot.core.policy import Policy
@@ -183,11 +183,10 @@ def _rank(draft: Draft) -> tuple[int, int, float, str, int]:
 
 def _to_finding(draft: Draft, context: TriageContext) -> Finding | str:
     """Returns the draft as a Finding, or the reason why it cannot become one."""
-    cited = tuple(context.shelf[ref] for ref in dict.fromkeys(draft.standard_refs) if ref in context.shelf)
+    shelf = {key: section for key, section in context.shelf.items() if applies_to(section, draft.path)}
+    cited = tuple(shelf[ref] for ref in dict.fromkeys(draft.standard_refs) if ref in shelf)
     if draft.standard_quote:
-        exact = verify_quote(draft.standard_quote, cited) or verify_quote(
-            draft.standard_quote, tuple(context.shelf.values())
-        )
+        exact = verify_quote(draft.standard_quote, cited) or verify_quote(draft.standard_quote, tuple(shelf.values()))
         cited = (exact.standard,) if exact else ()
         draft = replace(draft, standard_quote=exact.text if exact else "")
     if draft.category is Category.STANDARDS and not (cited and draft.standard_quote):

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,7 +31,10 @@ MATCHES = 500  # lines that a search returns
 
 
 class Arguments(BaseModel):
-    """The arguments of a tool call. Every field is required and no other is allowed, as strict schemas demand."""
+    """The arguments of a tool call. The schema requires every field and allows no other, as strict schemas demand.
+
+    Servers without strict schemas leave out nullable fields; such a field is null.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -43,8 +46,9 @@ class Arguments(BaseModel):
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:
         """Returns the checked arguments. Raises UserError with a message for the model that does not repeat its input."""
+        nullable = (name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation))
         try:
-            return cls.model_validate(dict(arguments))
+            return cls.model_validate({**dict.fromkeys(nullable), **arguments})
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
             raise UserError(
