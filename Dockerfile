@@ -4,11 +4,11 @@ FROM ghcr.io/astral-sh/uv:0.9-python3.12-bookworm-slim AS build
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE app.yml ./
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --extra actions --no-install-project
 COPY bot bot
 COPY prompts prompts
 COPY examples examples
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-editable
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --extra actions --no-editable
 
 # 3.12: there SQLite timestamps have milliseconds, which keeps queues in order.
 FROM python:3.12-slim-bookworm

@@ -28,7 +28,13 @@ SANDBOX_KNOWS = {"bot.sandbox", "bot.hosts.git", "bot.errors"}
 # Members of a family do not know each other; what they share has the name that stands here.
 FAMILIES = {
     "bot.hosts": {"bot.hosts.git", "bot.hosts.working_tree"},
-    "bot.checks": {"bot.checks.jail", "bot.checks.bounds", "bot.checks.jail_cell"},
+    "bot.checks": {
+        "bot.checks.jail",
+        "bot.checks.bounds",
+        "bot.checks.jail_cell",
+        "bot.checks.pack",
+        "bot.checks.scan",
+    },
     "bot.model.tools": {"bot.model.tools.bounds", "bot.model.tools.grep"},
 }
 # An outside package has one home.
@@ -60,7 +66,7 @@ HOMES = {
     "typer": ("bot.cli",),
     "unidiff": ("bot.core.code.diff",),
     "uvicorn": ("bot.cli.serve", "bot.server"),
-    "yaml": ("bot.core.policy",),
+    "yaml": ("bot.core.policy", "bot.checks.pack"),
 }
 PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {
     "asyncio", "datetime", "http", "io", "logging", "multiprocessing", "os", "random", "secrets", "shutil",
@@ -211,7 +217,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 197, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 203, 500, 60
 BANNED_NAMES = {
     "utils",
     "helpers",

@@ -150,11 +150,15 @@ _BARE_RETURN = re.compile(r"\r(?!\n)")  # a line break for some tools and not fo
 
 @dataclass(frozen=True, slots=True)
 class Analyser:
-    """A command for the jail and what its output means. Whether it worked is decided on the output alone."""
+    """A command for the jail and what its output means. Whether it worked is decided on the output alone.
+
+    `readable` are paths that the program needs beside the staged files.
+    """
 
     argv: Sequence[str]
     jail: Jail
     parse: Parse
+    readable: Sequence[str] = ()
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Analyse all files at once; in halves, at most 16 runs in all, as long as a file among them breaks the tool."""
@@ -179,7 +183,7 @@ class Analyser:
         if not batch:
             return (), "", False
         staged = [(file.path, file.text.encode(errors="replace")) for file in batch]
-        ran = await self.jail.run(self.argv, staged)
+        ran = await self.jail.run(self.argv, staged, self.readable)
         if ran.trouble:
             return (), ran.trouble, ran.exit_code is not None
         try:

@@ -22,7 +22,14 @@ MOVED_LINES, MOVED_CHARACTERS = 2, 25
 _COMMON = 20  # places of two consecutive lines; with more they say nothing about where a block comes from
 _LONGEST_QUOTE = 10
 _WORD = re.compile(r"\w+")
-_SAME = {"T100": "debug-statement", "no-debugger": "debug-statement", "PLE2502": "invisible-characters"}
+_SAME = {
+    "T100": "debug-statement",
+    "no-debugger": "debug-statement",
+    "PLE2502": "invisible-characters",
+    "S608": "sql-from-values",
+    "template-injection": "workflow-injection",
+    "dangerous-triggers": "untrusted-checkout",
+}
 """Rules of different tools with the same meaning."""
 
 
