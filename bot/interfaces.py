@@ -171,10 +171,17 @@ class Standards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One version of a file for a check to read."""
+    """One version of a file for a check to read.
+
+    `written` is false for a file that people did not write, of which only the added lines are known: it is read for
+    secrets with an exact shape, and for nothing else. `builtins` are the names that the base branch's own configuration
+    declares as defined everywhere.
+    """
 
     path: str
     text: str
+    written: bool = True
+    builtins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from bot.interfaces import Check, CheckResult, Source
 
 _BYTES = 512 * 1024
 _LINES = 20_000
-_LINE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class BoundedCheck:
-    """A check that sees only files within the bounds; for the others it says which bound."""
+    """A check that sees only whole files within the bounds; for the others it says which bound.
+
+    A check of lines has no such bound: of a file over the bounds it is given the changed lines, see handlers/run_checks.
+    """
 
     check: Check
 
@@ -34,7 +36,7 @@ class BoundedCheck:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Run the check on the files within the bounds; each other file has failed, with the bound as its reason."""
-        over = {file: reason for file in files if (reason := excess(file.text))}
+        over = {file: reason for file in files if self.check.whole and (reason := excess(file.text))}
         checked = await self.check.run([file for file in files if file not in over])
         return CheckResult(checked.problems, (*checked.failed, *((file.path, reason) for file, reason in over.items())))
 
@@ -43,9 +45,4 @@ def excess(text: str) -> str:
     """Which bound `text` is over; empty when it is over none."""
     if len(text) > _BYTES or len(text.encode(errors="replace")) > _BYTES:
         return "is over 512 KB"
-    lines = text.split("\n")
-    if len(lines) > _LINES:
-        return f"has over {_LINES:,} lines"
-    if max(map(len, lines)) > _LINE:
-        return f"has a line of over {_LINE:,} characters"
-    return ""
+    return f"has over {_LINES:,} lines" if text.count("\n") >= _LINES else ""

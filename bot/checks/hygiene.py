@@ -129,6 +129,9 @@ RULES = (
 )
 
 
+_LONGEST_LINE = 2_000  # characters; what stands further to the right of a line is data
+
+
 @dataclass(frozen=True, slots=True)
 class Hygiene:
     """A check for any text, line by line."""
@@ -149,7 +152,7 @@ def _remains(file: Source) -> Iterator[Problem]:
     suffix = PurePosixPath(file.path).suffix.lower()
     rules = [rule for rule in RULES if not rule.suffixes or suffix in rule.suffixes]
     for number, line in enumerate(file.text.split("\n"), 1):
-        rule = next((rule for rule in rules if rule.pattern.search(line)), None)
+        rule = next((rule for rule in rules if rule.pattern.search(line, 0, _LONGEST_LINE)), None)
         if rule:
             yield Problem(
                 path=file.path,

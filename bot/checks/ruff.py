@@ -136,7 +136,7 @@ class Ruff:
 
     def reads(self, path: str) -> bool:
         """Python sources and stubs."""
-        return path.endswith((".py", ".pyi"))
+        return path.endswith((".py", ".pyi", ".pyw"))
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Run every rule, honouring `noqa`; then run the security rules again without honouring it."""
@@ -187,6 +187,9 @@ def _is_meant(problem: Problem, file: Source) -> bool:
     if problem.rule in {"F401", "F811"} and _TEST_FILE.search(file.path):
         name = _NAME.search(problem.title)
         return name is not None and _is_parameter(name[1], file.text)
+    if problem.rule == "F821":
+        name = _NAME.search(problem.title)
+        return name is not None and name[1] in file.builtins
     if problem.rule == "F401":
         return "find_spec" in problem.title  # ruff says so of an import in a `try` that handles its absence
     if problem.rule in {"B015", "B018"}:

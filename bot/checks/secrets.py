@@ -160,6 +160,8 @@ _GUESSED = {
 }
 _BITS_PER_CHARACTER = 3.0
 _LONG = 16
+_WRITTEN = 2_000  # characters of a line; a longer one is data, in which a guess says nothing
+_LONG_LINE = re.compile(rf"[^\n]{{{_WRITTEN + 1},}}")
 _AT_MOST = 100  # a file with more is a list of something
 
 
@@ -180,11 +182,13 @@ class Secrets:
 
 
 def _secrets(file: Source) -> Iterator[Problem]:
+    """The secrets of a file: exact shapes everywhere, guesses only in lines that people wrote."""
     said: set[tuple[int, int]] = set()
+    written = _LONG_LINE.sub(lambda line: " " * len(line[0]), file.text) if file.written else ""
     for rule in RULES:
         if rule.name == "secret-setting" and not _SETTINGS.search(file.path):
             continue  # elsewhere the value is an expression
-        for match in rule.pattern.finditer(file.text):
+        for match in rule.pattern.finditer(written if rule.name in _GUESSED else file.text):
             span = match.span("value" if "value" in match.re.groupindex else 0)
             value = file.text[slice(*span)]
             if not _is_real(rule, value) or any(start < span[1] and span[0] < end for start, end in said):

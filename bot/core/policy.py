@@ -76,6 +76,10 @@ class Policy(_Section):
     generated: tuple[str, ...] = Field(
         (), description="Globs of generated or vendored files, in addition to the usual ones."
     )
+    review: tuple[str, ...] = Field(
+        (),
+        description="Globs of files that are reviewed even if `ignore` names them or they look generated or vendored.",
+    )
     path_instructions: tuple[PathInstruction, ...] = Field((), description="Extra guidance for some files.")
     languages: tuple[str, ...] = Field((), description="Review only these languages; empty: all.")
     standards: StandardsSection = Field(default=StandardsSection(), description="Where the team's rules are.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from bot.core.code.diff import Diff, FileDiff
+from bot.core.code.generated import PathAttributes
 from bot.core.code.plan import CoverageRow, FileState, Plan, limit_to_paths, plan
 from bot.core.code.pull_request import PullRequest
 from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers
@@ -80,14 +83,21 @@ async def _repositorys(host: CodeHost, pull: PullRequest) -> bytes | None:
 class Change:
     """What is under review: the diff, what of it is read, and the head's text of those files.
 
-    `unread` has a row for each file whose text was needed and could not be had. Nothing of this is journaled: it is read again
-    by object id, through the host's cache.
+    `unread` has a row for each file whose text was needed and could not be had. `builtins` are the names that each folder's
+    ruff configuration on the base branch declares. Nothing of this is journaled: it is read again by object id, through
+    the host's cache.
     """
 
     diff: Diff
     plan: Plan
     heads: Mapping[str, str]
     unread: tuple[CoverageRow, ...] = ()
+    builtins: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def builtins_at(self, path: str) -> frozenset[str]:
+        """The names that the nearest configuration above `path` declares as defined everywhere."""
+        folders = [str(folder) for folder in PurePosixPath(path).parents]
+        return next((self.builtins[folder] for folder in folders if folder in self.builtins), frozenset())
 
 
 async def read_change(
@@ -97,7 +107,9 @@ async def read_change(
     that are `needed` whole.
     """
     diff = await host.diff(pull)
-    planned = limit_to_paths(plan(diff, policy), paths)
+    settings, trouble = await _settings(host, pull, diff)
+    attributes = PathAttributes.of({path: text for path, text in settings.items() if path.endswith(ATTRIBUTES)})
+    planned = limit_to_paths(plan(diff, policy, attributes=attributes), paths)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def read(file: FileDiff) -> str | CoverageRow:
@@ -113,7 +125,46 @@ async def read_change(
     pairs = list(zip(wanted, texts, strict=True))
     return Change(
         diff,
-        planned,
+        replace(planned, notes=(*planned.notes, *trouble)),
         {file.path: text for file, text in pairs if isinstance(text, str)},
         tuple(text for _, text in pairs if isinstance(text, CoverageRow)),
+        _builtins(settings),
     )
+
+
+ATTRIBUTES = ".gitattributes"
+_RUFF = (".ruff.toml", "ruff.toml", "pyproject.toml")
+"""The files of ruff's configuration, first the one that wins. https://docs.astral.sh/ruff/configuration/#config-file-discovery"""
+_MOST_SETTINGS, _LARGEST_SETTINGS = 20, 64_000  # files, and bytes of one
+
+
+async def _settings(host: CodeHost, pull: PullRequest, diff: Diff) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The texts of the base branch's files that say something about changed paths, by path, and what could not be read."""
+    above = {str(folder) for file in diff for folder in PurePosixPath(file.path).parents}
+    python = {str(folder) for file in diff if file.path.endswith(".py") for folder in PurePosixPath(file.path).parents}
+    names = {str(PurePosixPath(folder, ATTRIBUTES)) for folder in above}
+    names |= {str(PurePosixPath(folder, name)) for folder in python for name in _RUFF}
+    try:
+        entries = [entry for entry in await host.tree(pull.ref, pull.base_sha) if entry.path in names]
+        entries.sort(key=lambda entry: (entry.path.count("/"), entry.path))
+        near = [entry for entry in entries if entry.size <= _LARGEST_SETTINGS][:_MOST_SETTINGS]
+        texts = [(await host.blob(pull.ref, entry.blob)).decode(errors="replace") for entry in near]
+    except Refused as error:
+        return {}, (f"`{ATTRIBUTES}` of the base branch could not be read: {error}",)
+    return {entry.path: text for entry, text in zip(near, texts, strict=True)}, ()
+
+
+def _builtins(settings: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """The names that ruff's configuration declares, by folder. It is read as data: nothing else in it has an effect."""
+    found: dict[str, frozenset[str]] = {}
+    for name in _RUFF:
+        for path in (path for path in settings if PurePosixPath(path).name == name):
+            try:
+                table = tomllib.loads(settings[path])
+            except tomllib.TOMLDecodeError:
+                continue  # ruff itself refuses such a file
+            tool = table.get("tool", {}) if name == "pyproject.toml" else {"ruff": table}
+            ruff = tool.get("ruff") if isinstance(tool, dict) else None
+            if isinstance(ruff, dict) and isinstance(names := ruff.get("builtins", []), list):
+                found.setdefault(str(PurePosixPath(path).parent), frozenset(map(str, names)))
+    return found

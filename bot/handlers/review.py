@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bot.core.code.language import is_nameless
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import check_key, concluded, conclusion, failed, started, stopped
@@ -21,9 +22,9 @@ from bot.handlers.ask_model import ModelReview
 from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import KnownFindings, KnownState
 from bot.handlers.questions import SummaryWriter
-from bot.handlers.read import PolicyFile, material, read_change, read_policy
+from bot.handlers.read import Change, PolicyFile, material, read_change, read_policy
 from bot.handlers.round import ReviewInputs
-from bot.handlers.run_checks import CheckedChange, prove_suggestions, run_checks
+from bot.handlers.run_checks import CheckedChange, ReadFiles, prove_suggestions, run_checks
 from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
@@ -73,9 +74,9 @@ class Reviewer:
         """Returns the review without posting it."""
         inputs = await self._read_inputs(job, pull, step)
         review = triage(inputs.drafts, inputs.context(self.parses))
-        checks, heads = self._checks(inputs.policy.policy), inputs.change.heads
+        checks, read = self._checks(inputs.policy.policy), read_files(inputs.change)
         proofs = await step(
-            "suggestions", lambda: prove_suggestions(checks, review.findings, heads), tuple[tuple[str, ...] | None, ...]
+            "suggestions", lambda: prove_suggestions(checks, review.findings, read), tuple[tuple[str, ...] | None, ...]
         )
         return inputs.complete(review, proofs, self.model_review.unknown(inputs.policy.policy))
 
@@ -86,8 +87,7 @@ class Reviewer:
         change = await material(
             step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
         )
-        files, all_files = change.plan.files, change.diff.files
-        checked = await step("checks", lambda: run_checks(checks, files, change.heads, all_files), CheckedChange)
+        checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         indexed = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
         cited_drafts = await step("citations", lambda: cite(self.standards, indexed, checked.drafts), CitedDrafts)
         known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
@@ -140,7 +140,7 @@ class Reviewer:
     def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
         """The files that must be read whole: the model needs their context, and some checks need whole files."""
         model = self.model_review.model.available
-        return lambda path: model or any(check.whole and check.reads(path) for check in checks)
+        return lambda path: model or is_nameless(path) or any(check.whole and check.reads(path) for check in checks)
 
     async def _publish(self, job: Job, pull: PullRequest, review: Review, step: Step) -> str:
         """Posts one review if there are findings; returns its address, or an empty text."""
@@ -165,6 +165,12 @@ class Reviewer:
         }
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
         await self.ledger.record(record, [*review.known, *news])
+
+
+def read_files(change: Change) -> ReadFiles:
+    """What the checks read of a change."""
+    plan = change.plan
+    return ReadFiles(plan.files, change.heads, change.diff.files, plan.skimmed, change.builtins_at)
 
 
 def _unreviewed(review: Review) -> tuple[CoverageRow, ...]:

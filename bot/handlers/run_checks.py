@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from bot.checks.bounds import excess
 from bot.core.code.diff import FileDiff, Side, Status, base_text
+from bot.core.code.language import script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved
@@ -29,30 +31,81 @@ class CheckedChange:
     unread: tuple[tuple[str, str], ...] | None = None
 
 
+SEARCHES_SKIMMED = frozenset({"secrets"})
+"""The checks that also read files that people did not write, and files in languages that are not reviewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """The files that the checks read: `files` in full, `heads` are their texts at the head, by path.
+
+    Of a file without a text, and of those in `skimmed`, the lines of the hunks are known. `others` are more files of the
+    change, from which code may have moved. `builtins` gives for a path the names that the base branch declares as defined.
+    """
+
+    files: Sequence[FileDiff]
+    heads: Mapping[str, str]
+    others: Sequence[FileDiff] = ()
+    skimmed: Sequence[FileDiff] = ()
+    builtins: Callable[[str], frozenset[str]] = lambda _: frozenset()
+
+    def names(self) -> dict[str, str]:
+        """The name under which the checks see a script without a suffix: `bin/deploy` is `bin/deploy.py`, by its first line."""
+        first = {
+            file.path: self.heads.get(file.path, "").partition("\n")[0] or _first_line(file) for file in self.files
+        }
+        found = {path: f"{path}{suffix}" for path, line in first.items() if (suffix := script_suffix(path, line))}
+        return {path: name for path, name in found.items() if name not in first}
+
+
 @dataclass(frozen=True, slots=True)
 class _Versions:
-    """The texts of files at the head and at the base, by path."""
+    """The texts of files at the head and at the base, by path, and the names under which the checks see scripts."""
 
     head: Mapping[str, str]
     base: Mapping[str, str]
+    names: Mapping[str, str]
+    skimmed: frozenset[str]
+    builtins: Callable[[str], frozenset[str]]
+
+    def reads(self, check: Check, path: str) -> bool:
+        wanted = path not in self.skimmed or check.name in SEARCHES_SKIMMED
+        return wanted and check.reads(self.names.get(path, path))
+
+    async def run(self, check: Check, texts: Mapping[str, str]) -> CheckResult:
+        """The result of a check on the texts that it reads, with the files under their own paths."""
+        wanted = [
+            Source(self.names.get(path, path), text, path not in self.skimmed, self.builtins(path))
+            for path, text in texts.items()
+            if self.reads(check, path)
+        ]
+        if not wanted:
+            return CheckResult()
+        checked, own = await check.run(wanted), {name: path for path, name in self.names.items()}
+        return CheckResult(
+            tuple(replace(problem, path=own.get(problem.path, problem.path)) for problem in checked.problems),
+            tuple((own.get(path, path), reason) for path, reason in checked.failed),
+        )
 
 
-async def run_checks(
-    checks: Sequence[Check], files: Sequence[FileDiff], heads: Mapping[str, str], others: Iterable[FileDiff] = ()
-) -> CheckedChange:
-    """Run `checks` over `files`: `heads` are whole texts at the head, by path.
-
-    Of a file that is not there, the lines of its hunks are known; a check that does not need whole files reads those.
-    `others` are more files of the change, from which code may have moved into `files`.
-    """
-    elsewhere = [file for file in others if file not in files]
+async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
+    """Run `checks` over both versions of the files. A check that does not need whole files also reads mere hunks."""
+    files, heads = (*read.files, *read.skimmed), read.heads
+    elsewhere = [file for file in read.others if file not in files]
     moves = moved_lines((*files, *elsewhere))
     gone = {file.path: _excerpt(file, Side.LEFT) for file in elsewhere if file.status is Status.REMOVED}
     by_path = {file.path: file for file in files}
-    whole = _Versions(heads, gone | {path: base_text(text, by_path[path]) or "" for path, text in heads.items()})
+    more = read.names(), frozenset(file.path for file in read.skimmed), read.builtins
+    bases = {path: base_text(text, by_path[path]) or "" for path, text in heads.items()}
+    whole = _Versions(heads, gone | bases, *more)
+    short = {path for path, text in heads.items() if not excess(text)}  # of a longer file, the changed lines are enough
     known = _Versions(
-        {file.path: heads.get(file.path, _excerpt(file, Side.RIGHT)) for file in files},
-        {file.path: whole.base.get(file.path, _excerpt(file, Side.LEFT)) for file in (*files, *elsewhere)},
+        {file.path: heads[file.path] if file.path in short else _excerpt(file, Side.RIGHT) for file in files},
+        {
+            file.path: whole.base[file.path] if file.path in {*short, *gone} else _excerpt(file, Side.LEFT)
+            for file in (*files, *elsewhere)
+        },
+        *more,
     )
     outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known, moves) for check in checks))
     after = _by_path(now for now, _ in outcomes)
@@ -64,7 +117,8 @@ async def run_checks(
         if path in after
     ]
     readers = {
-        path: tuple(c.name for c in checks if c.reads(path) and (path in heads or not c.whole)) for path in by_path
+        path: tuple(c.name for c in checks if known.reads(c, path) and (path in heads or not c.whole))
+        for path in by_path
     }
     counted = list(zip(checks, outcomes, strict=True))
     return CheckedChange(
@@ -76,28 +130,29 @@ async def run_checks(
 
 
 async def prove_suggestions(
-    checks: Sequence[Check], findings: Sequence[Finding], heads: Mapping[str, str]
+    checks: Sequence[Check], findings: Sequence[Finding], read: ReadFiles
 ) -> tuple[tuple[str, ...] | None, ...]:
     """For each finding the checks that found nothing new in the head with its suggestion committed.
 
     None where there is no suggestion, or where a check finds what was not there before, or cannot tell.
     """
-    return tuple([await _proven(checks, finding, heads) for finding in findings])
+    versions = _Versions(read.heads, {}, read.names(), frozenset(), read.builtins)
+    return tuple([await _proven(checks, finding, versions) for finding in findings])
 
 
-async def _proven(checks: Sequence[Check], finding: Finding, heads: Mapping[str, str]) -> tuple[str, ...] | None:
+async def _proven(checks: Sequence[Check], finding: Finding, versions: _Versions) -> tuple[str, ...] | None:
     path = finding.anchor.path
-    head = heads.get(path)
+    head = versions.head.get(path)
     changed = (
         None
-        if finding.suggestion is None or head is None
+        if finding.suggestion is None or head is None or excess(head)
         else apply_replacement(finding.suggestion, finding.anchor, head)
     )
     if head is None or changed is None:
         return None
-    readers = [check for check in checks if check.reads(path)]
+    readers = [check for check in checks if versions.reads(check, path)]
     for check in readers:
-        before, after = await check.run([Source(path, head)]), await check.run([Source(path, changed)])
+        before, after = await versions.run(check, {path: head}), await versions.run(check, {path: changed})
         if after.failed or _rules(after) - _rules(before):
             return None
     return tuple(check.name for check in readers)
@@ -113,6 +168,11 @@ def _excerpt(file: FileDiff, side: Side) -> str:
     return "\n".join(shown.get(number, "") for number in range(1, max(shown, default=0) + 1))
 
 
+def _first_line(file: FileDiff) -> str:
+    """The first line of the head's version, if a hunk shows it."""
+    return next((line.text for hunk in file.hunks[:1] for line in hunk.lines if line.new == 1), "")
+
+
 def _by_path(checked: Iterable[CheckResult]) -> defaultdict[str, list[Problem]]:
     problems: defaultdict[str, list[Problem]] = defaultdict(list)
     for one in checked:
@@ -123,22 +183,15 @@ def _by_path(checked: Iterable[CheckResult]) -> defaultdict[str, list[Problem]]:
 
 async def _run(check: Check, versions: _Versions, moves: Moves) -> tuple[CheckResult, CheckResult]:
     """One check on the new versions, and on the old ones of the files that it reported on or that their code came from."""
-    wanted = [Source(path, text) for path, text in versions.head.items() if check.reads(path)]
-    if not wanted:
-        return CheckResult(), CheckResult()
-    now = await check.run(wanted)
-    spoken = dict.fromkeys(problem.path for problem in now.problems)
+    now = await versions.run(check, versions.head)
+    reported = dict.fromkeys(problem.path for problem in now.problems)
     came = [place for problem in now.problems for place, _ in moves.get((problem.path, problem.line), ())]
-    old = [
-        Source(path, text)
-        for path in dict.fromkeys((*spoken, *sorted(came)))
-        if check.reads(path) and (text := versions.base.get(path))
-    ]
-    return now, await check.run(old) if old else CheckResult()
+    paths = dict.fromkeys((*reported, *sorted(came)))
+    return now, await versions.run(check, {path: text for path in paths if (text := versions.base.get(path))})
 
 
 def _rows(check: Check, now: CheckResult, versions: _Versions) -> list[CoverageRow]:
-    name, count = f"check: {check.name}", sum(check.reads(path) for path in versions.head)
+    name, count = f"check: {check.name}", sum(versions.reads(check, path) for path in versions.head)
     failed = [CoverageRow(f"{name}: {path}" if path else name, FileState.FAILED, reason) for path, reason in now.failed]
     if not count:
         return [CoverageRow(name, FileState.SKIPPED, "no file of its kind changed")]

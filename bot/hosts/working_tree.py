@@ -142,4 +142,5 @@ async def _compare(
     made = await asyncio.to_thread(make_patch, before, after)
     if not made and (before or after):
         return FileDiff(path, status, blob=blob, unread="too large to compare")
-    return parse_patch(path, status, made, blob=blob)
+    file = parse_patch(path, status, made, blob=blob)
+    return replace(file, link=file.may_be_link and (git.directory / path).is_symlink())

@@ -64,7 +64,7 @@ class Lab:
         self.github = await hosted(self.folder / "github", files)
         self.github.repo.user("alice", "write")
         self.github.repo.user("tess", "triage")
-        self.pull = await self.github.repo.open_pull("Pay", "Pays.", {"app.py": FLAWED}, **options)
+        self.pull = await self.github.repo.open_pull("Pay", "Pays.", {"app.py": FLAWED, "uv.lock": "a\n"}, **options)
         standards, host = FolderStandards(self.folder / "standards.db"), self.github.host
         self.parts = UseCases(
             self.settings, host, self.github.publisher, standards, self.ledger, Signer(b"ours"), self.model
@@ -176,6 +176,7 @@ EFFECTS = {
     "label": ("label: please", routed(Trigger.LABEL, "alice", "please")),
     "ignore": ("ignore: [app.py]", FILES),
     "generated": ("generated: [app.py]", FILES),
+    "review": ("review: [uv.lock]", FILES),
     "path_instructions": (
         "path_instructions: [{paths: [app.py], instructions: Mind cents.}]",
         RULES,

@@ -162,6 +162,23 @@ def test_a_tree_names_every_file_and_no_link(tmp_path):
     assert tree == (TreeFile("AGENTS.md", "d" * 40, 3),)
 
 
+def test_a_link_is_known_by_the_mode_in_the_heads_tree():
+    def one_line(name):
+        patch = "@@ -0,0 +1 @@\n+../lib/real.py\n\\ No newline at end of file"
+        return {
+            "filename": name, "status": "added", "sha": "e" * 40, "patch": patch, "additions": 1, "deletions": 0,
+            "changes": 1,
+        }  # fmt: skip
+
+    link = {"path": "link.py", "mode": "120000", "type": "blob", "sha": "b" * 40, "size": 9}
+    text = {"path": "path.txt", "mode": "100644", "type": "blob", "sha": "d" * 40, "size": 9}
+    for tree, links in (({"tree": [link, text]}, [True, False]), ({"tree": [], "truncated": True}, [False, False])):
+        script = ScriptedGitHub().on("GET", f"/repos/octo/shop/git/trees/{'a' * 40}", answer(body=tree))
+        script.on("GET", "/repos/octo/shop/pulls/1/files", answer(body=[one_line("link.py"), one_line("path.txt")]))
+        diff = asyncio.run(GitHubHost(scripted(script)).diff(_pull("a" * 40)))
+        assert [file.link for file in diff] == links
+
+
 def test_a_tree_that_github_cuts_is_too_large():
     script = ScriptedGitHub().on("GET", "/repos/octo/shop/git/trees/main", answer(body={"tree": [], "truncated": True}))
     with pytest.raises(errors.TooLarge, match="lists only a part"):

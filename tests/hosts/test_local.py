@@ -189,6 +189,20 @@ def test_a_link_is_read_as_a_link_and_never_followed(repo, tmp_path):
     host = repo.range()
     assert summary(host) == {"docs/standards/style.md": ("removed", ""), "link": ("added", "")}
     assert content(host, "link") == str(secret / "style.md").encode()
+    assert host.changes.file("link").link
+
+
+def test_a_link_is_known_by_its_mode_and_not_by_its_looks(repo):
+    (repo.directory / "link.py").symlink_to("a.py")
+    repo.write("path.txt", "../lib/real.py")
+    repo.git("add", "-A")
+    assert {file.path: file.link for file in repo.range().changes} == {"link.py": True, "path.txt": False}
+    repo.commit("Links")
+    assert {file.path: file.link for file in repo.range("HEAD~1").changes} == {"link.py": True, "path.txt": False}
+    (repo.directory / "link.py").unlink()
+    (repo.directory / "link.py").symlink_to("path.txt")
+    repo.commit("Another target")
+    assert [file.link for file in repo.range("HEAD~1").changes] == [True]
 
 
 def test_no_program_of_the_repositorys_configuration_runs(repo):

@@ -91,7 +91,7 @@ class FileDiff:
     """What changed in one file. `blob` is the git object id of the head's version.
 
     `unread` says why there are no hunks although the content changed. `binary` marks a file that has no lines to read,
-    as far as the host can tell.
+    as far as the host can tell. `link` marks a symbolic link, by git's file mode: its only line is the target.
     """
 
     path: str
@@ -103,6 +103,13 @@ class FileDiff:
     deletions: int = 0
     unread: str = ""
     binary: bool = False
+    link: bool = False
+
+    @property
+    def may_be_link(self) -> bool:
+        """Whether the head's version is one line without a newline, as git stores the target of a symbolic link."""
+        lines = [line for hunk in self.hunks for line in hunk.lines if line.new is not None]
+        return len(lines) == 1 and lines[0].new == 1 and not lines[0].ending
 
     @property
     def added_lines(self) -> frozenset[int]:
@@ -180,7 +187,7 @@ def parse_diff(text: str) -> Diff:
 
 def _file(section: PatchSection, times: int) -> FileDiff:
     kind = "modified" if section.body and section.kind == "changed" else section.kind
-    file = FileDiff(section.path, Status(kind), (), section.previous_path, section.blob)
+    file = FileDiff(section.path, Status(kind), (), section.previous_path, section.blob, link=section.link)
     if times > 1:
         return replace(file, unread="the patch holds it more than once")
     if section.combined:
@@ -188,7 +195,8 @@ def _file(section: PatchSection, times: int) -> FileDiff:
     if section.binary or not section.body:
         return replace(file, unread="binary" if section.binary else "", binary=section.binary)
     patch = "\n".join(section.body)
-    return parse_patch(file.path, file.status, patch, previous_path=file.previous_path, blob=file.blob)
+    parsed = parse_patch(file.path, file.status, patch, previous_path=file.previous_path, blob=file.blob)
+    return replace(parsed, link=file.link)
 
 
 def base_text(after: str, file: FileDiff) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 _SUFFIXES = {
@@ -80,6 +81,32 @@ def language(path: str) -> str:
     name = PurePosixPath(path.lower())
     known = _BY_NAME.get(name.name) or _BY_SUFFIX.get(name.suffix[1:], "")
     return known or ("dockerfile" if name.stem == "dockerfile" else "")
+
+
+_SHEBANG = re.compile(r"#!\s*(?:/\S*/)?env\s+(?:-\S+\s+)*(?:\w+=\S*\s+)*(\S+)|#!\s*(\S+)")
+_INTERPRETERS = {
+    "bash": "sh", "dash": "sh", "ksh": "sh", "sh": "sh", "zsh": "sh", "python": "py", "pypy": "py", "node": "js", "bun": "ts",
+    "deno": "ts", "ruby": "rb", "perl": "pl", "php": "php", "lua": "lua", "rscript": "r", "pwsh": "ps1", "elixir": "exs",
+    "groovy": "groovy", "kotlin": "kts", "swift": "swift", "uv": "py", "uvx": "py", "tsx": "ts", "ts-node": "ts",
+}  # fmt: skip
+
+
+def is_nameless(path: str) -> bool:
+    """Whether the name of the file says nothing about its language, so that only its first line can."""
+    return not PurePosixPath(path).suffix and not language(path)
+
+
+def script_suffix(path: str, first: str) -> str:
+    """The suffix, such as ".py", of a script without one, by its first line `#!/usr/bin/env python3`; else empty."""
+    found = _SHEBANG.match(first[:200]) if is_nameless(path) else None
+    program = PurePosixPath(found[1] or found[2]).name.lower() if found else ""
+    suffix = _INTERPRETERS.get(program) or _INTERPRETERS.get(program.rstrip("0123456789."), "")
+    return f".{suffix}" if suffix else ""
+
+
+def script_language(path: str, first: str) -> str:
+    """The language of a script without a suffix, by its first line; empty if unknown."""
+    return _BY_SUFFIX.get(script_suffix(path, first)[1:], "")
 
 
 def language_named(word: str) -> str:

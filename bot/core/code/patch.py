@@ -10,7 +10,10 @@ NOWHERE = "/dev/null"
 
 @dataclass(slots=True)
 class PatchSection:
-    """The part of a patch about one file. `kind` is GitHub's status; `body` holds the hunks, from the first @@ on."""
+    """The part of a patch about one file. `kind` is GitHub's status; `body` holds the hunks, from the first @@ on.
+
+    `link` marks a symbolic link, by git's file mode.
+    """
 
     path: str = ""
     previous_path: str | None = None
@@ -18,6 +21,7 @@ class PatchSection:
     blob: str = ""
     binary: bool = False
     combined: bool = False
+    link: bool = False
     prefixed: bool = True
     has_content: bool = False  # whether there was more than the header line
     body: list[str] = field(default_factory=list)
@@ -119,10 +123,12 @@ _KINDS = (
     ("new mode ", "changed"),
 )
 _INDEX = re.compile(r"index [0-9a-f]+\.\.([0-9a-f]{64}|[0-9a-f]{40})(?: |$)")
+_LINK_MODE = re.compile(r"(?:new file mode|new mode|index [0-9a-f.]+) 120000$")
 
 
 def _header(section: PatchSection, line: str) -> None:
     """Reads one line of git's extended header. https://git-scm.com/docs/git-diff#_generating_patch_text_with_p"""
+    section.link |= _LINK_MODE.match(line) is not None
     for prefix, kind in _KINDS:
         if line.startswith(prefix):
             section.has_content = True

@@ -15,14 +15,15 @@ from typing import NamedTuple
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.generated import (
     TOP,
+    PathAttributes,
+    PathKind,
     generated_kind,
     has_generated_marker,
     is_minified,
-    is_symbolic_link,
     pointer_kind,
 )
 from bot.core.code.globs import Globs
-from bot.core.code.language import language
+from bot.core.code.language import language, script_language
 from bot.core.policy import Policy
 
 
@@ -126,30 +127,68 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The `files` to read and their `batches`; `left_out` has a row for every other file. `notes` are for people."""
+    """The `files` to read and their `batches`; `left_out` has a row for every other file. `notes` are for people.
+
+    `skimmed` are the files among those left out in whose added lines secrets are still searched: people did not write
+    them, or they are in a language that is not reviewed.
+    """
 
     files: tuple[FileDiff, ...]
     batches: tuple[Batch, ...]
     left_out: tuple[CoverageRow, ...] = ()
     notes: tuple[str, ...] = ()
+    skimmed: tuple[FileDiff, ...] = ()
 
 
-def plan(diff: Diff, policy: Policy, limits: BatchLimits | None = None) -> Plan:
-    """Decides for each file of the change, in order. Every hunk of a file that is read is in exactly one batch."""
-    ignored, generated = Globs.of(policy.ignore), Globs.of(policy.generated)
+@dataclass(frozen=True, slots=True)
+class _PathRules:
+    """What the base branch says about paths: the globs of the policy, its languages, and `.gitattributes`."""
+
+    review: Globs
+    ignore: Globs
+    generated: Globs
+    languages: frozenset[str]
+    attributes: PathAttributes
+
+    @classmethod
+    def of(cls, policy: Policy, attributes: PathAttributes) -> _PathRules:
+        return cls(
+            Globs.of(policy.review),
+            Globs.of(policy.ignore),
+            Globs.of(policy.generated),
+            frozenset(map(str.lower, policy.languages)),
+            attributes,
+        )
+
+    @property
+    def invalid(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.review.invalid, *self.ignore.invalid, *self.generated.invalid)))
+
+
+def plan(
+    diff: Diff, policy: Policy, limits: BatchLimits | None = None, attributes: PathAttributes | None = None
+) -> Plan:
+    """Decides for each file of the change, in order. Every hunk of a file that is read is in exactly one batch.
+
+    `attributes` are those of the base branch. The policy's `review` wins over everything that leaves a file out, and
+    the attributes win over what a path or its first lines look like.
+    """
+    rules = _PathRules.of(policy, attributes or PathAttributes())
     files: list[FileDiff] = []
     left_out: list[CoverageRow] = []
+    skimmed: list[FileDiff] = []
     for file in diff:
-        row = _left_out(file, ignored, generated, policy)
-        if row is None:
+        omission = _omission(file, rules)
+        if omission is None:
             files.append(file)
         else:
-            left_out.append(row)
-    invalid = dict.fromkeys((*ignored.invalid, *generated.invalid))
+            left_out.append(CoverageRow(file.path, omission.state, omission.reason))
+            skimmed += [file] if omission.skimmed and file.hunks else []
+    invalid = rules.invalid
     notes = [f"The glob {glob!r} is ignored: it is too long, or has too many `**` or alternatives." for glob in invalid]
     if diff.truncated:
         notes.append(diff.truncated)
-    return Plan(tuple(files), batches(files, limits), tuple(left_out), tuple(notes))
+    return Plan(tuple(files), batches(files, limits), tuple(left_out), tuple(notes), tuple(skimmed))
 
 
 def limit_to_paths(planned: Plan, paths: Collection[str]) -> Plan:
@@ -163,7 +202,8 @@ def limit_to_paths(planned: Plan, paths: Collection[str]) -> Plan:
         for file in planned.files
         if not wanted.match(file.path)
     ]
-    return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes)
+    skimmed = tuple(file for file in planned.skimmed if wanted.match(file.path))
+    return Plan(files, batches(files), (*planned.left_out, *rest), planned.notes, skimmed)
 
 
 def globs_of(paths: Iterable[str]) -> Globs:
@@ -171,55 +211,71 @@ def globs_of(paths: Iterable[str]) -> Globs:
     return Globs.of(glob for path in paths for glob in (path, f"{path.rstrip('/')}/**"))
 
 
-def _left_out(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> CoverageRow | None:
-    """The row of a file that is not read, or None. Policy skips a file; a file that cannot be read is a failure."""
-    reason = _skipped(file, ignored, generated, policy)
-    if reason:
-        return CoverageRow(file.path, FileState.SKIPPED, reason)
-    if file.unread:
-        return CoverageRow(file.path, FileState.FAILED, file.unread)
-    reason = "no change of content" if not file.hunks else _not_written_by_hand(file)
-    return CoverageRow(file.path, FileState.SKIPPED, reason) if reason else None
+class _Omission(NamedTuple):
+    """Why a file is not read. Policy skips a file; a file that cannot be read is a failure."""
+
+    reason: str
+    skimmed: bool = False
+    state: FileState = FileState.SKIPPED
 
 
-def _skipped(file: FileDiff, ignored: Globs, generated: Globs, policy: Policy) -> str:
-    """Why a file is skipped, judged without its content; empty if it is not."""
-    if ignored.match(file.path):
-        return "ignored by the policy"
-    if generated.match(file.path):
-        return "generated, by the policy"
-    if kind := generated_kind(file.path):
-        return kind
+def _omission(file: FileDiff, rules: _PathRules) -> _Omission | None:
+    """Why the file is not read; None if it is."""
+    if rules.review.match(file.path):
+        kind: PathKind | None = PathKind.WRITTEN
+    elif rules.ignore.match(file.path):
+        return _Omission("ignored by the policy")
+    elif rules.generated.match(file.path):
+        return _Omission("generated, by the policy", skimmed=True)
+    else:
+        kind = rules.attributes.kind(file.path)
+    if kind in {PathKind.GENERATED, PathKind.VENDORED}:
+        return _Omission(f"{kind.value}, by .gitattributes", skimmed=True)
+    if kind is None and (guessed := generated_kind(file.path)):
+        return _Omission(guessed, skimmed=True)
+    return _unreadable(file) or _other_language(file, rules.languages) or _unwritten(file, kind)
+
+
+def _unreadable(file: FileDiff) -> _Omission | None:
     if file.status is Status.REMOVED:
-        return "removed"
+        return _Omission("removed")
     if file.binary:
-        return file.unread
-    wanted = {name.lower() for name in policy.languages}
-    if wanted and language(file.path) not in wanted:
-        return f"its language ({language(file.path) or 'unknown'}) is not reviewed"
-    return ""
+        return _Omission(file.unread)
+    if file.unread:
+        return _Omission(file.unread, state=FileState.FAILED)
+    if not file.hunks:
+        return _Omission("no change of content")
+    first = _head_lines(file)[:1]
+    if first and first[0].new == 1 and (kind := pointer_kind(first[0].text)):
+        return _Omission(kind)
+    return _Omission("a symbolic link") if file.link else None
 
 
-def _not_written_by_hand(file: FileDiff) -> str:
-    """Why people did not write the file by hand, judged by its content; empty if they did.
+def _other_language(file: FileDiff, wanted: Collection[str]) -> _Omission | None:
+    first = "".join(line.text for line in _head_lines(file)[:1] if line.new == 1)
+    spoken = language(file.path) or script_language(file.path, first)
+    if not wanted or spoken in wanted:
+        return None
+    return _Omission(f"its language ({spoken or 'unknown'}) is not reviewed", skimmed=True)
+
+
+def _unwritten(file: FileDiff, kind: PathKind | None) -> _Omission | None:
+    """Why people did not write the file by hand, judged by its content; None if they did, or if its `kind` says so.
 
     A marker that the change adds to an older file proves nothing: its author may want to hide the file from review.
     """
-    lines = [line for hunk in file.hunks for line in hunk.lines if line.new is not None]
-    if lines and lines[0].new == 1 and (kind := pointer_kind(lines[0].text)):
-        return kind
-    if (
-        len(lines) == 1
-        and lines[0].new == 1
-        and not lines[0].ending
-        and language(file.path)
-        and is_symbolic_link(lines[0].text)
-    ):
-        return "a symbolic link"
-    new = file.status is Status.ADDED
-    if has_generated_marker(line.text for line in lines if (line.new or 0) <= TOP and (new or not line.added)):
-        return "generated, according to its first lines"
-    return "minified" if is_minified(line.text for line in lines if line.added) else ""
+    if kind is PathKind.WRITTEN:
+        return None
+    new, lines = file.status is Status.ADDED, _head_lines(file)
+    top = (line.text for line in lines if (line.new or 0) <= TOP and (new or not line.added))
+    if has_generated_marker(file.path, top):
+        return _Omission("generated, according to its first lines", skimmed=True)
+    minified = is_minified(line.text for line in lines if line.added)
+    return _Omission("minified", skimmed=True) if minified else None
+
+
+def _head_lines(file: FileDiff) -> list[Line]:
+    return [line for hunk in file.hunks for line in hunk.lines if line.new is not None]
 
 
 def batches(files: Iterable[FileDiff], limits: BatchLimits | None = None) -> tuple[Batch, ...]:

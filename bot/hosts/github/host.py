@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -84,7 +85,8 @@ class GitHubHost:
         address = repository(pull.ref.repo, "pulls", pull.ref.number, "files")
         files = await self._client.every(_grant(pull.ref), address, list[ChangedFile])
         base = await self._base(pull) if needs_base(files) else {}
-        return _keep(self._diffs, key, await complete(files, base, partial(self.blob, pull.ref)))
+        diff = await self._with_links(pull, await complete(files, base, partial(self.blob, pull.ref)))
+        return _keep(self._diffs, key, diff)
 
     async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""
@@ -193,6 +195,17 @@ class GitHubHost:
             async for thread in threads(self._client, _grant(ref), ref)
             if thread.resolved and thread.by and thread.by.kind == "User" and thread.comments.nodes
         }
+
+    async def _with_links(self, pull: PullRequest, diff: Diff) -> Diff:
+        """Marks the symbolic links: the files API has no modes, so the head's tree is asked about files that may be one."""
+        if not any(file.may_be_link for file in diff):
+            return diff
+        try:
+            paths = {entry.path for entry in await self.tree(pull.ref, pull.head_sha)}
+        except (NotFound, TooLarge):
+            return diff  # read as text: a link's target does no harm
+        files = (replace(file, link=file.may_be_link and file.path not in paths) for file in diff)
+        return replace(diff, files=tuple(files))
 
     async def _base(self, pull: PullRequest) -> dict[str, TreeFile]:
         """Returns the files at the merge base by path; none if GitHub cannot list them."""
