@@ -41,8 +41,8 @@ FAMILIES = {
 HOMES = {
     "alembic": ("bot.storage",),
     "dbos": ("bot.engine",),
-    "docx": ("bot.standards.docx",),
-    "lxml": ("bot.standards.docx",),
+    "docx": ("bot.standards.archives",),
+    "lxml": ("bot.standards.archives",),
     "fastapi": ("bot.server", "bot.sandbox"),
     "genai_prices": ("bot.app_openai",),
     "githubkit": ("bot.hosts.github",),
@@ -58,7 +58,8 @@ HOMES = {
     "openai": ("bot.model", "bot.standards.vector_store", "bot.standards.vector_store_api"),
     "prometheus_client": ("bot.server",),
     "pydantic_settings": ("bot.settings",),
-    "pypdf": ("bot.standards.pdf",),
+    "pypdf": ("bot.standards.archives",),
+    "snowballstemmer": ("bot.standards.query",),
     "sqlalchemy": ("bot.storage", "bot.engine"),
     "starlette": ("bot.server", "bot.sandbox"),
     "subprocess": ("bot.checks.jail", "bot.hosts.git"),
@@ -171,7 +172,7 @@ def test_every_module_says_what_it_is_for(name):
 
 
 # Modules that load a package only where a command, or a setting, asks for it.
-LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands", "bot.standards.docx"}
+LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands", "bot.standards.archives"}
 
 
 def imports_inside_functions(tree):
@@ -241,8 +242,6 @@ FAMILY_ROOMS = (
     "bot.model.offline",
     "bot.model.task_models",
     "bot.model.tools",
-    "bot.standards.docx",
-    "bot.standards.pdf",
     "bot.storage.migrations",
     "bot.sandbox",
 )

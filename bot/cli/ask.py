@@ -12,6 +12,7 @@ from bot.app import UseCases, build_answerer, build_checks, build_model, build_s
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.cli.review import local_search
+from bot.cli.standards import unplaced_citations
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
 from bot.core.policy import PATH, Policy, PolicyLayer, describe, merge_layers, parse, unavailable_names
@@ -44,9 +45,10 @@ async def _answer(words: str, what: str, repo: Path) -> str:
 
 
 def check_config(file: Path) -> tuple[str, ...]:
-    """Returns the mistakes of a policy file with line and column, and the checks and passes in it that do not exist."""
+    """Returns the mistakes of a policy file with line and column, and what it names that does not exist."""
     policy, problems = parse(_text(file), str(file))
-    return (*map(str, problems), *(f"{file}: {sentence}" for sentence in _unknown(policy)))
+    unknown = (*_unknown(policy), *unplaced_citations(policy, file))
+    return (*map(str, problems), *(f"{file}: {sentence}" for sentence in unknown))
 
 
 def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:

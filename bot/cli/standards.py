@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,19 @@ from rich.table import Table
 from bot.app import build_standards
 from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.standard import Document, Hit, Shelf, Standard
+from bot.core.policy import Policy
+from bot.errors import Refused
 from bot.handlers.read import read_policy
-from bot.handlers.standards import documents
+from bot.handlers.standards import documents, pinned
 from bot.hosts.local import LocalHost
 from bot.interfaces import Standards
 from bot.settings import Settings
+from bot.standards import READERS
 from bot.standards.conflicts import conflicts
+from bot.standards.documents import select
 from bot.standards.local import FolderStandards
 from bot.standards.rule_usage import RuleUsage, RuleUsageReport, tallied
+from bot.standards.sections import sections
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
@@ -68,6 +73,24 @@ class CommittedStandards:
                 return await self.host.blob(self.host.pull.ref, document.blob)
 
             return (*self.skipped, *map(str, await index.sync(self.shelf, read)))
+
+
+def unplaced_citations(policy: Policy, file: Path) -> tuple[str, ...]:
+    """Returns a sentence for each of the policy's `cites` that no document beside its `file` has.
+
+    Documents are read from the working tree. A file outside of a repository's .github folder is not checked.
+    """
+    home = file.resolve().parent
+    if home.name != ".github" or not policy.cites:
+        return ()
+    paths = sorted({place.partition("#")[0].removeprefix("./") for place in policy.cites.values()})
+    texts = {path: (home.parent / path).read_bytes() for path in paths if (home.parent / path).is_file()}
+    found: list[Standard] = []
+    listed = select([(path, "", len(text)) for path, text in texts.items()], policy, changed=paths)
+    for document in listed.documents:
+        with suppress(Refused):
+            found += sections(document, texts[document.path], READERS)
+    return tuple(row.reason for row in pinned(found, policy.cites)[1])
 
 
 def search(repo: Path, query: str, language: str, path: str, *, as_json: bool) -> None:

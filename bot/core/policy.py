@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PATH = ".github/assistant.yml"
 LABEL = "assistant:review"
 LARGEST = 64_000
 """The most characters of the file."""
+LONGEST_PLACE = 300
+"""The most characters of a document's path with an anchor."""
 
 
 class _Section(BaseModel):
@@ -67,6 +70,13 @@ class Budgets(_Section):
     seconds: float | None = Field(None, ge=0, description="At most this many seconds of waiting for the model.")
 
 
+def _citation(place: str) -> str:
+    """Checks the place of a section: a path in the repository, and after # its anchor."""
+    if len(place) > LONGEST_PLACE or not re.fullmatch(r"(?!/|\.\./)[^\s#][^#\n]*(?:#\S+)?", place):
+        raise ValueError("write the path of a document and the anchor of a section: docs/rules.md#errors")
+    return place
+
+
 class Policy(_Section):
     """The whole file. Every key is optional."""
 
@@ -89,6 +99,10 @@ class Policy(_Section):
     )
     model: str = Field("", max_length=200, description="The model that reviews, among those the operator offers.")
     severity: Literal["note", "warning", "error"] = Field("note", description="Report nothing below this severity.")
+    cites: dict[str, Annotated[str, AfterValidator(_citation)]] = Field(
+        default_factory=dict,
+        description="The section that a rule of a check cites: E722: docs/standards/python.md#exceptions.",
+    )
     unmute: tuple[str, ...] = Field((), description="Rules to report even if the team keeps dismissing them.")
     comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")
@@ -286,9 +300,14 @@ def merge_layers(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
 def describe(policy: Policy, sources: Mapping[str, str]) -> tuple[PolicyValue, ...]:
     """Every setting with its value and its source, in the order of the schema."""
     return tuple(
-        PolicyValue(name, json.dumps(value, ensure_ascii=False), sources.get(name, DEFAULT))
+        PolicyValue(name, json.dumps(value, ensure_ascii=False), sources.get(name) or _source_within(name, sources))
         for name, value in _settings(policy)
     )
+
+
+def _source_within(name: str, sources: Mapping[str, str]) -> str:
+    """The last file that sets a key of the mapping `name`."""
+    return next((file for key, file in reversed(tuple(sources.items())) if key.startswith(f"{name}.")), DEFAULT)
 
 
 def schema() -> dict[str, Any]:

@@ -338,9 +338,9 @@ class Passes:
         keys = {section: key for key, section in sections_by_key(rules.sections).items()}
 
         async def found() -> FoundSections:
-            cited = [
-                ref for draft in pass_input.facts.problems if draft.path in batch.paths for ref in draft.standard_refs
-            ]
+            own = {standard.id: standard.section or standard.id for standard in pass_input.standards}
+            problems = [draft for draft in pass_input.facts.problems if draft.path in batch.paths]
+            cited = [own.get(ref, ref) for draft in problems for ref in draft.standard_refs]
             try:
                 hits = [await search(query, path) for path, query in searches(batch, pass_input.facts.heads)]
             except Refused as error:

@@ -89,7 +89,9 @@ class Reviewer:
         )
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         indexed = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
-        cited_drafts = await step("citations", lambda: cite(self.standards, indexed, checked.drafts), CitedDrafts)
+        cited_drafts = await step(
+            "citations", lambda: cite(self.standards, indexed, checked.drafts, policy.policy.cites), CitedDrafts
+        )
         known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
         model = self.model_review.chosen(policy.policy)
         name = model.name if model.available else ""

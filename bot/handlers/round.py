@@ -185,5 +185,5 @@ class ReviewInputs:
     def _rules(self, review: Review) -> Mapping[str, Any]:
         """The usage of each of the team's rules in this review."""
         paths = [file.path for file in self.change.plan.files]
-        seen = {one.id for one in self._standards}
+        seen = {standard.section or standard.id for standard in self._standards}
         return entry(self.indexed.sections, paths, seen, (*review.findings, *review.listed))

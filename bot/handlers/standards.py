@@ -12,6 +12,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from bot.core.code.diff import Diff, Status
@@ -20,13 +21,14 @@ from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
-from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
+from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument, verify_quote
 from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers, parse
 from bot.engine.journal import from_json
 from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
 from bot.handlers.read import ORGANISATION, material
 from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, ToolUse, TreeFile
 from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
+from bot.standards.passages import sentences
 
 SAID = 50
 """Most documents that are named as left out."""
@@ -150,6 +152,7 @@ PATIENCE, LOOK_UP = 120.0, 15.0
 """Seconds for making a shelf searchable, and for one search."""
 NEAREST = 6
 """Sections of one search that are shown to the model."""
+NO_PINS: Mapping[str, str] = MappingProxyType({})
 TROUBLE = (ConfigurationError, Refused, Retryable, TimeoutError)
 """Errors that an index may raise."""
 
@@ -246,29 +249,65 @@ def _counted(found: CollectedStandards) -> tuple[CoverageRow, ...]:
     )
 
 
-async def cite(standards: Standards, indexed: IndexedShelf, drafts: tuple[Draft, ...]) -> CitedDrafts:
-    """Gives each draft of a check the section that clearly governs it, if there is one."""
+async def cite(
+    standards: Standards, indexed: IndexedShelf, drafts: tuple[Draft, ...], pins: Mapping[str, str] = NO_PINS
+) -> CitedDrafts:
+    """Gives each draft of a check the section that clearly governs it, if there is one, and the sentence that does.
+
+    `pins` are the policy's own citations: rule -> `path#anchor`. They come before every search.
+    """
+    found, rows = pinned(indexed.sections, {rule: pins[rule] for rule in {d.rule for d in drafts} & pins.keys()})
     cited_drafts: list[Draft] = []
-    governing: dict[tuple[str, str], Standard | None] = {}  # a rule is governed once a file, however often it is broken
+    governing: dict[tuple[str, str], Hit | None] = {}  # a rule is governed once a file, however often it is broken
     for draft in drafts:
         query = f"{draft.rule} {draft.title}. {draft.why}"
         key = draft.path, draft.rule or query
         if key not in governing:
             try:
-                hits = await _searched(standards, indexed.searchable, query, draft.path)
+                governing[key] = await _governing(standards, indexed, query, draft, found.get(draft.rule))
             except TROUBLE as error:
                 rest = drafts[len(cited_drafts) :]
-                return CitedDrafts(
-                    (*cited_drafts, *rest), _distinct(governing.values()), (unavailable(_reason(error)),)
-                )
-            governing[key] = next((hit.standard for hit in hits if hit.governs), None)
+                rows = (*rows, unavailable(_reason(error)))
+                return CitedDrafts((*cited_drafts, *rest), _distinct(governing.values()), rows)
         best = governing[key]
-        cited_drafts.append(draft if best is None else replace(draft, standard_refs=(best.id,)))
-    return CitedDrafts(tuple(cited_drafts), _distinct(governing.values()))
+        cited_drafts.append(
+            draft if best is None else replace(draft, standard_refs=(best.standard.id,), standard_quote=best.quote)
+        )
+    return CitedDrafts(tuple(cited_drafts), _distinct(governing.values()), rows)
 
 
-def _distinct(found: Iterable[Standard | None]) -> tuple[Standard, ...]:
-    return tuple({one.id: one for one in found if one is not None}.values())
+async def _governing(
+    standards: Standards, indexed: IndexedShelf, query: str, draft: Draft, pin: Standard | None
+) -> Hit | None:
+    """Returns the pinned section, or else the first one that governs the draft."""
+    if pin is not None:
+        rules = sorted((rule for rule in sentences(pin) if rule.rule), key=lambda rule: not rule.strict)
+        return Hit(
+            pin, 1.0, governs=True, quote=next((rule.text for rule in rules if verify_quote(rule.text, [pin])), "")
+        )
+    hits = await _searched(standards, indexed.searchable, query, draft.path)
+    return next((hit for hit in hits if hit.governs), None)
+
+
+def pinned(
+    sections: Sequence[Standard], pins: Mapping[str, str]
+) -> tuple[dict[str, Standard], tuple[CoverageRow, ...]]:
+    """Returns the section of each pinned rule, and a coverage row for each pin without one."""
+    places: dict[str, Standard] = {}
+    for section in sections:
+        places.setdefault(section.document, section)
+        places.setdefault(f"{section.document}#{section.anchor}", section)
+    wanted = {rule: place.removeprefix("./") for rule, place in pins.items()}
+    missing = tuple(
+        CoverageRow("standards", FileState.SKIPPED, f"cites: {rule}: no document has {place}")
+        for rule, place in sorted(wanted.items())
+        if place not in places
+    )
+    return {rule: places[place] for rule, place in wanted.items() if place in places}, missing
+
+
+def _distinct(found: Iterable[Hit | None]) -> tuple[Standard, ...]:
+    return tuple({hit.standard.id: hit.standard for hit in found if hit is not None}.values())
 
 
 async def consult(standards: Standards, shelf: Shelf, question: str, path: str = "", limit: int = 3) -> Sequence[Hit]:
@@ -285,9 +324,10 @@ async def _searched(standards: Standards, shelf: Shelf, query: str, path: str, l
 
 
 async def nearest(standards: Standards, shelf: Shelf, query: str, path: str) -> tuple[Standard, ...]:
-    """The sections nearest to a query for the file at `path`, best first. Raises Refused if the index does not answer."""
+    """Returns the sections nearest to a query for `path`, best first. Raises Refused if the index does not answer."""
     try:
-        return tuple(hit.standard for hit in await _searched(standards, shelf, query, path, NEAREST))
+        hits = await _searched(standards, shelf, query, path, NEAREST)
+        return tuple(dict.fromkeys(hit.whole or hit.standard for hit in hits))
     except TROUBLE as error:
         raise Refused(_reason(error)) from error
 

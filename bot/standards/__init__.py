@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.standards import docx, pdf
+from bot.standards import archives
 from bot.standards.sections import Reader
 
-READERS: Mapping[str, Reader] = MappingProxyType({".docx": docx.layout, ".pdf": pdf.layout})
+READERS: Mapping[str, Reader] = MappingProxyType({".docx": archives.word, ".pdf": archives.pdf})
 """Readers of formats that need an optional library, by suffix."""

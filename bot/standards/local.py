@@ -26,7 +26,7 @@ from bot.standards import READERS
 from bot.standards.local_index import Index
 from bot.standards.sections import Reader, sections
 
-PARSER = 1
+PARSER = 2
 """Version of the parser. It is raised when documents are cut differently: rows of older versions are not used."""
 KEPT = 5_000
 """Most documents in the file; the least recently used are deleted first."""

@@ -11,10 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.code.globs import Globs
-from bot.core.code.language import language, rules_apply_to
 from bot.core.findings.finding import Finding
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import Standard, applies_to
 from bot.standards.conflicts import Conflict
 
 MOST = 1_000
@@ -72,28 +70,18 @@ def entry(
 ) -> Mapping[str, Any]:
     """Returns what the ledger keeps of a review of `paths`, as small JSON: section names by document, and ids."""
     in_scope: defaultdict[str, list[str]] = defaultdict(list)
-    scopes = {section.scope: section.scope and Globs.of(section.scope) for section in sections}
-    for section in [section for section in sections if _applies(section, scopes[section.scope] or None, paths)][:MOST]:
+    for section in [section for section in sections if any(applies_to(section, path) for path in paths)][:MOST]:
         document, _, name = section.id.rpartition("#")
         in_scope[document].append(name)
     violated: defaultdict[str, list[str]] = defaultdict(list)
     for finding in findings:
         for standard in finding.standards:
-            violated[standard.id].append(finding.identity)
+            violated[standard.section or standard.id].append(finding.identity)
     return {
         "in_scope": dict(in_scope),
         "checked": sorted({*checked} | violated.keys()),
         "violated": dict(violated),
     }
-
-
-def _applies(section: Standard, scope: Globs | None, paths: Collection[str]) -> bool:
-    """Whether a section applies to any of the files, by scope and by language."""
-    return any(
-        (scope is None or scope.match(path))
-        and (not section.languages or any(rules_apply_to(language(path), name) for name in section.languages))
-        for path in paths
-    )
 
 
 def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) -> tuple[RuleUsageReport, ...]:

@@ -10,16 +10,17 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from bot.core.code.globs import Globs
-from bot.core.code.language import language, language_named, language_of_document
+from bot.core.code.language import language, language_named, language_of_document, language_of_heading
 from bot.core.findings.standard import ARCHIVES, Document, Standard
 from bot.errors import Refused, TooLarge
 from bot.standards.formats import Fence, Layout, SectionHead, editorconfig, html, lines, markdown, plain, tagless
+from bot.standards.passages import is_retired
 
 FRONT_MATTER_LONGEST = 200
 """Lines in which the closing `---` of front matter is searched."""
@@ -95,7 +96,11 @@ TEXTS: Mapping[str, Callable[[str], Layout]] = MappingProxyType(
 )
 
 _GAP = re.compile(r"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)(?=\S)")
-_EXAMPLES = frozenset({"bash", "json", "markdown", "text"})  # fences of these say nothing about the prose around them
+_EXAMPLES = frozenset(
+    {"bash", "html", "json", "markdown", "sql", "text", "toml", "yaml"}
+)  # stand in documents on any code
+FEWEST_FENCES = 3
+"""Fewest code blocks of one language from which a document without another sign is about that language."""
 _EVERYWHERE = frozenset({"*", "**", "**/*"})
 
 
@@ -137,6 +142,7 @@ def _standards(
     """`above` is the number of lines before the layout's text."""
     scope = _within(document.scope, _scope(keys))
     languages = document.languages or _languages(document.path, keys, scope, layout.fences)
+    retired = _is_retired(keys)
     starts = lines(layout.text)[:-1]
     found: list[Standard] = []
     for head, path, anchor, start, end in _pieces(layout, _root(layout, keys)):
@@ -149,13 +155,31 @@ def _standards(
                 end=above + bisect_right(starts, end - 1),
                 blob=document.blob,
                 text=layout.text[start:end],
-                languages=languages or _scoped(head.scope) or _agreed(layout.fences, start, end),
+                languages=languages or _scoped(head.scope) or _headed(path),
                 scope=_within(scope, _usable(head.scope)),
+                examples=_examples(layout.fences, start, end),
+                retired=retired or is_retired(path, layout.text[start:end]),
             )
         )
         if len(found) > MOST:
             raise TooLarge(f"it has more than {MOST} sections")
-    return tuple(found)
+    if not found or len(found[0].heading) > 1 or not found[0].retired:
+        return tuple(found)
+    title = found[0].heading  # what the text below a title says holds for everything below it
+    return tuple(
+        replace(section, retired=section.retired or section.heading[:1] == title[:1] or not title) for section in found
+    )
+
+
+def _is_retired(keys: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether front matter says that the document is withdrawn: `status: retired`, `deprecated: true`."""
+    said = keys.get("status", ()) + keys.get("state", ())
+    return is_retired(said, "") or any(keys.get(name) == ("true",) for name in ("deprecated", "retired", "obsolete"))
+
+
+def _headed(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the language that the nearest heading names which names one."""
+    return next(((name,) for title in reversed(path) if (name := language_of_heading(title))), ())
 
 
 def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[SectionHead, tuple[str, ...], str, int, int]]:
@@ -251,7 +275,7 @@ def _languages(
     said = (*keys.get("language", ()), *keys.get("languages", ()))
     named = tuple(dict.fromkeys(name for word in said if (name := language_named(word))))
     own = language_of_document(path)
-    return named or _scoped(scope) or ((own,) if own else ()) or (_agreed(fences) if len(fences) > 1 else ())
+    return named or _scoped(scope) or ((own,) if own else ()) or _agreed(fences)
 
 
 def _scoped(globs: tuple[str, ...]) -> tuple[str, ...]:
@@ -260,8 +284,14 @@ def _scoped(globs: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for ending in endings if (name := language(f"x.{ending}"))))
 
 
-def _agreed(fences: tuple[Fence, ...], start: int = 0, end: int | None = None) -> tuple[str, ...]:
-    """Returns the language of the fences in `start`..`end` if all have the same one."""
+def _agreed(fences: tuple[Fence, ...]) -> tuple[str, ...]:
+    """Returns the language of a document's fences if there are several and all have the same one."""
+    names = _examples(fences)
+    return names if len(names) == 1 and len(fences) >= FEWEST_FENCES else ()
+
+
+def _examples(fences: tuple[Fence, ...], start: int = 0, end: int | None = None) -> tuple[str, ...]:
+    """Returns the languages of the fences in `start`..`end`."""
     inside = [fence for fence in fences if fence.start >= start and (end is None or fence.end <= end)]
-    names = {name for fence in inside if (name := language_named(fence.language))} - _EXAMPLES
-    return tuple(names) if len(names) == 1 else ()
+    names = (language_named(fence.language) for fence in inside)
+    return tuple(dict.fromkeys(name for name in names if name and name not in _EXAMPLES))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from bot.core.claims.prompt import HostedSearch
@@ -232,17 +232,23 @@ class VectorStoreStandards:
 
 def _hits(chunks: Sequence[Chunk], held: Mapping[str, DocumentText], near: Sequence[Hit], path: str) -> tuple[Hit, ...]:
     """Returns the sections in `chunks` with their best score; the local hits break ties and decide what governs."""
-    order = {hit.standard.id: place for place, hit in enumerate(near)}
-    governing = {hit.standard.id for hit in near if hit.governs}
-    best: dict[str, Hit] = {}
-    for chunk in sorted(chunks, key=lambda one: -one.score):
+    order: dict[str, int] = {}
+    governing: dict[str, list[Hit]] = {}
+    for place, hit in enumerate(near):
+        name = hit.standard.section or hit.standard.id
+        order.setdefault(name, place)
+        if hit.governs:
+            governing.setdefault(name, []).append(hit)
+    best: dict[str, tuple[int, Hit]] = {}
+    for chunk in sorted(chunks, key=lambda chunk: -chunk.score):
         text = held.get(str(chunk.attributes.get("digest")))
-        for standard in sections_of(text, chunk.text) if text else ():
-            if not path or not standard.scope or Globs.of(standard.scope).match(path):
-                best.setdefault(standard.id, Hit(standard, chunk.score, standard.id in governing))
-    return tuple(
-        sorted(best.values(), key=lambda hit: (not hit.governs, -hit.score, order.get(hit.standard.id, NEAREST)))
-    )
+        for section in sections_of(text, chunk.text) if text else ():
+            if not path or not section.scope or Globs.of(section.scope).match(path):
+                for hit in governing.get(section.id, [Hit(section, 0.0)]):
+                    place = order.get(section.id, NEAREST)
+                    best.setdefault(hit.standard.id, (place, replace(hit, score=chunk.score)))
+    ranked = sorted(best.values(), key=lambda pair: (not pair[1].governs, -pair[1].score, pair[0]))
+    return tuple(hit for _, hit in ranked)
 
 
 def _digest(one: StoreFile) -> str:

@@ -114,7 +114,7 @@ def test_the_list_shows_what_is_on_the_shelf_and_what_is_not(assistant, repo):
         "docs/standards/copy.md", "web/AGENTS.md", "web/colours.md", "STYLE.md", "CONTRIBUTING.md",
     }  # fmt: skip
     assert rows["web/colours.md"]["scope"] == ["web/**"]
-    assert rows["docs/standards/copy.md"]["languages"] == []
+    assert rows["docs/standards/copy.md"]["languages"] == ["python"]
     assert data["skipped"] == [
         "docs/standards/old.adoc: documents ending in .adoc are not read",
         "docs/standards/python.md: the same text as docs/standards/copy.md",

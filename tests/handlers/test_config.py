@@ -155,6 +155,10 @@ def files(review):
     return [(row.path, row.state) for row in review.coverage.files]
 
 
+def cited(review):
+    return [(finding.draft.rule, standard.anchor) for finding in review.findings for standard in finding.standards]
+
+
 def rows(review):
     return [(row.path, row.state, row.by) for row in review.coverage.passes]
 
@@ -196,6 +200,7 @@ EFFECTS = {
     "summary": ("summary: always", talking),
     "suggestions": ("suggestions: false", seen(lambda r: [f.suggestion for f in r.findings])),
     "tone": ("tone: terse", RULES),
+    "cites": ("cites: {F401: docs/standards/python.md#bare-except}", seen(cited)),
     "unmute": ("unmute: [E722]", mutes),
     "minimum_permission": ("minimum_permission: triage", routed(Trigger.COMMAND, "tess", "/assistant status")),
     "budgets.dollars": ("budgets: {dollars: 0.01}", spending),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.findings.standard import Document, Standard
 from bot.errors import Refused, TooLarge
-from bot.standards import READERS, docx, pdf
+from bot.standards import READERS, archives
 from bot.standards.sections import LONGEST, MOST, decoded, sections
 from tests.support.word_documents import PACKAGE, archive, paragraph, word_document
 
@@ -198,7 +198,11 @@ def test_front_matter_that_does_not_end_is_text(front):
         ("docs/git.md", "Some rule.", ()),
         ("a.md", '---\napplyTo: "**/*.{ts,tsx}"\n---\nSome rule.', ("typescript",)),
         ("a.md", "---\nlanguage: sql\n---\nSome rule.", ("sql",)),
-        ("a.md", "Some rule.\n\n```rb\nx\n```\n\n```ruby\ny\n```", ("ruby",)),
+        ("a.md", "Some rule.\n\n```rb\nx\n```\n\n```ruby\ny\n```\n\n```rb\nz\n```", ("ruby",)),
+        ("a.md", "Some rule.\n\n```rb\nx\n```", ()),
+        ("a.md", "# Regeln für Python\n\nSome rule.", ("python",)),
+        ("a.md", "# SQL injection\n\nSome rule.", ()),
+        ("docs/k8s.md", "Some rule.", ("yaml",)),
         ("a.md", "Some rule.\n\n```sh\nx\n```\n\n```sh\ny\n```", ()),
     ],
 )
@@ -231,7 +235,7 @@ def test_a_word_document_keeps_inserted_text_and_cells_of_tables_and_drops_delet
 
 
 def test_without_the_extra_a_word_document_is_refused_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(docx, "INSTALLED", False)
+    monkeypatch.setattr(archives, "WORD", False)
 
     with pytest.raises(Refused, match=r"review-assistant\[docx\]"):
         cut("rules.docx", word_document(paragraph("Rules")))
@@ -358,7 +362,7 @@ def test_a_pdf_is_cited_by_page():
 
 
 def test_without_the_extra_a_pdf_is_refused_with_the_way_out(monkeypatch):
-    monkeypatch.setattr(pdf, "INSTALLED", False)
+    monkeypatch.setattr(archives, "PDF", False)
     with pytest.raises(Refused, match=r"review-assistant\[pdf\]"):
         cut("a.pdf", b"%PDF-1.7")
 

@@ -73,7 +73,32 @@ _ALIASES = {
 }
 _EVERYDAY = {"html", "make", "markdown", "r", "text"}
 """Languages whose names are everyday words and mean nothing in a document's path."""
-_SUPERSETS = {"typescript": "javascript", "cpp": "c"}
+_EVERY_GUIDE = frozenset(
+    """
+    a and at best code coding convention conventions developer engineering for guide guideline guidelines handbook idioms in language of our
+    practices programming projects project rule rules services specific standard standards style styleguide team teams the
+    für regeln richtlinien code codierrichtlinien programmierrichtlinien standards pour règles de guide du le reglas para
+    guía estilo regras правила для стиль 编码 规范 编码规范 代码规范 规则 开发规范 コーディング規約 規約 ガイド ルール
+    """.split()  # noqa: SIM905 - a list of words reads better
+)
+"""Words in the title of every guide."""
+_SUPERSETS = {
+    "typescript": {"javascript"},
+    "cpp": {"c"},
+    "vue": {"javascript", "typescript", "html", "css"},
+    "svelte": {"javascript", "typescript", "html", "css"},
+    "jupyter": {"python"},
+}
+_EMBEDDED = {"graphql", "html", "sql"}
+"""Languages that programs of every language contain as text."""
+_MARKUP = {"css", "json", "markdown", "text", "toml", "xml", "yaml"}
+_TECHNOLOGIES = {
+    "angular": "javascript", "ansible": "yaml", "django": "python", "docker": "dockerfile", "express": "javascript",
+    "fastapi": "python", "flask": "python", "helm": "yaml", "jest": "javascript", "k8s": "yaml", "kubernetes": "yaml",
+    "laravel": "php", "nextjs": "javascript", "nodejs": "javascript", "pandas": "python", "rails": "ruby",
+    "react": "javascript", "spring": "java",
+}  # fmt: skip
+"""Technologies whose names in a document's path say which language it is about."""
 
 
 def language(path: str) -> str:
@@ -119,10 +144,24 @@ def language_of_document(path: str) -> str:
     """The language that a document's path names: `docs/standards/python/naming.md` -> python; empty if none."""
     parts = PurePosixPath(path.lower()).with_suffix("").parts
     words = [word for part in reversed(parts) for word in part.replace("_", "-").split("-")]
-    found = (_ALIASES.get(word, word) for word in words)
+    found = (_ALIASES.get(word) or _TECHNOLOGIES.get(word, word) for word in words)
     return next((word for word in found if word in LANGUAGES - _EVERYDAY), "")
 
 
+def language_of_heading(title: str) -> str:
+    """Returns the language that a heading names and nothing else: "Python", "Rules for Go", "TypeScript style guide"."""
+    names = [word for word in re.findall(r"[^\W_]+[+#]*", title) if word.lower() not in _EVERY_GUIDE]
+    if len(names) != 1:
+        return ""
+    lower = names[0].lower()
+    known = _ALIASES.get(lower) or _TECHNOLOGIES.get(lower, lower)
+    everyday = known in _EMBEDDED | _MARKUP | _EVERYDAY or (
+        known in {"go", "swift", "dart", "rust"} and names[0] == lower
+    )
+    return known if known in LANGUAGES and not everyday else ""
+
+
 def rules_apply_to(language: str, other: str) -> bool:
-    """Whether rules for `other` also apply to `language`: those for JavaScript to TypeScript, those for C to C++."""
-    return language == other or _SUPERSETS.get(language) == other
+    """Whether rules for `other` also apply to `language`: JavaScript's to TypeScript, C's to C++, SQL's to every program."""
+    embedded = other in _EMBEDDED and bool(language) and language not in _MARKUP
+    return language == other or other in _SUPERSETS.get(language, ()) or embedded

@@ -55,7 +55,9 @@ class Shelf:
 class Standard:
     """A section: `heading` is the path from the document's title down, `start`..`end` its lines (1-based, inclusive).
 
-    `text` is an exact substring of the document at `blob`, so a quote from it can be verified.
+    `text` is an exact substring of the document at `blob`, so a quote from it can be verified. `languages` limit the code
+    that it applies to, `examples` are the languages of its code blocks. A `retired` section is withdrawn, deprecated or
+    replaced: nothing may be held against it. An item of a list or table has the id of its `section`.
     """
 
     document: str
@@ -69,6 +71,9 @@ class Standard:
     scope: tuple[str, ...] = ()
     repo: str = ""  # empty: the repository under review
     commit: str = ""  # empty: the shelf's
+    examples: tuple[str, ...] = ()
+    retired: bool = False
+    section: str = ""
 
     @property
     def id(self) -> str:
@@ -83,10 +88,15 @@ class Standard:
 
 
 def applies_to(section: Standard, path: str) -> bool:
-    """Whether a section applies to the file at `path`, by its scope and its languages."""
-    if section.scope and not _globs(section.scope).match(path):
+    """Whether a section holds for the file at `path`, by its scope and its languages, and is not retired."""
+    if section.retired or (section.scope and not _globs(section.scope).match(path)):
         return False
-    return not section.languages or any(rules_apply_to(language(path), one) for one in section.languages)
+    return is_for_language(section, language(path))
+
+
+def is_for_language(section: Standard, language: str) -> bool:
+    """Whether a section holds for code of `language`. For code of an unknown language only general sections hold."""
+    return not section.languages or any(rules_apply_to(language, name) for name in section.languages)
 
 
 @lru_cache(maxsize=256)
@@ -96,14 +106,17 @@ def _globs(scope: tuple[str, ...]) -> Globs:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A section that a search returned. `score` is comparable only with the searcher's own threshold.
+    """A section, or an item of one, that a search returned. `score` is comparable only with hits of the same search.
 
-    `governs` is true if the score reached the threshold: only such a section may be cited for a finding.
+    Only a hit that `governs` may be cited for a finding. `quote` is then the sentence that states the rule. `whole` is the
+    section of an item.
     """
 
     standard: Standard
     score: float
     governs: bool = False
+    quote: str = ""
+    whole: Standard | None = None
 
 
 LONGEST = 2_000
@@ -111,6 +124,8 @@ LONGEST = 2_000
 FEWEST = 2
 """Fewest words of a quote: a single word is in every document and proves nothing."""
 
+_EAST = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_WORD = 4  # characters of Chinese, Japanese or Korean that count as a word
 _MARKS = "\"'“”‘’„«»"  # noqa: RUF001 - these are the marks themselves
 
 
@@ -138,11 +153,12 @@ def verify_quote(quote: str, standards: Sequence[Standard]) -> Quotation | None:
 
 def _pattern(quote: str) -> re.Pattern[str] | None:
     words = quote.split()
-    if len(quote) > LONGEST or sum(any(map(str.isalnum, word)) for word in words) < FEWEST:
+    count = sum(any(map(str.isalnum, word)) for word in words) + len(_EAST.findall(quote)) // _WORD
+    if len(quote) > LONGEST or count < FEWEST:
         return None
-    # whole words only: "never use" is not a quote from "whenever users"
-    begin = r"(?<!\w)" if words[0][0].isalnum() else ""
-    end = r"(?!\w)" if words[-1][-1].isalnum() else ""
+    # whole words only: "never use" is not a quote from "whenever users"; Chinese and Japanese have no spaces
+    begin = r"(?<!\w)" if words[0][0].isalnum() and not _EAST.match(words[0][0]) else ""
+    end = r"(?!\w)" if words[-1][-1].isalnum() and not _EAST.match(words[-1][-1]) else ""
     return re.compile(begin + r"\s+".join(map(re.escape, words)) + end)
 
 

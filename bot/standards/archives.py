@@ -1,4 +1,4 @@
-"""Word documents -> text: an optional reader, installed with `review-assistant[docx]`, within bounds on the archive."""
+"""Reads Word and PDF documents, within bounds on their size: `pip install 'review-assistant[docx,pdf]'`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from bot.standards.formats import Layout, SectionHead
 if TYPE_CHECKING:
     from docx.document import Document
     from docx.text.paragraph import Paragraph
+    from pypdf import PdfReader
 
-INSTALLED = find_spec("docx") is not None
+WORD, PDF = find_spec("docx") is not None, find_spec("pypdf") is not None
+"""Whether each reader is installed."""
 UNPACKED = 20_000_000
 """Bytes of all members of the archive together."""
+PAGES = 500
+"""Most pages of a PDF."""
 MEMBERS = 5_000
 TEXT = 1_000_000
 """Characters of text in all."""
@@ -36,19 +40,19 @@ _BROKEN = (
 )
 
 
-def layout(content: bytes) -> Layout:
+def word(content: bytes) -> Layout:
     """Returns the text of a .docx and its headings.
 
     Raises TooLarge over a bound, Refused for a file that is not a Word document, or if the extra is not installed.
     """
-    if not INSTALLED:
+    if not WORD:
         raise Refused("Word documents need an extra: pip install 'review-assistant[docx]'")
     import docx  # loaded for the first Word document: it costs 0.2 s
     from lxml.etree import LxmlError
 
     try:
         _check_archive(content)
-        return _layout(docx.Document(io.BytesIO(content)))
+        return _paragraphs(docx.Document(io.BytesIO(content)))
     except (*_BROKEN, LxmlError) as error:
         raise Refused(f"it is not a readable Word document: {error}") from error
 
@@ -63,7 +67,7 @@ def _check_archive(content: bytes) -> None:
         raise TooLarge(f"it unpacks to more than {UNPACKED:,} bytes")
 
 
-def _layout(document: Document) -> Layout:
+def _paragraphs(document: Document) -> Layout:
     if document.element.getroottree().docinfo.doctype:
         raise Refused("it declares a document type, which Word documents never do")
     from docx.text.paragraph import Paragraph
@@ -91,3 +95,31 @@ def _level(paragraph: Paragraph) -> int:
         return 1
     heading = _HEADING.fullmatch(name)
     return int(heading[1]) if heading else 0
+
+
+def pdf(content: bytes) -> Layout:
+    """Returns the text of a PDF. Headings are lost; a page is cited as `#page=3`, which browsers understand.
+
+    Raises TooLarge over a bound, Refused for what cannot be read, or if the extra is not installed.
+    """
+    if not PDF:
+        raise Refused("PDF documents need an extra: pip install 'review-assistant[pdf]'")
+    from pypdf import PdfReader  # loaded for the first PDF document
+    from pypdf.errors import PyPdfError
+
+    try:
+        return _pages(PdfReader(io.BytesIO(content)))
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Refused(f"it is not a readable PDF: {error}") from error
+
+
+def _pages(reader: PdfReader) -> Layout:
+    if len(reader.pages) > PAGES:
+        raise TooLarge(f"it has more than {PAGES} pages")
+    text, heads = "", []
+    for number, page in enumerate(reader.pages, 1):
+        heads.append(SectionHead(len(text), len(text), 1, f"Page {number}", f"page={number}"))
+        text += page.extract_text() + "\n\n"
+        if len(text) > TEXT:
+            raise TooLarge(f"it holds more than {TEXT:,} characters of text")
+    return Layout(text, tuple(heads))
