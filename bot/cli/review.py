@@ -19,7 +19,7 @@ from bot.app import UseCases, build_model, build_reviewer
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.core.code.plan import FileState
-from bot.core.comments.check_run import title
+from bot.core.comments.check_run import limits, title
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.export import as_json, as_sarif
 from bot.core.comments.marker import Signer
@@ -126,6 +126,8 @@ def show(review: Review, console: Console) -> None:
     for row in (*rows, *review.coverage.passes):
         if row.state is not FileState.REVIEWED:
             console.print(f"  [dim]{escape(_line(f'{row.state.value}: {row.path}: {row.reason}'))}[/dim]")
+        elif row.unanalysed and not review.model:
+            console.print(f"  [dim]{escape(_line(f'{row.path}: {limits(row)}'))}[/dim]")
     for draft, reason in review.dropped:
         console.print(f"  [dim]dropped: {escape(_line(f'{draft.path}: {draft.title}: {reason}'))}[/dim]")
 

@@ -171,8 +171,15 @@ class ReviewInputs:
         unread |= {
             path: CoverageRow(path, FileState.FAILED, f"no pass read all of it: {why}") for path, why in results.missed
         }
+        languages = dict(self.checked.unanalysed)
         rows = [
-            unread.get(file.path) or CoverageRow(file.path, FileState.REVIEWED, by=readers.get(file.path, ()))
+            unread.get(file.path)
+            or CoverageRow(
+                file.path,
+                FileState.REVIEWED,
+                by=readers.get(file.path, ()),
+                unanalysed=languages.get(file.path, ""),
+            )
             for file in change.plan.files
         ]
         asked = (*self.indexed.rows, *self.cited_drafts.rows, *results.rows)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.checks.bounds import excess
 from bot.core.code.diff import FileDiff, Side, Status, base_text
-from bot.core.code.language import script_suffix
+from bot.core.code.language import is_code, language, script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved
@@ -22,13 +22,14 @@ class CheckedChange:
     """What the checks claim about a change, one row a check, and per file the checks that read it.
 
     `unread` are (check, path) pairs of files that a check could not read; an empty path means all files. None in a journal
-    of an older version, which did not record them.
+    of an older version, which did not record them. `unanalysed` are (path, language) pairs of code that no analyser reads.
     """
 
     drafts: tuple[Draft, ...] = ()
     rows: tuple[CoverageRow, ...] = ()
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unread: tuple[tuple[str, str], ...] | None = None
+    unanalysed: tuple[tuple[str, str], ...] = ()
 
 
 SEARCHES_SKIMMED = frozenset({"secrets"})
@@ -126,7 +127,16 @@ async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
         tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
         tuple(readers.items()),
         tuple((check.name, path) for check, (now, _) in counted for path, _ in now.failed),
+        tuple(_unanalysed(checks, known, [file.path for file in read.files])),
     )
+
+
+def _unanalysed(checks: Sequence[Check], versions: _Versions, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The code that only checks for any text read, with its language: these checks need no whole files, analysers do."""
+    for path in paths:
+        name = language(versions.names.get(path, path))
+        if is_code(name) and not any(check.whole and versions.reads(check, path) for check in checks):
+            yield path, name
 
 
 async def prove_suggestions(

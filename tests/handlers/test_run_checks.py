@@ -2,16 +2,21 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from bot.checks.hygiene import Hygiene
 from bot.checks.secrets import Secrets
 from bot.core.code.diff import Diff, Status, parse_patch
+from bot.core.code.plan import Coverage, CoverageRow, FileState
+from bot.core.comments.check_run import concluded
 from bot.core.comments.comment import LinkBase, body
 from bot.core.findings.anchor import Anchor, Place
 from bot.core.findings.finding import Category, Draft, Finding, Severity, with_proof
+from bot.core.findings.lifecycle import View
 from bot.core.findings.problem import Problem
+from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
 from bot.engine.journal import from_json, to_json
 from bot.handlers.read import read_change
@@ -161,3 +166,20 @@ def test_the_base_branch_says_what_is_generated_and_which_names_are_built_in():
     names = [change.builtins_at(path) for path in ("a.py", "sub/deep/b.py", "bad/c.py")]
     assert names == [{"_"}, {"env"}, {"_"}]
     assert not change.plan.notes
+
+
+def test_code_that_no_analyser_reads_is_named_and_counted_apart():
+    paths = ("a.py", "b.hs", "c.md", "d.zig", "e.json")
+    read = ReadFiles([added(path, "one()") for path in paths], dict.fromkeys(paths, "one()"))
+
+    checked = asyncio.run(run_checks([Lint()], read))
+    rows = [
+        CoverageRow(path, FileState.REVIEWED, by=("secrets",), unanalysed=name) for path, name in checked.unanalysed
+    ]
+    review = replace(triage([], TriageContext(View("h" * 40, Diff(())), Policy())), coverage=Coverage(tuple(rows)))
+    run = concluded(review, "review/1/1/head")
+
+    assert checked.unanalysed == (("b.hs", "haskell"), ("d.zig", "zig"))
+    assert run.title == "No new findings, 2 without an analyser (checks only)"
+    assert "secrets (secrets and patterns only: no analyser for Haskell)" in run.text
+    assert concluded(replace(review, model="m"), "review/1/1/head").title == "No new findings"

@@ -134,6 +134,36 @@ def script_language(path: str, first: str) -> str:
     return _BY_SUFFIX.get(script_suffix(path, first)[1:], "")
 
 
+_WRITTEN = {
+    "cmake": "CMake",
+    "cpp": "C++",
+    "csharp": "C#",
+    "css": "CSS",
+    "fsharp": "F#",
+    "graphql": "GraphQL",
+    "html": "HTML",
+    "javascript": "JavaScript",
+    "ocaml": "OCaml",
+    "php": "PHP",
+    "powershell": "PowerShell",
+    "protobuf": "Protocol Buffers",
+    "sql": "SQL",
+    "typescript": "TypeScript",
+    "yaml": "YAML",
+}
+_DATA = frozenset({"json", "markdown", "text", "toml", "xml", "yaml", "jupyter"})
+
+
+def is_code(language: str) -> bool:
+    """Whether the language, one of LANGUAGES, holds instructions and not only data or prose."""
+    return language in LANGUAGES - _DATA
+
+
+def written_name(language: str) -> str:
+    """The name of one of LANGUAGES as people write it: csharp -> C#."""
+    return _WRITTEN.get(language, language.capitalize())
+
+
 def language_named(word: str) -> str:
     """The language that `word` names, as in a code fence: `py` and `Python` are python; empty if unknown."""
     lower = word.lower()

@@ -39,7 +39,8 @@ class FileState(StrEnum):
 class CoverageRow:
     """The result for one file or pass. `by` names the checks and passes that read it; `reason` says why it was not read.
 
-    `unasked` is a file that a command left out: it says nothing about the file.
+    `unasked` is a file that a command left out: it says nothing about the file. `unanalysed` is the language of a file that
+    no analyser reads; only checks for any text read it.
     """
 
     path: str
@@ -47,6 +48,7 @@ class CoverageRow:
     reason: str = ""
     by: tuple[str, ...] = ()
     unasked: bool = False
+    unanalysed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from bot.core.claims.requirements import JudgedPoint
+from bot.core.code.language import written_name
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.comment import CHECKS_ONLY, code
@@ -106,7 +107,15 @@ def title(review: Review) -> str:
     failed = sum(row.state is FileState.FAILED for row in (*review.coverage.files, *review.coverage.passes))
     if failed:
         words += f", {failed} not reviewed"
+    limited = sum(bool(row.unanalysed) for row in review.coverage.files)
+    if limited and not review.model:
+        words += f", {limited} without an analyser"
     return words if review.model else f"{words} (checks only)"
+
+
+def limits(row: CoverageRow) -> str:
+    """What limits the look at a file that no analyser reads."""
+    return f"secrets and patterns only: no analyser for {written_name(row.unanalysed)}"
 
 
 def summary(review: Review, posted: str = "") -> str:
@@ -167,6 +176,8 @@ def _coverage(rows: tuple[CoverageRow, ...]) -> list[str]:
     table = ["| | what | by or why |", "|---|---|---|"]
     for row in ranked[:_MOST_ROWS]:
         why = plain(row.reason, 200).replace("|", "\\|") or ", ".join(row.by)
+        if row.unanalysed:
+            why += f" ({limits(row)})"
         table.append(f"| {row.state.value} | {code(row.path)} | {why} |")
     if len(rows) > _MOST_ROWS:
         counts = ", ".join(
