@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.resources import files
@@ -18,7 +20,7 @@ from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
 from bot.core.costs import Price, ReviewBudget, find_price, review_dollars
 from bot.engine.durable import DurableEngine, Pace
-from bot.errors import ConfigurationError
+from bot.errors import AssistantError, ConfigurationError
 from bot.handlers.answer import Answerer
 from bot.handlers.ask_model import ModelReview
 from bot.handlers.known_findings import KnownFindings
@@ -46,6 +48,9 @@ from bot.storage.ledger import Ledger, SpendingLimit
 if TYPE_CHECKING:
     from bot.model.responses import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
+
+_GREETING = 5.0
+"""Seconds that GitHub has to say who we are, when readiness is asked for."""
 
 
 _PULL_DAY = 5.0
@@ -276,8 +281,26 @@ class App:
         self.ledger.database.close()
 
     async def ready(self) -> dict[str, str]:
-        """What is not working, by name; empty when all is well."""
-        return await self.engine.ready()
+        """Returns what is not working, by name; empty when all is well. Asks GitHub who we are until it has answered."""
+        return {**await self.engine.ready(), **await self.github()}
+
+    async def github(self) -> dict[str, str]:
+        """Returns what keeps us from GitHub, by name. Asks GitHub if it has not answered yet, or not well."""
+        health = self.client.health
+        if not health.answered or health.problems():
+            with suppress(AssistantError, TimeoutError):  # the health has it
+                async with asyncio.timeout(_GREETING):
+                    await self.client.introduce()
+        return health.problems()
+
+    def greet(self) -> None:
+        """Asks GitHub who we are, on an event loop of its own; the health of the client has the answer."""
+
+        async def ask() -> None:
+            await self.github()
+            await self.client.close()
+
+        asyncio.run(ask())
 
 
 def build(

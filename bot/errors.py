@@ -102,6 +102,25 @@ class RateLimited(Retryable):
     """The server asked us to wait: GitHub's primary or secondary limit, or a 429 of the model."""
 
 
+class Outage(Retryable):
+    """The code host is out of reach or fails: the work is tried again for up to a day."""
+
+
+class HostLimited(RateLimited, Outage):
+    """The code host limits our requests."""
+
+
+class OperatorTrouble(Outage):
+    """The operator has to change something; until then the work waits. `kind` names the trouble, `cure` what to change."""
+
+    def __init__(
+        self, message: str, after: float | None = None, *, undone: bool = False, kind: str = "", cure: str = ""
+    ) -> None:
+        super().__init__(message, after, undone=undone)
+        self.kind = kind
+        self.cure = cure
+
+
 class Refused(AssistantError):
     """The same request will be refused again."""
 

@@ -312,13 +312,18 @@ async def _silent(_job: Job, _reason: str, _step: Step, /) -> None:
     """Reports nothing."""
 
 
+async def _silent_hold(_job: Job, _reason: str, _until: str, _step: Step, /) -> None:
+    """Reports nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
     `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
     was superseded or stopped; `fail` reports that it failed, and why; `announce` reports that a review was accepted or,
-    with a reason, that there will be none. All may be run again after a crash.
+    with a reason, that there will be none; `hold` reports what a run waits for, and the time of its next attempt. All
+    may be run again after a crash.
     """
 
     route: Callable[[Job, Step], Awaitable[RouteDecision]]
@@ -327,6 +332,7 @@ class Handlers:
     abandon: Callable[[Job, str, Step], Awaitable[str]]
     fail: Callable[[Job, str, Step], Awaitable[str]]
     announce: Callable[[Job, str, Step], Awaitable[None]] = _silent
+    hold: Callable[[Job, str, str, Step], Awaitable[None]] = _silent_hold
 
 
 class Engine(Protocol):

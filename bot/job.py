@@ -134,7 +134,8 @@ class RouteDecision:
 
     A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
     is posted on the pull request, for a person who waits for a review. `settle` says that after the stop the job goes
-    to `answer`, which records how the work ended. `seen` becomes `Job.seen`.
+    to `answer`, which records how the work ended. `seen` becomes `Job.seen`. `unread` says that the pull request could not be
+    read, so that a redelivery starts the job again.
     """
 
     route: Route
@@ -144,6 +145,7 @@ class RouteDecision:
     visible: bool = False
     settle: bool = False
     seen: PullRequest | None = None
+    unread: bool = False
 
 
 _TRIGGERS = {

@@ -63,6 +63,7 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     app = build(settings)
     try:
         app.start(work=work)
+        threading.Thread(target=app.greet, name="greeting", daemon=True).start()
         gc.collect()
         gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
         log.info("started", worker=work, model=settings.model_api, github=settings.github_api_url)

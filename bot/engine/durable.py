@@ -22,8 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.core.code.pull_request import PullRef
 from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
-from bot.engine.journal import FIRST
+from bot.engine.journal import FIRST, LASTING
 from bot.engine.queue import NAME, VERSION, Order, Runs, client
+from bot.engine.steps import RetrySchedule
 from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness, Reaper
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
@@ -43,6 +44,7 @@ class Pace:
     poll: float = 0.2  # between two reads of a queue
     patience: float = 60.0  # a step that has to wait longer frees its worker
     retry: float = FIRST  # between the first two attempts of a step; doubles each time
+    lasting: int = LASTING  # attempts of a step in an outage of GitHub or of the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,8 @@ class DurableEngine:
         )
         life.take()
         runs = Runs(client(engine, patient=True))
-        workflows = Workflows(self._handlers, runs, self._pace.debounce, self._pace.patience, self._pace.retry)
+        schedule = RetrySchedule(self._pace.patience, self._pace.retry, self._pace.lasting)
+        workflows = Workflows(self._handlers, runs, self._pace.debounce, schedule)
         with ThreadPoolExecutor(1) as thread:  # on an event loop's thread, DBOS would run the jobs on that loop
             thread.submit(self._launch, name, workflows).result()
         reaper = Reaper(workflows, runs, life, name, self._database)

@@ -16,8 +16,13 @@ from bot.errors import Retryable
 T = TypeVar("T")
 
 ATTEMPTS = 8
+"""Attempts of a step; over about four minutes with the delays below."""
+LASTING = 150
+"""Attempts of a step that meets an outage of the code host; over about a day."""
 FIRST = 2.0
 """Seconds before the second attempt."""
+_LONGEST = 300.0
+"""The longest delay, as a multiple of the first: ten minutes."""
 PATIENCE = 60.0
 """Seconds that an inline step waits at most before it is tried again."""
 
@@ -39,12 +44,12 @@ def from_json(stored: Any, kind: type[T]) -> T:  # noqa: ANN401 - JSON has no be
 
 
 def delay(attempt: int, error: Retryable, first: float = FIRST) -> float:
-    """Returns the seconds to wait after the failed `attempt` (from 1): `first`, then twice as long each time.
+    """Returns the seconds to wait after the failed `attempt` (from 1): `first`, then twice as long each time, up to 300 times.
 
     It is never less than the server asked for. Up to a quarter is added at random, so that steps which failed together
     are not tried again together.
     """
-    seconds = max(first * 2.0 ** (attempt - 1), error.after or 0.0)
+    seconds = max(first * min(2.0 ** (attempt - 1), _LONGEST), error.after or 0.0)
     return seconds * random.uniform(1.0, 1.25)  # noqa: S311 - spreads load, protects no secret
 
 

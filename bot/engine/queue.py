@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ NAME = "review-assistant"
 VERSION = "1"  # pinned: by default it is a hash of the source, and an update would strand every queued job
 QUEUES = {"ingest": "ingest", "review": "reviews", "answer": "answers", "abandon": "answers", "fail": "answers"}
 WAITING = ("ENQUEUED", "DELAYED", "PENDING")
+_APART = 0.2
+"""Seconds between the runs that go on after an outage."""
 _BROKEN = {
     "ERROR": "an internal error",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "its worker crashed again and again",
@@ -90,12 +92,26 @@ class Runs:
         return True
 
     def add_in(self, connection: sa.Connection, order: Order) -> bool:
-        """Stores an order in the caller's transaction; False if its id is known."""
+        """Stores an order in the caller's transaction; False if its id is known.
+
+        An order whose earlier run ended without reading the pull request is stored once more, under a new id.
+        """
         try:
             self.client.enqueue_in_transaction(connection, _options(order), *_arguments(order))
         except error.DBOSWorkflowIDInUseError:
-            return False
+            again = self._again(order)
+            return again is not None and self.add_in(connection, again)
         return True
+
+    def _again(self, order: Order) -> Order | None:
+        """Returns the order that starts a known job again; None if the job is under way or has done its work."""
+        rows = self.client.list_workflows(workflow_id_prefix=order.first, load_input=False, sort_desc=True)
+        family = [row for row in rows if row.workflow_id == order.first or row.workflow_id[len(order.first)] in "~/"]
+        if not family or any(row.status in WAITING for row in family) or not _ended_unread(family[0]):
+            return None
+        number = len({row.workflow_id.partition("~")[0] for row in family})
+        job = replace(order.job, id=f"{order.job.id}/again/{number}")
+        return Order(order.workflow, job.id, job)
 
     def active(self, pull: PullRef, workflow: str = "review") -> tuple[Run, ...]:
         """Returns the reviews, or other runs, of a pull request that have not ended."""
@@ -149,6 +165,16 @@ class Runs:
         row = next(iter(self.client.list_workflows(workflow_ids=[id_], load_input=False, load_output=False)))
         self.client.resume_workflow(id_, queue_name=row.queue_name)
 
+    def wake(self) -> int:
+        """Lets the runs that an outage laid aside go on now. Returns how many."""
+        waiting = self.client.list_workflows(status="DELAYED", load_input=False, load_output=False)
+        before = {_turn_before(row.workflow_id): row.workflow_id for row in waiting if "~" in row.workflow_id}
+        earlier = self.client.list_workflows(workflow_ids=list(before), load_input=False) if before else []
+        laid_aside = [before[row.workflow_id] for row in earlier if row.output and row.output["end"] == "outage"]
+        for number, id_ in enumerate(laid_aside):
+            self.client.set_workflow_delay(id_, delay_seconds=number * _APART)
+        return len(laid_aside)
+
     def depth(self) -> dict[str, int]:
         """Returns the number of runs that have not ended, by queue."""
         rows = self.client.list_workflows(
@@ -179,6 +205,16 @@ def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:
         application_name=NAME,
         retry_connection_errors=patient,
     )
+
+
+def _ended_unread(row: WorkflowStatus) -> bool:
+    """Whether a run ended before it could read the pull request, or without any result."""
+    return row.status in _BROKEN or bool(row.output and row.output["end"] in {"failed", "unread"})
+
+
+def _turn_before(id_: str) -> str:
+    first, _, turn = id_.rpartition("~")
+    return first if turn == "2" else f"{first}~{int(turn) - 1}"
 
 
 def _options(order: Order) -> EnqueueOptions:

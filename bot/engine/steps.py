@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dbos import DBOS
@@ -12,18 +13,29 @@ from sqlalchemy.exc import OperationalError
 from bot.engine.database import pack, unpack
 from bot.engine.journal import ATTEMPTS, delay, from_json, to_json
 from bot.engine.queue import Runs
-from bot.errors import AssistantError, Retryable
+from bot.errors import AssistantError, Outage, Retryable
 from bot.interfaces import Step
 
 T = TypeVar("T")
 
 
-class LaidAside(Exception):
-    """A step has to wait longer than it may occupy a worker."""
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """How a step is tried again: the shortest wait, the longest that keeps its worker, and the attempts in an outage."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"laid aside for {seconds:.0f} s")
+    patience: float
+    first: float
+    lasting: int
+
+
+class LaidAside(Exception):
+    """A step has to wait longer than it may occupy a worker: `seconds`, for `reason`, which may be an `outage`."""
+
+    def __init__(self, seconds: float, reason: str, *, outage: bool) -> None:
+        super().__init__(f"laid aside for {seconds:.0f} s: {reason}")
         self.seconds = seconds
+        self.reason = reason
+        self.outage = outage
 
 
 class TooSlow(AssistantError):
@@ -34,18 +46,19 @@ class DurableSteps:
     """The Step of one run.
 
     DBOS numbers steps in the order of the calls and refuses another order. We look results up by name, and give unused
-    numbers to the steps that are left. If a step has to wait longer than `patience` seconds, the other running steps end
-    first, then `drive` raises LaidAside. `first` is the shortest wait.
+    numbers to the steps that are left. If a step has to wait longer than the schedule's patience, the other running steps
+    end first, then `drive` raises LaidAside.
     """
 
-    def __init__(self, journal: dict[str, dict[str, Any]], patience: float, first: float) -> None:
-        self._journal, self._patience, self._first = journal, patience, first
+    def __init__(self, journal: dict[str, dict[str, Any]], schedule: RetrySchedule) -> None:
+        self._journal, self._schedule = journal, schedule
         self._running = 0
-        self._pause = max((entry["pause"] for entry in journal.values() if "pause" in entry), default=None)
+        pauses = [_pause(entry) for entry in journal.values() if "pause" in entry]
+        self._pause = max(pauses, key=lambda pause: pause.seconds, default=None)
         self._clock = asyncio.timeout(None)
 
     @classmethod
-    async def open(cls, runs: Runs, turns: Sequence[str], patience: float, first: float) -> DurableSteps:
+    async def open(cls, runs: Runs, turns: Sequence[str], schedule: RetrySchedule) -> DurableSteps:
         """Reads the journals of the earlier turns of a run and of this one, the last of `turns`."""
         *earlier, this = [await asyncio.to_thread(runs.journal, turn) for turn in turns]
         journal: dict[str, dict[str, Any]] = {}
@@ -54,7 +67,7 @@ class DurableSteps:
         entries, used = this
         for _ in range(used):
             DBOS.reserve_step()
-        return cls(journal | entries, patience, first)
+        return cls(journal | entries, schedule)
 
     async def drive(self, work: Coroutine[Any, Any, T], limit: float) -> T:
         """Runs `work` to its end. Raises LaidAside, or TooSlow after `limit` seconds."""
@@ -67,7 +80,7 @@ class DurableSteps:
                 raise
             if self._pause is None:
                 raise TooSlow(f"not finished after {limit / 60:.0f} minutes") from None
-            raise LaidAside(self._pause) from None
+            raise self._pause from None
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
         entry = self._journal.get(name, {})
@@ -83,13 +96,14 @@ class DurableSteps:
         self._running += 1
         try:
             entry = await DBOS.run_step_async(
-                {"name": name, "preemptible": True}, _attempt, work, kind, tries, self._patience, self._first
+                {"name": name, "preemptible": True}, _attempt, work, kind, tries, self._schedule
             )
         finally:
             self._running -= 1
             self._pause_if_idle()
         if "pause" in entry:
-            self._pause = max(entry["pause"], self._pause or 0.0)
+            pause = _pause(entry)
+            self._pause = pause if self._pause is None or pause.seconds > self._pause.seconds else self._pause
             self._pause_if_idle()
             await _forever()
         return entry
@@ -101,7 +115,7 @@ class DurableSteps:
 
 
 async def _attempt(
-    work: Callable[[], Awaitable[T]], kind: type[T], tries: int, patience: float, first: float
+    work: Callable[[], Awaitable[T]], kind: type[T], tries: int, schedule: RetrySchedule
 ) -> dict[str, Any]:
     """Tries until the work succeeds, is refused or needs a long wait. Returns the journal entry."""
     while True:
@@ -109,15 +123,21 @@ async def _attempt(
             return {"ok": to_json(await work(), kind)}
         except (Retryable, OperationalError) as error:
             tries += 1
-            later = error if isinstance(error, Retryable) else Retryable("the database is out of reach")
-            if tries >= ATTEMPTS:
+            later = error if isinstance(error, Retryable) else Outage("the database is out of reach")
+            outage = isinstance(later, Outage)
+            if tries >= (schedule.lasting if outage else ATTEMPTS):
                 return {"error": pack(later)}
-            seconds = delay(tries, later, first)
-            if seconds > patience:
-                return {"pause": seconds, "tries": tries}
+            seconds = delay(tries, later, schedule.first)
+            if seconds > schedule.patience:
+                return {"pause": seconds, "tries": tries, "reason": str(later), "outage": outage}
             await asyncio.sleep(seconds)
         except AssistantError as error:
             return {"error": pack(error)}
+
+
+def _pause(entry: dict[str, Any]) -> LaidAside:
+    """The pause that a step's journal entry asks for. Entries of earlier versions have no reason."""
+    return LaidAside(entry["pause"], entry.get("reason", ""), outage=entry.get("outage", False))
 
 
 async def _forever() -> None:

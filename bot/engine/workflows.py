@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import structlog
 from dbos import DBOS
@@ -13,22 +14,29 @@ from sqlalchemy.exc import OperationalError
 
 from bot.engine.journal import from_json
 from bot.engine.queue import Order, Run, Runs, key
-from bot.engine.steps import DurableSteps, LaidAside, TooSlow, under
-from bot.errors import AssistantError, Superseded
+from bot.engine.steps import DurableSteps, LaidAside, RetrySchedule, TooSlow, under
+from bot.errors import AssistantError, Refused, Superseded
 from bot.interfaces import Handlers, Step
 from bot.job import Job, Route, RouteDecision, Trigger
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 _CRASHES = 3  # crashes of a worker after which a run is given up
 _LIMIT = 1800.0  # seconds of one turn of a run
 _REPORT_LIMIT = 300.0  # seconds to report that a run failed
+_HOLD_LIMIT = 20.0  # seconds to report that a run waits
 
 Body = Callable[[Job, Step, str], Awaitable[str]]
 
 
 class Unfinished(BaseException):
     """The journal cannot be written. The run ends without a record, is found as lost, and continues."""
+
+
+class _Unread(Exception):
+    """The pull request cannot be read. A redelivery starts the job again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,7 @@ class Workflows:
     handlers: Handlers
     runs: Runs
     debounce: float
-    patience: float
-    first: float
+    schedule: RetrySchedule
     here: set[str] = field(default_factory=set)
 
     def register(self) -> None:
@@ -72,20 +79,33 @@ class Workflows:
                 self.here.discard(run_id)
 
     async def _run(self, order: Order, body: Body) -> dict[str, str]:
-        steps = await DurableSteps.open(self.runs, order.turns, self.patience, self.first)
+        steps = await DurableSteps.open(self.runs, order.turns, self.schedule)
         try:
             try:
                 return await steps.drive(self._end(order, body, steps), _LIMIT)
             except TooSlow as slow:
                 return await steps.drive(self._fail(order, slow, steps), _REPORT_LIMIT)
         except LaidAside as wait:
+            await DBOS.run_step_async({"name": "engine/hold"}, self._hold, order, wait)
             again = replace(order, turn=order.turn + 1, delay=wait.seconds)
             await DBOS.run_step_async({"name": "engine/lay aside"}, self.runs.add, again)
-            return _ended("waiting", str(wait))
+            return _ended("outage" if wait.outage else "waiting", str(wait))
+
+    async def _hold(self, order: Order, wait: LaidAside) -> None:
+        """Reports on the pull request what the run waits for, if that can be reported now."""
+        until = f"{datetime.now(UTC) + timedelta(seconds=wait.seconds):%H:%M} UTC"
+        log.warning("run waits", run=order.id, reason=wait.reason, until=until)
+        try:
+            async with asyncio.timeout(_HOLD_LIMIT):
+                await self.handlers.hold(order.job, wait.reason, until, _once)
+        except (AssistantError, TimeoutError) as error:
+            log.info("the wait is not reported", run=order.id, reason=str(error))
 
     async def _end(self, order: Order, body: Body, steps: DurableSteps) -> dict[str, str]:
         try:
             return _ended("done", await body(order.job, steps, order.reason))
+        except _Unread as unread:
+            return _ended("unread", str(unread))
         except Superseded as moved:
             await self._superseded(order, str(moved), steps)
             return _ended("superseded", str(moved))
@@ -111,12 +131,17 @@ class Workflows:
         log.error("run failed", job=job.id, reason=reason, exc_info=None if expected else error)
         unasked = order.workflow == "ingest" and not (job.is_requested or job.is_question)
         if not (unasked and await self._is_settled(job, job.head_sha, steps)):
-            await self.handlers.fail(job, reason, under("fail/", steps))
+            try:
+                await self.handlers.fail(job, reason, under("fail/", steps))
+            except Refused as refused:
+                log.warning("the failure cannot be reported on the pull request", job=job.id, reason=str(refused))
         return _ended("failed", reason)
 
     async def _ingest(self, job: Job, step: Step) -> str:
         """Routes a job and starts its work. One at a time runs for each pull request."""
         routed = await self.handlers.route(job, step)
+        if routed.unread:
+            raise _Unread(routed.reason)
         job = replace(job, seen=routed.seen)
         match routed.route:
             case Route.REVIEW:
@@ -190,6 +215,11 @@ def _replacement(job: Job, unfinished: Sequence[Job]) -> Job:
     requested = None if job.is_requested else next((other for other in unfinished if other.is_requested), None)
     replacement = replace(requested, id=job.id, head_sha=job.head_sha, seen=job.seen) if requested else job
     return replacement if all(map(replacement.covers, (job, *unfinished))) else replacement.as_full_review
+
+
+async def _once(_: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:  # noqa: ARG001 - a Step
+    """A Step that tries once and journals nothing."""
+    return await work()
 
 
 def _ended(end: str, word: str) -> dict[str, str]:

@@ -23,8 +23,9 @@ from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
 from bot.errors import Refused, TooLarge, UserError
-from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, answer_value, head_facts
+from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, answer_value, read_facts
 from bot.handlers.read import Change
+from bot.handlers.read import material as read_in_step
 from bot.handlers.standards import LOOK_UP, TROUBLE, nearest
 from bot.interfaces import Account, Check, CodeHost, Model, ModelAnswer, SearchPassage, Standards, Step
 from bot.job import Job
@@ -117,7 +118,7 @@ class ModelReview:
         desk = ToolContext(
             self.host, pull, change.diff, self.standards, inputs.shelf, files, searcher, self.checks, asked
         )
-        paths = await _paths(files)
+        paths = await read_in_step(step, "paths", lambda: _paths(files))
         pass_input = PassInput(
             job=job.id,
             facts=PullFacts(pull, change.diff, change.heads, inputs.drafts, background.issues, background.said),
@@ -195,10 +196,11 @@ async def _recheck(
     grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
     answers = await asyncio.gather(*(_ask_again(passes, pass_input, n, group) for n, group in enumerate(grouped, 1)))
     judged = []
-    for group, answer in zip(grouped, answers, strict=True):
+    for number, (group, answer) in enumerate(zip(grouped, answers, strict=True), 1):
         if verdicts := answer_value(answer, Verdicts):
             named = paths_named(text for verdict in verdicts.verdicts for text in verdict.evidence)
-            judged.append(recheck_results(group, verdicts, await head_facts(pass_input, named)))
+            facts = await read_facts(passes.step, f"verify/again/{number}/facts", pass_input, named)
+            judged.append(recheck_results(group, verdicts, facts))
     return replace(
         results,
         weighed=tuple(one for group in judged for one in group),

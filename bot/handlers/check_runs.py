@@ -10,16 +10,26 @@ from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import as_comment
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import CheckRun
-from bot.errors import RateLimited, Refused, Retryable
+from bot.errors import Outage, RateLimited, Refused, Retryable
 from bot.interfaces import Publisher, Step
 
 log = logging.getLogger(__name__)
 
 
 async def optional(step: Step, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Does something that a review can do without: a reaction, a label. Trouble with it is logged."""
+    """Does something that a review can do without: a reaction, a label. Trouble with it is logged.
+
+    An outage is waited for as briefly as any other trouble: the review must not wait for it.
+    """
+
+    async def brief() -> None:
+        try:
+            await work()
+        except Outage as error:
+            raise Retryable(str(error), error.after, undone=error.undone) from error
+
     try:
-        await step(name, work, type(None))
+        await step(name, brief, type(None))
     except (Refused, Retryable) as error:
         log.warning("%s did not succeed: %s", name, error)
 

@@ -52,6 +52,7 @@ from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard, applies_to
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge
+from bot.handlers.read import material as read_in_step
 from bot.handlers.standards import standards_in, unanswered
 from bot.interfaces import Account, Model, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 from bot.model.prompts import Prompts
@@ -278,11 +279,12 @@ class Passes:
         readings = await asyncio.gather(*(self._verify(n, group, pass_input) for n, group in enumerate(grouped, 1)))
         kept: list[Draft] = []
         dropped = [*results.dropped]
-        for group, answer in zip(grouped, readings, strict=True):
+        for number, (group, answer) in enumerate(zip(grouped, readings, strict=True), 1):
             verdicts = answer_value(answer, Verdicts)
             shown = [text for verdict in verdicts.verdicts for text in verdict.evidence] if verdicts else []
             named = (*shown, *(text for draft in group for text in draft.evidence))
-            good, bad = apply_verdicts(group, verdicts, await head_facts(pass_input, paths_named(named)), answer.reason)
+            facts = await read_facts(self.step, f"verify/{number}/facts", pass_input, paths_named(named))
+            good, bad = apply_verdicts(group, verdicts, facts, answer.reason)
             kept += good
             dropped += bad
         dropped += [(draft, "held: not verified (too many findings)") for draft in results.drafts[VERIFIED:]]
@@ -474,6 +476,11 @@ async def _refutation(draft: Draft, pass_input: PassInput) -> str:
         return unproven.value
     contradicted = refute(draft, facts)
     return f"refuted by the code: {contradicted}" if contradicted else ""
+
+
+async def read_facts(step: Step, name: str, pass_input: PassInput, paths: Iterable[str]) -> HeadFacts:
+    """The same facts, read in a step of their own, so that a failed request is tried again."""
+    return await read_in_step(step, name, lambda: head_facts(pass_input, paths))
 
 
 async def head_facts(pass_input: PassInput, paths: Iterable[str], name: str = "") -> HeadFacts:

@@ -9,7 +9,7 @@ from bot.core.code.plan import globs_of
 from bot.core.code.pull_request import PullRequest
 from bot.core.command import Command, Verb, parse
 from bot.core.comments import replies
-from bot.core.comments.check_run import check_key, queued_to_merge, stopped, waiting
+from bot.core.comments.check_run import check_key, held, queued_to_merge, stopped, waiting
 from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
 from bot.errors import Forbidden, NotFound, UserError
@@ -52,7 +52,7 @@ class Router:
         try:
             pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
         except (NotFound, Forbidden) as error:
-            return RouteDecision(Route.NOTHING, reason=f"the pull request cannot be read: {error}")
+            return RouteDecision(Route.NOTHING, reason=f"the pull request cannot be read: {error}", unread=True)
         if pull.archived:
             return RouteDecision(Route.NOTHING, reason="the repository is archived, so nothing can be posted")
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
@@ -191,6 +191,12 @@ class Router:
         else:
             await reporter.show(pull, waiting(key), "queued", step)
 
+    async def hold(self, job: Job, reason: str, until: str, step: Step) -> None:
+        """Shows on the check run what the review waits for, and when it is tried again."""
+        if job.seen is not None and job.owes_review:
+            run = held(check_key(job.seen, job.id), reason, until)
+            await CheckReporter(self.publisher, self.signer).show(job.seen, run, "held", step)
+
     async def _say(self, job: Job, words: str, step: Step) -> None:
         key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
         await step("said", lambda: self.publisher.reply(job, f"{words}\n\n{key}", key), str)
@@ -214,7 +220,7 @@ def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:
             return "failed"  # a check run would speak of a review that was not owed
         return await owner(job).fail(job, reason, step)
 
-    return Handlers(route, review, answer_job, abandon, fail, route.announce)
+    return Handlers(route, review, answer_job, abandon, fail, route.announce, route.hold)
 
 
 _REACTIONS = {Route.NOTHING: "confused", Route.REVIEW: "eyes", Route.ANSWER: "eyes", Route.STOP: "rocket"}

@@ -12,7 +12,8 @@ import pytest
 from bot.engine import durable, workers
 from bot.engine.durable import DurableEngine, Pace
 from bot.engine.workers import RETENTION, tidy
-from bot.errors import NotDurable, RateLimited, Unprocessable
+from bot.errors import NotDurable, Outage, RateLimited, Unprocessable
+from bot.job import Route, RouteDecision
 from tests.support.engine_stage import done, reviews, rows, started, until
 from tests.support.run_records import run_records
 
@@ -194,3 +195,71 @@ def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_
 
     assert [record.status for record in records if record.kind == "review"] == ["done"] * 30
     assert not world.words("failed")
+
+
+def test_an_outage_is_outlasted_and_the_pull_request_shows_what_is_waited_for(run, world, job):
+    tries, held = [], []
+
+    async def review(_job, step):
+        async def read():
+            tries.append(1)
+            if len(tries) < 14:
+                raise Outage("GitHub 502")
+            return "posted"
+
+        return await step("read", read, str)
+
+    async def hold(this, reason, until, _step):
+        held.append((this.id, reason, until.endswith(" UTC")))
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("patient"))
+        await done(engine)
+        return await reviews(engine, job("patient"))
+
+    world.hold = hold
+    ends = [record.status for record in run(story, Pace(debounce=0.0, poll=0.02, patience=0.1, retry=0.001))]
+
+    assert len(tries) == 14
+    assert (ends[0], set(ends[1:])) == ("done", {"outage"})
+    assert set(held) == {(job("patient").id, "GitHub 502", True)}
+
+
+def test_what_an_outage_laid_aside_goes_on_when_it_is_woken(run, world, job):
+    tries = []
+
+    async def review(_job, step):
+        async def read():
+            tries.append(1)
+            if len(tries) == 1:
+                raise Outage("GitHub 502", 3600)
+            return "posted"
+
+        return await step("read", read, str)
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("laid aside"))
+        while not await asyncio.to_thread(engine._open.runs.wake):  # noqa: ASYNC110 - the engine works on its own threads
+            await asyncio.sleep(0.02)
+        await done(engine)
+
+    run(story)
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize(("unread", "expected"), [(True, [True, True, False]), (False, [True, False, False])])
+def test_a_redelivery_starts_a_job_again_that_never_read_its_pull_request(run, world, job, unread, expected):
+    async def story(engine):
+        world.routed = RouteDecision(Route.NOTHING, reason="no access", unread=unread)
+        new = [await engine.submit(job("unread"))]
+        await done(engine)
+        world.routed = None
+        for _ in range(2):
+            new.append(await engine.submit(job("unread")))
+            await done(engine)
+        return new
+
+    assert run(story) == expected
+    assert world.words("reviewed") == ([f"{job('unread').id}/again/1"] if unread else [])

@@ -41,9 +41,11 @@ JOURNALED = [
 LEFT_TO_DO = [
     "change, reading 2",
     "standards, reading 2",
+    "paths, reading 1",
     "find/security/1/call-2",
     "refute",
     "verify/1/call-1",
+    "verify/1/facts, reading 1",
     "suggestions",
     "publish",
     "settled",

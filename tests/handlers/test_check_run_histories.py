@@ -42,7 +42,7 @@ TROUBLE = (
 
 @pytest.fixture(scope="module")
 def product():
-    product = RunningProduct(Pace(debounce=0, poll=0.02, patience=60, retry=0.005))
+    product = RunningProduct(Pace(debounce=0, poll=0.02, patience=60, retry=0.005, lasting=8))
     yield product
     product.close()
 

@@ -14,7 +14,7 @@ FOUND = "2 new findings (checks only)"
 
 @pytest.fixture(scope="module")
 def product():
-    product = RunningProduct(Pace(debounce=0, poll=0.03, patience=60, retry=0.005))
+    product = RunningProduct(Pace(debounce=0, poll=0.03, patience=60, retry=0.005, lasting=8))
     yield product
     product.close()
 

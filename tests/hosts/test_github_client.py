@@ -277,11 +277,12 @@ def test_a_wrong_clock_is_set_by_githubs(skew):
     assert {claims["iss"] for claims in seen} == {"1234"}
 
 
-def test_a_key_that_github_does_not_know_is_forbidden_after_one_try():
+def test_a_key_that_github_does_not_know_is_the_operators_trouble_after_one_try():
     unknown = answer(401, {"message": "A JSON web token could not be decoded"}, date=_date(NOW))
     script = ScriptedGitHub().on("POST", "/app/installations/7/access_tokens", unknown)
-    with pytest.raises(errors.Forbidden):
+    with pytest.raises(errors.OperatorTrouble) as caught:
         read(script)
+    assert caught.value.kind == "credentials"
     assert len(script.asked) == 1
 
 
@@ -375,10 +376,10 @@ def test_calls_one_after_the_other_share_a_connection():
         (418, errors.Refused),
         (422, errors.Unprocessable),
         (451, errors.Forbidden),
-        (408, errors.Retryable),
-        (500, errors.Retryable),
-        (502, errors.Retryable),
-        (503, errors.Retryable),
+        (408, errors.Outage),
+        (500, errors.Outage),
+        (502, errors.Outage),
+        (503, errors.Outage),
     ],
 )
 def test_every_status_is_an_error_of_ours(status, kind):
@@ -406,7 +407,7 @@ def test_a_rejection_keeps_githubs_words(body, words):
 
 def test_a_refusal_that_is_no_json_is_cut_short():
     error = refused(httpx.Response(502, content=b"<html>" + b"x" * 100_000))
-    assert type(error) is errors.Retryable
+    assert type(error) is errors.Outage
     assert len(str(error)) < 1100
 
 
@@ -457,7 +458,7 @@ def test_a_forbidden_call_is_no_rate_limit_while_calls_remain():
 )
 def test_a_failing_network_is_worth_another_try(failure):
     error = refused(failure)
-    assert type(error) is errors.Retryable
+    assert type(error) is errors.Outage
     assert type(failure).__name__ in str(error)
 
 

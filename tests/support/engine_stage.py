@@ -27,10 +27,15 @@ class World:
     def __init__(self):
         self.told = []
         self.head, self.routed = A, None
-        self.review = self.answer = None
+        self.review = self.answer = self.hold = None
 
     def handlers(self):
-        return Handlers(self._route, self._review, self._answer, self._end("abandoned"), self._end("failed"))
+        ends = self._end("abandoned"), self._end("failed")
+        return Handlers(self._route, self._review, self._answer, *ends, hold=self._hold)
+
+    async def _hold(self, *arguments):
+        if self.hold:
+            await self.hold(*arguments)
 
     async def _route(self, _job, _step):
         return self.routed or RouteDecision(Route.REVIEW, self.head)

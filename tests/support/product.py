@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.cli.demo import stage
 from bot.engine.durable import Pace
 
-FAST = Pace(debounce=0, poll=0.03, patience=60, retry=0.05)
+FAST = Pace(debounce=0, poll=0.03, patience=60, retry=0.05, lasting=8)
 RULES = "# Python\n\n## Bare except\n\nNever catch with a bare `except:`; name the exception class.\n"
 BASE = {"app.py": "def pay(order):\n    return order\n", "docs/standards/python.md": RULES}
 FLAWED = "def pay(order):\n    try:\n        charge(order)\n    except:\n        pass\n    return order\n"

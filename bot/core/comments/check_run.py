@@ -47,6 +47,12 @@ def started(key: str) -> CheckRun:
     return CheckRun(key, "in_progress", "Review in progress", "The review is running.")
 
 
+def held(key: str, reason: str, until: str) -> CheckRun:
+    """The check run while the review waits; `until` is the time of the next attempt."""
+    words = f"{plain(reason, 800).rstrip('. ')}. The review is tried again at {until} and goes on by itself."
+    return CheckRun(key, "in_progress", "Waiting to be tried again", words)
+
+
 def stopped(key: str, reason: str) -> CheckRun:
     """The check run of a review that did not happen: neutral, with the reason, never green."""
     return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -21,10 +21,11 @@ from githubkit import GitHub, Response, UnauthAuthStrategy
 from githubkit.exception import RequestError, RequestFailed
 from pydantic import TypeAdapter, ValidationError
 
-from bot.errors import Forbidden, NotFound, RateLimited, Retryable, TooLarge
+from bot.errors import Forbidden, HostLimited, NotFound, OperatorTrouble, Outage, Refused, TooLarge
 from bot.hosts.github.auth import GitHubApp, Grant, MintedToken, Tokens
+from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
-from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, refusal
+from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
 from bot.hosts.github.transport import KeptOpen, PerLoop, opened, remote, same_origin, vetted
 from bot.interfaces import Connection, Remote
 
@@ -33,8 +34,10 @@ T = TypeVar("T")
 PER_PAGE = 100
 PAGES = 100
 API_VERSION = "2022-11-28"  # the one that github.com and every supported GHES know
+JSON = "application/vnd.github+json"
 RAW = "application/vnd.github.raw+json"
 REDIRECTS = {301, 302, 307, 308}
+_CREDENTIALS = partial(trouble, TroubleKind.CREDENTIALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class GitHubRequest:
     path: str
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
-    accept: str = "application/vnd.github+json"
+    accept: str = JSON
     limit: int = 64 * 1024 * 1024  # bytes of the answer
 
 
@@ -58,11 +61,11 @@ class GitHubAnswer:
     moved_to: str | None = None
 
     def read(self, kind: type[T]) -> T:
-        """The content as `kind`. Raises Retryable: the page may come from a proxy or an outage."""
+        """The content as `kind`. Raises Outage: the page may come from a proxy or an outage."""
         try:
             value: T = _adapter(cast("Hashable", kind)).validate_json(self.content)
         except ValidationError as error:
-            raise Retryable(f"GitHub's answer is not what it documents ({error.error_count()} errors)") from None
+            raise Outage(f"GitHub's answer is not what it documents ({error.error_count()} errors)") from None
         return value
 
 
@@ -92,7 +95,7 @@ class GitHubClient:
     """Sends requests as the App or under a grant.
 
     `url` is the API's root ("https://HOST/api/v3" on GHES). `transport` replaces the network. Writes of an
-    installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`.
+    installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`. `health` records what keeps us from GitHub.
     """
 
     def __init__(  # noqa: PLR0913 - what an operator sets, and what a test replaces
@@ -107,6 +110,7 @@ class GitHubClient:
         connection: Connection | None = None,
     ) -> None:
         self._url = httpx.URL(url)
+        self.health = GitHubHealth(url)
         self._clock, self._secrets = clock, secrets
         self._connection = connection or Connection()
         self._wire = KeptOpen(self._url, lambda: transport or opened(self._connection))
@@ -166,7 +170,7 @@ class GitHubClient:
         answer = (await self._granted(grant, request)).read(GraphQLAnswer)
         if answer.errors or answer.data is None:
             error = answer.errors[0] if answer.errors else GraphQLError()
-            raise {"FORBIDDEN": Forbidden, "RATE_LIMITED": Retryable}.get(error.type, NotFound)(
+            raise {"FORBIDDEN": Forbidden, "RATE_LIMITED": HostLimited}.get(error.type, NotFound)(
                 f"GraphQL: {error.message}"
             )
         return answer.data
@@ -174,22 +178,36 @@ class GitHubClient:
     async def remote(self, grant: Grant) -> Remote:
         """Returns the URL and the credential with which git fetches the repository of a grant."""
         address = path(*grant.repo.split("/"))
-        return remote(self._url, address, await self._tokens.token(grant), self._connection)
+        return remote(self._url, address, await self._token(grant), self._connection)
 
-    async def as_app(self, address: str) -> GitHubAnswer:
-        """Reads something that belongs to the App itself."""
-        request = GitHubRequest("GET", address)
+    async def as_app(self, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
+        """Reads something that belongs to the App itself. Raises OperatorTrouble if GitHub does not accept the App.
+
+        `address` comes from `path()` or is the address of a further page.
+        """
+        request = GitHubRequest("GET", address if address.startswith("/") else self._own(address), params)
         try:
-            return await self._send(self._tokens.app_token(), request)
+            return await self._sent_as_app(request)
         except Unauthorized as refused:
             if not self._tokens.correct(refused.date):
-                raise
-        return await self._send(self._tokens.app_token(), request)
+                raise self._recorded(
+                    _CREDENTIALS(f"GitHub does not accept the App's credentials ({refused})")
+                ) from None
+        try:
+            return await self._sent_as_app(request)
+        except Unauthorized as refused:
+            raise self._recorded(_CREDENTIALS(f"GitHub does not accept the App's credentials ({refused})")) from None
 
     async def app(self) -> AppAccount:
         """Returns our own App; asks GitHub once."""
-        if self._app is None:
+        return self._app or await self.introduce()
+
+    async def introduce(self) -> AppAccount:
+        """Asks GitHub who we are. Raises OperatorTrouble if it does not accept our credentials."""
+        try:
             self._app = (await self.as_app(path("app"))).read(AppAccount)
+        except NotFound as error:
+            raise self._recorded(_CREDENTIALS(f"GitHub knows no App with our id ({error})")) from error
         return self._app
 
     async def close(self) -> None:
@@ -197,16 +215,46 @@ class GitHubClient:
         await self._wire.close()
 
     async def _granted(self, grant: Grant, request: GitHubRequest) -> GitHubAnswer:
-        token = await self._tokens.token(grant)
+        token = await self._token(grant)
         try:
             return await self._send(token, request, grant)
         except Unauthorized:
             self._tokens.forget(grant, token)
-        return await self._send(await self._tokens.token(grant), request, grant)
+        return await self._send(await self._token(grant), request, grant)
+
+    async def _token(self, grant: Grant) -> str:
+        """A token for `grant`. Raises OperatorTrouble if GitHub does not accept the App or suspended the installation."""
+        try:
+            return await self._tokens.token(grant)
+        except Unauthorized as error:
+            raise self._recorded(_CREDENTIALS(f"GitHub does not accept the App's credentials ({error})")) from error
+        except Forbidden as error:
+            cause = f"GitHub gives no token for installation {grant.installation} ({error})"
+            raise self._recorded(trouble(TroubleKind.SUSPENDED, cause), grant.installation) from error
+        except NotFound:
+            if grant.installation:
+                await self.app()  # without an App of our id, GitHub finds no installation either
+            raise
+
+    async def _sent_as_app(self, request: GitHubRequest, token: str = "", installation: int = 0) -> GitHubAnswer:
+        """Sends a request of the App itself. Raises OperatorTrouble if another server than GitHub answers."""
+        try:
+            answer = await self._call(token or self._tokens.app_token(), request)
+        except WebPage as error:
+            raise self._recorded(trouble(TroubleKind.ADDRESS, f"{self._url} is not GitHub's API ({error})")) from error
+        if answer.moved_to is not None:
+            raise self._recorded(trouble(TroubleKind.ADDRESS, f"{self._url} is not GitHub's API: it redirects"))
+        self.health.accepted(installation)
+        return answer
+
+    def _recorded(self, error: OperatorTrouble, installation: int = 0) -> OperatorTrouble:
+        self.health.failed(error, installation)
+        return error
 
     async def _exchange(self, app_token: str, installation: int, body: Mapping[str, Any]) -> MintedToken:
         address = path("app", "installations", installation, "access_tokens")
-        return (await self._send(app_token, GitHubRequest("POST", address, body=body))).read(MintedToken)
+        request = GitHubRequest("POST", address, body=body)
+        return (await self._sent_as_app(request, app_token, installation)).read(MintedToken)
 
     async def _send(self, token: str, request: GitHubRequest, grant: Grant | None = None) -> GitHubAnswer:
         answer = await self._call(token, request)
@@ -219,6 +267,22 @@ class GitHubClient:
         return answer
 
     async def _call(self, token: str, request: GitHubRequest) -> GitHubAnswer:
+        """Sends one request and records how it went."""
+        try:
+            answer = await self._answered(token, request)
+        except (HostLimited, WebPage):
+            raise
+        except Outage as error:
+            self.health.failed(error)
+            raise
+        except Refused:
+            self.health.succeeded()
+            raise
+        if answer.moved_to is None:
+            self.health.succeeded()
+        return answer
+
+    async def _answered(self, token: str, request: GitHubRequest) -> GitHubAnswer:
         headers = {"Authorization": f"Bearer {token}", "Accept": request.accept, "X-GitHub-Api-Version": API_VERSION}
         body = None if request.body is None else json.dumps(request.body, ensure_ascii=False).encode(errors="replace")
         if body is not None:
@@ -227,7 +291,10 @@ class GitHubClient:
             response = await self._github.arequest(
                 request.method, request.path, params=request.params, content=body, headers=headers, stream=True
             )
-            return _answer(response, await _content(response, request.limit))
+            content = await _content(response, request.limit)
+            if is_page(response.headers) and request.accept == JSON and response.status_code not in REDIRECTS:
+                raise WebPage("a web page answers instead of GitHub's API")
+            return _answer(response, content)
         except RequestFailed as failed:
             refused = failed.response
             raise refusal(refused.status_code, refused.headers, refused.content, self._clock()) from None
@@ -236,7 +303,7 @@ class GitHubClient:
         except (httpx.RequestError, httpx.InvalidURL) as failed:  # outside githubkit's own net
             raise _failure(failed, request) from None
         except ValueError:  # githubkit reads `retry-after` as an integer; a proxy may send a date
-            raise RateLimited("GitHub asked to wait", SECONDARY_LIMIT_SECONDS) from None
+            raise HostLimited("GitHub asked to wait", SECONDARY_LIMIT_SECONDS) from None
 
     def _own(self, address: str) -> str:
         """`address`, if it lies below the configured API. Raises NotFound."""
@@ -297,9 +364,9 @@ async def _content(response: Response[Any], limit: int) -> bytes:
 
 
 def _failure(error: Exception, request: GitHubRequest) -> Exception:
-    """Returns the error for a failure below HTTP: Retryable for the network; our own errors and bugs unchanged."""
+    """Returns the error for a failure below HTTP: Outage for the network; our own errors and bugs unchanged."""
     if isinstance(error, httpx.InvalidURL):
         return NotFound("too long for an address")
     if isinstance(error, httpx.RequestError):
-        return Retryable(f"GitHub did not answer {request.method} {request.path} ({type(error).__name__})")
+        return connection_error(error, f"{request.method} {request.path}")
     return error

@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge, Unprocessable
+from bot.errors import AssistantError, Forbidden, HostLimited, NotFound, Outage, Refused, TooLarge, Unprocessable
+from bot.hosts.github.health import TroubleKind, trouble
 
 SECONDARY_LIMIT_SECONDS = 60.0
 MESSAGE_LENGTH = 1000
@@ -28,6 +29,7 @@ _REFUSED: dict[int, type[Refused]] = {
     HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: Forbidden,
 }
 _PAGE = re.compile(r"^\s*<|<(!doctype|html|head|body|title)\b", re.IGNORECASE)
+_ANSWERED_IN_JSON = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _LIMITED = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -39,15 +41,28 @@ class Unauthorized(Forbidden):
         self.date = date
 
 
+class WebPage(Outage):
+    """A web page instead of an answer of the API: a proxy's, a login page, or another server than GitHub."""
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a web page."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html"
+
+
 def refusal(status: int, headers: Mapping[str, str], content: bytes, now: float) -> AssistantError:
     """The error for an answer of `status` >= 400 received at `now` (seconds since 1970)."""
     message = f"GitHub {status}: {_message(content)}"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return trouble(TroubleKind.PROXY, f"the proxy refuses our requests ({message})")
+    if status in _ANSWERED_IN_JSON and is_page(headers):
+        return WebPage(f"a web page answers instead of GitHub's API (HTTP {status})")
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(message, server_time(headers))
     if status in _LIMITED and (after := _wait(status, headers, message, now)) is not None:
-        return RateLimited(message, after)
+        return HostLimited(message, after)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Retryable(message, _seconds(headers.get("retry-after")))
+        return Outage(message, _seconds(headers.get("retry-after")))
     return _REFUSED.get(status, Refused)(message)
 
 
