@@ -74,6 +74,10 @@ _TOO_LONG = re.compile(
 )
 """Servers name an input that is too long in no field but the message, each in its own words."""
 _TOO_LARGE_A_REQUEST = re.compile(r"request (is )?too large|limit:? (\d+),? requested:? (\d+)", re.IGNORECASE)
+_UNREADABLE = re.compile(
+    r"output that does not match the expected|failed to parse (the )?(model )?output", re.IGNORECASE
+)
+"""llama.cpp's words for an answer in another format than its grammar's, mostly one that its limit cut off."""
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _LARGE, _BUSY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 _AGAIN = {408, 409}
 _UNDONE = {409, 500, 503, 529}  # the server itself answers these; after a gateway's 502 or 504 the call may have run
@@ -113,6 +117,8 @@ def error_for(fault: ServerFault) -> AssistantError:
         return Forbidden(f"the model server stopped this conversation by policy ({fault.named})")
     if is_too_long(fault):
         return TooLarge(f"the input is too long for the model ({fault.named})")
+    if _UNREADABLE.search(fault.message):
+        return Refused(f"the model server could not read the model's answer ({fault.named}): it was cut off or garbled")
     return _transient(fault) or _final(fault)
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openai import APIStatusError
@@ -69,8 +69,11 @@ class Lessons:
     context: int = 0
 
     async def sent(self, request: Mapping[str, Any], post: Callable[[Request], Awaitable[str]]) -> str:
-        """Returns the raw reply. Sends the request again without what the server refuses, once for each lesson."""
-        room = 0
+        """Returns the raw reply. Sends the request again without what the server refuses, once for each lesson.
+
+        Lessons that did not help are forgotten: the server meant something else.
+        """
+        room, before = 0, self._copy()
         for _ in range(_MOST_LESSONS):
             adjusted = self.adjusted(request, room)
             try:
@@ -78,8 +81,26 @@ class Lessons:
             except APIStatusError as failed:
                 room = self.learn(fault_of(failed), adjusted) or room
                 if self.adjusted(request, room) == adjusted:
+                    if failed.status_code in _REFUSALS and not is_too_long(fault_of(failed)):
+                        self._forget(before)
                     raise
         return await post(self.adjusted(request, room))
+
+    def _copy(self) -> Lessons:
+        return replace(
+            self,
+            dropped={*self.dropped},
+            renamed=dict(self.renamed),
+            unechoed={*self.unechoed},
+            kinds={*self.kinds},
+        )
+
+    def _forget(self, before: Lessons) -> None:
+        """Goes back to what was known before a request that was refused whatever was left out."""
+        if (self.dropped, self.renamed, self.kinds) != (before.dropped, before.renamed, before.kinds):
+            log.warning("the model server refuses the request without these too: they are sent again from now on")
+        self.dropped, self.renamed = before.dropped, before.renamed
+        self.unechoed, self.kinds = before.unechoed, before.kinds
 
     def learn(self, fault: ServerFault, request: Mapping[str, Any]) -> int:
         """Takes in what a refusal says of a request. Returns the room that it names for this answer; 0 for none."""

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, cast
 
@@ -273,8 +273,12 @@ class ResponsesModel:
         raise Retryable("the model server ended its stream before the answer was complete")
 
     def read(self, raw: str) -> Turn:
-        """Reads the raw JSON of a response. Raises as `turn_of` does."""
-        return turn_of(raw)
+        """Reads the raw JSON of a response. Raises as `turn_of` does.
+
+        OpenAI's items go back as they came. Gateways add fields that are null, which the server behind them refuses.
+        """
+        turn = turn_of(raw)
+        return turn if self.capabilities.extras else replace(turn, items=tuple(map(_without_nulls, turn.items)))
 
     def result(self, call: ToolCall, text: str) -> Item:
         """Returns the item that gives the model a tool's answer."""
@@ -283,6 +287,10 @@ class ResponsesModel:
     def remark(self, text: str) -> Item:
         """Returns a further user message."""
         return _message("user", text)
+
+
+def _without_nulls(item: Item) -> Item:
+    return {name: value for name, value in item.items() if value is not None}
 
 
 def _new_items(items: Sequence[Item]) -> list[Item]:

@@ -10,9 +10,9 @@ from bot.core.costs import ConversationLimits
 from bot.errors import Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.model.conversation import Capabilities
 from bot.model.refusals import named_limit
-from tests.support.conversation import YES, Lookup, ask, chat, responses
-from tests.support.model_server import ModelServer
-from tests.support.model_turns import calls, completion, garbles, rejects, says
+from tests.support.conversation import YES, Lookup, ask, chat, core, responses
+from tests.support.model_server import ModelServer, canonical
+from tests.support.model_turns import calls, completion, garbles, rejects, response, says
 
 TOO_LONG = {
     "OpenAI": (400, {"error": {"message": "m", "code": "context_length_exceeded", "param": "messages"}}),
@@ -534,3 +534,44 @@ def test_a_counter_of_tokens_may_answer_anything(counted):
     model = chat(server, capabilities=Capabilities(count_tokens=True), limits=limits)
     model.endpoint.transport = Odd()
     assert ask(model, material=LONG).value == YES
+
+
+def test_null_fields_that_a_gateway_adds_to_an_answer_do_not_go_back():
+    """LiteLLM adds some to each call of a tool, and OpenAI behind it refuses them. OpenAI's own items stay as they came."""
+    first = response(calls(("look_up", {"q": "x"})), {"model": "m"})
+    first["output"] = [item | {"namespace": None, "caller": None} for item in first["output"]]
+
+    def script(body):
+        nulls = any(value is None for item in body["input"] for value in item.values())
+        told = any(item.get("type") == "function_call_output" for item in body["input"])
+        return rejects(400, {"error": "null"}) if nulls else says(JSON) if told else garbles(json.dumps(first))
+
+    server = ModelServer(script)
+    server.emitted |= {
+        canonical({key: value for key, value in one.items() if value is not None}) for one in first["output"]
+    }
+    assert ask(core(server), Lookup()).value == YES
+
+
+def test_a_lesson_that_did_not_help_is_forgotten(caplog):
+    """The refusal names a tool's type by accident; what it is about is something else."""
+    refused = {"error": {"message": "input: Field required in FunctionToolCallParam, tool calls, tool_choice"}}
+    server = ModelServer([rejects(400, refused)] * 3 + [calls(("look_up", {"q": "x"})), says(YES), says(YES)])
+    model = chat(server)
+    with pytest.raises(Refused, match="Field required"):
+        ask(model, Lookup())
+    before = len(server.asked)
+    server.script = iter([calls(("look_up", {"q": "x"})), says(YES), says(YES)])
+    assert ask(model, Lookup()).value == YES
+    assert before > 1
+    assert "tools" in server.asked[before].body
+    assert "sent again from now on" in caplog.text
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_an_answer_that_the_server_itself_cannot_read_is_not_waited_for(make):
+    """llama.cpp, after an answer under a grammar was cut off at its limit."""
+    said = "The model produced output that does not match the expected peg-native format"
+    server = ModelServer([rejects(500, {"error": {"code": 500, "message": said, "type": "server_error"}})])
+    with pytest.raises(Refused, match="could not read the model's answer"):
+        ask(make(server))

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-_OFFLINE = re.compile(r"Failed to fetch|error sending request|dns error|timed out")
+OFFLINE = re.compile(r"Failed to fetch|error sending request|dns error|timed out")
 
 
 def uv(*arguments, cwd=ROOT, **variables):
@@ -22,6 +22,6 @@ def uv(*arguments, cwd=ROOT, **variables):
     ran = subprocess.run(
         (UV, *map(str, arguments)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=180, check=False
     )
-    if ran.returncode and _OFFLINE.search(ran.stderr):
+    if ran.returncode and OFFLINE.search(ran.stderr):
         pytest.skip(f"a registry cannot be reached: {ran.stderr[-200:]}")
     assert ran.returncode == 0, ran.stderr
