@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bot.checks import every
+from bot.checks.jail import Jail
+from bot.checks.standards import RulesCheck
 from bot.core.claims.rules import WHOLE
 from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
 from bot.core.costs import Price, ReviewBudget, find_price, review_dollars
+from bot.core.findings.executable_rules import SOURCE as RULES
 from bot.engine.durable import DurableEngine, Pace
 from bot.errors import AssistantError, ConfigurationError
 from bot.handlers.answer import Answerer
@@ -85,6 +88,7 @@ def build_reviewer(parts: UseCases) -> Reviewer:
         build_model_review(parts),
         parts.standards,
         checks,
+        build_rules_check(parts.settings),
         parts.ledger,
         parts.signer,
         is_well_formed,
@@ -137,6 +141,7 @@ def build_model_review(parts: UseCases) -> ModelReview:
         salt=parts.signer.name("fences"),
         choices={} if parts.model else build_model_choices(settings, parts.signer.secret),
         room=min(WHOLE, settings.assistant_input_tokens // 4),
+        check_names=check_names(settings),
     )
 
 
@@ -201,7 +206,7 @@ def spending_limits(settings: Settings, allowed: ReviewBudget) -> tuple[Spending
 
 def _require_known(settings: Settings) -> None:
     """Raise ConfigurationError for a check, pass or tool that there is not: it would be missed without a word."""
-    checks = tuple(check.name for check in every())
+    checks = (*(check.name for check in every()), RULES)
     for variable, wanted, known in (
         ("ASSISTANT_CHECKS", settings.checks, checks),
         ("ASSISTANT_PASSES", settings.passes, load_prompts().passes),
@@ -214,6 +219,18 @@ def _require_known(settings: Settings) -> None:
 def build_checks(settings: Settings) -> tuple[Check, ...]:
     """Every check the operator offers."""
     return every(allow_unconfined=settings.assistant_unconfined_checks, names=settings.checks)
+
+
+def check_names(settings: Settings) -> tuple[str, ...]:
+    """The names of the checks that the operator offers."""
+    own = tuple(check.name for check in build_checks(settings))
+    return (*own, RULES) if build_rules_check(settings) else own
+
+
+def build_rules_check(settings: Settings) -> RulesCheck | None:
+    """What runs the rules that documents carry as code; None if the operator does not offer it."""
+    offered = settings.checks is None or RULES in settings.checks
+    return RulesCheck(Jail(settings.assistant_unconfined_checks)) if offered else None
 
 
 def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:

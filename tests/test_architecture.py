@@ -67,7 +67,7 @@ HOMES = {
     "typer": ("bot.cli",),
     "unidiff": ("bot.core.code.diff",),
     "uvicorn": ("bot.cli.serve", "bot.server"),
-    "yaml": ("bot.core.policy", "bot.checks.pack"),
+    "yaml": ("bot.core.policy", "bot.core.findings.executable_rules", "bot.checks.pack"),
 }
 PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {
     "asyncio", "datetime", "http", "io", "logging", "multiprocessing", "os", "random", "secrets", "shutil",
@@ -218,7 +218,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 204, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 207, 500, 60
 BANNED_NAMES = {
     "utils",
     "helpers",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.app import UseCases, build_answerer, build_checks, build_model, build_standards, load_prompts
+from bot.app import UseCases, build_answerer, build_model, build_standards, check_names, load_prompts
 from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.cli.review import local_search
@@ -64,7 +64,7 @@ def _unknown(policy: Policy) -> tuple[str, ...]:
     """Returns a sentence for each check and pass that the policy names and this installation does not offer."""
     settings = Settings.read(_env_file=None)
     passes = [name for name in load_prompts().passes if settings.passes is None or name in settings.passes]
-    return unavailable_names(policy, [check.name for check in build_checks(settings)], passes)
+    return unavailable_names(policy, check_names(settings), passes)
 
 
 def _text(file: Path) -> str:

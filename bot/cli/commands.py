@@ -337,6 +337,19 @@ def standards_prune(repo: Repository = Path(), name: Name = "", as_json: AsJson 
     prune(repo, name, as_json=as_json)
 
 
+@standards.command("check")
+def standards_check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Documents; by default those of the last commit.")] = None,
+    repo: Repository = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Run each executable rule over its own good and bad examples. Exits with 1 if one is wrong."""
+    from bot.cli.rules import check
+
+    if not check(repo, files or [], as_json=as_json):
+        raise typer.Exit(1)
+
+
 @standards.command("report")
 def standards_report(
     repo: Annotated[

@@ -131,6 +131,11 @@ def listing(repo: Path, *, as_json: bool) -> None:
     console.print(f"{len(rows)} documents with {len(sections)} sections at {shelf.commit[:10]}.")
 
 
+async def committed_sections(repo: Path) -> tuple[Standard, ...]:
+    """Returns the sections of the documents of the last commit of `repo`."""
+    return (await _sections(repo))[1]
+
+
 async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
     async with _parsed(repo) as (shelf, index, skipped):
         return shelf, await index.sections(shelf), skipped

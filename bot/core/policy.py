@@ -108,6 +108,10 @@ class Policy(_Section):
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")
     suggestions: bool = Field(default=True, description="Offer committable suggestions where they are proven to apply.")
     tone: str = Field("", max_length=200, description="Tone of voice for the model, for example: friendly.")
+    waivers: tuple[str, ...] = Field(
+        (),
+        description="Executable rules that a comment `assistant: allow RULE — reason` switches off for a line; `*`: all.",
+    )
     minimum_permission: Literal["triage", "write"] = Field("write", description="The permission that commands need.")
     budgets: Budgets = Field(default=Budgets(), description="Bounds of one review.")
 

@@ -70,7 +70,8 @@ class ModelReview:
 
     `account` creates the account of a job; `search` creates the searcher of a repository; `salt`, a secret, names the
     fences of the team's rules; `at_once` is the number of conversations at the same time; `choices` are the models, by
-    name, that a repository may choose; `room` is the number of tokens of rules that every prompt has.
+    name, that a repository may choose; `room` is the number of tokens of rules that every prompt has; `check_names` are
+    the checks that the operator offers.
     """
 
     host: CodeHost
@@ -87,6 +88,7 @@ class ModelReview:
     at_once: int = AT_ONCE
     choices: Mapping[str, Model] = field(default_factory=dict)
     room: int = WHOLE
+    check_names: tuple[str, ...] = ()
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ class ModelReview:
 
     def unknown(self, policy: Policy) -> tuple[str, ...]:
         """A sentence for each check or pass that the policy names and the operator does not offer."""
-        return unavailable_names(policy, [check.name for check in self.checks], self.offered, self.choices)
+        return unavailable_names(policy, self.check_names, self.offered, self.choices)
 
     def chosen(self, policy: Policy) -> Model:
         """The model that reviews this repository: the policy's choice if the operator offers it, else the default."""

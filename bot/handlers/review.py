@@ -13,6 +13,7 @@ from bot.core.comments.comment import LinkBase, inline, review_body
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
 from bot.core.findings.anchor import Place
+from bot.core.findings.executable_rules import ExecutableRule, ExecutableRules, executable_rules, rule_drafts
 from bot.core.findings.finding import Finding
 from bot.core.findings.known import KnownFinding, new_known_finding, pack
 from bot.core.findings.triage import Review, triage
@@ -23,7 +24,7 @@ from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import KnownFindings, KnownState
 from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import Change, PolicyFile, material, read_change, read_policy
-from bot.handlers.round import ReviewInputs
+from bot.handlers.round import ReviewInputs, with_rules
 from bot.handlers.run_checks import CheckedChange, ReadFiles, prove_suggestions, run_checks
 from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
@@ -47,6 +48,7 @@ class Reviewer:
     model_review: ModelReview
     standards: Standards
     checks: Sequence[Check]
+    check_rules: Callable[[Sequence[ExecutableRule]], Check] | None
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
@@ -74,7 +76,7 @@ class Reviewer:
         """Returns the review without posting it."""
         inputs = await self._read_inputs(job, pull, step)
         review = triage(inputs.drafts, inputs.context(self.parses))
-        checks, read = self._checks(inputs.policy.policy), read_files(inputs.change)
+        checks, read = self._checks(inputs.policy.policy, inputs.rules), read_files(inputs.change)
         proofs = await step(
             "suggestions", lambda: prove_suggestions(checks, review.findings, read), tuple[tuple[str, ...] | None, ...]
         )
@@ -83,19 +85,25 @@ class Reviewer:
     async def _read_inputs(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
         """Read, check, cite, recall, ask."""
         policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
-        checks = self._checks(policy.policy)
+        needed = self._needs(self._checks(policy.policy))
         change = await material(
-            step, "change", lambda: read_change(self.host, pull, policy.policy, self._needs(checks), job.scope.paths)
+            step, "change", lambda: read_change(self.host, pull, policy.policy, needed, job.scope.paths)
         )
-        checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         indexed = await shelve(self.host, self.standards, pull, policy.policy, change.diff, step)
+        rules = executable_rules(indexed.sections)
+        checks = self._checks(policy.policy, rules)
+        checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
+        ruled = rule_drafts(checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers)
         cited_drafts = await step(
-            "citations", lambda: cite(self.standards, indexed, checked.drafts, policy.policy.cites), CitedDrafts
+            "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts
         )
         known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
         model = self.model_review.chosen(policy.policy)
         name = model.name if model.available else ""
-        inputs = ReviewInputs(job, pull, policy, change, checked, indexed, cited_drafts, known_state, name)
+        cited_drafts = with_rules(cited_drafts, ruled, rules)
+        inputs = ReviewInputs(
+            job, pull, policy, change, checked, indexed, cited_drafts, known_state, name, rules=rules, ruled=ruled
+        )
         return replace(inputs, results=await self.model_review(job, inputs.model_inputs, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
@@ -136,8 +144,13 @@ class Reviewer:
             return job.seen
         return await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
 
-    def _checks(self, policy: Policy) -> list[Check]:
-        return [check for check in self.checks if policy.checks is None or check.name in policy.checks]
+    def _checks(self, policy: Policy, rules: ExecutableRules | None = None) -> list[Check]:
+        """The checks that operator and policy want; the one for `rules` if there are any."""
+        checks = [
+            *self.checks,
+            *([self.check_rules(rules.rules)] if self.check_rules and rules and rules.rules else []),
+        ]
+        return [check for check in checks if policy.checks is None or check.name in policy.checks]
 
     def _needs(self, checks: Sequence[Check]) -> Callable[[str], bool]:
         """The files that must be read whole: the model needs their context, and some checks need whole files."""

@@ -16,18 +16,19 @@ from bot.core.command import ReviewScope
 from bot.core.comments.check_run import requirement, since
 from bot.core.comments.remarks import remarks
 from bot.core.comments.sanitize import plain
+from bot.core.findings.executable_rules import SOURCE, ExecutableRules, RuleDrafts
 from bot.core.findings.finding import Draft, with_proof
 from bot.core.findings.lifecycle import View
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import RuleLook, RuleState, Standard
 from bot.core.findings.triage import Review, TriageContext
 from bot.handlers.ask_model import ModelInputs
 from bot.handlers.known_findings import KnownState
-from bot.handlers.passes import PassResults
+from bot.handlers.passes import STANDARDS, PassResults
 from bot.handlers.read import Change, PolicyFile
 from bot.handlers.run_checks import CheckedChange
 from bot.handlers.standards import CitedDrafts, IndexedShelf
 from bot.job import Job
-from bot.standards.rule_usage import entry
+from bot.standards.rule_usage import entry, in_scope
 
 _PROBLEM = 300  # characters of a problem in a policy file: its keys are untrusted
 _OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
@@ -48,6 +49,8 @@ class ReviewInputs:
     known_state: KnownState
     model: str = ""
     results: PassResults = field(default_factory=PassResults)
+    rules: ExecutableRules = field(default_factory=ExecutableRules)
+    ruled: RuleDrafts = field(default_factory=RuleDrafts)
 
     @property
     def model_inputs(self) -> ModelInputs:
@@ -89,7 +92,7 @@ class ReviewInputs:
         return replace(
             review,
             findings=tuple(map(with_proof, review.findings, proofs)),
-            dropped=(*review.dropped, *results.dropped),
+            dropped=(*review.dropped, *results.dropped, *self.ruled.waived),
             coverage=self._coverage,
             remarks=(*remarks(self.pull, change.diff), *map(requirement, results.requirements)),
             notices=(
@@ -103,6 +106,7 @@ class ReviewInputs:
             usage=results.usage,
             versions=results.versions,
             rules=self._rules(review),
+            rule_states=self._rule_states(review),
             model=self.model,
         )
 
@@ -182,7 +186,8 @@ class ReviewInputs:
             )
             for file in change.plan.files
         ]
-        asked = (*self.indexed.rows, *self.cited_drafts.rows, *results.rows)
+        unusable = (CoverageRow(f"check: {SOURCE}", FileState.FAILED, str(rule)) for rule in self.rules.unusable)
+        asked = (*unusable, *self.indexed.rows, *self.cited_drafts.rows, *results.rows)
         look = Coverage((*rows, *change.plan.left_out), (*self.checked.rows, *asked))
         if self.job.scope.scope not in _PARTIAL:
             return look
@@ -194,3 +199,44 @@ class ReviewInputs:
         paths = [file.path for file in self.change.plan.files]
         seen = {standard.section or standard.id for standard in self._standards}
         return entry(self.indexed.sections, paths, seen, (*review.findings, *review.listed))
+
+    def _rule_states(self, review: Review) -> tuple[RuleState, ...]:
+        """What happened to each section in scope."""
+        cited = {one.section or one.id for finding in (*review.findings, *review.listed) for one in finding.standards}
+        waived = {draft.standard_refs[0]: f"{draft.path}: {why}" for draft, why in self.ruled.waived}
+        unread = {name for name, path in self.checked.unread or () if not path}
+        by_code = {rule.section.id for rule in self.rules.rules if SOURCE not in unread}
+        judged = {one.section or one.id for one in self.results.standards} if self._judged else set()
+        looks = (
+            (RuleLook.CITED, dict.fromkeys(cited, "")),
+            (RuleLook.WAIVED, waived),
+            (RuleLook.CHECKED, dict.fromkeys(by_code, "")),
+            (RuleLook.JUDGED, dict.fromkeys(judged, "")),
+        )
+        sections = in_scope(self.indexed.sections, [file.path for file in self.change.plan.files])
+        return tuple(_state(id_, looks, self._unseen) for id_ in dict.fromkeys(section.id for section in sections))
+
+    @property
+    def _judged(self) -> bool:
+        """Whether the model's pass on standards finished."""
+        rows = [row for row in self.results.rows if row.path == STANDARDS]
+        return bool(self.model) and all(row.state is not FileState.FAILED for row in rows)
+
+    @property
+    def _unseen(self) -> str:
+        """Why a section that no rule and no finding is about was not looked at."""
+        if not self.model:
+            return "it has no executable rule, and no model reviewed this head"
+        return "it was not shown to the model" if self._judged else "the pass on standards did not finish"
+
+
+def _state(id_: str, looks: Sequence[tuple[RuleLook, Mapping[str, str]]], unseen: str) -> RuleState:
+    look, why = next(((look, found[id_]) for look, found in looks if id_ in found), (RuleLook.UNSEEN, unseen))
+    return RuleState(id_, look, why)
+
+
+def with_rules(cited: CitedDrafts, ruled: RuleDrafts, rules: ExecutableRules) -> CitedDrafts:
+    """Adds the drafts of executable rules, each with the section that carries its rule."""
+    refs = {ref for draft in ruled.drafts for ref in draft.standard_refs}
+    sections = {one.id: one for one in (*cited.standards, *(r.section for r in rules.rules if r.section.id in refs))}
+    return replace(cited, drafts=(*ruled.drafts, *cited.drafts), standards=tuple(sections.values()))

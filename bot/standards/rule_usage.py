@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from bot.core.findings.finding import Finding
@@ -69,19 +70,24 @@ def entry(
     sections: Sequence[Standard], paths: Collection[str], checked: Iterable[str], findings: Iterable[Finding]
 ) -> Mapping[str, Any]:
     """Returns what the ledger keeps of a review of `paths`, as small JSON: section names by document, and ids."""
-    in_scope: defaultdict[str, list[str]] = defaultdict(list)
-    for section in [section for section in sections if any(applies_to(section, path) for path in paths)][:MOST]:
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for section in in_scope(sections, paths):
         document, _, name = section.id.rpartition("#")
-        in_scope[document].append(name)
+        names[document].append(name)
     violated: defaultdict[str, list[str]] = defaultdict(list)
     for finding in findings:
         for standard in finding.standards:
             violated[standard.section or standard.id].append(finding.identity)
     return {
-        "in_scope": dict(in_scope),
+        "in_scope": dict(names),
         "checked": sorted({*checked} | violated.keys()),
         "violated": dict(violated),
     }
+
+
+def in_scope(sections: Iterable[Standard], paths: Collection[str]) -> tuple[Standard, ...]:
+    """Returns the sections that apply to any of the files, at most MOST."""
+    return tuple(islice((one for one in sections if any(applies_to(one, path) for path in paths)), MOST))
 
 
 def tallied(reviews: Iterable[Mapping[str, Any]], dismissed: Collection[Named]) -> tuple[RuleUsageReport, ...]:

@@ -19,9 +19,13 @@ from bot.app import (
     build_router,
 )
 from bot.cli.commands import cli
+from bot.core.code.diff import FileDiff, Hunk, Line, Status
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
+from bot.core.findings.executable_rules import executable_rules, rule_drafts
+from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.muting import TopicTally, muted_topics
+from bot.core.findings.standard import Standard
 from bot.core.policy import Budgets, Policy, PolicyLayer, describe, merge_layers, schema
 from bot.handlers.read import read_policy
 from bot.hosts.github.host import GitHubHost
@@ -146,6 +150,16 @@ async def choosing(lab):
     return review.unknown(policy), policy.model in review.choices
 
 
+async def waives(lab):
+    policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
+    block = "```ast-grep\nid: no-pay\nlanguage: python\nrule: {pattern: pay($A)}\n```\n"
+    rules = executable_rules([Standard("r.md", ("Pay",), "pay", 1, 9, "b" * 40, block)]).rules
+    line = "pay(1)  # assistant: allow no-pay — a test"
+    draft = Draft("a.py", line, "T", "W", Severity.NOTE, Category.HYGIENE, source="standards", rule="no-pay", near=1)
+    file = FileDiff("a.py", Status.ADDED, (Hunk((Line(line, None, 1),)),), additions=1)
+    return rule_drafts([draft], rules, {"a.py": line}, [file], policy.waivers).waived
+
+
 async def mutes(lab):
     policy = merge_layers([PolicyLayer(PATH, lab.policy)]).policy
     return muted_topics([TopicTally("E722", "hygiene", dismissed=40)], policy.unmute)
@@ -201,6 +215,7 @@ EFFECTS = {
     "suggestions": ("suggestions: false", seen(lambda r: [f.suggestion for f in r.findings])),
     "tone": ("tone: terse", RULES),
     "cites": ("cites: {F401: docs/standards/python.md#bare-except}", seen(cited)),
+    "waivers": ("waivers: [no-pay]", waives),
     "unmute": ("unmute: [E722]", mutes),
     "minimum_permission": ("minimum_permission: triage", routed(Trigger.COMMAND, "tess", "/assistant status")),
     "budgets.dollars": ("budgets: {dollars: 0.01}", spending),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 
 from bot.core.claims.requirements import JudgedPoint
@@ -14,6 +15,7 @@ from bot.core.comments.post import Annotation, CheckRun, Conclusion
 from bot.core.comments.sanitize import plain
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Finding, Severity
+from bot.core.findings.standard import RuleLook, RuleState
 from bot.core.findings.triage import Review
 
 NOT_REVIEWED = "Not reviewed"
@@ -26,6 +28,7 @@ _LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE:
 _MOST_ROWS = 300
 _MOST_DROPPED = 60
 _MOST_FOUND = 300
+_MOST_RULES = 200
 
 
 def check_key(pull: PullRequest, job: str) -> str:
@@ -143,6 +146,7 @@ def text(review: Review) -> str:
         _section("Coverage", _coverage(review.coverage.files)),
         _section("Checks and passes", _coverage(review.coverage.passes)),
         _section("Considered and not posted", _dropped(review)),
+        _rules(review.rule_states),
         _section("Cost", _cost(review)),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -181,7 +185,7 @@ def _coverage(rows: tuple[CoverageRow, ...]) -> list[str]:
     ranked = sorted(rows, key=lambda row: order[row.state])
     table = ["| | what | by or why |", "|---|---|---|"]
     for row in ranked[:_MOST_ROWS]:
-        why = plain(row.reason, 200).replace("|", "\\|") or ", ".join(row.by)
+        why = _cell(row.reason) or ", ".join(row.by)
         if row.unanalysed:
             why += f" ({limits(row)})"
         table.append(f"| {row.state.value} | {code(row.path)} | {why} |")
@@ -191,6 +195,24 @@ def _coverage(rows: tuple[CoverageRow, ...]) -> list[str]:
         )
         table.append(f"| … | {len(rows) - _MOST_ROWS} more | {counts} |")
     return table
+
+
+def _rules(states: tuple[RuleState, ...]) -> str:
+    """A folded table of the team's rules in scope, those first that a finding cites."""
+    if not states:
+        return ""
+    counts = Counter(state.look for state in states)
+    words = ", ".join(f"{counts[look]} {look.value}" for look in RuleLook if counts[look])
+    ranked = sorted(states, key=lambda state: [*RuleLook].index(state.look))
+    rows = [f"| {code(state.id)} | {state.look.value} | {_cell(state.why)} |" for state in ranked[:_MOST_RULES]]
+    if more := len(states) - _MOST_RULES if len(states) > _MOST_RULES else 0:
+        rows.append(f"| … | {more} more | |")
+    table = "\n".join(["| rule | | why |", "|---|---|---|", *rows])
+    return f"<details>\n<summary>Rules in scope: {words}</summary>\n\n{table}\n\n</details>"
+
+
+def _cell(text: str) -> str:
+    return plain(text, 200).replace("|", "\\|")
 
 
 def _dropped(review: Review) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 from bot.core.code.globs import Globs
@@ -117,6 +118,25 @@ class Hit:
     governs: bool = False
     quote: str = ""
     whole: Standard | None = None
+
+
+class RuleLook(StrEnum):
+    """What a review did with a section, from the most to the least."""
+
+    CITED = "cited by a finding"
+    WAIVED = "waived"
+    CHECKED = "checked by code"
+    JUDGED = "judged by the model"
+    UNSEEN = "not looked at"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """What a review did with one section in scope; `why` says why it was not looked at, or where it was waived."""
+
+    id: str
+    look: RuleLook
+    why: str = ""
 
 
 LONGEST = 2_000

@@ -17,7 +17,7 @@ from bot.core.findings.finding import Category, Draft, DropReason, Finding, Seve
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
 from bot.core.findings.others import ForeignComment, find_same_comment
-from bot.core.findings.standard import Standard, applies_to, verify_quote
+from bot.core.findings.standard import RuleState, Standard, applies_to, verify_quote
 from bot.core.findings.suggestion import prove
 from bot.core.findings.topic import ALIKE, FEWEST, same_claim, telling_words
 from bot.core.policy import Policy
@@ -32,7 +32,8 @@ class Review:
 
     `findings` are posted (inline, on a file, or in the body), `listed` are in the check run, ranked. `known` are the
     findings of earlier reviews at this head. `remarks` are about the whole change. `blocks` is what a model has read so
-    far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py.
+    far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py,
+    and `rule_states` the same for people.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -47,6 +48,7 @@ class Review:
     versions: tuple[tuple[str, str], ...] = ()
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
+    rule_states: tuple[RuleState, ...] = ()
 
     @property
     def by_severity(self) -> Counter[Severity]:
