@@ -27,7 +27,8 @@ from bot.core.claims.material import PullFacts, characters
 from bot.core.code.diff import Diff, parse_diff
 from bot.core.code.plan import plan
 from bot.core.policy import Policy
-from bot.handlers.passes import Passes, PassInput
+from bot.handlers.ask_model import ModelSession, PassInput
+from bot.handlers.passes import Passes
 from bot.model.client import Endpoint
 from bot.model.prompts import Prompts
 from bot.model.responses import ResponsesModel
@@ -86,7 +87,7 @@ def measure(lines: int) -> str:
     words = Prompts({file.stem: file.read_text() for file in bundled("prompts").glob("*.md")})
     brief = PassInput("bench", PullFacts(pull_request(body=""), diff, heads), batches, policy, paths=frozenset(heads))
     started = time.process_time()
-    opinion = asyncio.run(Passes(model, words, (), FreeAccount(), Journal())(brief))
+    opinion = asyncio.run(Passes(ModelSession(model, words, (), FreeAccount(), Journal()))(brief))
     spent = time.process_time() - started
     if server.rejected or any(row.reason for row in opinion.rows if row.state == "failed"):
         raise SystemExit(f"{lines} lines: {server.rejected or opinion.rows}")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longest_answer, takes_effort
 from bot.errors import ConfigurationError
-from bot.handlers.passes import PASSES
+from bot.handlers.ask_model import PASSES
 from bot.interfaces import Connection, Model
 from bot.model.chat import CHAT_FIELDS, ChatModel
 from bot.model.client import OPENAI, Endpoint

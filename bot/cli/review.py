@@ -27,7 +27,7 @@ from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
 from bot.core.findings.triage import Review
 from bot.errors import UserError
-from bot.handlers.passes import PASSES
+from bot.handlers.ask_model import PASSES
 from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger

@@ -1,20 +1,21 @@
-"""Prepares the conversations with the model about a change: its tools, material and budget; and asks again about findings."""
+"""Conversations with the model about a change: their tools, material, rules and budget."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
-from bot.core.claims.drafts import groups, numbered_claims
-from bot.core.claims.evidence import paths_named
-from bot.core.claims.material import PullFacts, budget, material
-from bot.core.claims.prompt import HostedSearch
-from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
+from pydantic import BaseModel
+
+from bot.core.claims.material import FencedText, PullFacts, fence_text
+from bot.core.claims.prompt import HostedSearch, Prompt
+from bot.core.claims.recheck import RecheckCandidate
+from bot.core.claims.refute import CLAIMS, HeadFacts
 from bot.core.claims.requirements import linked_issues
-from bot.core.claims.rules import WHOLE, TeamRules, team_rules
-from bot.core.claims.schemas import Verdicts
+from bot.core.claims.rules import WHOLE, TeamRules, fenced_rules, team_rules
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.command import ReviewScope
@@ -22,12 +23,22 @@ from bot.core.costs import ReviewBudget
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
-from bot.errors import Refused, TooLarge, UserError
-from bot.handlers.passes import AT_ONCE, Passes, PassInput, PassResults, answer_value, read_facts
+from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge, UserError
 from bot.handlers.read import Change
 from bot.handlers.read import material as read_in_step
 from bot.handlers.standards import LOOK_UP, TROUBLE, nearest
-from bot.interfaces import Account, Check, CodeHost, Model, ModelAnswer, SearchPassage, Standards, Step
+from bot.interfaces import (
+    Account,
+    Check,
+    CodeHost,
+    Model,
+    ModelAnswer,
+    SearchPassage,
+    Standards,
+    Step,
+    Tool,
+    ToolUse,
+)
 from bot.job import Job
 from bot.model.account import MeteredSteps
 from bot.model.prompts import Prompts
@@ -36,6 +47,15 @@ from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch, texts_with_word
 from bot.model.tools.search_standards import hits_as_json
 from bot.standards.documents import is_convention
+
+STANDARDS = "standards"
+PASSES = ("correctness", "security", STANDARDS)
+"""The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
+
+AT_ONCE = 2  # conversations: each reserves its worst case of the budget
+READ = 12  # files beside the changed ones that are opened to look up evidence
+
+A = TypeVar("A", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,138 @@ class Background:
 
     issues: tuple[Issue, ...] = ()
     said: tuple[PostedComment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassInput:
+    """The input of the passes. `job` salts the fence names so that they cannot be guessed.
+
+    `passes` are those that policy and operator allow; `standards` are sections that govern findings of the checks;
+    `rules` are the team's. `mentions` returns the head's files that contain a word, `read` the text of one file, and
+    `search` the sections nearest to a query for a file, best first; it raises Refused if there is no index.
+    """
+
+    job: str
+    facts: PullFacts
+    batches: tuple[Batch, ...]
+    policy: Policy
+    passes: tuple[str, ...] = PASSES
+    standards: tuple[Standard, ...] = ()
+    rules: TeamRules = field(default_factory=TeamRules)
+    paths: frozenset[str] = frozenset()
+    mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
+    read: Callable[[str], Awaitable[str | None]] | None = None
+    search: Callable[[str, str], Awaitable[Sequence[Standard]]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSession:
+    """The conversations of one job with the model, with its tools, account and journal.
+
+    `salt`, a secret of ours, names the fences of text that stays the same from job to job, so that a cache can keep it.
+    `search` is a search that the model's server runs; `trace` returns its results that come from a known standard, in the
+    format of `search_standards`.
+    """
+
+    model: Model
+    words: Prompts
+    tools: Sequence[Tool]
+    account: Account
+    step: Step
+    salt: str = ""
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    search: HostedSearch | None = None
+    trace: Callable[[Sequence[SearchPassage]], Awaitable[str]] | None = None
+    _refusals: list[str] = field(default_factory=list)
+
+    async def ask(
+        self,
+        name: str,
+        ask: str,
+        data: Iterable[FencedText],
+        answer: type[BaseModel],
+        pass_input: PassInput,
+        **values: object,
+    ) -> ModelAnswer:
+        """Has one conversation. A refusal is an answer without a value, with the reason.
+
+        After a refusal of the key, the quota, the model or the policy, later conversations get the same answer unasked.
+        """
+        try:
+            return await self.ask_whole(name, ask, data, answer, pass_input, **values)
+        except TooLarge as error:
+            return ModelAnswer(None, str(error))
+
+    async def ask_whole(
+        self,
+        name: str,
+        ask: str,
+        data: Iterable[FencedText],
+        answer: type[BaseModel],
+        pass_input: PassInput,
+        **values: object,
+    ) -> ModelAnswer:
+        """As `ask`, but raises TooLarge if the prompt is too large for the model."""
+        pull = pass_input.facts.pull
+        prompt = Prompt(
+            name=name,
+            instructions=self.policy,
+            rules=self._rules(pass_input),
+            standards=self._standards(pass_input.rules),
+            material="\n\n".join(self._fenced(datum, pass_input) for datum in data),
+            ask=self.words.say(ask, **values),
+            answer=answer,
+            cache_key=f"installation-{pull.ref.installation}",
+            author=str(pull.author_id or pull.author),
+            search=self.search,
+        )
+        async with self.gate:
+            if self._refusals:
+                return ModelAnswer(None, self._refusals[0])
+            try:
+                return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
+            except (Forbidden, NotFound, TimedOut) as error:
+                self._refusals.append(str(error))
+                return ModelAnswer(None, str(error))
+            except TooLarge:
+                raise
+            except (Refused, Retryable) as error:
+                return ModelAnswer(None, str(error))
+
+    async def _traced(self, name: str, answer: ModelAnswer) -> ModelAnswer:
+        """Adds the sections that a search on the model's server returned, as results of `search_standards`."""
+        trace, passages = self.trace, answer.passages
+        if trace is None or not passages:
+            return answer
+        text = await self.step(f"{name}/traced", lambda: trace(passages), str)
+        return replace(answer, looked_up=(*answer.looked_up, ToolUse("search_standards", {}, text)))
+
+    @property
+    def policy(self) -> str:
+        """Our instructions. They are the same for all jobs, so that a cache can keep them."""
+        return self.words.say("policy", claims=CLAIMS)
+
+    def _rules(self, pass_input: PassInput) -> str:
+        """What the team's policy says. It is the same for all passes, so that a cache can keep it."""
+        policy, rules = pass_input.policy, pass_input.rules
+        if not (policy.tone or policy.path_instructions or rules.shown or rules.contents):
+            return ""
+        return self.words.say(
+            "rules",
+            tone=policy.tone,
+            instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
+            standards=bool(rules.shown),
+            contents=bool(rules.contents),
+        )
+
+    def _standards(self, rules: TeamRules) -> str:
+        """The sections that every prompt has, and the table of contents. Their fences are the same in every job."""
+        contents = [FencedText("contents", "the team's standards", rules.contents)] if rules.contents else []
+        return "\n\n".join(fence_text(datum, self.salt) for datum in (*fenced_rules(rules.shown), *contents))
+
+    def _fenced(self, datum: FencedText, pass_input: PassInput) -> str:
+        """A fenced text. Rules have the same fence in every job, so that a cache can keep them."""
+        return fence_text(datum, self.salt if datum.kind == "standard" else pass_input.job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +255,7 @@ class ModelReview:
         """The model that reviews this repository: the policy's choice if the operator offers it, else the default."""
         return self.choices.get(policy.model, self.model)
 
-    async def __call__(self, job: Job, inputs: ModelInputs, step: Step) -> PassResults:
-        """Runs every pass over the change, and asks again about findings in doubt. Returns empty results without a model."""
-        if not self.model.available:
-            return PassResults()
-        passes, pass_input = await self.prepare(job, inputs, step)
-        return await _recheck(passes, pass_input, await passes(pass_input), inputs.doubts)
-
-    async def prepare(self, job: Job, inputs: ModelInputs, step: Step) -> tuple[Passes, PassInput]:
+    async def prepare(self, job: Job, inputs: ModelInputs, step: Step) -> tuple[ModelSession, PassInput]:
         """Returns the tools, the account and the material for any conversation about a change."""
         background = await step("background", lambda: self._background(inputs.pull), Background)
         pull, change = inputs.pull, inputs.change
@@ -134,8 +279,8 @@ class ModelReview:
             mentions=None if paths is None else partial(texts_with_word, searcher, files),
             read=partial(_text, files),
         )
-        passes = self._bounded(job, inputs.policy, desk, step)
-        return replace(passes, search=await self._hosted(inputs.shelf), trace=self._trace(inputs.shelf)), pass_input
+        session = self._bounded(job, inputs.policy, desk, step)
+        return replace(session, search=await self._hosted(inputs.shelf), trace=self._trace(inputs.shelf)), pass_input
 
     def _rules(self, inputs: ModelInputs) -> TeamRules:
         conventions = {document.path for document in inputs.shelf.documents if is_convention(document.path)}
@@ -156,10 +301,10 @@ class ModelReview:
 
         return trace
 
-    def _bounded(self, job: Job, policy: Policy, desk: ToolContext, step: Step) -> Passes:
+    def _bounded(self, job: Job, policy: Policy, desk: ToolContext, step: Step) -> ModelSession:
         """Conversations with these tools, within the budgets of the operator and the policy."""
         allowed = self.allowed.limited_by(policy.budgets)
-        return Passes(
+        return ModelSession(
             self.chosen(policy),
             self.words,
             bounded(tools_for(desk, self.tools)),
@@ -185,42 +330,6 @@ class ModelReview:
         return Background(tuple(issues), await self.host.comments(pull.ref))
 
 
-async def _recheck(
-    passes: Passes, pass_input: PassInput, results: PassResults, doubts: Sequence[RecheckCandidate]
-) -> PassResults:
-    """The results with a result for each of `doubts`. A finding that could not be judged is left out, and stays open.
-
-    This comes last, so that a short budget goes to the new code first. A failure here is no gap in the review.
-    """
-    if not doubts:
-        return results
-    by_draft = {doubt.draft: doubt for doubt in doubts}
-    grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft))]
-    answers = await asyncio.gather(*(_ask_again(passes, pass_input, n, group) for n, group in enumerate(grouped, 1)))
-    judged = []
-    for number, (group, answer) in enumerate(zip(grouped, answers, strict=True), 1):
-        if verdicts := answer_value(answer, Verdicts):
-            named = paths_named(text for verdict in verdicts.verdicts for text in verdict.evidence)
-            facts = await read_facts(passes.step, f"verify/again/{number}/facts", pass_input, named)
-            judged.append(recheck_results(group, verdicts, facts))
-    return replace(
-        results,
-        weighed=tuple(one for group in judged for one in group),
-        usage=sum((answer.usage for answer in answers), results.usage),
-        versions=passes.words.versions,
-    )
-
-
-async def _ask_again(
-    passes: Passes, pass_input: PassInput, number: int, group: Sequence[RecheckCandidate]
-) -> ModelAnswer:
-    batch = recheck_batch(group, pass_input.facts.diff)
-    facts = replace(pass_input.facts, issues=(), said=(), problems=())
-    shown = material(batch, facts, budget(batch))
-    data = (*shown.data, numbered_claims([doubt.draft for doubt in group]))
-    return await passes.ask(f"verify/again/{number}", "reverify", data, Verdicts, pass_input)
-
-
 async def _text(files: Files, path: str) -> str | None:
     """A file's text at the head; None if it is none, or cannot be read."""
     try:
@@ -235,3 +344,25 @@ async def _paths(files: Files) -> frozenset[str] | None:
         return frozenset(await files.entries("head"))
     except TooLarge:
         return None
+
+
+def answer_value(answer: ModelAnswer, kind: type[A]) -> A | None:
+    """The answer's value as `kind`; None if there is none."""
+    return None if answer.value is None else kind.model_validate(answer.value)
+
+
+async def head_facts(pass_input: PassInput, paths: Iterable[str], name: str = "") -> HeadFacts:
+    """The changed files, those of `paths` that exist, and those that contain `name`."""
+    texts: dict[str, str] = dict(pass_input.facts.heads)
+    if name and pass_input.mentions:
+        texts |= await pass_input.mentions(name)
+    read = pass_input.read
+    for path in sorted(set(paths) - texts.keys())[:READ] if read else ():
+        if read and (text := await read(path)) is not None:
+            texts[path] = text
+    return HeadFacts(pass_input.facts.diff, texts, pass_input.paths)
+
+
+async def read_facts(step: Step, name: str, pass_input: PassInput, paths: Iterable[str]) -> HeadFacts:
+    """The same facts, read in a step of their own, so that a failed request is tried again."""
+    return await read_in_step(step, name, lambda: head_facts(pass_input, paths))

@@ -18,7 +18,7 @@ from bot.core.claims.prompt import Prompt
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import estimate
 from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable
-from bot.handlers.passes import Passes, PassInput
+from bot.handlers.ask_model import ModelSession, PassInput
 from bot.interfaces import Account, Model, ModelAnswer, Step, Tool
 from bot.storage.conversations import ConversationStore, ServerConversation
 
@@ -50,37 +50,37 @@ class OpenAIMemory:
     server: ResponsesConversations
     store: ConversationStore
 
-    async def __call__(self, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion) -> ModelAnswer:
+    async def __call__(self, session: ModelSession, pass_input: PassInput, inquiry: ThreadQuestion) -> ModelAnswer:
         """The answer. A conversation that the server refuses to go on with is replaced once."""
         ref, thread, name = pass_input.facts.pull.ref, inquiry.thread, inquiry.name
-        talk = await passes.step("talk", lambda: self.store.talk(ref, thread), ServerConversation)
+        talk = await session.step("talk", lambda: self.store.talk(ref, thread), ServerConversation)
         over = talk.over
         if not over:
-            answer, over = await self._within(talk, passes, pass_input, inquiry, name)
+            answer, over = await self._within(talk, session, pass_input, inquiry, name)
             if not over:
                 return answer
             name = f"{name}/anew"
         try:
-            talk = await passes.step("talk/new", lambda: self._begin(ref, thread, talk, over), ServerConversation)
+            talk = await session.step("talk/new", lambda: self._begin(ref, thread, talk, over), ServerConversation)
         except (Refused, Retryable) as error:
             return ModelAnswer(None, str(error))
-        return (await self._within(talk, passes, pass_input, inquiry, name))[0]
+        return (await self._within(talk, session, pass_input, inquiry, name))[0]
 
     async def _within(
-        self, talk: ServerConversation, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion, name: str
+        self, talk: ServerConversation, session: ModelSession, pass_input: PassInput, inquiry: ThreadQuestion, name: str
     ) -> tuple[ModelAnswer, str]:
         """The answer, and what the server said if it refused the conversation itself."""
         fresh = [one for one in inquiry.data if not talk.knows(_as_text(one))]
         shown = (*fresh, *(() if talk.told else inquiry.past), inquiry.question)
-        within = _Within(passes.model, talk)
-        session = replace(passes, model=within)
-        answer = await session.ask(name, inquiry.name, shown, inquiry.kind, pass_input)
+        within = _Within(session.model, talk)
+        inner = replace(session, model=within)
+        answer = await inner.ask(name, inquiry.name, shown, inquiry.kind, pass_input)
         texts = [*within.instructions, *map(_as_text, fresh)]
         opening = sum(map(estimate, (*texts, *map(_as_text, shown[len(fresh) :]))))
         after = talk.after(texts, opening, answer.held)
         after = replace(after, broken=answer.value is None)
         ref, thread = pass_input.facts.pull.ref, inquiry.thread
-        await passes.step(f"{name}/talk", lambda: self.store.keep_talk(ref, thread, after), type(None))
+        await session.step(f"{name}/talk", lambda: self.store.keep_talk(ref, thread, after), type(None))
         return answer, within.refused
 
     async def _begin(self, ref: PullRef, thread: int, before: ServerConversation, why: str) -> ServerConversation:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from bot.core.claims.drafts import Dropped, apply_verdicts, batch_of, groups, merge, numbered_claims
 from bot.core.claims.evidence import paths_named, prove
@@ -22,18 +19,16 @@ from bot.core.claims.material import (
     Material,
     PullFacts,
     budget,
-    fence_text,
     is_large,
     material,
     materials,
     split_material,
 )
-from bot.core.claims.prompt import HostedSearch, Prompt
-from bot.core.claims.refute import CLAIMS, HeadFacts, claimed_name, refute, with_typed_claim
+from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
+from bot.core.claims.refute import claimed_name, refute, with_typed_claim
 from bot.core.claims.requirements import JudgedPoint, acceptance_points, judge
 from bot.core.claims.rules import (
     FoundSections,
-    TeamRules,
     batch_rules,
     fenced_rules,
     in_turn,
@@ -50,12 +45,22 @@ from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard, applies_to
-from bot.core.policy import Policy
-from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge
-from bot.handlers.read import material as read_in_step
+from bot.errors import Refused, TooLarge
+from bot.handlers.ask_model import (
+    STANDARDS,
+    ModelInputs,
+    ModelReview,
+    ModelSession,
+    PassInput,
+    answer_value,
+    head_facts,
+    read_facts,
+)
 from bot.handlers.standards import standards_in, unanswered
-from bot.interfaces import Account, Model, ModelAnswer, SearchPassage, Step, Tool, ToolUse
-from bot.model.prompts import Prompts
+from bot.interfaces import ModelAnswer, Step
+from bot.job import Job
+
+VERIFIED = 30  # drafts that are looked at again, the best founded first
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,39 +131,6 @@ def _hunks(batch: Batch) -> Iterator[tuple[str, Hunk]]:
     return ((part.path, hunk) for part in batch.parts for hunk in part.hunks)
 
 
-STANDARDS = "standards"
-PASSES = ("correctness", "security", STANDARDS)
-"""The passes that look for problems; each has its prompt, prompts/find_<name>.md."""
-
-AT_ONCE = 2  # conversations: each reserves its worst case of the budget
-READ = 12  # files beside the changed ones that are opened to look up evidence
-VERIFIED = 30  # drafts that are looked at again, the best founded first
-
-A = TypeVar("A", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class PassInput:
-    """The input of the passes. `job` salts the fence names so that they cannot be guessed.
-
-    `passes` are those that policy and operator allow; `standards` are sections that govern findings of the checks;
-    `rules` are the team's. `mentions` returns the head's files that contain a word, `read` the text of one file, and
-    `search` the sections nearest to a query for a file, best first; it raises Refused if there is no index.
-    """
-
-    job: str
-    facts: PullFacts
-    batches: tuple[Batch, ...]
-    policy: Policy
-    passes: tuple[str, ...] = PASSES
-    standards: tuple[Standard, ...] = ()
-    rules: TeamRules = field(default_factory=TeamRules)
-    paths: frozenset[str] = frozenset()
-    mentions: Callable[[str], Awaitable[Mapping[str, str]]] | None = None
-    read: Callable[[str], Awaitable[str | None]] | None = None
-    search: Callable[[str, str], Awaitable[Sequence[Standard]]] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class PassResults:
     """The results of the passes. Every draft is either in `drafts` or in `dropped` with its reason.
@@ -180,32 +152,18 @@ class PassResults:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The conversations of one job with the model, with its tools, account and journal.
+    """The passes of one review, over the conversations of `session`."""
 
-    `salt`, a secret of ours, names the fences of text that stays the same from job to job, so that a cache can keep it.
-    `search` is a search that the model's server runs; `trace` returns its results that come from a known standard, in the
-    format of `search_standards`.
-    """
-
-    model: Model
-    words: Prompts
-    tools: Sequence[Tool]
-    account: Account
-    step: Step
-    salt: str = ""
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    search: HostedSearch | None = None
-    trace: Callable[[Sequence[SearchPassage]], Awaitable[str]] | None = None
-    _refusals: list[str] = field(default_factory=list)
+    session: ModelSession
 
     async def __call__(self, pass_input: PassInput) -> PassResults:
         """Runs all passes over a change; returns empty results without a model or without anything to read."""
-        if not self.model.available or not pass_input.batches:
+        if not self.session.model.available or not pass_input.batches:
             return PassResults()
         found = await self.find(pass_input)
         standing = await self.refute(found, pass_input)
         verified = await self.verify(standing, pass_input)
-        return replace(await self.requirements(verified, pass_input), versions=self.words.versions)
+        return replace(await self.requirements(verified, pass_input), versions=self.session.words.versions)
 
     async def find(self, pass_input: PassInput) -> PassResults:
         """Returns the merged claims of all passes. A large change is read once, with all lenses at the same time.
@@ -219,7 +177,7 @@ class Passes:
             batch_rules((known[key] for key in each.keys if key in known), pass_input.rules, batch)
             for each, batch in zip(found, batches, strict=True)
         ]
-        ours = len(self._policy) + len(self.words.say("find", lenses=pass_input.passes))
+        ours = len(self.session.policy) + len(self.session.words.say("find", lenses=pass_input.passes))
         shown = zip(batches, materials(batches, pass_input.facts, ours), rules, strict=True)
         turns = [
             (lens, str(n), batch, replace(each, rules=fenced_rules(sections)), pass_input)
@@ -260,7 +218,7 @@ class Passes:
         async def reasons() -> tuple[str, ...]:
             return tuple([await _refutation(draft, pass_input) for draft in results.drafts])
 
-        found = await self.step("refute", reasons, tuple[str, ...])
+        found = await self.session.step("refute", reasons, tuple[str, ...])
         pairs = list(zip(results.drafts, found, strict=True))
         return replace(
             results,
@@ -275,15 +233,17 @@ class Passes:
         """Drops the drafts that an independent conversation does not confirm."""
         if not results.drafts:
             return results
-        grouped = list(groups(results.drafts[:VERIFIED]))
-        readings = await asyncio.gather(*(self._verify(n, group, pass_input) for n, group in enumerate(grouped, 1)))
+        grouped = enumerate(groups(results.drafts[:VERIFIED], pass_input.batches), 1)
+        looks = await asyncio.gather(*(self._verify(f"verify/{n}", group, pass_input) for n, group in grouped))
+        answered = [look for group in looks for look in group]
+        readings = [answer for _, answer in answered]
         kept: list[Draft] = []
         dropped = [*results.dropped]
-        for number, (group, answer) in enumerate(zip(grouped, readings, strict=True), 1):
+        for number, (group, answer) in enumerate(answered, 1):
             verdicts = answer_value(answer, Verdicts)
             shown = [text for verdict in verdicts.verdicts for text in verdict.evidence] if verdicts else []
             named = (*shown, *(text for draft in group for text in draft.evidence))
-            facts = await read_facts(self.step, f"verify/{number}/facts", pass_input, paths_named(named))
+            facts = await read_facts(self.session.step, f"verify/{number}/facts", pass_input, paths_named(named))
             good, bad = apply_verdicts(group, verdicts, facts, answer.reason)
             kept += good
             dropped += bad
@@ -305,7 +265,9 @@ class Passes:
         numbered = FencedText("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
         whole = pass_input.batches[0] if len(pass_input.batches) == 1 else Batch(())
         shown = material(whole, pass_input.facts, budget(whole))
-        answer = await self.ask("requirements", "requirements", (*shown.data, numbered), Requirements, pass_input)
+        answer = await self.session.ask(
+            "requirements", "requirements", (*shown.data, numbered), Requirements, pass_input
+        )
         return replace(
             results,
             requirements=judge(wanted, answer_value(answer, Requirements), pass_input.facts.heads),
@@ -319,7 +281,9 @@ class Passes:
         """Reads a batch. A batch that is too large for the model is halved, down to a single hunk."""
         name = "+".join(lens)
         try:
-            answer = await self._ask(f"find/{name}/{number}", "find", shown.whole, Findings, pass_input, lenses=lens)
+            answer = await self.session.ask_whole(
+                f"find/{name}/{number}", "find", shown.whole, Findings, pass_input, lenses=lens
+            )
         except TooLarge as error:
             turns = enumerate(split_material(batch, shown, pass_input.facts), 1)
             readings = [await self._find(lens, f"{number}.{n}", *what, pass_input) for n, what in turns]
@@ -350,101 +314,23 @@ class Passes:
             nearest = [keys[section] for section in in_turn(hits) if section in keys]
             return FoundSections(tuple(dict.fromkeys((*cited, *nearest))))
 
-        return await self.step(f"rules/{number}", found, FoundSections)
+        return await self.session.step(f"rules/{number}", found, FoundSections)
 
-    async def _verify(self, number: int, group: tuple[Draft, ...], pass_input: PassInput) -> ModelAnswer:
+    async def _verify(
+        self, name: str, group: tuple[Draft, ...], pass_input: PassInput
+    ) -> tuple[tuple[tuple[Draft, ...], ModelAnswer], ...]:
+        """Looks at a group of drafts again. A group that is too large for the model is halved."""
         batch = batch_of(group, pass_input.facts.diff)
         shown = material(batch, replace(pass_input.facts, issues=(), said=(), problems=()), budget(batch))
-        return await self.ask(f"verify/{number}", "verify", (*shown.data, numbered_claims(group)), Verdicts, pass_input)
-
-    async def ask(
-        self,
-        name: str,
-        ask: str,
-        data: Iterable[FencedText],
-        answer: type[BaseModel],
-        pass_input: PassInput,
-        **values: object,
-    ) -> ModelAnswer:
-        """Has one conversation. A refusal is an answer without a value, with the reason.
-
-        After a refusal of the key, the quota, the model or the policy, later conversations get the same answer unasked.
-        """
+        data = (*shown.data, numbered_claims(group))
+        if len(group) == 1:
+            return ((group, await self.session.ask(name, "verify", data, Verdicts, pass_input)),)
         try:
-            return await self._ask(name, ask, data, answer, pass_input, **values)
-        except TooLarge as error:
-            return ModelAnswer(None, str(error))
-
-    async def _ask(
-        self,
-        name: str,
-        ask: str,
-        data: Iterable[FencedText],
-        answer: type[BaseModel],
-        pass_input: PassInput,
-        **values: object,
-    ) -> ModelAnswer:
-        """As `ask`, but raises TooLarge if the prompt is too large for the model."""
-        pull = pass_input.facts.pull
-        prompt = Prompt(
-            name=name,
-            instructions=self._policy,
-            rules=self._rules(pass_input),
-            standards=self._standards(pass_input.rules),
-            material="\n\n".join(self._fenced(datum, pass_input) for datum in data),
-            ask=self.words.say(ask, **values),
-            answer=answer,
-            cache_key=f"installation-{pull.ref.installation}",
-            author=str(pull.author_id or pull.author),
-            search=self.search,
-        )
-        async with self.gate:
-            if self._refusals:
-                return ModelAnswer(None, self._refusals[0])
-            try:
-                return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
-            except (Forbidden, NotFound, TimedOut) as error:
-                self._refusals.append(str(error))
-                return ModelAnswer(None, str(error))
-            except TooLarge:
-                raise
-            except (Refused, Retryable) as error:
-                return ModelAnswer(None, str(error))
-
-    async def _traced(self, name: str, answer: ModelAnswer) -> ModelAnswer:
-        """Adds the sections that a search on the model's server returned, as results of `search_standards`."""
-        trace, passages = self.trace, answer.passages
-        if trace is None or not passages:
-            return answer
-        text = await self.step(f"{name}/traced", lambda: trace(passages), str)
-        return replace(answer, looked_up=(*answer.looked_up, ToolUse("search_standards", {}, text)))
-
-    @property
-    def _policy(self) -> str:
-        """Our instructions. They are the same for all jobs, so that a cache can keep them."""
-        return self.words.say("policy", claims=CLAIMS)
-
-    def _rules(self, pass_input: PassInput) -> str:
-        """What the team's policy says. It is the same for all passes, so that a cache can keep it."""
-        policy, rules = pass_input.policy, pass_input.rules
-        if not (policy.tone or policy.path_instructions or rules.shown or rules.contents):
-            return ""
-        return self.words.say(
-            "rules",
-            tone=policy.tone,
-            instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
-            standards=bool(rules.shown),
-            contents=bool(rules.contents),
-        )
-
-    def _standards(self, rules: TeamRules) -> str:
-        """The sections that every prompt has, and the table of contents. Their fences are the same in every job."""
-        contents = [FencedText("contents", "the team's standards", rules.contents)] if rules.contents else []
-        return "\n\n".join(fence_text(datum, self.salt) for datum in (*fenced_rules(rules.shown), *contents))
-
-    def _fenced(self, datum: FencedText, pass_input: PassInput) -> str:
-        """A fenced text. Rules have the same fence in every job, so that a cache can keep them."""
-        return fence_text(datum, self.salt if datum.kind == "standard" else pass_input.job)
+            return ((group, await self.session.ask_whole(name, "verify", data, Verdicts, pass_input)),)
+        except TooLarge:
+            half = len(group) // 2
+            parts = enumerate((group[:half], group[half:]), 1)
+            return tuple(chain(*[await self._verify(f"{name}.{n}", part, pass_input) for n, part in parts]))
 
 
 def _lenses(pass_input: PassInput, batch: Batch, *, together: bool) -> list[tuple[str, ...]]:
@@ -456,11 +342,6 @@ def _lenses(pass_input: PassInput, batch: Batch, *, together: bool) -> list[tupl
 
 def _is_any_read(readings: Iterable[BatchResult]) -> bool:
     return any(one.answer.value is not None for one in readings)
-
-
-def answer_value(answer: ModelAnswer, kind: type[A]) -> A | None:
-    """The answer's value as `kind`; None if there is none."""
-    return None if answer.value is None else kind.model_validate(answer.value)
 
 
 def _with_symbol(draft: Draft, facts: PullFacts) -> Draft:
@@ -478,18 +359,45 @@ async def _refutation(draft: Draft, pass_input: PassInput) -> str:
     return f"refuted by the code: {contradicted}" if contradicted else ""
 
 
-async def read_facts(step: Step, name: str, pass_input: PassInput, paths: Iterable[str]) -> HeadFacts:
-    """The same facts, read in a step of their own, so that a failed request is tried again."""
-    return await read_in_step(step, name, lambda: head_facts(pass_input, paths))
+async def run_passes(model_review: ModelReview, job: Job, inputs: ModelInputs, step: Step) -> PassResults:
+    """Runs every pass over the change, and asks again about findings in doubt. Returns empty results without a model."""
+    if not model_review.model.available:
+        return PassResults()
+    session, pass_input = await model_review.prepare(job, inputs, step)
+    return await _recheck(session, pass_input, await Passes(session)(pass_input), inputs.doubts)
 
 
-async def head_facts(pass_input: PassInput, paths: Iterable[str], name: str = "") -> HeadFacts:
-    """The changed files, those of `paths` that exist, and those that contain `name`."""
-    texts: dict[str, str] = dict(pass_input.facts.heads)
-    if name and pass_input.mentions:
-        texts |= await pass_input.mentions(name)
-    read = pass_input.read
-    for path in sorted(set(paths) - texts.keys())[:READ] if read else ():
-        if read and (text := await read(path)) is not None:
-            texts[path] = text
-    return HeadFacts(pass_input.facts.diff, texts, pass_input.paths)
+async def _recheck(
+    session: ModelSession, pass_input: PassInput, results: PassResults, doubts: Sequence[RecheckCandidate]
+) -> PassResults:
+    """The results with a result for each of `doubts`. A finding that could not be judged is left out, and stays open.
+
+    This comes last, so that a short budget goes to the new code first. A failure here is no gap in the review.
+    """
+    if not doubts:
+        return results
+    by_draft = {doubt.draft: doubt for doubt in doubts}
+    grouped = [tuple(by_draft[draft] for draft in group) for group in groups(tuple(by_draft), pass_input.batches)]
+    answers = await asyncio.gather(*(_ask_again(session, pass_input, n, group) for n, group in enumerate(grouped, 1)))
+    judged = []
+    for number, (group, answer) in enumerate(zip(grouped, answers, strict=True), 1):
+        if verdicts := answer_value(answer, Verdicts):
+            named = paths_named(text for verdict in verdicts.verdicts for text in verdict.evidence)
+            facts = await read_facts(session.step, f"verify/again/{number}/facts", pass_input, named)
+            judged.append(recheck_results(group, verdicts, facts))
+    return replace(
+        results,
+        weighed=tuple(one for group in judged for one in group),
+        usage=sum((answer.usage for answer in answers), results.usage),
+        versions=session.words.versions,
+    )
+
+
+async def _ask_again(
+    session: ModelSession, pass_input: PassInput, number: int, group: Sequence[RecheckCandidate]
+) -> ModelAnswer:
+    batch = recheck_batch(group, pass_input.facts.diff)
+    facts = replace(pass_input.facts, issues=(), said=(), problems=())
+    shown = material(batch, facts, budget(batch))
+    data = (*shown.data, numbered_claims([doubt.draft for doubt in group]))
+    return await session.ask(f"verify/again/{number}", "reverify", data, Verdicts, pass_input)

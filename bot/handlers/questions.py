@@ -21,9 +21,8 @@ from bot.core.findings.known import KnownFinding
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
 from bot.errors import Refused, UserError
-from bot.handlers.ask_model import ModelInputs, ModelReview
+from bot.handlers.ask_model import ModelInputs, ModelReview, ModelSession, PassInput
 from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
-from bot.handlers.passes import Passes, PassInput
 from bot.handlers.read import material, read_change
 from bot.handlers.standards import shelve, standards_in
 from bot.interfaces import Publisher, Step
@@ -103,7 +102,7 @@ class QuestionAnswerer:
 
     async def answer(self, job: Job, inputs: ModelInputs, question: Question, step: Step) -> QuestionResult:
         """Ask, with what is remembered of the conversation, and keep of the citations only what is there."""
-        passes, pass_input = await self.model_review.prepare(job, inputs, step)
+        session, pass_input = await self.model_review.prepare(job, inputs, step)
         facts = replace(
             pass_input.facts,
             said=tuple(filter(_between_people, written_before(pass_input.facts.said, job.thread, job.comment))),
@@ -119,7 +118,7 @@ class QuestionAnswerer:
         name, kind = ("explain", Explanation) if question.finding else ("answer", Reply)
         asked = FencedText("question", job.actor, question.text)
         return await self._ask(
-            passes, pass_input, ThreadQuestion(question.thread, name, data, _remembered(memory), asked, kind)
+            session, pass_input, ThreadQuestion(question.thread, name, data, _remembered(memory), asked, kind)
         )
 
     async def walkthrough(self, job: Job, inputs: ModelInputs, step: Step) -> WalkthroughFacts:
@@ -128,24 +127,24 @@ class QuestionAnswerer:
         seen = tour(inputs.pull, change.diff, change.heads, change.plan.left_out)
         if not self.available or not inputs.batches:
             return seen
-        passes, pass_input = await self.model_review.prepare(job, inputs, step)
-        answer = await passes.ask("summary", "summary", _change(pass_input), Walkthrough, pass_input)
+        session, pass_input = await self.model_review.prepare(job, inputs, step)
+        answer = await session.ask("summary", "summary", _change(pass_input), Walkthrough, pass_input)
         if answer.value is None:
             return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
         return replace(seen, told=Walkthrough.model_validate(answer.value))
 
-    async def _ask(self, passes: Passes, pass_input: PassInput, inquiry: ThreadQuestion) -> QuestionResult:
+    async def _ask(self, session: ModelSession, pass_input: PassInput, inquiry: ThreadQuestion) -> QuestionResult:
         if self.openai_memory:
-            answer = await self.openai_memory(passes, pass_input, inquiry)
+            answer = await self.openai_memory(session, pass_input, inquiry)
         else:
             shown = (*inquiry.data, *inquiry.past, inquiry.question)
-            answer = await passes.ask(inquiry.name, inquiry.name, shown, inquiry.kind, pass_input)
+            answer = await session.ask(inquiry.name, inquiry.name, shown, inquiry.kind, pass_input)
         if answer.value is None:
             return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
         citations = [Citation.model_validate(one) for one in said["citations"]]
         standards = {one.id: one for one in (*pass_input.rules.shown, *standards_in(answer.looked_up))}
-        proven = await passes.step(
+        proven = await session.step(
             "cited",
             lambda: self._proven(pass_input.facts.pull, citations, list(standards.values())),
             tuple[CitedPlace, ...],

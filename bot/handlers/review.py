@@ -22,6 +22,7 @@ from bot.errors import Superseded
 from bot.handlers.ask_model import ModelReview
 from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import KnownFindings, KnownState
+from bot.handlers.passes import run_passes
 from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import Change, PolicyFile, material, read_change, read_policy
 from bot.handlers.round import ReviewInputs, with_rules
@@ -104,7 +105,7 @@ class Reviewer:
         inputs = ReviewInputs(
             job, pull, policy, change, checked, indexed, cited_drafts, known_state, name, rules=rules, ruled=ruled
         )
-        return replace(inputs, results=await self.model_review(job, inputs.model_inputs, step))
+        return replace(inputs, results=await run_passes(self.model_review, job, inputs.model_inputs, step))
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""

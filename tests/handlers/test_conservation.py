@@ -15,7 +15,8 @@ from bot.core.findings.finding import Category, Draft, DropReason, Severity
 from bot.core.findings.lifecycle import View
 from bot.core.findings.triage import TriageContext, triage
 from bot.core.policy import Policy
-from bot.handlers.passes import Passes, PassInput
+from bot.handlers.ask_model import ModelSession, PassInput
+from bot.handlers.passes import Passes
 from tests.support.pass_input import SECTION
 from tests.support.repository import pull_request
 from tests.support.scripted_model import WORDS, FreeAccount, Journal, ScriptedModel, finding
@@ -114,7 +115,7 @@ def reviewed(answers, verdict, evidence, policy=None):
             "verify": {"verdicts": [{"finding": n, **said} for n in range(1, 9)]},
         }
     )
-    opinion = asyncio.run(Passes(script, WORDS, (), FreeAccount(), Journal())(brief))
+    opinion = asyncio.run(Passes(ModelSession(script, WORDS, (), FreeAccount(), Journal()))(brief))
     review = triage((B006, *opinion.drafts), TriageContext(View("h" * 40, DIFF, FILES), policy))
     return replace(review, dropped=(*review.dropped, *opinion.dropped), model="script")
 

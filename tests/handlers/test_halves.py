@@ -8,6 +8,7 @@ from bot.core.code.plan import FileState
 from bot.core.costs import ConversationLimits, ReviewBudget
 from bot.engine.database import pack, unpack
 from bot.errors import AssistantError
+from bot.handlers.ask_model import ModelSession
 from bot.handlers.passes import Passes
 from bot.model.account import MeteredSteps
 from tests.support.conversation import Crash, Journal, responses
@@ -60,7 +61,7 @@ class Durable(Journal):
 def read(server, files, step=None, limits=None):
     """One pass over new files."""
     model = responses(server, limits=limits or ConversationLimits())
-    passes = Passes(model, WORDS, (), FreeAccount(), step or Journal())
+    passes = Passes(ModelSession(model, WORDS, (), FreeAccount(), step or Journal()))
     return asyncio.run(passes(pass_input(files, passes=("correctness",))))
 
 

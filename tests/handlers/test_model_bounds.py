@@ -17,6 +17,7 @@ from bot.core.costs import PRICES, ConversationLimits, Price, ReviewBudget, Usag
 from bot.core.policy import PATH
 from bot.engine.journal import InlineSteps
 from bot.errors import ConfigurationError, UserError
+from bot.handlers.ask_model import ModelSession
 from bot.handlers.passes import Passes
 from bot.hosts.local import LocalHost
 from bot.hosts.working_tree import blob_id
@@ -218,7 +219,7 @@ def looked_up(entries, tool, dies_after=None):
     """One life of a review whose every conversation wants three look-ups, where five are allowed."""
     server = ModelServer(lambda body: says(findings()) if Request(body).told else calls(*THREE))
     step = MeteredSteps(Journal(dies_after, entries), ReviewBudget(tool_calls=5))
-    passes = Passes(responses(server), WORDS, [tool], FreeAccount(), step)
+    passes = Passes(ModelSession(responses(server), WORDS, [tool], FreeAccount(), step))
     asyncio.run(passes(pass_input()))
 
 

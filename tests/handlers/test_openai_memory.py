@@ -14,8 +14,8 @@ from bot.core.claims.schemas import Reply
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import estimate
 from bot.errors import ConfigurationError, Retryable
+from bot.handlers.ask_model import ModelSession
 from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
-from bot.handlers.passes import Passes
 from bot.model.responses import ResponsesConversations
 from bot.settings import Settings
 from bot.storage.conversations import GROWTH, ConversationStore
@@ -69,7 +69,7 @@ class Thread:
         self.continuing = OpenAIMemory(ResponsesConversations(endpoint(self.server)), book)
 
     def ask(self, words, *tools, past=(), data=(CHANGE,), step=None):
-        passes = Passes(responses(self.server), WORDS, tools, FreeAccount(), step or Journal(), salt="salt")
+        passes = ModelSession(responses(self.server), WORDS, tools, FreeAccount(), step or Journal(), salt="salt")
         inquiry = ThreadQuestion(self.number, "answer", data, past, FencedText("question", "ada", words), Reply)
         return asyncio.run(self.continuing(passes, pass_input(), inquiry))
 

@@ -12,8 +12,9 @@ from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import FileState, plan
 from bot.core.findings.standard import Shelf
 from bot.core.policy import PathInstruction, Policy
-from bot.errors import BudgetExhausted, Forbidden, RateLimited
-from bot.handlers.passes import Passes, PassInput
+from bot.errors import BudgetExhausted, Forbidden, RateLimited, TooLarge
+from bot.handlers.ask_model import ModelSession, PassInput
+from bot.handlers.passes import Passes
 from bot.model.tools import Files, ToolContext, tools_for
 from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch
@@ -23,7 +24,7 @@ from tests.support.scripted_model import SHOWN, WORDS, FreeAccount, Journal, Scr
 
 
 def run(script, of=None, tools=(), step=None):
-    passes = Passes(script, WORDS, tools, FreeAccount(), step or Journal())
+    passes = Passes(ModelSession(script, WORDS, tools, FreeAccount(), step or Journal()))
     return asyncio.run(passes(of or pass_input()))
 
 
@@ -395,3 +396,36 @@ def test_a_section_too_long_to_be_shown_leaves_the_standards_not_reviewed_until_
     failed = [row.reason for row in silent.rows if row.state is FileState.FAILED]
     assert failed == ["no section was shown for 1 of 1 parts"]
     assert not [row for row in curious.rows if row.state is FileState.FAILED]
+
+
+def test_claims_about_several_files_of_a_batch_are_looked_at_together():
+    files = {f"m{n}.py": CART for n in range(5)}
+    claims = [{"path": path, "title": f"Average {n} divides by zero"} for n, path in enumerate(files)]
+    script = ScriptedModel(
+        {"find/correctness": findings(*claims), "find": findings(), "verify": verdicts(*["holds"] * 5)}
+    )
+    results = run(script, pass_input(files))
+    (look,) = [prompt for prompt in script.prompts if prompt.name.startswith("verify")]
+
+    assert [claim["path"] for claim in json.loads(blocks(look)["claims"][0])] == list(files)
+    assert len(blocks(look)["diff"]) == 5
+    assert len(results.drafts) + len(results.dropped) == 5
+
+
+def test_a_second_look_that_is_too_large_is_halved_down_to_one_claim():
+    def look(prompt):
+        claims = json.loads(blocks(prompt)["claims"][0])
+        return TooLarge("too long") if len(claims) > 1 else verdicts("holds")
+
+    many = [{"title": f"Problem number {n} of the average"} for n in range(3)]
+    script = ScriptedModel({"find/correctness": findings(*many), "find": findings(), "verify": look})
+    results = run(script)
+
+    assert [prompt.name for prompt in script.prompts if prompt.name.startswith("verify")] == [
+        "verify/1",
+        "verify/1.1",
+        "verify/1.2",
+        "verify/1.2.1",
+        "verify/1.2.2",
+    ]
+    assert len(results.drafts) == 3

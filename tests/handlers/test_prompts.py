@@ -9,7 +9,7 @@ from bot.core.claims.refute import CLAIMS
 from bot.core.claims.schemas import FindingOnWire, TypedClaim
 from bot.core.code.diff import Diff
 from bot.core.findings.standard import Shelf
-from bot.handlers.passes import PASSES
+from bot.handlers.ask_model import PASSES
 from bot.model.prompts import Prompts
 from bot.model.tools import ToolContext, tools_for
 from tests.support.repository import pull_request

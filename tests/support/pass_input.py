@@ -6,7 +6,7 @@ from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import plan
 from bot.core.findings.standard import Standard
 from bot.core.policy import Policy
-from bot.handlers.passes import PassInput
+from bot.handlers.ask_model import PassInput
 from tests.support.repository import pull_request
 
 CART = "import os\n\n\ndef average(items):\n    return sum(items) / len(items)\n"

@@ -19,7 +19,7 @@ from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.topic import same_claim
 
-GROUP = 4  # drafts of one file that are verified together
+GROUP = 8  # drafts of one batch that are verified together
 NEAR = 5  # lines apart at which two equal quotes are still the same place
 HUNKS = 3  # hunks that are shown if a draft has no place in the diff
 
@@ -105,10 +105,13 @@ def _lines(draft: Draft) -> set[str]:
     return telling or lines
 
 
-def groups(drafts: Sequence[Draft]) -> Iterator[tuple[Draft, ...]]:
-    """Yields groups of a few drafts of one file, in their order."""
-    for path in dict.fromkeys(draft.path for draft in drafts):
-        mine = [draft for draft in drafts if draft.path == path]
+def groups(drafts: Sequence[Draft], batches: Sequence[Batch]) -> Iterator[tuple[Draft, ...]]:
+    """Yields groups of at most GROUP drafts of one batch, those of one file together; drafts of no batch are a batch too."""
+    batch_numbers = {path: number for number, batch in enumerate(batches) for path in batch.paths}
+    files = list(dict.fromkeys(draft.path for draft in drafts))
+    ordered = sorted(drafts, key=lambda draft: files.index(draft.path))
+    for number in dict.fromkeys(batch_numbers.get(path, -1) for path in files):
+        mine = [draft for draft in ordered if batch_numbers.get(draft.path, -1) == number]
         yield from (tuple(mine[at : at + GROUP]) for at in range(0, len(mine), GROUP))
 
 
