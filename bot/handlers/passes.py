@@ -18,6 +18,7 @@ from bot.core.claims.material import (
     FencedText,
     Material,
     PullFacts,
+    UsedDefinition,
     budget,
     is_large,
     material,
@@ -37,6 +38,7 @@ from bot.core.claims.rules import (
     sections_by_key,
 )
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
+from bot.core.claims.uses import changed_definitions, used_definition
 from bot.core.code.diff import Hunk
 from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
@@ -56,6 +58,7 @@ from bot.handlers.ask_model import (
     head_facts,
     read_facts,
 )
+from bot.handlers.read import material as read_material
 from bot.handlers.standards import standards_in, unanswered
 from bot.interfaces import ModelAnswer, Step
 from bot.job import Job
@@ -160,6 +163,7 @@ class Passes:
         """Runs all passes over a change; returns empty results without a model or without anything to read."""
         if not self.session.model.available or not pass_input.batches:
             return PassResults()
+        pass_input = await self._with_uses(pass_input)
         found = await self.find(pass_input)
         standing = await self.refute(found, pass_input)
         verified = await self.verify(standing, pass_input)
@@ -295,6 +299,22 @@ class Passes:
             [with_typed_claim(_with_symbol(one, pass_input.facts)) for one in to_drafts(found, name)] if found else []
         )
         return (BatchResult(name, batch, answer, tuple(drafts), shown.omitted),)
+
+    async def _with_uses(self, pass_input: PassInput) -> PassInput:
+        """Adds the callers, overrides and tests of the definitions that the change alters or removes."""
+        mentions, facts = pass_input.mentions, pass_input.facts
+        wanted = {path for batch in pass_input.batches for path in batch.paths}
+        files = [file for file in facts.diff if file.path in wanted or file.base_path in wanted]
+        changed = changed_definitions(files, facts.heads)
+        if mentions is None or not changed:
+            return pass_input
+
+        async def read() -> tuple[UsedDefinition, ...]:
+            texts = [await mentions(definition.word) for definition in changed]
+            return await asyncio.to_thread(lambda: tuple(map(used_definition, changed, texts)))
+
+        uses = await read_material(self.session.step, "uses", read)
+        return replace(pass_input, facts=replace(facts, uses=uses))
 
     async def _search_rules(self, number: int, batch: Batch, pass_input: PassInput) -> FoundSections:
         """Searches the sections for a batch of a shelf that is not shown whole; first those that govern findings of checks."""

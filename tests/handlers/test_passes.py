@@ -319,7 +319,7 @@ def test_a_large_change_is_read_once_by_all_lenses_and_every_hunk_reaches_the_mo
         "rules",
     }
     assert all(f"{n}+{line.text}" in shown for f in of.facts.diff for h in f.hunks for n, line in enumerate(h.lines, 1))
-    assert sent <= 1.6 * own
+    assert sent <= 3 * own
 
 
 def test_what_was_not_shown_is_a_row_of_the_ledger():
@@ -429,3 +429,31 @@ def test_a_second_look_that_is_too_large_is_halved_down_to_one_claim():
         "verify/1.2.2",
     ]
     assert len(results.drafts) == 3
+
+
+def test_the_callers_of_a_changed_definition_are_in_the_first_request_of_each_pass():
+    async def mentions(word):
+        return {"shop.py": f"from cart import {word}\n\n\ndef pay(cart):\n    return {word}(cart.items)\n"}
+
+    file = FileDiff(
+        "cart.py",
+        Status.MODIFIED,
+        (Hunk((Line("def average(things):", 4, None), Line("def average(items):", None, 4))),),
+    )
+    diff = Diff((file,))
+    of = pass_input(mentions=mentions)
+    of = replace(of, facts=replace(of.facts, diff=diff), batches=plan(diff, Policy()).batches)
+    script = ScriptedModel({"find": findings()})
+    run(script, of)
+
+    assert {tuple(blocks(prompt)["uses"]) for prompt in script.prompts} == {
+        ("average (cart.py:4, signature changed)\n  used at shop.py:5: return average(cart.items)",)
+    }
+
+
+def test_a_small_change_takes_at_most_three_calls_more_than_passes():
+    script = ScriptedModel({"find": findings({}), "verify": verdicts("holds"), "requirements": {"points": []}})
+    results = run(script, pass_input(issues=[issue()]))
+
+    assert results.usage.calls <= 3 + 3
+    assert [prompt.name.partition("/")[0] for prompt in script.prompts].count("find") == 3

@@ -16,10 +16,11 @@ from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.findings.finding import Draft
 
 LARGE, LINES = 20_000, 500  # characters or changed lines; above either, the size of the material is limited
-FACTOR = 1.6  # times a large change's own characters: limit for all that is sent
+FACTOR = 3  # times a large change's own characters: limit for all that is sent
 ROOM = 12_000  # more characters than the hunks of a small change
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
+FIRST = 3  # definitions whose uses are shown where there is no room for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,19 @@ class FencedText:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedDefinition:
+    """A definition in the file at `path` that the change alters or removes, and lines about its uses as `text`."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PullFacts:
-    """The facts about a pull request. `heads` has the texts of changed files at the head, by path."""
+    """The facts about a pull request. `heads` has the texts of changed files at the head, by path.
+
+    `uses` are the definitions that the change alters or removes.
+    """
 
     pull: PullRequest
     diff: Diff
@@ -41,6 +53,7 @@ class PullFacts:
     problems: Sequence[Draft] = ()
     issues: Sequence[Issue] = ()
     said: Sequence[PostedComment] = ()
+    uses: Sequence[UsedDefinition] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,9 @@ def _known(batch: Batch, facts: PullFacts) -> Iterator[list[FencedText]]:
             FencedText("checks", "analysers", "\n".join(f"{d.path}:{d.near or ''}: {d.rule}: {d.title}" for d in mine))
         ]
     yield from ([_issue(issue)] for issue in facts.issues)
+    used = [one.text for one in facts.uses if one.path in batch.paths]
+    if used:
+        yield [FencedText("uses", "uses of changed definitions", "\n".join(rows)) for rows in (used, used[:FIRST])]
     here = [said for said in facts.said if said.body.strip() and said.path in (None, *batch.paths)][-LISTED:]
     if here:
         yield [FencedText("threads", "comments on the pull request", "\n".join(map(_said, here)))]

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from bot.core.code.calls import calls, fits, signatures
 from bot.core.code.diff import Diff, Side
+from bot.core.code.language import is_test
 from bot.core.code.outline import Name, Outline, Scope
 from bot.core.code.syntax import Node, node_text, nodes, outline, tree
 from bot.core.findings.anchor import anchor
@@ -336,15 +337,10 @@ def _missing_file(about: _About) -> str | None:
     return f"{found} exists" if found else None
 
 
-_test_path = re.compile(
-    r"(?:^|/)(?:tests?|specs?|__tests__)/|(?:^|/)test_[^/]*$|[._-](?:test|spec)s?\.[^/]*$", re.IGNORECASE
-)
-
-
 def _missing_test(about: _About) -> str | None:
     name = _last(about.subject)
     for path, text in about.facts.texts.items():
-        seen = outline(path, text) if _test_path.search(path) and name in text else None
+        seen = outline(path, text) if is_test(path) and name in text else None
         for found in seen.names if seen else ():
             if found.key in (name, f".{name}"):
                 return f"`{name}` is tested at {path}:{found.line}"

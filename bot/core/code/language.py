@@ -99,6 +99,9 @@ _TECHNOLOGIES = {
     "react": "javascript", "spring": "java",
 }  # fmt: skip
 """Technologies whose names in a document's path say which language it is about."""
+_TEST = re.compile(
+    r"(?:^|/)(?:tests?|specs?|__tests__)/|(?:^|/)test_[^/]*$|[._-](?:test|spec)s?\.[^/]*$", re.IGNORECASE
+)
 
 
 def language(path: str) -> str:
@@ -195,3 +198,8 @@ def rules_apply_to(language: str, other: str) -> bool:
     """Whether rules for `other` also apply to `language`: JavaScript's to TypeScript, C's to C++, SQL's to every program."""
     embedded = other in _EMBEDDED and bool(language) and language not in _MARKUP
     return language == other or other in _SUPERSETS.get(language, ()) or embedded
+
+
+def is_test(path: str) -> bool:
+    """Whether the path is that of a test, by the usual names of files and folders."""
+    return _TEST.search(path) is not None
