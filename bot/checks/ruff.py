@@ -83,7 +83,7 @@ RULES = (
     RuffRule("S505", _WARNING, _SECURITY, "A key this short can be computed."),
     RuffRule("S506", _WARNING, _SECURITY, "yaml.load can build any object and so run code; safe_load cannot."),
     RuffRule("S602 S604 S605 S609", _WARNING, _SECURITY, "With a shell, a space or semicolon in a value becomes a command."),
-    RuffRule("S608", _NOTE, _SECURITY, "If a value in this text comes from outside, it can change the query."),
+    RuffRule("S608", _WARNING, _SECURITY, "If a value in this text comes from outside, it can change the query."),
     RuffRule("S612", _WARNING, _SECURITY, "Anyone who can connect can send a logging configuration that runs code."),
     RuffRule("S701", _WARNING, _SECURITY, "HTML in a value becomes part of the page."),
 )  # fmt: skip
@@ -177,6 +177,19 @@ _TEST_FILE = re.compile(r"(?:^|/)(?:tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_
 _NAME = re.compile(r"`(?:[\w.]+\.)?(\w+)`")
 _EXPECTING = re.compile(r"\bwith\b.{0,80}\b(?:raises|assertRaises\w*|warns|assertWarns\w*|suppress)\b")
 _QUERY = re.compile(r"\b(?:filter|where|having|and_|or_|not_|join|outerjoin|select|case|loc|query)\b\s*[(\[]")
+_MASK = re.compile(r"\w\s*\[.*[=!]= ?(?:True|False|None)\b.*\]")
+"""A mask of pandas or numpy, in which `==` compares every element."""
+_PROVIDED = re.compile(r"(?:^|/)(?:site_scons/|SConstruct|SConscript|wscript$)|\.(?:scons|bzl|star)$")
+"""Files that a build tool runs with names of its own."""
+_PUT_IN = re.compile(
+    r"\{([^{}:!=]+)[^{}]*\}|[\"']\s*%\s*\(?\s*([\w.\[\]]+)|\.format\(\s*([\w.]+)|\+\s*([\w.]+)|([\w.]+)\s*\+"
+)
+_CONSTANT = re.compile(r"(?:\w+\.)*_?[A-Z][A-Z0-9_]*|[0-9]+|[\w.]+\.(?:__tablename__|_meta\.db_table)|len\([\w.]+\)")
+_LITERAL = re.compile(
+    r"(?:[rbu]?[\"'][^\"'{}]*[\"']|[0-9.]+|None|True|False|\(\s*[\"'].*|[\"'][^\"']*[\"']\.join\((?:\[?[\"']|map\(lambda _).*)\s*(?:#.*)?$"
+)
+_EXERCISED = frozenset({"S102", "S103", "S113", "S202", "S301", "S307", "S506", "S602", "S604", "S605", "S608", "S609"})
+"""Rules about code that only a test runs, on values of the test: a note is enough there."""
 _NEAR = 4  # lines of a statement above the diagnostic
 
 
@@ -189,12 +202,33 @@ def _is_meant(problem: Problem, file: Source) -> bool:
         return name is not None and _is_parameter(name[1], file.text)
     if problem.rule == "F821":
         name = _NAME.search(problem.title)
-        return name is not None and name[1] in file.builtins
+        return _PROVIDED.search(file.path) is not None or (name is not None and name[1] in file.builtins)
+    if problem.rule == "S608":
+        return not _takes_values(lines[problem.line - 1 : problem.end], file.text)
     if problem.rule == "F401":
         return "find_spec" in problem.title  # ruff says so of an import in a `try` that handles its absence
     if problem.rule in {"B015", "B018"}:
         return _EXPECTING.search(above) is not None
-    return problem.rule in {"E711", "E712"} and _QUERY.search(above) is not None
+    query = _QUERY.search(above) or _MASK.search(lines[problem.line - 1])
+    return problem.rule in {"E711", "E712"} and query is not None
+
+
+def _takes_values(statement: Sequence[str], text: str) -> bool:
+    """Whether a value that can come from outside is put into the text: not a constant, nor a name bound to literals only."""
+    code = "\n".join(statement)
+    names = [name for groups in _PUT_IN.findall(code) for name in groups if name]
+    return not names or not all(_is_fixed(name.strip(), text) for name in names)
+
+
+def _is_fixed(value: str, text: str) -> bool:
+    if _CONSTANT.fullmatch(value):
+        return True
+    if not value.isidentifier() or _is_parameter(value, text):
+        return False
+    bound = re.findall(
+        rf"(?<![\w.]){value}\s*(?::\s*[\w\[\], .]+)?=(?!=)\s*(.*)|\bfor\s+[^\n]*\b{value}\b[^\n]*\bin\b", text
+    )
+    return bool(bound) and all(_LITERAL.match(given) for given in bound)
 
 
 def _is_parameter(name: str, text: str) -> bool:
@@ -213,7 +247,7 @@ def _problem(diagnostic: _Diagnostic, file: Source) -> Problem:
         rule=code,
         title=" ".join(diagnostic.message.split())[:200],
         why=rule.why,
-        severity=rule.severity,
+        severity=_NOTE if code in _EXERCISED and _TEST_FILE.search(file.path) else rule.severity,
         category=rule.category,
         source="ruff",
         url=diagnostic.url or "",

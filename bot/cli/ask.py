@@ -13,6 +13,7 @@ from bot.cli.logs import configure
 from bot.cli.progress import watched
 from bot.cli.review import local_search
 from bot.cli.standards import unplaced_citations
+from bot.core.code.globs import doubt
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
 from bot.core.policy import PATH, Policy, PolicyLayer, describe, merge_layers, parse, unavailable_names
@@ -47,8 +48,23 @@ async def _answer(words: str, what: str, repo: Path) -> str:
 def check_config(file: Path) -> tuple[str, ...]:
     """Returns the mistakes of a policy file with line and column, and what it names that does not exist."""
     policy, problems = parse(_text(file), str(file))
-    unknown = (*_unknown(policy), *unplaced_citations(policy, file))
-    return (*map(str, problems), *(f"{file}: {sentence}" for sentence in unknown))
+    sentences = (*_doubts(policy), *_unknown(policy), *unplaced_citations(policy, file))
+    return (*map(str, problems), *(f"{file}: {sentence}" for sentence in sentences))
+
+
+def _doubts(policy: Policy) -> tuple[str, ...]:
+    """Returns a sentence for each glob that probably does not match what it is meant to match."""
+    standards = policy.standards
+    lists = (
+        ("review", policy.review),
+        ("ignore", policy.ignore),
+        ("generated", policy.generated),
+        ("standards.paths", standards.paths),
+        ("standards.public", standards.public),
+        *(("path_instructions", instruction.paths) for instruction in policy.path_instructions),
+    )
+    found = ((key, doubt(pattern)) for key, patterns in lists for pattern in patterns)
+    return tuple(f"{key}: {doubted}" for key, doubted in found if doubted)
 
 
 def show_config(file: Path | None, defaults: Path | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from bot.core.code.diff import FileDiff, Side, Status, base_text
 from bot.core.code.language import is_code, language, script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
-from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved
+from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
 from bot.core.findings.suggestion import apply_replacement
 from bot.interfaces import Check, CheckResult, Source
 
@@ -123,7 +123,7 @@ async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
     }
     counted = list(zip(checks, outcomes, strict=True))
     return CheckedChange(
-        tuple(draft for of_file in found for draft in of_file),
+        without_same_lines((draft for of_file in found for draft in of_file), (*files, *elsewhere)),
         tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
         tuple(readers.items()),
         tuple((check.name, path) for check, (now, _) in counted for path, _ in now.failed),

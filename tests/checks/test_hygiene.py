@@ -19,8 +19,6 @@ def rules(text: str, path: str) -> list[tuple[int, str]]:
 
 
 FOUND = [
-    ("conflict-marker", "any.txt", "<<<<<<< HEAD"),
-    ("conflict-marker", "a.py", ">>>>>>> feature/x"),
     ("debug-statement", "a.py", "    breakpoint()"),
     ("debug-statement", "a.py", "import pdb; pdb.set_trace()"),
     ("debug-statement", "a.ts", "  debugger;"),
@@ -33,17 +31,17 @@ FOUND = [
     ("unowned-todo", "a.java", " * TODO write this"),
     ("unowned-todo", "a.sql", "-- TODO index"),
     ("new-suppression", "a.py", "import os  # noqa"),
-    ("new-suppression", "a.py", "import os  # noqa: F401, E402"),
     ("new-suppression", "a.py", "x = f()  # type: ignore"),
     ("new-suppression", "a.py", "x = f()  # type: ignore  # noqa: E501"),
-    ("new-suppression", "a.py", "run(x)  # nosec B602"),
-    ("new-suppression", "a.py", "# pylint: disable=invalid-name"),
+    ("new-suppression", "a.py", "# pylint: disable=all"),
+    ("new-suppression", "a.py", "run(x)  # nosec"),
     ("new-suppression", "a.ts", "// @ts-ignore"),
-    ("new-suppression", "a.js", "/* eslint-disable no-eval */"),
-    ("new-suppression", "a.go", "x() //nolint:errcheck"),
-    ("new-suppression", "a.rs", "#[allow(dead_code)]"),
-    ("new-suppression", "a.java", '@SuppressWarnings("unchecked")'),
-    ("new-suppression", "a.rb", "x # rubocop:disable Style/Foo"),
+    ("new-suppression", "a.js", "/* eslint-disable */"),
+    ("new-suppression", "a.go", "x() //nolint"),
+    ("new-suppression", "a.rb", "x # rubocop:disable all"),
+    ("new-suppression", "a.rs", "#[allow(warnings)]"),
+    ("new-suppression", "a.java", '@SuppressWarnings("all")'),
+    ("new-suppression", "a.kt", "x() // NOSONAR"),
     ("new-suppression", "a.php", "/** @phpstan-ignore-next-line */"),
     ("focused-test", "a.test.ts", "describe.only('x', () => {"),
     ("focused-test", "a.test.js", "  fit('works', () => {"),
@@ -58,6 +56,35 @@ FOUND = [
     ("skipped-test", "ATest.java", "  @Disabled"),
 ]
 NOT_FOUND = [
+    ("a.py", "<<<<<<< HEAD"),
+    ("a.py", ">>>>>>> feature/x"),
+    ("docs/merge.md", "```\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> topic\n```"),
+    ("a.py", 'x = """\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> topic\n"""'),
+    ("src/regression.js", "class R {\n  fit(x, y) {\n  }\n}"),
+    ("src/term.js", "fit(document.body);"),
+    ("a.spec.ts", "test.skip(browserName === 'firefox', 'no such API, see #4711');"),
+    ("a.spec.ts", "test.skip(({browserName}) => browserName !== 'chromium', 'Chromium only');"),
+    ("a.spec.ts", "// flaky on CI until #12 is done\nit.skip('x', () => {});"),
+    ("src/a.ts", "it.skip('x', () => {})"),
+    ("src/main/Entity.java", "@Ignore"),
+    ("a.py", "x = '# TODO'"),
+    ("a.py", 'x = """\n# TODO fill this in\n"""'),
+    ("a.js", "const page = `\n  console.log(1)\n  debugger\n`;"),
+    ("a.js", "/*\n  console.log(1)\n*/"),
+    ("examples/a.js", "console.log(1)"),
+    ("src/a.test.ts", "  console.log(user)"),
+    ("bin/tool.js", "console.log(1)"),
+    ("run.mjs", "#!/usr/bin/env node\nconsole.log(1)"),
+    ("templates/new/a.py", "# TODO describe the app"),
+    ("tests/test_a.py", "# TODO more cases"),
+    ("a.py", "import os  # noqa: F401, E402"),
+    ("a.py", "run(x)  # nosec B602"),
+    ("a.py", "# the stubs are wrong\nx = f()  # type: ignore"),
+    ("a.go", "x() //nolint:errcheck"),
+    ("a.rs", "#[allow(dead_code)] // used by the FFI"),
+    ("a.java", '@SuppressWarnings("unchecked")'),
+    ("a.js", "/* eslint-disable no-eval */"),
+    ("a.rb", "x # rubocop:disable Style/Foo"),
     ("a.md", "======="),
     ("a.py", ">>> 1 + 1"),
     ("a.py", "<<<<<<<<<<<<<<<<<<<<"),
@@ -102,6 +129,18 @@ def test_a_left_over_is_found(rule: str, path: str, line: str) -> None:
 @pytest.mark.parametrize(("path", "line"), NOT_FOUND)
 def test_what_is_none_is_left_alone(path: str, line: str) -> None:
     assert rules(line, path) == []
+
+
+@pytest.mark.parametrize("path", ["any.txt", "a.py", "README.md", "a.unknown"])
+def test_a_whole_conflict_is_one_problem(path: str) -> None:
+    conflict = "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> topic\n"
+
+    assert rules(f"first\n{conflict}{conflict}", path) == [(2, "conflict-marker"), (7, "conflict-marker")]
+    assert rules(conflict.replace("\n", "\r\n"), path) == [(1, "conflict-marker")]
+
+
+def test_what_a_text_interpolates_is_code() -> None:
+    assert rules("const x = `${ () => {\n  console.log(1)\n} }`", "a.js") == [(2, "console-output")]
 
 
 def test_every_rule_in_every_language_has_an_example() -> None:

@@ -111,7 +111,7 @@ PLANTED = {
     "S506": "import yaml\nyaml.load('a')\n",
     "S602": "import subprocess\nx = 'a'\nsubprocess.run(x, shell=True)\n",
     "S605": "import os\nx = 'a'\nos.system(f'ls {x}')\n",
-    "S608": "x = 'a'\nq = f'select * from t where a = {x}'\n",
+    "S608": "def f(x):\n    return f'select * from t where a = {x}'\n",
     "invalid-syntax": "def f(:\n    pass\n",
 }
 
@@ -126,7 +126,7 @@ def test_every_planted_problem_is_found_and_explained() -> None:
         assert problem.why.endswith(".")
         assert problem.url.startswith("https://docs.astral.sh/ruff/rules/") or problem.rule == "invalid-syntax"
     assert by_path["F821"].severity is Severity.ERROR
-    assert by_path["S608"].severity is Severity.NOTE
+    assert by_path["S608"].severity is Severity.WARNING
     assert by_path["S602"].category is Category.SECURITY
 
 
@@ -271,8 +271,33 @@ def test_an_import_that_another_file_may_need_is_not_deleted(path: str, text: st
         ),
         ("a.py", "def f(p, x):\n    with p.raises(TypeError):\n        x < 1\n", "raises", "opens"),
         ("a.py", "def f(s, U):\n    return s.filter(U.on == True)\n", "filter", "show"),
+        ("a.py", "def f(df):\n    return df[df.ok == True]\n", "[df.ok == True]", ".add(df.ok == True)"),
+        ("site_scons/site_tools/t.py", "env = Environment()\n", "Environment()", "Environment(\nimport os"),
+        ("a.py", "TABLE = 'a'\n\n\ndef f(x):\n    return f'select * from {TABLE}'\n", "{TABLE}", "{x}"),
+        (
+            "a.py",
+            "def f(c, ids):\n    marks = ','.join('?' for _ in range(3))\n    c.x(f'select a from t where b in ({marks})', ids)\n",
+            "({marks})",
+            "({ids})",
+        ),
+        ("a.py", "def f(x):\n    n = 10\n    return 'select a from t limit %d' % n\n", "% n", "% x"),
     ],
 )
 def test_what_the_code_around_explains_is_no_problem(path: str, text: str, reason: str, other: str) -> None:
     assert rules(text, path) == []
     assert rules(text.replace(reason, other), path) != []
+
+
+def test_a_rule_about_outside_values_is_a_note_in_a_test() -> None:
+    text = "import subprocess\n\n\ndef test_a():\n    assert subprocess.run('ls | wc', shell=True)\n"
+
+    assert [problem.severity for problem in check(("tests/test_a.py", text)).problems] == [Severity.NOTE]
+    assert [problem.severity for problem in check(("app/a.py", text)).problems] == [Severity.WARNING]
+
+
+def test_names_that_the_base_branch_declares_are_defined() -> None:
+    text = "def hello():\n    return _('Hello')\n"
+    declared = Source("a.py", text, builtins=frozenset("_"))
+
+    assert rules(text, "a.py") == [(2, "F821")]
+    assert asyncio.run(Ruff(Jail()).run([declared])).problems == ()

@@ -211,6 +211,35 @@ def test_a_hostile_glob_is_reported_and_ignores_nothing(hostile):
 
 
 @pytest.mark.parametrize(
+    ("glob", "path", "meant"),
+    [
+        ("build", "build/a.py", "write `build/**`"),
+        ("/build", "build/a.py", "write `/build/**`"),
+        ("web/dist", "web/dist/a.js", "write `web/dist/**`"),
+        ("./x/**", "y.py", "write `x/**`"),
+        ("../x/*.py", "y.py", "write `x/*.py`"),
+        ("!keep.py", "y.py", "name the files under `review`"),
+        ("app/[id]/**", "app/[id]/page.py", "write `app/\\[id\\]/**`"),
+        ("docs\\x.py", "y.py", "write `docs/x.py`"),
+        (" *.md", "y.py", "write `*.md`"),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_noted_with_what_was_meant(glob, path, meant):
+    policy = Policy(ignore=(glob,))
+    (note,) = plan(Diff((file(path, "x"),)), policy).notes
+
+    assert f"the glob `{glob}`" in note
+    assert meant in note
+
+
+@pytest.mark.parametrize(
+    "glob", ["build", "Makefile", "app/[id]/**", "[abc].py", "[!a].md", "docs/**", "a-b/*.{js,ts}", "**"]
+)
+def test_a_glob_that_may_do_what_it_says_is_not_noted(glob):
+    assert plan(Diff((file("other.py", "x"), file("Makefile", "x"))), Policy(ignore=(glob,))).notes == ()
+
+
+@pytest.mark.parametrize(
     ("hostile", "name"),
     [("*a" * 90 + "b", "a" * 250), ("**/" * 3 + "*a*a*a*a*b", "a/" * 49 + "a" * 200), ("*[a]" * 40 + "b", "a" * 250)],
 )

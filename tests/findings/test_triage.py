@@ -260,3 +260,17 @@ def test_a_finding_on_no_changed_file_stands_in_the_summary():
     (finding,) = judged(draft(path="elsewhere.py")).findings
 
     assert finding.anchor.place is Place.SUMMARY
+
+
+def test_new_suppressions_are_counted_and_posted_only_if_the_policy_asks():
+    said = {"rule": "new-suppression", "category": Category.HYGIENE, "severity": Severity.NOTE}
+    drafts = (draft(near=2, **said), draft(near=4, **said), draft(near=7))
+
+    counted, asked = judged(*drafts), judged(*drafts, policy=Policy(unmute=("new-suppression",)))
+
+    assert [finding.topic for finding in (*counted.findings, *counted.listed)] == ["L1"]
+    assert [reason for _, reason in counted.dropped] == ["counted in the check run"] * 2
+    (notice,) = counted.notices
+    assert notice.startswith("2 warnings are newly suppressed with neither a rule nor a reason: `a.py:2`, `a.py:4`.")
+    assert len((*asked.findings, *asked.listed)) == 3
+    assert asked.notices == ()

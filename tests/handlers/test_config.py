@@ -18,6 +18,7 @@ from bot.app import (
     build_reviewer,
     build_router,
 )
+from bot.cli.ask import check_config
 from bot.cli.commands import cli
 from bot.core.code.diff import FileDiff, Hunk, Line, Status
 from bot.core.comments.marker import Signer
@@ -448,3 +449,17 @@ def test_what_the_operator_does_not_offer_no_repository_can_have(tmp_path):
     assert {prompt.name.split("/")[1] for prompt in model.prompts if prompt.name.startswith("find")} == {"security"}
     assert [check.name for check in checks] == ["hygiene", "secrets"]
     assert model_review.tools == ("read_file",)
+
+
+def test_config_check_names_globs_that_do_nothing(tmp_path):
+    policy = tmp_path / "assistant.yml"
+    policy.write_text(
+        'ignore: ["build", "*.md", "!keep.py"]\nstandards: {paths: ["./docs/**"]}\nreview: ["app/[id]/**"]\n'
+    )
+
+    assert [line.removeprefix(f"{policy}: ") for line in check_config(policy)] == [
+        "review: the glob `app/[id]/**` reads brackets as one of the characters in them; write `app/\\[id\\]/**`",
+        "ignore: the glob `build` matches only a file of that name, not what is in a folder; write `build/**`",
+        "ignore: the glob `!keep.py` is no exception: name the files under `review` instead",
+        "standards.paths: the glob `./docs/**` matches nothing: paths begin at the root of the repository; write `docs/**`",
+    ]

@@ -145,6 +145,16 @@ def test_a_script_without_a_suffix_is_read_by_the_checks_of_its_language():
     assert readers == {"bin/run": ("lint",)}
 
 
+def test_a_left_over_that_moves_alone_to_another_file_is_not_news():
+    todo = "# TODO sort the rows by their number"
+    gone = parse_patch("old.py", Status.MODIFIED, f"@@ -1,2 +1 @@\n-{todo}\n x = 1\n")
+    texts = {"new.py": f"{todo}\ny = 1\n{todo}\nbreakpoint()"}
+
+    found, _ = rules(ReadFiles((added("new.py", texts["new.py"]),), texts, (gone,)), Hygiene())
+
+    assert found == [("new.py", 3, "unowned-todo"), ("new.py", 4, "debug-statement")]
+
+
 SETTINGS = {
     ".gitattributes": "vendor/ours/** -linguist-vendored\napi/** linguist-generated\n",
     "pyproject.toml": '[tool.ruff]\nbuiltins = ["_"]\n',

@@ -6,6 +6,7 @@ wcmatch compiles them, because its expressions do not backtrack: pathspec takes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,6 +43,54 @@ class Globs:
     def match(self, path: str) -> bool:
         """Whether any of the globs matches `path`, which is relative to the repository's root."""
         return path.count("/") < MAX_DEPTH and any(matcher.match(path) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobDoubt:
+    """A glob that probably does not match what its author wants: `why`, and the glob that was `meant`, if there is one.
+
+    `never` says that it matches no file at all, whatever there is.
+    """
+
+    pattern: str
+    why: str
+    meant: str = ""
+    never: bool = False
+
+    def concerns(self, paths: Iterable[str]) -> bool:
+        """Whether it matters for `paths`: it matches none at all, or the glob that was meant matches one that it misses."""
+        written, meant = Globs.of((self.pattern,)), Globs.of((self.meant,) if self.meant else ())
+        return self.never or any(meant.match(path) and not written.match(path) for path in paths)
+
+    def __str__(self) -> str:
+        hint = f"; write `{self.meant}`" if self.meant else ""
+        return f"the glob `{self.pattern}` {self.why}{hint}"
+
+
+_CLASS_OF_A_NAME = re.compile(r"(?<!\\)\[(?![!^])(\.{0,3}[A-Za-z_][\w-]+)\](?=/|$)")
+
+
+def doubt(pattern: str) -> GlobDoubt | None:
+    """What is probably wrong with a glob that readers of `.gitignore` write; None if it says what it seems to say."""
+    bare = pattern.strip()
+    if bare.startswith("!"):
+        return GlobDoubt(pattern, "is no exception: name the files under `review` instead", never=True)
+    if bare != pattern and bare:
+        return GlobDoubt(pattern, "has spaces around it", bare, never=True)
+    if pattern.startswith(("./", "../")):
+        plain = re.sub(r"^(?:\.{1,2}/)+", "", pattern)
+        return GlobDoubt(pattern, "matches nothing: paths begin at the root of the repository", plain, never=True)
+    if re.search(r"\\[A-Za-z]", pattern):
+        return GlobDoubt(
+            pattern, "has backslashes, which escape the next character", pattern.replace("\\", "/"), never=True
+        )
+    if _CLASS_OF_A_NAME.search(pattern):
+        literal = _CLASS_OF_A_NAME.sub(r"\\[\1\\]", pattern)
+        return GlobDoubt(pattern, "reads brackets as one of the characters in them", literal)
+    name = pattern.removeprefix("/")
+    if re.fullmatch(r"[\w-]+(?:/[\w-]+)*", name):
+        return GlobDoubt(pattern, "matches only a file of that name, not what is in a folder", f"{pattern}/**")
+    return None
 
 
 def _compiled(pattern: str) -> glob.WcMatcher[str] | None:

@@ -22,9 +22,9 @@ from bot.core.code.generated import (
     is_minified,
     pointer_kind,
 )
-from bot.core.code.globs import Globs
+from bot.core.code.globs import Globs, doubt
 from bot.core.code.language import language, script_language
-from bot.core.policy import Policy
+from bot.core.policy import PATH, Policy
 
 
 class FileState(StrEnum):
@@ -188,6 +188,9 @@ def plan(
             skimmed += [file] if omission.skimmed and file.hunks else []
     invalid = rules.invalid
     notes = [f"The glob {glob!r} is ignored: it is too long, or has too many `**` or alternatives." for glob in invalid]
+    doubts = filter(None, map(doubt, dict.fromkeys((*policy.review, *policy.ignore, *policy.generated))))
+    paths = [file.path for file in diff]
+    notes += [f"In `{PATH}`, {doubted}." for doubted in doubts if doubted.concerns(paths)]
     if diff.truncated:
         notes.append(diff.truncated)
     return Plan(tuple(files), batches(files, limits), tuple(left_out), tuple(notes), tuple(skimmed))

@@ -6,7 +6,7 @@ A finding is decided when it was fixed or dismissed. Acceptance is fixed / decid
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -68,6 +68,22 @@ def muted_topics(tallies: Iterable[TopicTally], unmute: Collection[str]) -> dict
         for tally in tallies
         if tally.unwanted and tally.topic not in unmute
     }
+
+
+COUNTED = frozenset({"new-suppression"})
+"""Topics that are counted in the check run, and posted only if the policy names them under `unmute`."""
+_MOST_PLACES = 5
+
+
+def counted_notice(places: Sequence[str]) -> str:
+    """Returns the sentence of the check run about new suppressions; `places` are "path:line"."""
+    shown = ", ".join(f"`{place}`" for place in places[:_MOST_PLACES])
+    more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
+    what = "1 warning is" if len(places) == 1 else f"{len(places)} warnings are"
+    return (
+        f"{what} newly suppressed with neither a rule nor a reason: {shown}{more}. "
+        "To get a comment for each, add `new-suppression` to `unmute` in `.github/assistant.yml`."
+    )
 
 
 DEFINITIONS = {

@@ -197,6 +197,30 @@ def without_moved(after: Iterable[Problem], before: Iterable[Problem], moves: Mo
     ]
 
 
+def without_same_lines(news: Iterable[Draft], files: Sequence[FileDiff]) -> tuple[Draft, ...]:
+    """Returns the drafts without left-overs on lines that the change removes from another file, one for each such line.
+
+    A TODO or a suppression that moves is not news, even alone. Other problems depend on the code around them.
+    """
+    gone: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for file in files:
+        for line in (line for hunk in file.hunks for line in hunk.lines if line.removed):
+            gone[_bare(line.text)][file.path] += 1
+    kept = []
+    for draft in news:
+        places = gone.get(_bare(draft.quoted), Counter())
+        elsewhere = next((path for path, count in places.items() if count and path != draft.path), None)
+        if elsewhere is None or draft.category is not Category.HYGIENE or draft.severity is not Severity.NOTE:
+            kept.append(draft)
+        else:
+            places[elsewhere] -= 1
+    return tuple(kept)
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _runs(file: FileDiff, side: Side) -> Iterator[_Run]:
     """Yields the unbroken runs of lines that only one side has."""
     for hunk in file.hunks:

@@ -16,6 +16,7 @@ from bot.core.findings.anchor import Place, anchor
 from bot.core.findings.finding import Category, Draft, DropReason, Finding, Severity, normalize
 from bot.core.findings.known import KnownFinding
 from bot.core.findings.lifecycle import View, carry
+from bot.core.findings.muting import COUNTED, counted_notice
 from bot.core.findings.others import ForeignComment, find_same_comment
 from bot.core.findings.standard import RuleState, Standard, applies_to, verify_quote
 from bot.core.findings.suggestion import prove
@@ -93,15 +94,21 @@ def triage(drafts: Iterable[Draft], context: TriageContext) -> Review:
     names = _Identities({finding.identity for finding in context.known})
     kept: list[Finding] = []
     notices: dict[str, None] = {}
+    counted: list[str] = []
     for n, finding in enumerate(found):
         reason = "already posted on this pull request" if n in carried.again else _drop_reason(finding, context.policy)
         muted = "" if reason else context.muted.get(finding.topic, "")
         if muted:
             notices[muted] = None
-        if reason or muted:
+        if not (reason or muted) and finding.topic in COUNTED - set(context.policy.unmute):
+            counted.append(f"{finding.anchor.path}:{finding.anchor.line or 1}")
+            dropped.append((finding.draft, "counted in the check run"))
+        elif reason or muted:
             dropped.append((finding.draft, reason or muted))
         else:
             kept.append(_with_foreign_comment(names.give(replace(finding, again=carried.worse.get(n, ""))), context))
+    if counted:
+        notices[counted_notice(counted)] = None
     posted, listed = _within_budget(kept, context.policy)
     return Review(_with_suggestions(posted, context), listed, tuple(dropped), carried.known, notices=tuple(notices))
 
