@@ -21,9 +21,9 @@ from bot.core.findings.finding import Draft, with_proof
 from bot.core.findings.lifecycle import View
 from bot.core.findings.standard import RuleLook, RuleState, Standard
 from bot.core.findings.triage import Review, TriageContext
-from bot.handlers.ask_model import ModelInputs
+from bot.handlers.ask_model import STANDARDS, ModelInputs
 from bot.handlers.known_findings import KnownState
-from bot.handlers.passes import STANDARDS, PassResults
+from bot.handlers.passes import PassResults
 from bot.handlers.read import Change, PolicyFile
 from bot.handlers.run_checks import CheckedChange
 from bot.handlers.standards import CitedDrafts, IndexedShelf
