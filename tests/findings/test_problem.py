@@ -70,6 +70,13 @@ def test_two_tools_that_mean_the_same_are_heard_once() -> None:
     assert [draft.rule for draft in said] == ["T100", "S602"]
 
 
+def test_the_code_that_documents_name_comes_before_that_of_our_rules() -> None:
+    ours = replace(problem(3, rule="sql-from-values", source="ast-grep"), url="https://cwe.mitre.org/89")
+    ruffs = replace(problem(3, rule="S608"), url="https://docs/S608")
+
+    assert [draft.rule for draft in drafts([], [ours, ruffs], FILE, BEFORE, AFTER)] == ["S608"]
+
+
 def test_a_range_needs_only_touch_an_added_line() -> None:
     (draft,) = drafts([], [problem(1, 4)], FILE, BEFORE, AFTER)
 

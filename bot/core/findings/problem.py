@@ -31,6 +31,7 @@ _SAME = {
     "dangerous-triggers": "untrusted-checkout",
 }
 """Rules of different tools with the same meaning."""
+_ALL_LANGUAGES = "ast-grep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,21 @@ def _new(
 ) -> Iterator[Problem]:
     """Yields the problems on added lines that have no pair in the base. Problems on unchanged lines are paired first.
 
-    Of two problems on one line, the one with a documentation page comes first.
+    Of two problems on one line, the one with a documentation page comes first, and that of a language's own linter, whose
+    code documents name, before that of our rules for all languages.
     """
     known = Counter(_key(problem, lines[0]) for problem in before)
     news = []
     for problem in sorted(
         after,
-        key=lambda problem: (_touches(problem, added), problem.line, not problem.url, problem.source, problem.rule),
+        key=lambda problem: (
+            _touches(problem, added),
+            problem.line,
+            not problem.url,
+            problem.source == _ALL_LANGUAGES,
+            problem.source,
+            problem.rule,
+        ),
     ):
         key = _key(problem, lines[1])
         if known[key]:
