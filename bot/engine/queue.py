@@ -59,6 +59,11 @@ class Order:
         return (self.first, *(f"{self.first}~{turn}" for turn in range(2, self.turn + 1)))
 
     @property
+    def reports_ingest(self) -> bool:
+        """Whether it reports that the routing of its job was given up: such a run has the job's own id."""
+        return self.workflow == "fail" and self.first.startswith(f"fail/{self.job.id}")
+
+    @property
     def queue(self) -> str:
         return QUEUES[self.workflow]
 

@@ -103,6 +103,8 @@ class Workflows:
 
     async def _end(self, order: Order, body: Body, steps: DurableSteps) -> dict[str, str]:
         try:
+            if order.reports_ingest and await self._needs_no_report(order.job, steps):
+                return _ended("done", "its head was reviewed already")
             return _ended("done", await body(order.job, steps, order.reason))
         except _Unread as unread:
             return _ended("unread", str(unread))
@@ -129,8 +131,7 @@ class Workflows:
         expected = isinstance(error, AssistantError)
         reason = str(error) if expected else f"an internal error ({type(error).__name__})"
         log.error("run failed", job=job.id, reason=reason, exc_info=None if expected else error)
-        unasked = order.workflow == "ingest" and not (job.is_requested or job.is_question)
-        if not (unasked and await self._is_settled(job, job.head_sha, steps)):
+        if not (order.workflow == "ingest" and await self._needs_no_report(job, steps)):
             try:
                 await self.handlers.fail(job, reason, under("fail/", steps))
             except Refused as refused:
@@ -156,6 +157,10 @@ class Workflows:
         if routed.visible and not await self._is_settled(job, routed.head, step):
             await self.handlers.announce(job, routed.reason, step)
         return routed.reason
+
+    async def _needs_no_report(self, job: Job, step: Step) -> bool:
+        """Whether the failure of an automatic event stays unreported: its head was reviewed, or is being reviewed."""
+        return not (job.is_requested or job.is_question) and await self._is_settled(job, job.head_sha, step)
 
     async def _is_settled(self, job: Job, head: str, step: Step) -> bool:
         """Whether a review of the head has ended or is under way: its check run must not be replaced."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot.core.code.pull_request import PullRequest
-from bot.core.comments.check_run import as_comment
+from bot.core.comments.check_run import as_comment, in_place_of
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import CheckRun
 from bot.errors import Outage, RateLimited, Refused, Retryable
@@ -58,7 +58,7 @@ class CheckReporter:
     async def end(self, pull: PullRequest, run: CheckRun, name: str, step: Step) -> bool:
         """Writes the last state, in the step `name`; returns False if GitHub does not accept it.
 
-        A run that cannot be changed is followed by a new one, because GitHub counts the newest run of a name.
+        A run that cannot be changed is followed by a new one, which says so: GitHub counts the newest run of a name.
         """
         try:
             await step(name, lambda: self.publisher.check(pull, run), int)
@@ -67,7 +67,8 @@ class CheckReporter:
         else:
             return True
         try:
-            await step(f"{name} anew", lambda: self.publisher.check(pull, replace(run, key=f"{run.key}+end")), int)
+            new = in_place_of(replace(run, key=f"{run.key}+end"))
+            await step(f"{name} anew", lambda: self.publisher.check(pull, new), int)
         except (Refused, Retryable) as error:
             log.warning("%s: no new check run either: %s", pull.ref, error)
             return False

@@ -36,10 +36,6 @@ MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
 
 
-UNREVIEWED = 500
-"""Rows of unreviewed files and passes that the ledger keeps of a review."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reviewer:
     """One review from start to finish. Every line that touches the world is a step."""
@@ -174,7 +170,7 @@ class Reviewer:
             "dropped": len(review.dropped),
             "files": len(review.coverage.files),
             "base": pull.base_ref,
-            "unreviewed": [asdict(row) for row in _unreviewed(review)[:UNREVIEWED]],
+            "unreviewed": [asdict(row) for row in _unreviewed(review)],
             "usage": asdict(review.usage),
             "versions": dict(review.versions),
             "rules": dict(review.rules),

@@ -5,6 +5,7 @@ import base64
 import pickle
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from bot.engine.durable import DurableEngine, Pace
 from bot.engine.workers import RETENTION, tidy
 from bot.errors import NotDurable, Outage, RateLimited, Unprocessable
 from bot.job import Route, RouteDecision
-from tests.support.engine_stage import done, reviews, rows, started, until
+from tests.support.engine_stage import A, done, reviews, rows, started, until
 from tests.support.run_records import run_records
 
 pytest_plugins = ["tests.support.engine_stage", "tests.support.postgres"]
@@ -75,6 +76,27 @@ def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, 
     run(story)
 
     assert world.told == [("failed", job("poison").id, "its worker crashed again and again")]
+
+
+def test_an_automatic_event_that_is_given_up_leaves_a_reviewed_head_alone(run, world, url, job, monkeypatch):
+    """The head was reviewed for an earlier event; the workers died while they routed this one."""
+    monkeypatch.setattr(workers, "_EVERY", 0.05)
+
+    async def first(engine):
+        await engine.submit(job("first"))
+        await done(engine)
+
+    async def story(_engine):
+        await until(lambda: any(row[0] == f"fail/{job('poison').id}" for row in rows(url, ended)))
+
+    run(first)
+    run(lambda engine: engine.submit(replace(job("poison"), head_sha=A)), work=False)
+    lost = "UPDATE workflow_status SET status='PENDING', executor_id='gone', recovery_attempts=5 WHERE workflow_uuid=?"
+    ended = "SELECT workflow_uuid FROM workflow_status WHERE name='fail' AND status='SUCCESS'"
+    rows(url, lost, job("poison").id)
+    run(story)
+
+    assert world.told == [("reviewed", job("first").id)]
 
 
 def test_a_claim_whose_answer_was_lost_is_found(run, world, url, job, monkeypatch):

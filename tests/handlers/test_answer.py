@@ -225,18 +225,25 @@ def test_a_model_that_concedes_proposes_and_a_person_decides(product, model):
     assert "**Dismissed** by `alice`: it never raises" in thread(pull).body
 
 
-def test_a_model_that_concedes_does_not_withdraw_what_a_check_proved(product, model):
+AWS = {"keys.py": f'KEY = "AKIA{"Z7QX2MTRV5LKNB3P"}"\n'}
+
+
+@pytest.mark.parametrize(("files", "rule", "check"), [(None, "E722", "ruff"), (AWS, "aws-access-key", "secrets")])
+def test_a_model_that_concedes_does_not_withdraw_what_a_check_proved(product, model, files, rule, check):
     model.answers["explain"] = reply("It is only an example.", stance="concede")
-    pull = product.open()
+    pull = product.open(files)
     product.settle()
-    proven = next(one for one in pull.comments if "E722" in one.body and one.in_reply_to is None)
+    proven = next(one for one in pull.comments if rule in one.body and one.in_reply_to is None)
     body = proven.body
     pull.reply(proven.id, "alice", "hm, is this one real?")
     product.settle()
     (said,) = (one.body for one in ours(pull.comments) if one.in_reply_to == proven.id)
 
-    assert "The check `ruff` found this; an answer of the model does not withdraw it." in said
+    assert f"The check `{check}` found this; an answer of the model does not withdraw it." in said
     assert proven.body == body
+    product.play(pull.push({"other.py": "x = 1\n"}))
+    product.settle()
+    assert "still open" in pull.check_runs()[-1].title
 
 
 def test_an_operator_is_answered_on_the_terminal_alone(product, model, pull):

@@ -88,6 +88,7 @@ def test_the_newest_check_run_of_every_head_ends_where_none_can_be_changed(produ
     newest = {run.head_sha: run for run in pull.repo.check_runs}
     assert {run.status for run in newest.values()} == {"completed"}
     assert len([run for run in pull.check_runs() if run.status != "completed"]) <= 1
+    assert "which may still be shown as waiting or running. This one counts." in pull.check_runs()[-1].summary
 
 
 @pytest.mark.parametrize(

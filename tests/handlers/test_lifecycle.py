@@ -271,6 +271,20 @@ def test_what_was_dismissed_stays_dismissed_when_its_code_is_touched(tell):
     tell(story, FLAWED)
 
 
+def test_a_function_with_another_name_is_another_place_for_a_dismissal(tell):
+    async def story(here, pull):
+        (thread,) = ours(pull)
+        await here.known_findings.dismiss(here.ref, thread.id, "alice", "On purpose")
+        await push(here, pull, {"shop.py": code(ONE, name="settle_up")})
+
+        old, new = ours(pull)
+        assert "**Dismissed** by `alice`" in old.body
+        assert "flaw_one" in new.body
+        assert "1 new finding" in title(pull)
+
+    tell(story, FLAWED)
+
+
 def test_what_was_dismissed_and_got_worse_is_said_once_more_and_never_again(tell):
     async def story(here, pull):
         (thread,) = ours(pull)

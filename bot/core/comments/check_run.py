@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bot.core.claims.requirements import JudgedPoint
 from bot.core.code.language import written_name
@@ -85,6 +86,12 @@ def concluded(review: Review, key: str, posted: str = "") -> CheckRun:
         annotations=tuple(_annotation(finding) for finding in review.listed[:_MOST_FOUND] if finding.anchor.line),
         actions=ACTIONS,
     )
+
+
+def in_place_of(run: CheckRun) -> CheckRun:
+    """The check run that follows one which GitHub does not let us change, and says which of the two counts."""
+    words = "GitHub did not accept a change of the earlier check run of this review, which may still be shown as waiting or running. This one counts."
+    return replace(run, summary=f"{run.summary}\n\n{words}")
 
 
 def as_comment(run: CheckRun) -> str:
