@@ -25,7 +25,7 @@ from bot.core.findings.finding import Category, Draft
 from bot.handlers.run_checks import ReadFiles, run_checks
 
 HOLES = Path(__file__).with_name("holes")
-HALVES = ("tuned",)
+HALVES = ("tuned", "fresh")
 AIM = 0.70
 _TIDINESS = {Category.HYGIENE, Category.MAINTAINABILITY}
 

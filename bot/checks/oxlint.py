@@ -68,6 +68,10 @@ _SYNTAX = OxlintRule("invalid-syntax", _ERROR, _CORRECTNESS, "The file cannot be
 _SUFFIXES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte", ".astro")
 _CODE = re.compile(r"\(([\w-]+)\)$")
 _MODULE = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
+_REACT = re.compile(r"[\"'](?:preact|react)(?:[/\"'-])")  # a module of it: other hooks have other rules
+_NAMED = re.compile(
+    r"^\s*(?:import\b|(?:const|let|var|(?:async )?function|class) |(?:type )?[\w$]+(?: as [\w$]+)?,?\s*$)"
+)
 _DIALECT = re.compile(r"@flow\b")  # has syntax of its own
 _AGAIN = ("no-dupe-keys", "no-dupe-class-members", "no-duplicate-case", "no-duplicate-enum-values")
 _LONGEST = 10
@@ -140,11 +144,19 @@ def _problems(output: bytes, files: Sequence[Source]) -> tuple[Problem, ...]:
 
 
 def _is_meant(problem: Problem, file: Source) -> bool:
-    """Whether this is usual there: assertions of tests are expressions, and a page uses the names of a plain script."""
-    if problem.rule == "no-unused-expressions":
+    """Whether this is usual there.
+
+    Assertions of tests are expressions, a page uses the names of a plain script, and types name parameters that they ignore.
+    """
+    if problem.rule in {"no-unused-expressions", "no-throw-literal"}:
         return is_test(file.path)
+    if problem.rule == "rules-of-hooks":
+        return not _REACT.search(file.text)
     return problem.rule == "no-unused-vars" and (
-        is_test(file.path) or not _MODULE.search(file.text) or file.path.endswith((".vue", ".svelte", ".astro"))
+        is_test(file.path)
+        or not _MODULE.search(file.text)
+        or not _NAMED.search(file.text.split("\n")[problem.line - 1])
+        or file.path.endswith((".vue", ".svelte", ".astro"))
     )
 
 

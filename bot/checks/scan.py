@@ -63,7 +63,7 @@ GRAMMARS: Mapping[str, tuple[Grammar, ...]] = {
 
 _LONGEST = 10  # lines of a match that a finding is about; of a longer one it is the first line
 _TESTS = re.compile(
-    r"(?:^|/)(?i:tests?|specs?|__tests__|testdata|testing|fixtures?|mocks?|e2e|examples?|samples?|demos?|benches|benchmarks?)/"
+    r"(?:^|/)(?:\w*[a-z]Tests?|(?i:tests?(?:[\-_]\w+)?|specs?|__tests__|testdata|testing|fixtures?|mocks?|e2e|examples?|samples?|demos?|benches|benchmarks?))/"
     r"|(?:^|/)test_[^/]*$|[_.\-](?:tests?|spec|bench)\.\w+$|[a-z](?:Tests?|Spec|IT)\.\w+$|(?:^|/)conftest\.py$",
     re.ASCII,
 )

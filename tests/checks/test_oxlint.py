@@ -85,15 +85,15 @@ EXAMPLES = {
     "no-unused-expressions": ("a === b;", "a.b + 1;", "a && f();", "f`x`;"),
     "no-unused-vars": (
         "import { a } from 'a';\nf();",
-        "export function f() { const a = 1; }",
+        "export function f() {\n  const a = 1;\n}",
         "import { a } from 'a';\na();",
         "function f(a) { return 1; }",
     ),
     "rules-of-hooks": (
-        "export function A(p) { if (p.x) { useState(1); } return null; }",
-        "export function A(p) { for (const x of p.xs) { useEffect(x); } return null; }",
-        "export function A(p) { const [a] = useState(1); return a; }",
-        "export function useA() { return useState(1); }",
+        "import 'react';\nexport function A(p) { if (p.x) { useState(1); } return null; }",
+        "import { useEffect } from 'react';\nexport function A(p) { for (const x of p.xs) { useEffect(x); } return null; }",
+        "import 'react';\nexport function A(p) { const [a] = useState(1); return a; }",
+        "import 'pinia';\nexport function A(p) { if (p.x) { useStore(1); } return null; }",
     ),
     "jsx-key": (
         "export const A = (p) => p.xs.map((x) => <li>{x}</li>);",

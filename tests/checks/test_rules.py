@@ -159,6 +159,8 @@ def test_where_ast_grep_does_not_run_the_files_are_named() -> None:
         ("pkg/a_test.go", True),
         ("src/a.spec.ts", True),
         ("benchmarks/x.py", True),
+        ("core/src/commonTest/kotlin/A.kt", True),
+        ("test-dts/a.ts", True),
         ("src/latest.go", False),
         ("contest/a.rb", False),
         ("app/attest.py", False),
