@@ -17,7 +17,7 @@ from bot.core.comments.post import Conclusion
 from bot.core.costs import ConversationLimits
 from bot.engine.journal import InlineSteps
 from bot.errors import TooLarge
-from bot.handlers.passes import PASSES
+from bot.handlers.ask_model import PASSES
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.model.chat import ChatModel
