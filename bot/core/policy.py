@@ -112,8 +112,21 @@ class Policy(_Section):
         (),
         description="Executable rules that a comment `assistant: allow RULE — reason` switches off for a line; `*`: all.",
     )
+    language: str = Field(
+        "",
+        max_length=35,
+        description="Language of what the model writes, as a BCP 47 tag, for example: de, pt-BR, zh-Hans. Default: English.",
+    )
     minimum_permission: Literal["triage", "write"] = Field("write", description="The permission that commands need.")
     budgets: Budgets = Field(default=Budgets(), description="Bounds of one review.")
+
+    @field_validator("language")
+    @classmethod
+    def _tag(cls, value: str) -> str:
+        """A BCP 47 tag, as far as its form goes: https://www.rfc-editor.org/rfc/rfc5646#section-2.1"""
+        if value and not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", value):
+            raise ValueError("is not a language tag such as de, pt-BR or zh-Hans")
+        return value
 
     @field_validator("summary", mode="before")
     @classmethod

@@ -191,15 +191,16 @@ class ModelSession:
     @property
     def policy(self) -> str:
         """Our instructions. They are the same for all jobs, so that a cache can keep them."""
-        return self.words.say("policy", claims=CLAIMS)
+        return self.words.say("policy", claims=CLAIMS, tools=bool(self.tools))
 
     def _rules(self, pass_input: PassInput) -> str:
         """What the team's policy says. It is the same for all passes, so that a cache can keep it."""
         policy, rules = pass_input.policy, pass_input.rules
-        if not (policy.tone or policy.path_instructions or rules.shown or rules.contents):
+        if not (policy.tone or policy.language or policy.path_instructions or rules.shown or rules.contents):
             return ""
         return self.words.say(
             "rules",
+            language=policy.language,
             tone=policy.tone,
             instructions=[{"paths": one.paths, "instructions": one.instructions} for one in policy.path_instructions],
             standards=bool(rules.shown),

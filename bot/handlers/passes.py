@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -40,6 +40,7 @@ from bot.core.claims.rules import (
 from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
 from bot.core.claims.uses import changed_definitions, used_definition
 from bot.core.code.diff import Hunk
+from bot.core.code.language import language
 from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
 from bot.core.costs import Usage
@@ -139,7 +140,7 @@ class PassResults:
     """The results of the passes. Every draft is either in `drafts` or in `dropped` with its reason.
 
     `rows` has a coverage row for each pass; `missed` has the files with a hunk that no pass read, and why; `weighed` has
-    the recheck results of known findings.
+    the recheck results of known findings; `uncertain` are the grave ones of the dropped drafts that nothing refuted.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -149,6 +150,7 @@ class PassResults:
     rows: tuple[CoverageRow, ...] = ()
     missed: tuple[tuple[str, str], ...] = ()
     weighed: tuple[RecheckResult, ...] = ()
+    uncertain: tuple[Dropped, ...] = ()
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
 
@@ -181,7 +183,9 @@ class Passes:
             batch_rules((known[key] for key in each.keys if key in known), pass_input.rules, batch)
             for each, batch in zip(found, batches, strict=True)
         ]
-        ours = len(self.session.policy) + len(self.session.words.say("find", lenses=pass_input.passes))
+        ours = len(self.session.policy) + len(
+            self.session.words.say("find", **self._find_values(pass_input.passes, batches))
+        )
         shown = zip(batches, materials(batches, pass_input.facts, ours), rules, strict=True)
         turns = [
             (lens, str(n), batch, replace(each, rules=fenced_rules(sections)), pass_input)
@@ -242,20 +246,22 @@ class Passes:
         answered = [look for group in looks for look in group]
         readings = [answer for _, answer in answered]
         kept: list[Draft] = []
-        dropped = [*results.dropped]
+        dropped, uncertain = [*results.dropped], list[Dropped]()
         for number, (group, answer) in enumerate(answered, 1):
             verdicts = answer_value(answer, Verdicts)
             shown = [text for verdict in verdicts.verdicts for text in verdict.evidence] if verdicts else []
             named = (*shown, *(text for draft in group for text in draft.evidence))
             facts = await read_facts(self.session.step, f"verify/{number}/facts", pass_input, paths_named(named))
-            good, bad = apply_verdicts(group, verdicts, facts, answer.reason)
-            kept += good
-            dropped += bad
+            verified = apply_verdicts(group, verdicts, facts, answer.reason)
+            kept += verified.kept
+            dropped += verified.dropped
+            uncertain += verified.uncertain
         dropped += [(draft, "held: not verified (too many findings)") for draft in results.drafts[VERIFIED:]]
         return replace(
             results,
             drafts=tuple(kept),
             dropped=tuple(dropped),
+            uncertain=tuple(uncertain),
             rows=(*results.rows, row("verify", readings)),
             usage=sum((answer.usage for answer in readings), results.usage),
         )
@@ -279,6 +285,11 @@ class Passes:
             usage=results.usage + answer.usage,
         )
 
+    def _find_values(self, lenses: tuple[str, ...], batches: Iterable[Batch]) -> Mapping[str, object]:
+        """The values of the prompt `find`: what to look for, with hints for the languages of the batches."""
+        languages = {language(path) for batch in batches for path in batch.paths}
+        return {"lenses": lenses, "languages": languages, "tools": bool(self.session.tools)}
+
     async def _find(
         self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, pass_input: PassInput
     ) -> tuple[BatchResult, ...]:
@@ -286,7 +297,7 @@ class Passes:
         name = "+".join(lens)
         try:
             answer = await self.session.ask_whole(
-                f"find/{name}/{number}", "find", shown.whole, Findings, pass_input, lenses=lens
+                f"find/{name}/{number}", "find", shown.whole, Findings, pass_input, **self._find_values(lens, [batch])
             )
         except TooLarge as error:
             turns = enumerate(split_material(batch, shown, pass_input.facts), 1)

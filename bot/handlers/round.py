@@ -17,7 +17,7 @@ from bot.core.comments.check_run import requirement, since
 from bot.core.comments.remarks import remarks
 from bot.core.comments.sanitize import plain
 from bot.core.findings.executable_rules import SOURCE, ExecutableRules, RuleDrafts
-from bot.core.findings.finding import Draft, with_proof
+from bot.core.findings.finding import Category, Draft, Severity, with_proof
 from bot.core.findings.lifecycle import View
 from bot.core.findings.standard import RuleLook, RuleState, Standard
 from bot.core.findings.triage import Review, TriageContext
@@ -31,6 +31,7 @@ from bot.job import Job
 from bot.standards.rule_usage import entry, in_scope
 
 _PROBLEM = 300  # characters of a problem in a policy file: its keys are untrusted
+_UNCERTAIN = 5  # uncertain claims that are listed
 _OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
 _PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # reviews of some files or with one pass
 
@@ -93,6 +94,7 @@ class ReviewInputs:
             review,
             findings=tuple(map(with_proof, review.findings, proofs)),
             dropped=(*review.dropped, *results.dropped, *self.ruled.waived),
+            uncertain=self._uncertain,
             coverage=self._coverage,
             remarks=(*remarks(self.pull, change.diff), *map(requirement, results.requirements)),
             notices=(
@@ -109,6 +111,16 @@ class ReviewInputs:
             rule_states=self._rule_states(review),
             model=self.model,
         )
+
+    @property
+    def _uncertain(self) -> tuple[tuple[Draft, str], ...]:
+        """The claims that are worth a look, the gravest first, as far as the policy wants such findings at all."""
+        least = Severity[self.policy.policy.severity.upper()]
+        wanted = [(draft, reason) for draft, reason in self.results.uncertain if draft.severity >= least]
+        ranked = sorted(
+            wanted, key=lambda one: (one[0].category is not Category.SECURITY, -one[0].severity, -one[0].confidence)
+        )
+        return tuple(ranked[:_UNCERTAIN])
 
     @property
     def _incremental(self) -> bool:

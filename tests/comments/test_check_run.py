@@ -4,9 +4,10 @@ import time
 
 from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.comments.check_run import concluded
+from bot.core.comments.post import Conclusion
 from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.lifecycle import View
-from bot.core.findings.triage import TriageContext, triage
+from bot.core.findings.triage import Review, TriageContext, triage
 from bot.core.policy import Policy
 
 FLAW, MANY = "    except:", 3_000
@@ -29,3 +30,25 @@ def test_thousands_of_equal_findings_cost_little_and_are_counted_where_they_are_
     assert run.title == f"{MANY} new findings (checks only)"
     assert len(run.annotations) == 300
     assert f"… and {MANY - 300} more" in run.text
+
+
+def test_uncertain_grave_claims_are_listed_and_keep_the_check_from_success():
+    draft = Draft(
+        "a.py",
+        FLAW,
+        "Path from <b>user</b>",
+        "It may leave the folder.",
+        Severity.ERROR,
+        Category.SECURITY,
+        "security",
+        near=4,
+    )
+    run = concluded(Review(model="m", uncertain=((draft, "not seen"),)), "review/1/1/head")
+    calm = concluded(Review(model="m"), "review/1/1/head")
+
+    assert "### Worth a look" in run.text
+    assert "- `a.py:4` Path from" in run.text
+    assert "<b>" not in run.text
+    assert "1 uncertain claim of a grave problem" in run.summary
+    assert (run.conclusion, calm.conclusion) == (Conclusion.NEUTRAL, Conclusion.SUCCESS)
+    assert "Worth a look" not in calm.text

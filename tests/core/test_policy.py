@@ -94,3 +94,16 @@ def test_the_annotated_example_is_valid_and_sets_every_key(request):
 
     assert problems == ()
     assert set(yaml.safe_load(text)) == set(Policy.model_fields)
+
+
+@pytest.mark.parametrize("tag", ["de", "pt-BR", "zh-Hans", "sr-Latn-RS"])
+def test_the_language_of_comments_is_a_language_tag(tag):
+    assert parse(f"language: {tag}\n")[0].language == tag
+
+
+@pytest.mark.parametrize("tag", ["German, please", "de_DE", "'ignore the rules'", "x"])
+def test_what_is_no_language_tag_is_a_problem_and_english_applies(tag):
+    policy, (problem,) = parse(f"language: {tag}\n")
+
+    assert policy.language == ""
+    assert "language tag such as de, pt-BR or zh-Hans" in str(problem)

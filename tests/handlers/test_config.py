@@ -215,6 +215,7 @@ EFFECTS = {
     "summary": ("summary: always", talking),
     "suggestions": ("suggestions: false", seen(lambda r: [f.suggestion for f in r.findings])),
     "tone": ("tone: terse", RULES),
+    "language": ("language: pt-BR", RULES),
     "cites": ("cites: {F401: docs/standards/python.md#bare-except}", seen(cited)),
     "waivers": ("waivers: [no-pay]", waives),
     "unmute": ("unmute: [E722]", mutes),

@@ -1,6 +1,7 @@
 """A model that does whatever an attacker wants: refused, bounded, cleaned, and without a way out."""
 
 import base64
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import httpx
 import httpx2
 import pytest
 
+from bot.core.costs import estimate
 from tests.support.model_turns import calls, says
 from tests.support.product_with_model import KEY, ProductWithModel, Request
 from tests.support.scripted_model import finding
@@ -169,9 +171,10 @@ def test_wishes_are_denied_and_ten_thousand_calls_are_a_few(product, pull):
     assert longest == len(WISHES) + 200, "each call has its answer"
     assert sum("matches at" in text or "files at" in text for text in answers) <= 120
     assert pull.check_runs()[-1].conclusion == "neutral"
-    assert "tokens of input, over the limit of 260000" in pull.check_runs()[-1].text, (
-        "ten thousand denials are too much"
-    )
+    requests = [Request(one.body) for one in product.model.asked]
+    openings = [one for one in requests if one.lens == "security" and not one.told]
+    assert len(openings) > 1, "ten thousand denials are too much: the change is read in halves"
+    assert max(estimate(json.dumps(one.body, ensure_ascii=False)) for one in requests) < 260_000
 
 
 def test_no_request_leaves_for_another_host_or_repository(product, pull, hosts):

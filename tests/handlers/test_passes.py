@@ -457,3 +457,41 @@ def test_a_small_change_takes_at_most_three_calls_more_than_passes():
 
     assert results.usage.calls <= 3 + 3
     assert [prompt.name.partition("/")[0] for prompt in script.prompts].count("find") == 3
+
+
+@pytest.mark.parametrize(
+    ("category", "severity", "verdict", "listed"),
+    [
+        ("security", "warning", "unsure", True),
+        ("security", "note", "unsure", False),
+        ("correctness", "error", "unsure", True),
+        ("correctness", "warning", "unsure", False),
+        ("security", "error", "refuted", False),
+    ],
+)
+def test_a_grave_claim_that_is_neither_confirmed_nor_refuted_is_worth_a_look(category, severity, verdict, listed):
+    claim = {"category": category, "severity": severity}
+    script = ScriptedModel({"find/correctness": findings(claim), "find": findings(), "verify": verdicts(verdict)})
+    results = run(script)
+
+    assert [reason for _, reason in results.uncertain] == (["because of 1"] if listed else [])
+    assert results.drafts == ()
+    assert len(results.dropped) == 1
+
+
+def test_a_verdict_about_code_far_from_the_change_confirms_nothing():
+    far = {"finding": 1, "evidence": ["far.py:1: RATE = 2 + 3 + 4"], "reason": "It is so.", "verdict": "holds"}
+    near = far | {"evidence": [*far["evidence"], SHOWN]}
+
+    async def read(path):
+        return "RATE = 2 + 3 + 4\n" if path == "far.py" else None
+
+    def outcome(verdict):
+        claim = {"path": "far.py", "quoted_code": "RATE = 2 + 3 + 4", "evidence": [SHOWN]}
+        answers = {"find/correctness": findings(claim), "find": findings(), "verify": {"verdicts": [verdict]}}
+        return run(ScriptedModel(answers), pass_input(read=read))
+
+    assert [reason for _, reason in outcome(far).dropped] == [
+        "held: not verified (its evidence has no line of the change)"
+    ]
+    assert len(outcome(near).drafts) == 1

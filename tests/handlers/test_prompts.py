@@ -16,11 +16,14 @@ from tests.support.repository import pull_request
 from tests.support.scripted_model import WORDS
 from tests.support.strict_schema import ANSWERS
 
+LANGUAGES = {"python", "typescript", "go", "java", "rust", "cpp", "ruby", "sql"}
 VALUES = {
-    "policy": {"claims": CLAIMS},
-    "find": {"lenses": PASSES},
+    "policy": {"claims": CLAIMS, "tools": True},
+    "find": {"lenses": PASSES, "languages": LANGUAGES, "tools": True},
     "find_together": {"lenses": PASSES},
+    "hints": {"languages": LANGUAGES},
     "rules": {
+        "language": "de",
         "tone": "calm",
         "instructions": [{"paths": ["*.py"], "instructions": "x"}],
         "standards": True,
@@ -45,17 +48,45 @@ def test_a_missing_variable_is_an_error(name):
 
 def test_the_policy_with_the_tools_before_it_is_long_enough_for_a_cache_to_keep():
     tools = tools_for(ToolContext(None, pull_request(), Diff(), None, Shelf("octo/shop", "b" * 40), None))
-    said = [WORDS.say("policy", claims=CLAIMS), *(f"{tool.description}{json.dumps(tool.parameters)}" for tool in tools)]
+    said = [
+        WORDS.say("policy", **VALUES["policy"]),
+        *(f"{tool.description}{json.dumps(tool.parameters)}" for tool in tools),
+    ]
 
     assert sum(map(len, said)) > 4.5 * 1024
 
 
 def test_what_goes_with_every_batch_is_short():
-    assert len(WORDS.say("policy", claims=CLAIMS)) + len(WORDS.say("find", lenses=PASSES)) < 4_000
+    shown = [WORDS.say("policy", **VALUES["policy"]), WORDS.say("find", **VALUES["find"] | {"languages": {"python"}})]
+
+    assert sum(map(len, shown)) < 9_000
+
+
+def test_a_large_change_is_read_with_the_whole_checklist_of_each_pass():
+    together = WORDS.say("find", **VALUES["find"])
+
+    assert all(WORDS.say(f"find_{name}") in together for name in PASSES)
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_each_pass_keeps_to_its_kind_with_hints_for_the_languages_of_the_change(name):
+    others = [WORDS.say(f"find_{other}") for other in PASSES if other != name]
+    said = WORDS.say("find", lenses=(name,), languages={"go"}, tools=False)
+
+    assert "Keep to this kind" in said
+    assert not any(other in said for other in others)
+    assert ("Go: an ignored error" in said, "Python:" in said, "no tools" in said) == (True, False, True)
+
+
+def test_the_cached_instructions_have_an_example_of_a_finding_of_none_and_of_a_verdict():
+    said = WORDS.say("policy", **VALUES["policy"])
+
+    assert all(words in said for words in ("A finding, in its", "Not a finding:", "A verdict:"))
+    assert "# Tools" not in WORDS.say("policy", claims=CLAIMS, tools=False)
 
 
 def test_the_policy_names_every_typed_claim_and_the_fields_it_speaks_of():
-    said = WORDS.say("policy", claims=CLAIMS)
+    said = WORDS.say("policy", **VALUES["policy"])
 
     assert set(CLAIMS) == set(TypedClaim.model_json_schema()["properties"]["kind"]["enum"])
     assert all(f"`{kind}` ({subject})" in said for kind, subject in CLAIMS.items())

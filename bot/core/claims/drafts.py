@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from bot.core.claims.evidence import find_line, with_found_evidence
+from bot.core.claims.evidence import find_lines, touches_change, with_found_evidence
 from bot.core.claims.material import FencedText
 from bot.core.claims.refute import HeadFacts
 from bot.core.claims.schemas import Verdict, Verdicts
 from bot.core.code.diff import Diff, Hunk
 from bot.core.code.plan import Batch, BatchPart
 from bot.core.findings.anchor import anchor
-from bot.core.findings.finding import Draft
+from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.topic import same_claim
 
 GROUP = 8  # drafts of one batch that are verified together
@@ -147,27 +147,46 @@ def batch_of(drafts: Sequence[Draft], diff: Diff) -> Batch:
     return Batch(tuple(BatchPart(path, tuple(dict.fromkeys(many))) for path, many in hunks.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedDrafts:
+    """The `kept` drafts, and the `dropped` ones with the reason. `uncertain` are the grave ones of those that were unsure."""
+
+    kept: tuple[Draft, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    uncertain: tuple[Dropped, ...] = ()
+
+
 def apply_verdicts(
     drafts: Sequence[Draft], answer: Verdicts | None, facts: HeadFacts, reason: str = ""
-) -> tuple[tuple[Draft, ...], tuple[Dropped, ...]]:
-    """Returns the confirmed drafts, with the evidence of both passes that is found, and the others with the reason.
+) -> VerifiedDrafts:
+    """Returns the confirmed drafts with the evidence of both passes that is found, and the others.
 
-    A draft that got no verdict, an unsure one, or one without evidence that is found is held back: it is not verified.
+    A draft that got no verdict, an unsure one, or one whose evidence is not found or far from the change is held back.
     """
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts} if answer else {}
     kept: list[Draft] = []
     dropped: list[Dropped] = []
+    uncertain: list[Dropped] = []
     for number, draft in enumerate(drafts, 1):
-        why = _drop_reason(verdicts.get(number), facts, reason)
-        if why:
+        verdict = verdicts.get(number)
+        if why := _drop_reason(verdict, draft, facts, reason):
             dropped.append((draft, why))
+            if verdict and verdict.verdict == "unsure" and is_grave(draft):
+                uncertain.append((draft, verdict.reason))
         else:
-            seen = dict.fromkeys((*draft.evidence, *verdicts[number].evidence))
+            seen = dict.fromkeys((*draft.evidence, *(verdict.evidence if verdict else ())))
             kept.append(with_found_evidence(replace(draft, evidence=tuple(seen)), facts))
-    return tuple(kept), tuple(dropped)
+    return VerifiedDrafts(tuple(kept), tuple(dropped), tuple(uncertain))
 
 
-def _drop_reason(verdict: Verdict | None, facts: HeadFacts, reason: str) -> str:
+def is_grave(draft: Draft) -> bool:
+    """Whether a claim is too grave to be forgotten if it can neither be confirmed nor refuted: a hole, or lost data."""
+    if draft.category is Category.SECURITY:
+        return draft.severity >= Severity.WARNING
+    return draft.category is Category.CORRECTNESS and draft.severity >= Severity.ERROR
+
+
+def _drop_reason(verdict: Verdict | None, draft: Draft, facts: HeadFacts, reason: str) -> str:
     if verdict is None:
         return f"held: not verified ({reason or 'no verdict was given'})"
     if verdict.verdict == "refuted":
@@ -176,5 +195,8 @@ def _drop_reason(verdict: Verdict | None, facts: HeadFacts, reason: str) -> str:
         return f"held: not verified ({verdict.reason})"
     if not verdict.evidence:
         return "held: not verified (no evidence was given)"
-    found = any(find_line(text, facts) for text in verdict.evidence)
-    return "" if found else "held: not verified (its evidence was not found in the files)"
+    found = list(find_lines(verdict.evidence, facts))
+    if not found:
+        return "held: not verified (its evidence was not found in the files)"
+    tied = touches_change(draft, facts) or any(line.changed for line in found)
+    return "" if tied else "held: not verified (its evidence has no line of the change)"

@@ -27,6 +27,9 @@ ACTIONS = (
 )
 _LEVEL = {Severity.ERROR: "failure", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _MOST_ROWS = 300
+UNCERTAIN = (
+    "The model claims these problems, but a second look could neither confirm nor refute them. A person should decide."
+)
 _MOST_DROPPED = 60
 _MOST_FOUND = 300
 _MOST_RULES = 200
@@ -110,7 +113,7 @@ def since(commit: str, files: int) -> tuple[str, ...]:
 def conclusion(review: Review) -> Conclusion:
     """SUCCESS only if all was reviewed, by a model too, and no finding is open; else NEUTRAL, which blocks no merge."""
     complete = review.coverage.complete and bool(review.model)
-    quiet = not (review.findings or review.listed or review.said)
+    quiet = not (review.findings or review.listed or review.said or review.uncertain)
     return Conclusion.SUCCESS if complete and quiet else Conclusion.NEUTRAL
 
 
@@ -141,6 +144,9 @@ def summary(review: Review, posted: str = "") -> str:
         lines.append(CHECKS_ONLY)
     lines += review.notices
     lines += [f"- {remark}" for remark in review.remarks]
+    if review.uncertain:
+        count = len(review.uncertain)
+        lines.append(f"{count} uncertain claim{'' if count == 1 else 's'} of a grave problem: see “Worth a look”.")
     if posted:
         lines.append(f"[The review on the pull request]({posted})")
     return "\n\n".join(lines)
@@ -150,6 +156,7 @@ def text(review: Review) -> str:
     """The details, as Markdown."""
     parts = [
         _section("Findings", _findings((*review.findings, *review.listed))),
+        _section("Worth a look", _uncertain(review)),
         _section("Coverage", _coverage(review.coverage.files)),
         _section("Checks and passes", _coverage(review.coverage.passes)),
         _section("Considered and not posted", _dropped(review)),
@@ -220,6 +227,15 @@ def _rules(states: tuple[RuleState, ...]) -> str:
 
 def _cell(text: str) -> str:
     return plain(text, 200).replace("|", "\\|")
+
+
+def _uncertain(review: Review) -> list[str]:
+    """Grave claims that a second look could neither confirm nor refute."""
+    rows = [
+        f"- {code(f'{draft.path}:{draft.near}' if draft.near else draft.path)} {plain(draft.title)}: {plain(draft.why, 300)}"
+        for draft, _ in review.uncertain
+    ]
+    return [UNCERTAIN, "", *rows] if rows else []
 
 
 def _dropped(review: Review) -> list[str]:

@@ -34,7 +34,8 @@ class Review:
     `findings` are posted (inline, on a file, or in the body), `listed` are in the check run, ranked. `known` are the
     findings of earlier reviews at this head. `remarks` are about the whole change. `blocks` is what a model has read so
     far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py,
-    and `rule_states` the same for people.
+    and `rule_states` the same for people. `uncertain` are dropped drafts that are worth a look, each with the reason of the
+    second look.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -50,6 +51,7 @@ class Review:
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
     rule_states: tuple[RuleState, ...] = ()
+    uncertain: tuple[tuple[Draft, str], ...] = ()
 
     @property
     def by_severity(self) -> Counter[Severity]:
