@@ -17,7 +17,7 @@ from bot.core.claims.material import FencedText
 from bot.core.claims.prompt import Prompt
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import estimate
-from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable
+from bot.errors import BudgetExhausted, Forbidden, NotFound, Refused, Retryable, TimedOut
 from bot.handlers.ask_model import ModelSession, PassInput
 from bot.interfaces import Account, Model, ModelAnswer, Step, Tool
 from bot.storage.conversations import ConversationStore, ServerConversation
@@ -133,7 +133,7 @@ class _Within:
         )
         try:
             return await self.model.ask(here, tools, step, account)
-        except (Forbidden, BudgetExhausted):
+        except (Forbidden, BudgetExhausted, TimedOut):
             raise
         except Refused as error:
             self.refused = str(error)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -252,14 +254,18 @@ class Conversation:
 
     @property
     def _ceiling(self) -> int:
-        """Returns the output limit of the next call: by its task and by measured use, within what the model can do."""
+        """Returns the output limit of the next call: by its task and by measured use, within what the model can do.
+
+        The operator's own number is limited only by what the server itself refused.
+        """
         api, name = self.api, self.prompt.name
-        ceiling = api.limits.ceiling(name, longer=self.longer)
-        if api.limits.by_task and not self.longer:
-            ceiling = api.calibration.ceiling(name, ceiling)
+        ceiling = min(api.limits.ceiling(name, longer=self.longer), api.longest or math.inf)
+        if not api.limits.by_task:
+            return int(ceiling)
         price = find_price(api.model, api.prices)
-        known = (price.longest if price else 0) or longest_answer(api.model)
-        return min(ceiling, *filter(None, (api.longest, known)), ceiling)
+        known = (price.longest if price else 0) or longest_answer(api.model) or math.inf
+        ceiling = int(min(ceiling, known))
+        return ceiling if self.longer else api.calibration.ceiling(name, ceiling)
 
     def _within_context(self, ask: ModelRequest, size: int) -> ModelRequest:
         """Returns the request with no more room for the answer than an input of `size` leaves. Raises TooLarge for none."""
@@ -357,23 +363,26 @@ class Conversation:
     async def _reserve(self, name: str, ask: ModelRequest, size: int) -> tuple[ModelRequest, Usage]:
         """Reserves the call with the largest ceiling that there is money for. Returns it and what the call likely uses.
 
-        An answer that was cut off is not asked for again with less room. Raises BudgetExhausted.
+        Raises BudgetExhausted.
         """
+        *larger, least = self._ceilings(ask)
+        for ceiling in larger:
+            with suppress(BudgetExhausted):
+                return await self._reserve_up_to(ceiling, name, ask, size)
+        return await self._reserve_up_to(least, name, ask, size)
+
+    def _ceilings(self, ask: ModelRequest) -> list[int]:
+        """Returns the usual ceiling, its half and its quarter. An answer that was cut off never gets less room."""
         parts = (1,) if self.longer or ask.ceiling < 2 * SHORTEST_CEILING else (1, 2, 4)
-        ceilings = dict.fromkeys(max(ask.ceiling // part, min(SHORTEST_CEILING, ask.ceiling)) for part in parts)
-        for ceiling in ceilings:
-            bounded = replace(ask, ceiling=ceiling)
-            worst = worst_case(self.api.request(self.prompt, self.items, bounded), size, ceiling)
-            likely = self._priced(replace(worst, output=self._expected(ceiling)))
-            kept = second_look(self.prompt.name, size, self.api.limits, ceiling / ask.ceiling)
-            try:
-                await self.account.reserve(name, self._dearest(worst), likely, self._dearest(kept))
-            except BudgetExhausted:
-                if ceiling == min(ceilings):
-                    raise
-            else:
-                return bounded, likely
-        raise BudgetExhausted("no call fits")
+        return sorted({max(ask.ceiling // part, min(SHORTEST_CEILING, ask.ceiling)) for part in parts}, reverse=True)
+
+    async def _reserve_up_to(self, ceiling: int, name: str, ask: ModelRequest, size: int) -> tuple[ModelRequest, Usage]:
+        bounded = replace(ask, ceiling=ceiling)
+        worst = worst_case(self.api.request(self.prompt, self.items, bounded), size, ceiling)
+        likely = self._priced(replace(worst, output=self._expected(ceiling)))
+        kept = second_look(self.prompt.name, size, self.api.limits, ceiling / ask.ceiling)
+        await self.account.reserve(name, self._dearest(worst), likely, self._dearest(kept))
+        return bounded, likely
 
     def _dearest(self, usage: Usage) -> Usage:
         """Returns the usage at its price with or without a write to the cache, whichever is dearer."""
