@@ -17,7 +17,7 @@ TREES = {name: ast.parse(file.read_text()) for name, file in MODULES.items()}
 
 # A place may import from places to its left and from itself; places between commas do not know each other.
 DIRECTION = """
-errors < settings, webhook, core.policy < core.command < core.code < core.costs < core.findings < core.claims
+errors < deadline, settings, webhook, core.policy < core.command < core.code < core.costs < core.findings < core.claims
        < core.comments < job < interfaces < hosts, checks, engine, server < storage < model < standards < handlers
        < sandbox < app_openai < app < web, cli < __main__
 """
@@ -218,7 +218,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 208, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 209, 500, 60
 BANNED_NAMES = {
     "utils",
     "helpers",

@@ -18,6 +18,8 @@ LARGEST = 64_000
 """The most characters of the file."""
 LONGEST_PLACE = 300
 """The most characters of a document's path with an anchor."""
+MOST_PROBLEMS = 100
+"""Wrong settings that are reported one by one."""
 
 
 class _Section(BaseModel):
@@ -172,14 +174,28 @@ def unavailable_names(
     )
 
 
+class _Alias(Exception):
+    """The file has an alias: a few of them can stand for a text of any size."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, read once."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise _Alias
+        return super().compose_node(parent, index)
+
+
 def _parse(text: str) -> tuple[Policy, tuple[PolicyProblem, ...]]:
     if len(text) > LARGEST:
         return Policy(), (PolicyProblem(1, 1, f"over {LARGEST} characters; the defaults apply"),)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            return Policy(), (PolicyProblem(1, 1, "aliases (*name) are not supported; the defaults apply"),)
-        value = yaml.safe_load(text)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        value = loader.construct_document(node) if node is not None else None
+    except _Alias:
+        return Policy(), (PolicyProblem(1, 1, "aliases (*name) are not supported; the defaults apply"),)
     except yaml.MarkedYAMLError as error:
         line, column = (error.problem_mark.line + 1, error.problem_mark.column + 1) if error.problem_mark else (1, 1)
         return Policy(), (PolicyProblem(line, column, f"not YAML: {error.problem}; the defaults apply"),)
@@ -204,6 +220,8 @@ def _validated(
             return Policy.model_validate(value), tuple(problems)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
+        if len(problems) + len(found) > MOST_PROBLEMS:
+            return Policy(), (PolicyProblem(1, 1, f"more than {MOST_PROBLEMS} settings are wrong; the defaults apply"),)
         for details in found:
             where = tuple(details["loc"])
             line, column = next(places[where[:n]] for n in range(len(where), -1, -1) if where[:n] in places)

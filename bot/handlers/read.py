@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -13,13 +13,16 @@ from bot.core.code.diff import Diff, FileDiff
 from bot.core.code.generated import PathAttributes
 from bot.core.code.plan import CoverageRow, FileState, Plan, limit_to_paths, plan
 from bot.core.code.pull_request import PullRequest
-from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers
-from bot.errors import NotFound, Refused
+from bot.core.policy import PATH, LayeredPolicy, Policy, PolicyLayer, merge_layers
+from bot.deadline import within
+from bot.errors import NotFound, Refused, TooLarge
 from bot.interfaces import CodeHost, Step
 
 T = TypeVar("T")
 
 ORGANISATION = "organisation defaults"
+_POLICY_SECONDS = 1.0
+"""CPU seconds to read the policy files of a review."""
 _AT_ONCE = 10
 """Files read from the host at the same time."""
 
@@ -62,8 +65,17 @@ async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
             trouble.append(f"{name} could not be read ({error}); the defaults apply")
         else:
             layers += [PolicyLayer(name, content.decode(errors="replace"))] if content is not None else []
-    found = merge_layers(layers)
+    try:
+        found = await merged(layers)
+    except TooLarge as error:
+        trouble.append(f"the settings could not be read ({error}); the defaults apply")
+        found = LayeredPolicy(Policy())
     return PolicyFile(found.policy, (*trouble, *map(str, found.problems)), found.sources)
+
+
+async def merged(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
+    """The settings of policy files, later ones over earlier ones. Raises TooLarge if they take too long to read."""
+    return await asyncio.to_thread(within, _POLICY_SECONDS, lambda: merge_layers(layers))
 
 
 async def _organisations(host: CodeHost, pull: PullRequest) -> bytes | None:

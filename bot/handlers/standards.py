@@ -22,10 +22,10 @@ from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.comments.remarks import consequences
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument, verify_quote
-from bot.core.policy import PATH, Policy, PolicyLayer, merge_layers, parse
+from bot.core.policy import PATH, Policy, PolicyLayer, parse
 from bot.engine.journal import from_json
-from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, UserError
-from bot.handlers.read import ORGANISATION, material
+from bot.errors import ConfigurationError, Forbidden, NotFound, Refused, Retryable, TooLarge, UserError
+from bot.handlers.read import ORGANISATION, material, merged
 from bot.interfaces import CodeHost, OrganisationStandards, Standards, Step, ToolUse, TreeFile
 from bot.standards.documents import DEPTH, Selection, audience, imported, importing, select, tampered
 from bot.standards.passages import sentences
@@ -141,7 +141,10 @@ async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Dif
             layers.append(PolicyLayer(PATH, (await host.blob(pull.ref, file.blob)).decode(errors="replace")))
         except Refused as error:
             return (f"What `{PATH}` would set once this is merged cannot be told: {error}",)
-    return consequences(policy, merge_layers(layers))
+    try:
+        return consequences(policy, await merged(layers))
+    except TooLarge as error:
+        return (f"What `{PATH}` would set once this is merged cannot be told: {error}",)
 
 
 def _listed(entries: Collection[TreeFile]) -> list[tuple[str, str, int]]:

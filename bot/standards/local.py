@@ -13,13 +13,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 
 from pydantic import TypeAdapter
 
 from bot.core.claims.prompt import HostedSearch
-from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
+from bot.core.findings.standard import ARCHIVES, Document, Hit, Shelf, Standard, UnreadDocument
+from bot.deadline import within
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
 from bot.interfaces import SearchPassage
 from bot.standards import READERS
@@ -109,7 +110,8 @@ class FolderStandards:
 
     def _parse(self, document: Document, content: bytes) -> None:
         try:
-            self._store(document, sections(document, content, self.readers), "")
+            found = within(_allowed(document, content), lambda: sections(document, content, self.readers))
+            self._store(document, found, "")
         except Refused as refusal:
             self._store(document, (), str(refusal))
 
@@ -194,3 +196,9 @@ class FolderStandards:
 
 def _key(document: Document) -> tuple[int, str, str, str]:
     return PARSER, document.path, document.blob, json.dumps([document.scope, document.languages])
+
+
+def _allowed(document: Document, content: bytes) -> float:
+    """Seconds of CPU that reading a document may take: more for a larger one, and for an archive, which is packed."""
+    per_second, most = (50_000, 20.0) if PurePosixPath(document.path).suffix.lower() in ARCHIVES else (500_000, 3.0)
+    return min(1.0 + len(content) / per_second, most)

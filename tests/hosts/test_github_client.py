@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bot import errors
 from bot.hosts.github.auth import READ, WRITE, GitHubApp, Grant
 from bot.hosts.github.client import GitHubClient, path, repository
+from bot.hosts.github.transport import ERROR_BYTES
 from bot.sandbox.api.auth import key_pair
 from tests.support.github_client import API, NOW, REF, ScriptedGitHub, answer, scripted, sent
 
@@ -97,9 +98,14 @@ def test_an_enterprise_host_keeps_its_prefix():
         "http://api.github.test/repos/octo/shop/labels?page=2",
         "https://api.github.test:8443/repos/octo/shop/labels?page=2",
         "https://api.github.test@evil.test/labels?page=2",
+        f"{API}/repos/octo/secret/labels?page=2",
+        f"{API}/repositories/43/labels?page=2",
+        f"{API}/repositories/42/issues?page=2",
+        f"{API}/repos/octo/shop/labels%2f..%2f..%2fsecret?page=2",
+        f"{API}/repos/octo/shop/labels/../../secret/labels",
     ],
 )
-def test_pages_never_lead_to_another_host(link):
+def test_pages_never_lead_to_another_host_or_list(link):
     script = ScriptedGitHub().on("GET", "/repos/octo/shop/labels", answer(body=[1], link=f'<{link}>; rel="next"'))
     with pytest.raises(errors.NotFound):
         asyncio.run(scripted(script).every(GRANT, "/repos/octo/shop/labels", list[int]))
@@ -151,6 +157,10 @@ def test_a_write_to_a_renamed_repository_is_sent_again_as_it_was():
         f"{API}/repositories/43/issues/5",
         f"{API}/repositories/420/issues/5",
         f"{API}/repositories/42/../43/issues/5",
+        f"{API}/repositories/42%2f..%2f43/issues/5",
+        f"{API}/repositories/42/%2e%2e%2f43/issues/5",
+        f"{API}/repositories/42/%252e%252e/43/issues/5",
+        f"{API}/repositories/42/..%5c43/issues/5",
         f"{API}/user",
         "https://evil.test/repositories/42/pulls/1",
         "",
@@ -565,3 +575,19 @@ def _claims(request):
 
 def _date(seconds):
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
+
+
+def test_the_body_of_an_error_is_read_up_to_its_bound():
+    taken = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            nonlocal taken
+            while True:
+                taken += 4096
+                yield b"x" * 4096
+
+    script = ScriptedGitHub().on("GET", PULL, lambda _: httpx.Response(422, stream=Endless()))
+    with pytest.raises(errors.Unprocessable):
+        read(script)
+    assert taken <= 2 * ERROR_BYTES

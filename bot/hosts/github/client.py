@@ -26,7 +26,7 @@ from bot.hosts.github.auth import GitHubApp, Grant, MintedToken, Tokens
 from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
-from bot.hosts.github.transport import KeptOpen, PerLoop, opened, remote, same_origin, vetted
+from bot.hosts.github.transport import KeptOpen, PerLoop, opened, remote, same_origin, stays_below, vetted
 from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class GitHubClient:
             yield answer
             if answer.next_page is None:
                 return
-            request = GitHubRequest("GET", self._own(answer.next_page))
+            request = GitHubRequest("GET", self._further(answer.next_page, address, grant))
         raise TooLarge(f"{address} has more than {PAGES} pages")
 
     async def every(
@@ -308,10 +308,23 @@ class GitHubClient:
     def _own(self, address: str) -> str:
         """`address`, if it lies below the configured API. Raises NotFound."""
         url = self._url.join(address)
-        root = self._url.path.rstrip("/") + "/"
-        if not same_origin(url, self._url) or not url.path.startswith(root):
+        if not same_origin(url, self._url) or not stays_below(url, self._url.path):
             raise NotFound("GitHub redirects to another host")
         return str(url)
+
+    def _further(self, link: str, address: str, grant: Grant) -> str:
+        """Returns the address of a further page of the list at `address`, which GitHub may name by the repository's id.
+
+        Raises NotFound if it is another list.
+        """
+        where, root = httpx.URL(self._own(link)), self._url.path.rstrip("/")
+        below = address.removeprefix(repository(grant.repo)) if address.startswith(repository(grant.repo)) else None
+        homes = {root + address}
+        if grant.repo_id and below is not None:
+            homes.add(root + path("repositories", grant.repo_id) + below)
+        if where.raw_path.partition(b"?")[0].decode("ascii") not in homes:
+            raise NotFound("a further page belongs to another list")
+        return str(where)
 
     def _moved(self, location: str, grant: Grant | None) -> str:
         """Returns the target of a redirect, if it is the same repository under its new name. Raises NotFound.
@@ -322,7 +335,7 @@ class GitHubClient:
         if grant is None or not grant.repo_id:
             raise NotFound("GitHub redirects, and the target may be another repository")
         home = self._url.path.rstrip("/") + path("repositories", grant.repo_id)
-        if not f"{httpx.URL(where).path}/".startswith(f"{home}/"):
+        if not stays_below(httpx.URL(where), home):
             raise NotFound("GitHub redirects to another repository")
         return where
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -47,7 +48,10 @@ class KeptOpen(httpx.AsyncBaseTransport):
         """Sends one request."""
         if not same_origin(request.url, self._url):
             raise Forbidden(f"{request.url.host} is not the configured GitHub host")
-        return await self._inner().handle_async_request(request)
+        response = await self._inner().handle_async_request(request)
+        if response.is_error and isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _Beginning(response.stream)
+        return response
 
     async def aclose(self) -> None:
         """Does nothing: the connections stay open for the next call."""
@@ -57,9 +61,48 @@ class KeptOpen(httpx.AsyncBaseTransport):
         await self._inner().aclose()
 
 
+ERROR_BYTES = 16 * 1024
+"""Bytes of an error's body that are read, still compressed: githubkit reads all of it, and no sender may fill the memory."""
+
+
+class _Beginning(httpx.AsyncByteStream):
+    """The first bytes of a body."""
+
+    def __init__(self, whole: httpx.AsyncByteStream) -> None:
+        self._whole = whole
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = ERROR_BYTES
+        async for part in self._whole:
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+
 def same_origin(first: httpx.URL, second: httpx.URL) -> bool:
     """Whether scheme, host and port are the same."""
     return (first.scheme, first.host, _port(first)) == (second.scheme, second.host, _port(second))
+
+
+def stays_below(url: httpx.URL, home: str) -> bool:
+    """Whether the path of `url`, as it is sent, is `home` or lies below it.
+
+    A segment that decodes to something with a slash, a backslash or dots alone may lead elsewhere on the server.
+    """
+    segments = url.raw_path.partition(b"?")[0].decode("ascii").split("/")
+    wanted = home.rstrip("/").split("/")
+    return segments[: len(wanted)] == wanted and not any(map(_leads_away, segments))
+
+
+def _leads_away(segment: str) -> bool:
+    decoded = segment
+    while (once := unquote(decoded)) != decoded:
+        decoded = once
+    return "/" in decoded or "\\" in decoded or decoded in {".", ".."}
 
 
 def _port(url: httpx.URL) -> int | None:

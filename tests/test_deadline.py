@@ -1,0 +1,56 @@
+"""The clock around the readers of strangers' files."""
+
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+
+from bot.core.findings.standard import Document
+from bot.core.policy import parse
+from bot.deadline import within
+from bot.errors import Refused, TooLarge
+from bot.standards.local import FolderStandards
+
+
+def test_a_computation_that_catches_everything_still_ends_in_time():
+    def stubborn():
+        while True:
+            with suppress(Exception):  # as some readers do
+                sorted(map(str, range(100)))
+
+    begun = time.thread_time()
+    with pytest.raises(TooLarge, match="to read"):
+        within(0.1, stubborn)
+
+    assert time.thread_time() - begun < 1
+    assert sys.getprofile() is None
+
+
+def test_a_quick_computation_returns_its_value_and_its_errors():
+    assert within(1, lambda: 42) == 42
+    with pytest.raises(KeyError):
+        within(1, lambda: {}["x"])
+
+
+def test_a_document_that_takes_too_long_is_left_out_with_the_reason(tmp_path):
+    index = FolderStandards(tmp_path / "index.db")
+    document = Document("a.md", "b" * 40, 1_000_000, ())
+
+    begun = time.thread_time()
+    index._parse(document, b"- a\n" * 240_000)
+
+    assert time.thread_time() - begun < 5
+    assert "to read" in index._row(document)[0]
+
+
+def test_a_policy_file_of_64_kb_of_nonsense_is_read_in_a_second():
+    for text in ("a: b\n" * 12_000, "".join(f"k{n}: 1\n" for n in range(7_000)), "- [" * 9_000, "? " * 20_000):
+        begun = time.thread_time()
+        try:
+            _, problems = within(1, lambda text=text: parse(text))
+        except Refused:
+            problems = ("late",)
+
+        assert problems
+        assert time.thread_time() - begun < 1.5
