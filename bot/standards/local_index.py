@@ -13,7 +13,7 @@ import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from bot.core.code.globs import Globs
@@ -69,12 +69,16 @@ class Strength(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Whether and how surely a passage governs a query, the sentence that does, and how far apart its words are."""
+    """Whether and how surely a passage governs a query, the sentence that does, and how far apart its words are.
+
+    `subject` is the place of the stated subject among those of the query: the first is what a rule is mainly about.
+    """
 
     strength: Strength = Strength.NONE
     quote: str = ""
     distance: int = 0
     strict: bool = False
+    subject: int = 0
 
 
 NOTHING = Judgement()
@@ -224,7 +228,8 @@ class Index:
         own = language in section.languages
         if judged.strength <= Strength.WORDS:
             return (-judged.strength, -score, row)
-        return (-judged.strength, not judged.strict, not own, self.passages[row].whole, judged.distance, -score, row)
+        whole = self.passages[row].whole
+        return (-judged.strength, judged.subject, not judged.strict, not own, whole, judged.distance, -score, row)
 
     def _hit(self, row: int, judged: Judgement, score: float) -> Hit:
         standard = self.passages[row].standard
@@ -270,13 +275,13 @@ class Judge:
         """Returns the surest way in which the passage in `row` governs the query."""
         passage = self.index.passages[row]
         standard = passage.standard
-        if standard.retired or explains(standard.heading) or (standard.section and is_retired((), standard.text)):
+        silent = explains(standard.heading) or permits_heading(standard.heading)
+        if standard.retired or silent or (standard.section and is_retired((), standard.text)):
             return NOTHING
-        permitted = permits_heading(standard.heading)
         rules = [
             sentence
             for sentence in self.index.sentences(row)
-            if (sentence.strict if permitted else sentence.rule) and not excepts(sentence.text, self.path)
+            if sentence.rule and not excepts(sentence.text, self.path)
         ]
         if not rules:
             return NOTHING
@@ -302,11 +307,11 @@ class Judge:
         if self._names_others(passage) or not self._is_near(row, passage):
             return None
         best: Judgement | None = None
-        for topic in self.query.topics:
+        for subject, topic in enumerate(self.query.topics):
             for statement in topic.of_language(passage.language):
                 found = _stated(statement, passage, rules)
-                if found and (best is None or _rank(found) < _rank(best)):
-                    best = found
+                if found and (best is None or (_rank(found), subject) < (_rank(best), best.subject)):
+                    best = replace(found, subject=subject)
         return best
 
     def _is_near(self, row: int, passage: Passage) -> bool:

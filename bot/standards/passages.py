@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bot.core.findings.standard import LINE, Standard
+from bot.core.findings.standard import FEWEST, LINE, Standard, word_count
 
 FEWEST_ITEMS = 2
 """A list of fewer items is not divided."""
@@ -150,7 +150,7 @@ def _items(section: Standard) -> Iterator[Standard]:
         begin = starts[first]
         end = starts[last + 1] if last + 1 < len(starts) else len(section.text)
         text = section.text[begin:end]
-        if len(re.findall(r"\w+", text)) < 2:  # noqa: PLR2004 - one word is no rule
+        if word_count(text) < FEWEST:
             continue
         yield replace(
             section,

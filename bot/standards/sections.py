@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from bot.core.code.globs import Globs
 from bot.core.code.language import language, language_named, language_of_document, language_of_heading
-from bot.core.findings.standard import ARCHIVES, Document, Standard
+from bot.core.findings.standard import ARCHIVES, FEWEST, Document, Standard, word_count
 from bot.errors import Refused, TooLarge
 from bot.standards.formats import Fence, Layout, SectionHead, editorconfig, html, lines, markdown, plain, tagless
 from bot.standards.passages import is_retired
@@ -202,7 +202,7 @@ def _pieces(layout: Layout, root: tuple[str, ...]) -> Iterator[tuple[SectionHead
 
 def _cuts(layout: Layout, head: SectionHead, stop: int) -> Iterator[tuple[int, int]]:
     """Yields the pieces of `head.offset`..`stop`, stripped; a section that is too long is cut at blank lines."""
-    if len(re.findall(r"\w+", tagless(layout.text[head.body : stop]))) < 2:  # noqa: PLR2004 - one word is no rule
+    if word_count(tagless(layout.text[head.body : stop]).replace("_", " ")) < FEWEST:
         return
     start = head.offset
     gaps = [match.end() for match in _GAP.finditer(layout.text, head.body, stop)] if stop - start > LONGEST else []

@@ -145,7 +145,7 @@ FEWEST = 2
 """Fewest words of a quote: a single word is in every document and proves nothing."""
 
 _EAST = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_WORD = 4  # characters of Chinese, Japanese or Korean that count as a word
+_WORD = 2  # characters of Chinese, Japanese or Korean that count as a word
 _MARKS = "\"'“”‘’„«»"  # noqa: RUF001 - these are the marks themselves
 
 
@@ -171,10 +171,14 @@ def verify_quote(quote: str, standards: Sequence[Standard]) -> Quotation | None:
     return next((_quotation(standard, match) for standard, match in matches if match), None)
 
 
+def word_count(text: str) -> int:
+    """Returns the number of words between spaces; in Chinese, Japanese and Korean two characters are a word."""
+    return sum(any(map(str.isalnum, word)) for word in _EAST.sub(" ", text).split()) + len(_EAST.findall(text)) // _WORD
+
+
 def _pattern(quote: str) -> re.Pattern[str] | None:
     words = quote.split()
-    count = sum(any(map(str.isalnum, word)) for word in words) + len(_EAST.findall(quote)) // _WORD
-    if len(quote) > LONGEST or count < FEWEST:
+    if len(quote) > LONGEST or word_count(quote) < FEWEST:
         return None
     # whole words only: "never use" is not a quote from "whenever users"; Chinese and Japanese have no spaces
     begin = r"(?<!\w)" if words[0][0].isalnum() and not _EAST.match(words[0][0]) else ""
