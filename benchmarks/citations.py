@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from bot.checks import hygiene, ruff, secrets
 from bot.core.code.language import language
-from bot.core.findings.standard import Document, Hit
+from bot.core.findings.standard import Document, Hit, Standard
 from bot.standards.local_index import Index
 from bot.standards.sections import sections
 
@@ -77,10 +77,17 @@ class Guide:
     path: str
     governs: dict[str, tuple[str, ...]]
     document: str
+    questions: tuple[tuple[str, str], ...] = ()
+
+    def sections(self, document: str = "") -> tuple[Standard, ...]:
+        """The sections of the guide, as those of its document or of the given one."""
+        suffix = PurePosixPath(self.document).suffix
+        place = str(PurePosixPath(document).with_suffix(suffix)) if document else self.document
+        return sections(Document(place, self.name), self.text.encode())
 
     def index(self) -> Index:
         """The guide as a shelf of its own."""
-        return Index.of(sections(Document(self.document, self.name), self.text.encode()))
+        return Index.of(self.sections())
 
     def lines(self, rule: str) -> set[int]:
         """The lines that govern a rule."""
@@ -119,7 +126,8 @@ def guides() -> Iterator[Guide]:
             governs = {rule: tuple(words.split("|")) for rule, words in entry.get("governs", {}).items()}
             file = next((HOME / "guides" / part).glob(f"{name}.*"))
             document = entry.get("document", f"docs/standards/guide{file.suffix}")
-            yield Guide(part, name, file.read_text(), entry["path"], governs, document)
+            questions = tuple(entry.get("questions", {}).items())
+            yield Guide(part, name, file.read_text(), entry["path"], governs, document, questions)
 
 
 def findings(path: str) -> dict[str, str]:
@@ -171,8 +179,34 @@ class Score:
         )
 
 
+def answered() -> Iterator[tuple[Guide, str, bool]]:
+    """Each question in its guide's language, and whether a line that answers it is among the first five hits.
+
+    All guides are on one shelf.
+    """
+    everything = tuple(guides())
+    shelf = [section for guide in everything for section in guide.sections(f"docs/{guide.name}.md")]
+    index = Index.of(shelf)
+    for guide in everything:
+        for question, words in guide.questions:
+            wanted = {
+                n for n, line in enumerate(guide.text.splitlines(), 1) for part in words.split("|") if part in line
+            }
+            hits = [hit.standard for hit in index.search(question, guide.path, language(guide.path), 5)]
+            own = [standard for standard in hits if standard.blob == guide.name]
+            yield guide, question, any(wanted & set(range(one.start, one.end + 1)) for one in own)
+    index.close()
+
+
 def main() -> None:
     """Prints the score of each part and guide, and what went wrong."""
+    asked = tuple(answered())
+    print(
+        f"{len(asked)} questions in the documents' languages: recall@5 {sum(one[2] for one in asked) / len(asked):.2f}"
+    )
+    for guide, question, found in asked:
+        if not found:
+            print(f"  not among the first five: {guide.name}: {question}")
     found = [outcome for guide in guides() for outcome in outcomes(guide)]
     for part in dict.fromkeys(one.guide.part for one in found):
         own = [one for one in found if one.guide.part == part]

@@ -2,7 +2,8 @@
 
     python benchmarks/standards.py
 
-Queries and their labels are in standards.toml, the documents in examples/standards. Each engine runs in a process of
+Queries and their labels are in standards.toml, the documents in examples/standards. Citations on guides in the style of
+public ones, in eight languages, follow: see citations.py. Each engine runs in a process of
 its own, so that its memory can be told.
 """
 
@@ -155,7 +156,8 @@ def main() -> None:
             print(f"  {kind:8} n={score['count']:<3} recall@5 {score['recall']:.2f}  MRR {score['rank']:.2f}")
         if engine == "ours":
             for kind, (right, wrong, total) in found["governed"].items():
-                print(f"  {kind:9} cited right {right:2}, wrong {wrong}, of {total}")
+                print(f"  {kind:9} cited right {right:2}, wrong {wrong}, of {total}", flush=True)
+    subprocess.run([sys.executable, str(Path(__file__).with_name("citations.py"))], check=True)
 
 
 if __name__ == "__main__":

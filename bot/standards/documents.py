@@ -23,14 +23,27 @@ MOST = 200
 DEPTH = 3
 """Imports of imports that are followed."""
 
-_NESTED = ("AGENTS.md", "CLAUDE.md", ".editorconfig")
+_NESTED = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".editorconfig")
+_FOLDERS_OF_TOOLS = {
+    ".claude",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".github",
+    ".windsurf",
+}  # they speak of the whole repository
 _CONVENTIONS = Globs.of(
     (
         "/REVIEW.md",
         "/.github/copilot-instructions.md",
         "/.github/instructions/**/*.instructions.md",
         "/.cursor/rules/**/*.mdc",
+        "/.cursor/BUGBOT.md",
+        "/.cursorrules",
         "/.claude/rules/**/*.md",
+        "/.gemini/styleguide.md",
+        "/.windsurf/rules/**/*.md",
+        "/.windsurfrules",
         *_NESTED,
     )
 )
@@ -186,15 +199,21 @@ def _convention(path: str, changed: Sequence[str]) -> bool:
     """Whether it is a convention file for a changed file: one in the root, or in a folder above that file."""
     if not _CONVENTIONS.match(path):
         return False
-    folder = PurePosixPath(path).parent
+    folder = _home(path)
     nested = PurePosixPath(path).name in _NESTED and folder.parts
     return not nested or any(PurePosixPath(file).is_relative_to(folder) for file in changed)
 
 
 def _below(path: str) -> tuple[str, ...]:
     """Returns the scope of a nested convention file: its own folder."""
-    parent = str(PurePosixPath(path).parent)
-    return (f"{_escaped(parent)}/**",) if PurePosixPath(path).name in _NESTED and parent != "." else ()
+    folder = _home(path)
+    return (f"{_escaped(str(folder))}/**",) if PurePosixPath(path).name in _NESTED and folder.parts else ()
+
+
+def _home(path: str) -> PurePosixPath:
+    """Returns the folder that a convention file is about: of `web/.claude/CLAUDE.md` it is `web`."""
+    folder = PurePosixPath(path).parent
+    return folder.parent if folder.name in _FOLDERS_OF_TOOLS else folder
 
 
 def _escaped(path: str) -> str:

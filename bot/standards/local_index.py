@@ -19,7 +19,17 @@ from enum import IntEnum
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import Hit, Standard, is_for_language, verify_quote
 from bot.standards.formats import tagless
-from bot.standards.passages import Sentence, excepts, explains, is_retired, passages, permits_heading, sentences
+from bot.standards.passages import (
+    Passage,
+    Sentence,
+    excepts,
+    explains,
+    instructs,
+    is_retired,
+    passages_of,
+    permits_heading,
+    sentences,
+)
 from bot.standards.query import (
     Group,
     Query,
@@ -28,7 +38,6 @@ from bot.standards.query import (
     Topic,
     distance,
     is_close,
-    language_of_text,
     pieces,
     stem,
     tokens_of,
@@ -85,22 +94,6 @@ NOTHING = Judgement()
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """A row of the index: a section or one of its items. `context` is the text above a list that introduces it."""
-
-    standard: Standard
-    language: str
-    context: str = ""
-    whole: bool = True
-
-    @property
-    def heading(self) -> tuple[str, ...]:
-        """The words of the nearest heading and of the context, as terms are compared with them."""
-        last = self.standard.heading[-1] if self.standard.heading else ""
-        return tokens_of(f"{last} {self.context}")
-
-
-@dataclass(frozen=True, slots=True)
 class Index:
     """The passages of one shelf, ready to be searched. Built once, then only read."""
 
@@ -116,7 +109,7 @@ class Index:
     @classmethod
     def of(cls, sections: Sequence[Standard]) -> Index:
         """Indexes `sections`: about 0.3 ms each."""
-        found = tuple(_passages(sections))
+        found = tuple(passages_of(sections))
         rows = sqlite3.connect(":memory:", check_same_thread=False)
         rows.execute("CREATE VIRTUAL TABLE search USING fts5 (heading, body, content='', tokenize='porter')")
         rows.executemany("INSERT INTO search (rowid, heading, body) VALUES (?, ?, ?)", _texts(found))
@@ -135,12 +128,16 @@ class Index:
         if not query.every or limit < 1:
             return ()
         applies = self._applies(path, language)
-        ranked = {row: score * self._boost(row, language) for row, score in self._matches(query) if applies(row)}
+        ranked = {
+            row: score * self._boost(row, language) * self._spoken(row, query)
+            for row, score in self._matches(query)
+            if applies(row)
+        }
         nearest = sorted(ranked, key=lambda row: (-ranked[row], row))
         surest = [row for row in self._surest(query) if applies(row)]
         judge = Judge.of(self, query, path)
         judged = {row: judge.judgement(row) for row in dict.fromkeys((*surest, *nearest[: max(JUDGED, limit)]))}
-        order = sorted(judged, key=lambda row: self._order(row, judged[row], ranked.get(row, 0.0), language))
+        order = sorted(judged, key=lambda row: self._order(row, judged[row], ranked.get(row, 0.0), language, query))
         hits = (self._hit(row, judged[row], ranked.get(row, 0.0)) for row in order)
         return tuple(_distinct(hits))[:limit]
 
@@ -223,13 +220,27 @@ class Index:
             return SAME_LANGUAGE
         return 1.0 if section.examples else ANY_LANGUAGE
 
-    def _order(self, row: int, judged: Judgement, score: float, language: str) -> tuple[float, ...]:
+    def _spoken(self, row: int, query: Query) -> float:
+        return SAME_LANGUAGE if query.language and self.passages[row].language == query.language else 1.0
+
+    def _order(self, row: int, judged: Judgement, score: float, language: str, query: Query) -> tuple[float, ...]:
         section = self.passages[row].standard
         own = language in section.languages
         if judged.strength <= Strength.WORDS:
             return (-judged.strength, -score, row)
         whole = self.passages[row].whole
-        return (-judged.strength, judged.subject, not judged.strict, not own, whole, judged.distance, -score, row)
+        foreign = not query.sure and self._spoken(row, query) == 1.0
+        return (
+            -judged.strength,
+            foreign,
+            judged.subject,
+            not judged.strict,
+            not own,
+            whole,
+            judged.distance,
+            -score,
+            row,
+        )
 
     def _hit(self, row: int, judged: Judgement, score: float) -> Hit:
         standard = self.passages[row].standard
@@ -278,10 +289,11 @@ class Judge:
         silent = explains(standard.heading) or permits_heading(standard.heading)
         if standard.retired or silent or (standard.section and is_retired((), standard.text)):
             return NOTHING
+        only_strict = instructs(standard.document, standard.heading)
         rules = [
             sentence
             for sentence in self.index.sentences(row)
-            if sentence.rule and not excepts(sentence.text, self.path)
+            if sentence.rule and (sentence.strict or not only_strict) and not excepts(sentence.text, self.path)
         ]
         if not rules:
             return NOTHING
@@ -411,28 +423,6 @@ def _expansions(topics: Sequence[Topic], languages: Sequence[str]) -> list[str]:
     statements = [statement for topic in topics for name in names for statement in topic.statements.get(name, ())[:2]]
     found = (alternatives[0].tokens[0] for statement in statements for alternatives in statement)
     return [word for word in dict.fromkeys(found) if word.isalnum() and len(word) > 3][:40]  # noqa: PLR2004
-
-
-def _passages(sections: Sequence[Standard]) -> Iterator[Passage]:
-    by_document: defaultdict[tuple[str, str], list[Standard]] = defaultdict(list)
-    for section in sections:
-        by_document[section.repo, section.document].append(section)
-    for own in by_document.values():
-        language = language_of_text(" ".join(section.text for section in own[:40]))
-        for section in own:
-            yield Passage(section, language)
-            items = passages(section)
-            if items != (section,):
-                yield from (Passage(item, language, _context(section, item), whole=False) for item in items)
-
-
-def _context(section: Standard, item: Standard) -> str:
-    """Returns the line above a list that introduces it, if it ends with a colon."""
-    above = section.text.split("\n")[: item.start - section.start]
-    for row in reversed(above):
-        if row.strip() and not re.match(r"\s*(?:[-*+•|]|\d+[.)])", row):
-            return row.strip()[:300] if row.rstrip().endswith((":", "：", ":**")) else ""
-    return ""
 
 
 def _texts(found: Sequence[Passage]) -> Iterator[tuple[int, str, str]]:

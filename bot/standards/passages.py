@@ -7,11 +7,13 @@ a withdrawn rule, a list of advantages or an explanation, is not a rule against 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bot.core.findings.standard import FEWEST, LINE, Standard, word_count
+from bot.standards.query import language_of_text, tokens_of
 
 FEWEST_ITEMS = 2
 """A list of fewer items is not divided."""
@@ -36,7 +38,7 @@ _CLAUSE = re.compile(
 )
 
 _STATUS = (
-    r"retired|withdrawn|obsolete[ds]?|superseded|repealed|deprecated|abolished|rescinded|revoked|archived|historical|historic"
+    r"retired|dropped|abandoned|discontinued|withdrawn|obsolete[ds]?|superseded|repealed|deprecated|abolished|rescinded|revoked|archived|historical|historic"
     r"|no longer (?:applies|apply|valid|in force|in effect|enforced|used|binding|required)|not in force|void"
     r"|zur[üu]ckgezogen\w*|aufgehoben\w*|veraltet\w*|au[ßs]+er kraft\w*|abgel[öo]st\w*|abgeschafft\w*|ung[üu]ltig\w*|gilt nicht mehr|nicht mehr g[üu]ltig"
     r"|abrog[ée]+\w*|retir[ée]+\w*|obsol[èe]te\w*|caduc\w*|p[ée]rim[ée]+\w*|plus en vigueur|ne s'appliquent? plus"
@@ -74,7 +76,7 @@ _RETIRED_LINE = (
     re.compile(
         rf"(?:本|该|此|这[条项]|この|当該|本)(?:规则|规范|条款?|节|章|文档|规定|ルール|規則|規約|節|章|項|文書)[^。]{{0,20}}?(?:{_STATUS})"
     ),
-    re.compile(rf"\|\s*(?:{_STATUS})\s*(?:\||$)", re.IGNORECASE),
+    re.compile(rf"\|\s*(?:{_STATUS})(?:\s+(?:in |since |seit |depuis |desde )?[\d./-]+)?\s*(?:\||$)", re.IGNORECASE),
     re.compile(rf"[(\[（【]\s*(?:{_STATUS})[^)\]）】]{{0,60}}[)\]）】]", re.IGNORECASE),
     re.compile(r"^\W*~~.{3,}~~\W*$"),
 )
@@ -86,7 +88,7 @@ _THIS_RULE = re.compile(
 _PERMITS = re.compile(
     r"\b(?:may|might|allowed|permitted|permissible|acceptable|accepted|okay|ok|fine|tolerated|exempt(?:ed)?|optional|harmless"
     r"|can be (?:used|ignored|skipped|omitted)|need(?:s)? not|not (?:required|needed|necessary|enforced|a problem)|no need|free to|welcome"
-    r"|(?:don't|do not|doesn't|does not) (?:need|have) to|disabled|turned off|switched off|(?:we|is|are) ignored?\b|not checked"
+    r"|(?:don't|do not|doesn't|does not) (?:need|have) to|(?:is|are) (?:disabled|turned off|switched off)|we ignore|not checked"
     r"|erlaubt|zul[äa]ssig|gestattet|darf|d[üu]rfen|in ordnung|akzeptabel|nicht (?:n[öo]tig|erforderlich|notwendig)|deaktiviert|unbedenklich"
     r"|autoris[ée]\w*|permis\w*|peut|peuvent|tol[ée]r[ée]\w*|facultati\w*|acceptables?|d[ée]sactiv[ée]\w*"
     r"|permitid\w*|permite\w*|puede|pueden|aceptables?|opcional\w*|tolera\w*|pode|podem|aceit[áa]ve\w*|desativad\w*"
@@ -133,6 +135,23 @@ _EXPLAINS = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^\W{0,6}([^\W\d][\w '’-]{0,30}?)\s*[*_]{0,2}\s*[:：]\s*[*_]{0,2}")
+
+
+_AGENTS = frozenset(
+    {"AGENTS.md", "CLAUDE.md", "GEMINI.md", "copilot-instructions.md", ".cursorrules", ".windsurfrules"}
+)
+"""Files for coding agents, in which rules stand among instructions."""
+_OPERATES = re.compile(
+    r"\b(?:set-?up|install\w*|getting started|quick ?start|build\w*|commands?|run|running|usage|architecture|overview|structure|layout"
+    r"|directory|directories|map|deploy\w*|releas\w+|environment|development|workflow|stack|dependencies|tools?|tooling|troubleshooting"
+    r"|einrichtung|befehle|aufbau|architektur|installation|commandes|comandos|instalaci[óo]n|instala[çc][ãa]o|команды|установка)\b"
+    r"|安装|命令|架构|构建|运行|目录|セットアップ|コマンド|構成|ビルド|アーキテクチャ",
+    re.IGNORECASE,
+)
+_REVIEWS = re.compile(
+    r"\breview\b|\brules?\b|\bregeln\b|\br[èe]gles\b|\breglas\b|\bregras\b|правила|规则|规范|评审|レビュー|規則|規約|ルール",
+    re.IGNORECASE,
+)
 
 
 def passages(section: Standard) -> tuple[Standard, ...]:
@@ -194,6 +213,45 @@ def _last(rows: Sequence[str], first: int, last: int) -> int:
     while last > first and not rows[last].strip():
         last -= 1
     return last
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A row of the index: a section or one of its items. `context` is the text above a list that introduces it."""
+
+    standard: Standard
+    language: str
+    context: str = ""
+    whole: bool = True
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """The words of the nearest heading and of the context, as terms are compared with them."""
+        last = self.standard.heading[-1] if self.standard.heading else ""
+        return tokens_of(f"{last} {self.context}")
+
+
+def passages_of(sections: Sequence[Standard]) -> Iterator[Passage]:
+    """Yields each section, followed by its items; the language of a document is told from its first sections."""
+    by_document: defaultdict[tuple[str, str], list[Standard]] = defaultdict(list)
+    for section in sections:
+        by_document[section.repo, section.document].append(section)
+    for own in by_document.values():
+        language = language_of_text(" ".join(section.text for section in own[:40]))
+        for section in own:
+            yield Passage(section, language)
+            items = passages(section)
+            if items != (section,):
+                yield from (Passage(item, language, _context(section, item), whole=False) for item in items)
+
+
+def _context(section: Standard, item: Standard) -> str:
+    """Returns the line above a list that introduces it, if it ends with a colon."""
+    above = section.text.split("\n")[: item.start - section.start]
+    for row in reversed(above):
+        if row.strip() and not re.match(r"\s*(?:[-*+•|]|\d+[.)])", row):
+            return row.strip()[:300] if row.rstrip().endswith((":", "：", ":**")) else ""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +384,16 @@ def _retired_sentence(row: str) -> bool:
 def explains(heading: Sequence[str]) -> bool:
     """Whether the last heading is that of an explanation: pros, background, contents, a glossary."""
     return bool(heading) and bool(_EXPLAINS.match(heading[-1][:80]))
+
+
+def instructs(document: str, heading: Sequence[str]) -> bool:
+    """Whether a section of a file for coding agents says how to work on the repository: set-up, commands, architecture.
+
+    A section "Code Review Rules", and what stands below one, holds rules wherever it stands.
+    """
+    if PurePosixPath(document).name not in _AGENTS or any(_REVIEWS.search(title) for title in heading[1:]):
+        return False
+    return any(_OPERATES.search(title[:80]) for title in heading[1:])
 
 
 def permits_heading(heading: Sequence[str]) -> bool:

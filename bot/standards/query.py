@@ -245,13 +245,15 @@ class Query:
     `codes` are the rule codes that the text names and `topics` their subjects, or else the subjects of the first sentence,
     which says what a text is about. They are `sure` if a code or the shape
     of code tells them, not only words. `every` are groups of all words, `said` those of the first sentence, `code_words` the
-    words in backticks.
+    words in backticks. `language` is that of the text if it
+    is not English or code.
     """
 
     text: str
     codes: tuple[str, ...]
     topics: tuple[Topic, ...]
     sure: bool
+    language: str
     every: tuple[Group, ...]
     said: tuple[Group, ...]
     code_words: frozenset[str]
@@ -270,7 +272,8 @@ class Query:
         told = known or shown or _topics_in_words(bare, others)
         groups = words(text, others)[:MOST]
         said = words(bare, others)[:MOST] or groups
-        return cls(text, codes, told, bool(known or shown), groups, said, _code_words(bare))
+        spoken = _language(bare, told)
+        return cls(text, codes, told, bool(known or shown), spoken, groups, said, _code_words(bare))
 
 
 def _codes(first: str) -> tuple[str, ...]:
@@ -300,6 +303,22 @@ def _topics_in_words(text: str, languages: Iterable[str]) -> tuple[Topic, ...]:
     )
 
 
+def _language(text: str, told: Sequence[Topic]) -> str:
+    """Returns the language of a query: that of its script or its small words, or else of the statements that it holds."""
+    spoken = language_of_text(text)
+    if spoken != "en":
+        return spoken
+    tokens, low = tokens_of(text[:400]), text[:400].lower()
+    for topic in told:
+        for name, statements in topic.statements.items():
+            close = any(is_close(statement, distance(statement, tokens, low)) for statement in statements)
+            if close and name in {"any", "en"}:
+                return ""
+            if close:
+                return name
+    return ""
+
+
 def is_close(statement: Statement, apart: int | None) -> bool:
     """Whether the terms of a statement are close enough together to be about each other."""
     return apart is not None and apart <= CLOSE + WIDER * (len(statement) - 2)
@@ -316,11 +335,12 @@ def distance(statement: Statement, tokens: Sequence[str], low: str) -> int | Non
     """
     places: list[list[int]] = []
     for alternatives in statement:
+        if any(_is_east(term) and term.tokens[0] in low for term in alternatives):
+            continue
         here = [n for term in alternatives if not _is_east(term) for n in term.at(tokens)]
-        if here:
-            places.append(here)
-        elif not any(_is_east(term) and term.tokens[0] in low for term in alternatives):
+        if not here:
             return None
+        places.append(here)
     return _spread(places)
 
 

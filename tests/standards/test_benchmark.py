@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "standards.py"))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARK = runpy.run_path(str(BENCHMARKS / "standards.py"))
+CITATIONS = runpy.run_path(str(BENCHMARKS / "citations.py"))
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,35 @@ def test_a_finding_is_cited_with_the_right_section_or_with_none(governed):
 
     assert right / total >= 0.85
     assert wrong / total <= 0.05
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return [outcome for guide in CITATIONS["guides"]() for outcome in CITATIONS["outcomes"](guide)]
+
+
+@pytest.mark.parametrize("part", ["first", "second"])
+def test_findings_cite_the_sentence_that_governs_in_guides_of_other_teams(outcomes, part):
+    own = [outcome for outcome in outcomes if outcome.guide.part == part]
+    score = CITATIONS["Score"].of(own)
+
+    assert score.governed >= 70
+    assert score.right / score.governed >= 0.85
+    assert score.right / (score.right + score.wrong) >= 0.95
+    assert score.wrong / score.asked <= 0.02
+
+
+def test_every_label_of_a_guide_names_a_line(outcomes):
+    without = {(o.guide.name, rule) for o in outcomes for rule in o.guide.governs if not o.guide.lines(rule)}
+    asked = {(outcome.guide.name, outcome.rule) for outcome in outcomes}
+    unasked = {(o.guide.name, rule) for o in outcomes for rule in o.guide.governs} - asked
+
+    assert not without
+    assert not unasked
+
+
+def test_questions_find_their_rule_in_the_language_of_the_document():
+    found = [right for _, _, right in CITATIONS["answered"]()]
+
+    assert len(found) >= 60
+    assert sum(found) / len(found) >= 0.90
