@@ -135,7 +135,9 @@ def findings(path: str) -> dict[str, str]:
     suffix = PurePosixPath(path).suffix
     why = {code: rule.why for rule in ruff.RULES for code in rule.codes.split()}
     found = {
-        rule.name: f"{rule.title}. {rule.why}" for rule in hygiene.RULES if not rule.suffixes or suffix in rule.suffixes
+        rule.name: f"{rule.title}. {rule.why}"
+        for rule in (*hygiene.RULES, hygiene.CONFLICT)
+        if not rule.suffixes or suffix in rule.suffixes
     }
     found |= {rule.name: f"{rule.kind} is in the code." for rule in secrets.RULES if rule.name in SECRETS}
     if suffix == ".py":

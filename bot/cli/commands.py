@@ -299,26 +299,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 Name = Annotated[str, typer.Option("--name", help="The repository's name on GitHub: owner/name.", metavar="NAME")]
 
 
+WorkingTree = Annotated[
+    bool, typer.Option("--working-tree", help="Read what is not committed yet; git must follow it.")
+]
+
+
 @standards.command("test")
+@standards.command("try")
 def standards_test(
     query: Annotated[str, typer.Argument(help="Code, the message of a linter, or a question.")],
     language: Annotated[str, typer.Option(help="The language of the code: python, typescript, …")] = "",
     path: Annotated[str, typer.Option(help="Show only rules that apply to this file.")] = "",
     repo: Repository = Path(),
+    working_tree: WorkingTree = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the sections that govern the query, or say that no document covers it."""
     from bot.cli.standards import search
 
-    search(repo, query, language, path, as_json=as_json)
+    search(repo, query, language, path, working_tree=working_tree, as_json=as_json)
 
 
 @standards.command("ls")
-def standards_ls(repo: Repository = Path(), as_json: AsJson = False) -> None:
+def standards_ls(repo: Repository = Path(), working_tree: WorkingTree = False, as_json: AsJson = False) -> None:
     """List the documents of the last commit, their sections, and what is left out."""
     from bot.cli.standards import listing
 
-    listing(repo, as_json=as_json)
+    listing(repo, working_tree=working_tree, as_json=as_json)
 
 
 @standards.command("sync")

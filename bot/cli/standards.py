@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from bot.core.policy import Policy
 from bot.errors import Refused
 from bot.handlers.read import read_policy
 from bot.handlers.standards import documents, pinned
+from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.interfaces import Standards
 from bot.settings import Settings
@@ -45,21 +46,27 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class CommittedStandards:
-    """The documents of a repository's last commit; `skipped` says what was left out and why."""
+    """The documents of a repository's last commit or working tree; `skipped` says what was left out and why."""
 
     host: LocalHost
     shelf: Shelf
     skipped: tuple[str, ...]
 
     @classmethod
-    async def of(cls, repo: Path, name: str = "") -> CommittedStandards:
-        """Returns the documents of the repository at `repo`, whose name on GitHub is `name`. Raises UserError without one."""
+    async def of(cls, repo: Path, name: str = "", *, working_tree: bool = False) -> CommittedStandards:
+        """Returns the documents of the repository at `repo`, whose name on GitHub is `name`. Raises UserError without one.
+
+        With `working_tree` they, and the policy, are those that git follows in the working tree.
+        """
         host = await LocalHost.from_range(repo)
-        pull = host.pull
+        pull = replace(host.pull, base_sha=NO_OBJECT) if working_tree else host.pull
         policy = (await read_policy(host, pull)).policy
         everything = [entry.path for entry in await host.tree(pull.ref, pull.base_sha)]
         found = await documents(host, pull, policy, everything)
-        skipped = tuple(f"{path}: {reason}" for path, reason in found.skipped)
+        loose = [(path, path, 0) for path in host.unfollowed] if working_tree else []
+        unfollowed = select(loose, policy, changed=everything).documents
+        reasons = (*found.skipped, *((document.path, "git does not follow it: git add -N") for document in unfollowed))
+        skipped = tuple(f"{path}: {reason}" for path, reason in reasons)
         return cls(host, Shelf(name or pull.ref.repo, pull.base_sha, found.documents), skipped)
 
     async def sync(self, index: Standards) -> tuple[str, ...]:
@@ -93,30 +100,30 @@ def unplaced_citations(policy: Policy, file: Path) -> tuple[str, ...]:
     return tuple(row.reason for row in pinned(found, policy.cites)[1])
 
 
-def search(repo: Path, query: str, language: str, path: str, *, as_json: bool) -> None:
+def search(repo: Path, query: str, language: str, path: str, *, working_tree: bool, as_json: bool) -> None:
     """Prints the sections about `query`, or that the documents do not cover it."""
-    hits = asyncio.run(_search(repo, query, language, path))
-    governing = [hit.standard for hit in hits if hit.governs]
+    hits = asyncio.run(_search(repo, query, language, path, working_tree=working_tree))
+    governing = [hit for hit in hits if hit.governs]
     if as_json:
         _print_json({"query": query, "covered": bool(governing), "hits": [_hit(hit) for hit in hits]})
         return
     console = _console()
-    for standard in governing:
-        _show(standard, console)
+    for hit in governing:
+        _show(hit, console)
     if not governing:
         console.print("The team's documents do not cover this.")
         for hit in hits[:3]:
             console.print(f"  [dim]near: {_safe(hit.standard.id)}[/dim]")
 
 
-async def _search(repo: Path, query: str, language: str, path: str) -> tuple[Hit, ...]:
-    async with _parsed(repo) as (shelf, index, _):
+async def _search(repo: Path, query: str, language: str, path: str, *, working_tree: bool) -> tuple[Hit, ...]:
+    async with _parsed(repo, working_tree=working_tree) as (shelf, index, _):
         return await index.search(shelf, query, path=path, language=language.lower())
 
 
-def listing(repo: Path, *, as_json: bool) -> None:
+def listing(repo: Path, *, working_tree: bool, as_json: bool) -> None:
     """Prints the documents on the shelf, their sections, and what was left out."""
-    shelf, sections, skipped = asyncio.run(_sections(repo))
+    shelf, sections, skipped = asyncio.run(_sections(repo, working_tree=working_tree))
     rows = [
         _row(document, [section for section in sections if section.document == document.path])
         for document in shelf.documents
@@ -128,7 +135,8 @@ def listing(repo: Path, *, as_json: bool) -> None:
     columns = ("path", "sections", "languages", "scope")
     console.print(_table(columns, [[_cell(row[column]) for column in columns] for row in rows]))
     _tell(skipped, console)
-    console.print(f"{len(rows)} documents with {len(sections)} sections at {shelf.commit[:10]}.")
+    place = "in the working tree" if working_tree else f"at {shelf.commit[:10]}"
+    console.print(f"{len(rows)} documents with {len(sections)} sections {place}.")
 
 
 async def committed_sections(repo: Path) -> tuple[Standard, ...]:
@@ -136,15 +144,15 @@ async def committed_sections(repo: Path) -> tuple[Standard, ...]:
     return (await _sections(repo))[1]
 
 
-async def _sections(repo: Path) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
-    async with _parsed(repo) as (shelf, index, skipped):
+async def _sections(repo: Path, *, working_tree: bool = False) -> tuple[Shelf, tuple[Standard, ...], tuple[str, ...]]:
+    async with _parsed(repo, working_tree=working_tree) as (shelf, index, skipped):
         return shelf, await index.sections(shelf), skipped
 
 
 @asynccontextmanager
-async def _parsed(repo: Path) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
+async def _parsed(repo: Path, *, working_tree: bool) -> AsyncIterator[tuple[Shelf, FolderStandards, tuple[str, ...]]]:
     """Yields the shelf of a repository, an index of it in memory, and what is left out."""
-    books, index = await CommittedStandards.of(repo), FolderStandards(":memory:")
+    books, index = await CommittedStandards.of(repo, working_tree=working_tree), FolderStandards(":memory:")
     try:
         yield books.shelf, index, await books.sync(index)
     finally:
@@ -271,16 +279,21 @@ def _row(document: Document, sections: Sequence[Standard]) -> dict[str, Any]:
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    return {"id": hit.standard.id, "governs": hit.governs, "score": round(hit.score, 4), **asdict(hit.standard)}
+    found = {"id": hit.standard.id, "governs": hit.governs, "score": round(hit.score, 4), "quote": hit.quote}
+    return found | asdict(hit.standard)
 
 
-def _show(standard: Standard, console: Console) -> None:
+def _show(hit: Hit, console: Console) -> None:
+    """Prints a section with its lines, and the sentence that a finding would cite."""
+    standard = hit.standard
     console.print(f"[cyan]{_safe(standard.document)}:{standard.start}[/cyan] {_safe(standard.title)}")
     lines = standard.text.strip().splitlines()
     for line in lines[:SHOWN]:
         console.print(f"    {_safe(line)}")
     if len(lines) > SHOWN:
         console.print(f"    [dim]… {len(lines) - SHOWN} more lines[/dim]")
+    if hit.quote:
+        console.print(f"    [bold]cites:[/bold] “{_safe(hit.quote)}”")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:

@@ -284,7 +284,7 @@ async def _governing(
 ) -> Hit | None:
     """Returns the pinned section, or else the first one that governs the draft."""
     if pin is not None:
-        rules = sorted((rule for rule in sentences(pin) if rule.rule), key=lambda rule: not rule.strict)
+        rules = sorted((rule for rule in sentences(pin.text) if rule.rule), key=lambda rule: not rule.strict)
         return Hit(
             pin, 1.0, governs=True, quote=next((rule.text for rule in rules if verify_quote(rule.text, [pin])), "")
         )

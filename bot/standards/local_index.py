@@ -31,6 +31,7 @@ from bot.standards.passages import (
     sentences,
 )
 from bot.standards.query import (
+    LANGUAGES,
     Group,
     Query,
     Statement,
@@ -118,7 +119,8 @@ class Index:
             for token in {*tokens_of(tagless(passage.standard.text)), *passage.heading}:
                 places[token].append(number)
         scopes = {section.scope: Globs.of(section.scope) for section in sections if section.scope}
-        languages = tuple(dict.fromkeys(passage.language for passage in found if passage.language != "en"))
+        told = dict.fromkeys(passage.language for passage in found)
+        languages = tuple(name for name in (LANGUAGES if "" in told else told) if name and name != "en")
         by_id = {section.id: section for section in sections}
         return cls(found, by_id, scopes, rows, places, sorted(places), languages)
 
@@ -149,7 +151,7 @@ class Index:
         """Returns the sentences of a passage; they are divided at first use."""
         if row not in self.cache:
             passage = self.passages[row]
-            self.cache[row] = sentences(passage.standard, passage.context)
+            self.cache[row] = sentences(passage.prose, passage.context, listed=not passage.whole)
         return self.cache[row]
 
     def holding(self, group: Group, column: str = "") -> _Rows:
@@ -168,7 +170,9 @@ class Index:
             found = here if found is None else found & here
             if not found:
                 return set()
-        return {row for row in found or () if language in {"any", "en", self.passages[row].language}}
+        return {
+            row for row in found or () if language in {"any", "en"} or self.passages[row].language in {language, ""}
+        }
 
     def _with(self, term: Term) -> Iterator[int]:
         if (term.inside and not term.tokens[0].isascii()) or not term.tokens[0].isalnum():
@@ -328,7 +332,7 @@ class Judge:
 
     def _is_near(self, row: int, passage: Passage) -> bool:
         """Whether a passage has words of the query, where they tell its subject and not the code of a known rule."""
-        return self.query.sure or passage.language != "en" or self._share(row, self.anywhere) >= OVERLAP
+        return self.query.sure or passage.language not in {"en", ""} or self._share(row, self.anywhere) >= OVERLAP
 
     def _names_others(self, passage: Passage) -> bool:
         """Whether a passage begins with codes of analysers that have another subject."""
@@ -344,15 +348,14 @@ class Judge:
             return None
         said = {word for group in self.query.said for word in group}
         best = max(rules, key=lambda rule: len(said & _stems(rule.text, passage.language)))
+        if not said & _stems(f"{best.text} {' '.join(passage.standard.heading)}", passage.language):
+            return None
         return Judgement(Strength.WORDS, best.text, strict=best.strict)
 
     def _about_code(self, passage: Passage) -> bool:
         """Whether a passage has a code word of the query that is rare on the shelf."""
-        own = {
-            word
-            for span in re.findall(r"`([^`]+)`|(\w+)\(", passage.standard.text)
-            for word in tokens_of(" ".join(span))
-        }
+        spans = re.findall(r"`([^`\n]{2,80})`|(\w{2,60})\(", passage.prose)
+        own = {word for span in spans for word in tokens_of(" ".join(span))}
         few = max(2, RARE * len(self.index.passages))
         return any(len(self.index.places.get(word, ())) <= few for word in self.query.code_words & own)
 

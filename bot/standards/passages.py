@@ -217,10 +217,14 @@ def _last(rows: Sequence[str], first: int, last: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A row of the index: a section or one of its items. `context` is the text above a list that introduces it."""
+    """A row of the index: a section or one of its items.
+
+    `prose` is its own text, for a section with items what is left of it. `context` is the line that introduces a list.
+    """
 
     standard: Standard
     language: str
+    prose: str
     context: str = ""
     whole: bool = True
 
@@ -239,10 +243,22 @@ def passages_of(sections: Sequence[Standard]) -> Iterator[Passage]:
     for own in by_document.values():
         language = language_of_text(" ".join(section.text for section in own[:40]))
         for section in own:
-            yield Passage(section, language)
             items = passages(section)
-            if items != (section,):
-                yield from (Passage(item, language, _context(section, item), whole=False) for item in items)
+            if items == (section,):
+                yield Passage(section, language, section.text)
+                continue
+            yield Passage(section, language, _without(section, items))
+            for item in items:
+                yield Passage(item, language, item.text, _context(section, item), whole=False)
+
+
+def _without(section: Standard, items: Sequence[Standard]) -> str:
+    """Returns the text of a section without the lines of its items."""
+    rows = LINE.split(section.text)
+    for item in items:
+        first = item.start - section.start
+        rows[first : item.end - section.start + 1] = [""] * (item.end - item.start + 1)
+    return "\n".join(rows)
 
 
 def _context(section: Standard, item: Standard) -> str:
@@ -268,15 +284,14 @@ class Sentence:
     strict: bool
 
 
-def sentences(passage: Standard, context: str = "") -> tuple[Sentence, ...]:
+def sentences(prose: str, context: str = "", *, listed: bool = False) -> tuple[Sentence, ...]:
     """Returns the sentences of a passage in order, without headings and code blocks.
 
-    `context` is the line above a list, such as "These are allowed:".
+    `context` is the line above a list, such as "These are allowed:"; `listed` is whether it is an item of one.
     """
-    listed = bool(passage.section)
     found: list[Sentence] = []
     explained = False
-    for paragraph in re.split(r"\n[ \t]*\n", _prose(passage.text)):
+    for paragraph in re.split(r"\n[ \t]*\n", _prose(prose)):
         label = _LABEL.match(paragraph.lstrip()[:WIDEST])
         explained = bool(_EXPLAINS.match(label[1])) if label else explained and not listed
         for text in _split(paragraph):

@@ -47,15 +47,20 @@ LONGEST, MOST = 4_000, 40
 CLOSE, WIDER = 7, 2
 """Most words between the two terms of a statement, and how many more for each further term."""
 _STEMMED = 30  # letters of a word that is worth stemming
+FEWEST_TELLING = 2
+"""Fewest small words of a language from which it is told."""
 _SAMPLE = 20_000  # characters from which the language of a document is told
 
 _TELLING: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "en": frozenset("the and of to is for not be with that are must should never use when".split()),  # noqa: SIM905
-        "de": frozenset("der die das und ist nicht ein eine werden wird mit für nie muss kein keine im sind".split()),  # noqa: SIM905
-        "fr": frozenset("le les des et est une pas dans pour doit ne du sont jamais avec toute par".split()),  # noqa: SIM905
-        "es": frozenset("el los las y es una para con del debe nunca se por en que todas".split()),  # noqa: SIM905
-        "pt": frozenset("o os as e é uma para com do da não deve nunca em são que toda".split()),  # noqa: SIM905
+        name: frozenset(words.split())
+        for name, words in {
+            "en": "the and of to is are for not be with that this it on by must should never always when do has have or from",
+            "de": "der die das und ist nicht ein eine einen werden wird mit für nie muss kein keine im sind den dem des von zu auf jede jeder jedes hat wir",
+            "fr": "le les des et est une un pas dans pour doit ne du sont jamais avec toute tout chaque par au aux ou sur ce cette se à",
+            "es": "el los las y es una un para con del debe nunca se por en que todas toda todo tiene no al su cada",
+            "pt": "o os as e é uma um para com da do das dos não deve nunca em são que toda todo tem se no na ao",
+        }.items()
     }
 )
 _WORD = re.compile(r"[^\W_]+")
@@ -104,7 +109,7 @@ def fold(word: str) -> str:
 
 
 def language_of_text(text: str) -> str:
-    """Returns the language of a document: en, de, fr, es, pt, ru, zh, ja or ko. English if nothing else is clear."""
+    """Returns the language of a document: en, de, fr, es, pt, ru, zh, ja or ko; empty if it has too few words to tell."""
     sample = text[:_SAMPLE]
     letters = sum(map(str.isalpha, sample)) or 1
     if len(_EAST.findall(sample)) > 0.1 * letters:
@@ -116,6 +121,8 @@ def language_of_text(text: str) -> str:
     words = [word.lower() for word in _WORD.findall(sample)]
     counts = {name: sum(word in telling for word in words) for name, telling in _TELLING.items()}
     best = max(counts, key=lambda name: counts[name])
+    if counts[best] < FEWEST_TELLING:
+        return ""
     return best if counts[best] > 1.2 * counts["en"] else "en"
 
 
@@ -196,8 +203,8 @@ class Topic:
     statements: Mapping[str, tuple[Statement, ...]] = field(compare=False)
 
     def of_language(self, language: str) -> tuple[Statement, ...]:
-        """The statements for a document of `language`. Code words and English stand in documents of every language."""
-        names = dict.fromkeys(("any", "en", language))
+        """The statements for a document of `language`, all if it is unknown. English stands in documents of every language."""
+        names = dict.fromkeys(("any", "en", language)) if language else self.statements
         return tuple(statement for name in names for statement in self.statements.get(name, ()))
 
 
@@ -306,7 +313,7 @@ def _topics_in_words(text: str, languages: Iterable[str]) -> tuple[Topic, ...]:
 def _language(text: str, told: Sequence[Topic]) -> str:
     """Returns the language of a query: that of its script or its small words, or else of the statements that it holds."""
     spoken = language_of_text(text)
-    if spoken != "en":
+    if spoken not in {"en", ""}:
         return spoken
     tokens, low = tokens_of(text[:400]), text[:400].lower()
     for topic in told:

@@ -119,7 +119,42 @@ def test_the_list_shows_what_is_on_the_shelf_and_what_is_not(assistant, repo):
         "docs/standards/old.adoc: documents ending in .adoc are not read",
         "docs/standards/python.md: the same text as docs/standards/copy.md",
     ]
-    assert "5 documents with 6 sections" in shown
+    assert "5 documents with 5 sections" in shown
+
+
+def test_a_rule_can_be_tried_before_it_is_committed(assistant, repo):
+    rule = "# Rules\n\n## Calls\n\n- Close every socket.\n- Every request has a timeout.\n"
+    (repo / "docs/standards/copy.md").write_text(rule)
+    (repo / "docs/standards/new.md").write_text(rule)
+    words = "S113 Probable use of `requests` call without timeout"
+
+    committed = json.loads(assistant("try", words, "--repo", repo, "--json").stdout)
+    tried = json.loads(assistant("try", words, "--repo", repo, "--working-tree", "--json").stdout)
+    shown = assistant("try", words, "--repo", repo, "--working-tree").stdout
+    listed = assistant("ls", "--repo", repo, "--working-tree").stdout
+
+    assert not committed["covered"]
+    (hit,) = [hit for hit in tried["hits"] if hit["governs"]]
+    assert (hit["document"], hit["start"], hit["end"]) == ("docs/standards/copy.md", 6, 6)
+    assert hit["quote"] == "Every request has a timeout."
+    assert "cites: “Every request has a timeout.”" in shown
+    assert "in the working tree" in listed
+    assert "docs/standards/new.md: git does not follow it: git add -N" in listed
+
+
+def test_a_pinned_citation_is_checked_against_the_documents(repo):
+    policy = repo / ".github" / "assistant.yml"
+    policy.parent.mkdir()
+    policy.write_text(
+        "cites:\n  E722: docs/standards/copy.md#bare-except\n  S113: docs/standards/copy.md#timeouts\n  B006: '#nowhere'\n"
+    )
+
+    result = CliRunner().invoke(cli.cli, ["config", "check", str(policy)])
+
+    assert result.exit_code == 1
+    assert "cites: S113: no document has docs/standards/copy.md#timeouts" in result.output
+    assert "cites.B006: Value error, write the path of a document and the anchor of a section" in result.output
+    assert "E722" not in result.output
 
 
 def test_documents_that_contradict_each_other_are_reported_as_possible(assistant, repo):

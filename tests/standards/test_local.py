@@ -330,7 +330,7 @@ def test_a_hostile_query_takes_bounded_time(hostile):
 
 def test_every_rule_of_our_checks_has_a_subject_in_every_language():
     ruff_rules = [code for rule in ruff.RULES for code in rule.codes.split()]
-    names = [rule.name for rule in (*hygiene.RULES, *secrets.RULES)]
+    names = [rule.name for rule in (*hygiene.RULES, hygiene.CONFLICT, *secrets.RULES)]
     codes = [*ruff_rules, *names, "invisible-characters", "invalid-syntax"]
 
     without = [code for code in codes if not topics_of_rule(code)]
