@@ -34,8 +34,13 @@ from bot.sandbox.world.repo import Repo
 from bot.settings import Settings
 from bot.webhook import parse
 
-SIZES = {"small": (2, 40), "medium": (30, 1_500), "large": (300, 20_000)}
-"""Files, and lines that are added in all."""
+SIZES = {"small": (2, 40), "mixed": (4, 40), "medium": (30, 1_500), "large": (300, 20_000)}
+"""Files, and lines that are added in all. The files of "mixed" are in four languages, so that every analyser runs."""
+OTHERS = {
+    "web/rate_{}.ts": "export function rate{0}(order: Order): number {{\n  return order.amount * {0};\n}}\n",
+    "api/rate_{}.go": "package api\n\nfunc Rate{0}(amount int) int {{\n\treturn amount * {0}\n}}\n",
+    ".github/workflows/rate_{}.yml": "on: push\npermissions: {{}}\njobs:\n  rate:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: make rate-{0}\n",
+}
 AIMS = {"CPU s": ("small", 0.5), "requests": ("small", 12), "peak MB": ("", 250)}
 
 
@@ -73,6 +78,9 @@ def change(size: str, number: int) -> tuple[dict[str, str], dict[str, str]]:
     """The files of pull request `number`, before and after: half of them are new, half of them grow."""
     files, added = SIZES[size]
     chance = random.Random(f"{size}/{number}")
+    if size == "mixed":
+        written = {path.format(number): text.format(number) for path, text in OTHERS.items()}
+        return {}, written | {f"shop/rate_{number}.py": HEAD + functions(chance, 24)}
     base = {f"shop/{size}/part_{index}.py": HEAD + functions(random.Random(index), 120) for index in range(0, files, 2)}
     head = {}
     for index in range(files):
