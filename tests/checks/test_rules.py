@@ -87,6 +87,9 @@ def test_every_rule_file_belongs_to_a_language() -> None:
     used = {name for names in pack._FILES.values() for name in names}
 
     assert used == set(NAMES)
+    assert set(pack._read("kinds")) == {rule.id for name in NAMES for rule, _ in pack.rule_file(name)} & set(
+        pack._read("kinds")
+    )
     assert all(len({rule.id for rule, _ in pack.rule_file(name)}) == len(pack.rule_file(name)) for name in NAMES)
 
 
