@@ -40,7 +40,7 @@ from bot.model.client import Endpoint
 from bot.model.prompts import Prompts
 from bot.model.responses import ResponsesModel
 from bot.standards.sections import sections
-from tests.support.conversation import Journal
+from tests.support.conversation import Journal, Lookup
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import Turn, says
 from tests.support.product_with_model import Request
@@ -132,7 +132,7 @@ def review(server: ModelServer, job: str, diff: Diff, heads: dict[str, str]) -> 
     pass_input = PassInput(
         job, facts, plan(diff, policy).batches, policy, rules=team, paths=frozenset(heads), search=search
     )
-    results = asyncio.run(Passes(ModelSession(model, words, (), FreeAccount(), Journal()))(pass_input))
+    results = asyncio.run(Passes(ModelSession(model, words, (Lookup(),), FreeAccount(), Journal()))(pass_input))
     if server.rejected or any(row.reason for row in results.rows if row.state == "failed"):
         raise SystemExit(f"{diff.added} lines: {server.rejected or results.rows}")
     return results

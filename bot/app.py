@@ -141,6 +141,7 @@ def build_model_review(parts: UseCases) -> ModelReview:
         salt=parts.signer.name("fences"),
         choices={} if parts.model else build_model_choices(settings, parts.signer.secret),
         room=min(WHOLE, settings.assistant_input_tokens // 4),
+        reduced=settings.assistant_review_mode == "reduced",
         check_names=check_names(settings),
     )
 

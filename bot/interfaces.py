@@ -248,6 +248,7 @@ class ModelAnswer:
 
     `looked_up` are the tool calls with their answers. `passages` are results of a search on the model's server; those
     that come from a known standard may be cited. `held` is the number of tokens of the conversation that the server keeps.
+    `toolless` says that the server refuses tools.
     """
 
     value: Mapping[str, Any] | None
@@ -256,6 +257,7 @@ class ModelAnswer:
     looked_up: tuple[ToolUse, ...] = ()
     passages: tuple[SearchPassage, ...] = ()
     held: int = 0
+    toolless: bool = False
 
 
 class Account(Protocol):

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         "folder", description="Where standards are searched: a local index, or OpenAI's file search."
     )
     assistant_passes: str = Field("", description="Model passes offered, comma-separated; empty: all.")
+    assistant_review_mode: Literal["full", "reduced"] = Field(
+        "full",
+        description="reduced: for small local models, one pass with short instructions, few fields and no tools.",
+    )
 
     assistant_dollars_per_review: float | None = Field(
         None, ge=0, description="US dollars one review may cost; default: 1, or more for a model with a higher price."

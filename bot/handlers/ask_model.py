@@ -47,6 +47,7 @@ from bot.model.tools.bounds import bounded
 from bot.model.tools.grep import ScanSearch, texts_with_word
 from bot.model.tools.search_standards import hits_as_json
 from bot.standards.documents import is_convention
+from bot.standards.passages import is_retired
 
 STANDARDS = "standards"
 PASSES = ("correctness", "security", STANDARDS)
@@ -112,7 +113,7 @@ class ModelSession:
 
     `salt`, a secret of ours, names the fences of text that stays the same from job to job, so that a cache can keep it.
     `search` is a search that the model's server runs; `trace` returns its results that come from a known standard, in the
-    format of `search_standards`.
+    format of `search_standards`. `reduced` is the mode for small models: one pass, few fields, short instructions.
     """
 
     model: Model
@@ -124,6 +125,7 @@ class ModelSession:
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     search: HostedSearch | None = None
     trace: Callable[[Sequence[SearchPassage]], Awaitable[str]] | None = None
+    reduced: bool = False
     _refusals: list[str] = field(default_factory=list)
 
     async def ask(
@@ -133,14 +135,13 @@ class ModelSession:
         data: Iterable[FencedText],
         answer: type[BaseModel],
         pass_input: PassInput,
-        **values: object,
     ) -> ModelAnswer:
-        """Has one conversation. A refusal is an answer without a value, with the reason.
+        """Has one conversation that asks `ask` about `data`. A refusal is an answer without a value, with the reason.
 
         After a refusal of the key, the quota, the model or the policy, later conversations get the same answer unasked.
         """
         try:
-            return await self.ask_whole(name, ask, data, answer, pass_input, **values)
+            return await self.ask_whole(name, ask, data, answer, pass_input)
         except TooLarge as error:
             return ModelAnswer(None, str(error))
 
@@ -151,7 +152,6 @@ class ModelSession:
         data: Iterable[FencedText],
         answer: type[BaseModel],
         pass_input: PassInput,
-        **values: object,
     ) -> ModelAnswer:
         """As `ask`, but raises TooLarge if the prompt is too large for the model."""
         pull = pass_input.facts.pull
@@ -161,7 +161,7 @@ class ModelSession:
             rules=self._rules(pass_input),
             standards=self._standards(pass_input.rules),
             material="\n\n".join(self._fenced(datum, pass_input) for datum in data),
-            ask=self.words.say(ask, **values),
+            ask=ask,
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
             author=str(pull.author_id or pull.author),
@@ -191,6 +191,8 @@ class ModelSession:
     @property
     def policy(self) -> str:
         """Our instructions. They are the same for all jobs, so that a cache can keep them."""
+        if self.reduced:
+            return self.words.say("policy_reduced")
         return self.words.say("policy", claims=CLAIMS, tools=bool(self.tools))
 
     def _rules(self, pass_input: PassInput) -> str:
@@ -224,7 +226,7 @@ class ModelReview:
     `account` creates the account of a job; `search` creates the searcher of a repository; `salt`, a secret, names the
     fences of the team's rules; `at_once` is the number of conversations at the same time; `choices` are the models, by
     name, that a repository may choose; `room` is the number of tokens of rules that every prompt has; `check_names` are
-    the checks that the operator offers.
+    the checks that the operator offers. The `reduced` mode has no tools.
     """
 
     host: CodeHost
@@ -242,6 +244,7 @@ class ModelReview:
     choices: Mapping[str, Model] = field(default_factory=dict)
     room: int = WHOLE
     check_names: tuple[str, ...] = ()
+    reduced: bool = False
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -286,7 +289,8 @@ class ModelReview:
     def _rules(self, inputs: ModelInputs) -> TeamRules:
         conventions = {document.path for document in inputs.shelf.documents if is_convention(document.path)}
         paths = [file.path for file in inputs.change.plan.files]
-        return team_rules(inputs.sections, conventions, paths, self.room)
+        in_force = [section for section in inputs.sections if not is_retired(section.heading, section.text)]
+        return team_rules(in_force, conventions, paths, self.room)
 
     async def _hosted(self, shelf: Shelf) -> HostedSearch | None:
         """The vector store that the model's server may search; None without one, or if the lookup fails."""
@@ -308,11 +312,12 @@ class ModelReview:
         return ModelSession(
             self.chosen(policy),
             self.words,
-            bounded(tools_for(desk, self.tools)),
+            () if self.reduced else bounded(tools_for(desk, self.tools)),
             self.account(job, allowed),
             MeteredSteps(step, allowed),
             self.salt,
             asyncio.Semaphore(self.at_once),
+            reduced=self.reduced,
         )
 
     def _passes(self, job: Job, policy: Policy) -> tuple[str, ...]:

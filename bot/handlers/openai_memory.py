@@ -74,7 +74,7 @@ class OpenAIMemory:
         shown = (*fresh, *(() if talk.told else inquiry.past), inquiry.question)
         within = _Within(session.model, talk)
         inner = replace(session, model=within)
-        answer = await inner.ask(name, inquiry.name, shown, inquiry.kind, pass_input)
+        answer = await inner.ask(name, inner.words.say(inquiry.name), shown, inquiry.kind, pass_input)
         texts = [*within.instructions, *map(_as_text, fresh)]
         opening = sum(map(estimate, (*texts, *map(_as_text, shown[len(fresh) :]))))
         after = talk.after(texts, opening, answer.held)

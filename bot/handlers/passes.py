@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -37,7 +37,7 @@ from bot.core.claims.rules import (
     searches,
     sections_by_key,
 )
-from bot.core.claims.schemas import Findings, Requirements, Verdicts, to_drafts
+from bot.core.claims.schemas import Findings, Requirements, ShortFindings, Verdicts, to_drafts
 from bot.core.claims.uses import changed_definitions, used_definition
 from bot.core.code.diff import Hunk
 from bot.core.code.language import language
@@ -165,6 +165,8 @@ class Passes:
         """Runs all passes over a change; returns empty results without a model or without anything to read."""
         if not self.session.model.available or not pass_input.batches:
             return PassResults()
+        if not self.session.tools:
+            pass_input = _with_whole_files(pass_input)
         pass_input = await self._with_uses(pass_input)
         found = await self.find(pass_input)
         standing = await self.refute(found, pass_input)
@@ -176,23 +178,17 @@ class Passes:
 
         The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
         """
-        batches, together = pass_input.batches, is_large(pass_input.batches)
-        found = [await self._search_rules(n, batch, pass_input) for n, batch in enumerate(batches, 1)]
+        found = [await self._search_rules(n, batch, pass_input) for n, batch in enumerate(pass_input.batches, 1)]
         known = sections_by_key(pass_input.rules.sections)
         rules = [
             batch_rules((known[key] for key in each.keys if key in known), pass_input.rules, batch)
-            for each, batch in zip(found, batches, strict=True)
+            for each, batch in zip(found, pass_input.batches, strict=True)
         ]
-        ours = len(self.session.policy) + len(
-            self.session.words.say("find", **self._find_values(pass_input.passes, batches))
-        )
-        shown = zip(batches, materials(batches, pass_input.facts, ours), rules, strict=True)
-        turns = [
-            (lens, str(n), batch, replace(each, rules=fenced_rules(sections)), pass_input)
-            for n, (batch, each, sections) in enumerate(shown, 1)
-            for lens in _lenses(pass_input, batch, together=together)
-        ]
+        turns = self._turns(pass_input, rules)
         first = [await self._find(*turn) for turn in turns[:1]]
+        if any(one.answer.toolless for many in first for one in many):
+            pass_input = _with_whole_files(pass_input)
+            turns = self._turns(pass_input, rules)
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         readings = [one for many in (*first, *others) for one in many]
         lookups = [lookup for one in readings for lookup in one.answer.looked_up]
@@ -215,10 +211,33 @@ class Passes:
                 ),
                 *left_out(readings),
                 *unanswered(lookups),
+                *self._mode_rows(pass_input),
             ),
             missed=missed(readings),
             usage=sum((one.answer.usage for one in readings), Usage()),
         )
+
+    def _turns(
+        self, pass_input: PassInput, rules: Sequence[tuple[Standard, ...]]
+    ) -> list[tuple[tuple[str, ...], str, Batch, Material, PassInput]]:
+        """What `_find` is called with for each batch and pass; `rules` are the sections that each batch is shown."""
+        batches, together = pass_input.batches, is_large(pass_input.batches) or self.session.reduced
+        ours = len(self.session.policy) + len(self._find_words(pass_input.passes, batches))
+        shown = zip(batches, materials(batches, pass_input.facts, ours), rules, strict=True)
+        return [
+            (lens, str(n), batch, replace(each, rules=fenced_rules(sections)), pass_input)
+            for n, (batch, each, sections) in enumerate(shown, 1)
+            for lens in _lenses(pass_input, batch, together=together)
+        ]
+
+    def _mode_rows(self, pass_input: PassInput) -> Iterator[CoverageRow]:
+        """A row for a review in the reduced mode, or by a model without tools."""
+        if self.session.reduced:
+            yield CoverageRow("mode", FileState.SKIPPED, "reduced mode: one pass, without tools and requirements")
+        elif pass_input.facts.whole:
+            yield CoverageRow(
+                "tools", FileState.SKIPPED, "the model has no tools: it was shown whole files where they fit"
+            )
 
     async def refute(self, results: PassResults, pass_input: PassInput) -> PassResults:
         """Drops the drafts that the files do not show or that the code contradicts."""
@@ -269,12 +288,12 @@ class Passes:
     async def requirements(self, results: PassResults, pass_input: PassInput) -> PassResults:
         """Adds a result for each acceptance point of the linked issues."""
         wanted = acceptance_points(pass_input.facts.issues)
-        if not wanted:
+        if not wanted or self.session.reduced:
             return results
         rows = [{"point": n, "issue": point.issue, "text": point.text} for n, point in enumerate(wanted, 1)]
         numbered = FencedText("points", "linked issues", json.dumps(rows, ensure_ascii=False, indent=1))
         whole = pass_input.batches[0] if len(pass_input.batches) == 1 else Batch(())
-        shown = material(whole, pass_input.facts, budget(whole))
+        shown = material(whole, pass_input.facts, budget(whole, pass_input.facts))
         answer = await self.session.ask(
             "requirements", "requirements", (*shown.data, numbered), Requirements, pass_input
         )
@@ -285,10 +304,12 @@ class Passes:
             usage=results.usage + answer.usage,
         )
 
-    def _find_values(self, lenses: tuple[str, ...], batches: Iterable[Batch]) -> Mapping[str, object]:
-        """The values of the prompt `find`: what to look for, with hints for the languages of the batches."""
+    def _find_words(self, lenses: tuple[str, ...], batches: Iterable[Batch]) -> str:
+        """What a pass looks for in batches, with hints for their languages."""
+        if self.session.reduced:
+            return self.session.words.say("reduced", lenses=lenses)
         languages = {language(path) for batch in batches for path in batch.paths}
-        return {"lenses": lenses, "languages": languages, "tools": bool(self.session.tools)}
+        return self.session.words.say("find", lenses=lenses, languages=languages, tools=bool(self.session.tools))
 
     async def _find(
         self, lens: tuple[str, ...], number: str, batch: Batch, shown: Material, pass_input: PassInput
@@ -296,16 +317,17 @@ class Passes:
         """Reads a batch. A batch that is too large for the model is halved, down to a single hunk."""
         name = "+".join(lens)
         try:
-            answer = await self.session.ask_whole(
-                f"find/{name}/{number}", "find", shown.whole, Findings, pass_input, **self._find_values(lens, [batch])
-            )
+            asked, words = f"find/{name}/{number}", self._find_words(lens, [batch])
+            kind = ShortFindings if self.session.reduced else Findings
+            answer = await self.session.ask_whole(asked, words, shown.whole, kind, pass_input)
         except TooLarge as error:
             turns = enumerate(split_material(batch, shown, pass_input.facts), 1)
             readings = [await self._find(lens, f"{number}.{n}", *what, pass_input) for n, what in turns]
             if readings:
                 return tuple(one for many in readings for one in many)
             answer = ModelAnswer(None, str(error))
-        found = answer_value(answer, Findings)
+        short = answer_value(answer, ShortFindings) if self.session.reduced else None
+        found = short.full() if short else None if self.session.reduced else answer_value(answer, Findings)
         drafts = (
             [with_typed_claim(_with_symbol(one, pass_input.facts)) for one in to_drafts(found, name)] if found else []
         )
@@ -352,16 +374,30 @@ class Passes:
     ) -> tuple[tuple[tuple[Draft, ...], ModelAnswer], ...]:
         """Looks at a group of drafts again. A group that is too large for the model is halved."""
         batch = batch_of(group, pass_input.facts.diff)
-        shown = material(batch, replace(pass_input.facts, issues=(), said=(), problems=()), budget(batch))
+        shown = material(
+            batch, replace(pass_input.facts, issues=(), said=(), problems=()), budget(batch, pass_input.facts)
+        )
         data = (*shown.data, numbered_claims(group))
         if len(group) == 1:
-            return ((group, await self.session.ask(name, "verify", data, Verdicts, pass_input)),)
+            return (
+                (group, await self.session.ask(name, self.session.words.say("verify"), data, Verdicts, pass_input)),
+            )
         try:
-            return ((group, await self.session.ask_whole(name, "verify", data, Verdicts, pass_input)),)
+            return (
+                (
+                    group,
+                    await self.session.ask_whole(name, self.session.words.say("verify"), data, Verdicts, pass_input),
+                ),
+            )
         except TooLarge:
             half = len(group) // 2
             parts = enumerate((group[:half], group[half:]), 1)
             return tuple(chain(*[await self._verify(f"{name}.{n}", part, pass_input) for n, part in parts]))
+
+
+def _with_whole_files(pass_input: PassInput) -> PassInput:
+    """The input for a model that cannot look anything up."""
+    return replace(pass_input, facts=replace(pass_input.facts, whole=True))
 
 
 def _lenses(pass_input: PassInput, batch: Batch, *, together: bool) -> list[tuple[str, ...]]:
@@ -429,6 +465,6 @@ async def _ask_again(
 ) -> ModelAnswer:
     batch = recheck_batch(group, pass_input.facts.diff)
     facts = replace(pass_input.facts, issues=(), said=(), problems=())
-    shown = material(batch, facts, budget(batch))
+    shown = material(batch, facts, budget(batch, facts))
     data = (*shown.data, numbered_claims([doubt.draft for doubt in group]))
-    return await session.ask(f"verify/again/{number}", "reverify", data, Verdicts, pass_input)
+    return await session.ask(f"verify/again/{number}", session.words.say("reverify"), data, Verdicts, pass_input)

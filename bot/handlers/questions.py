@@ -128,7 +128,9 @@ class QuestionAnswerer:
         if not self.available or not inputs.batches:
             return seen
         session, pass_input = await self.model_review.prepare(job, inputs, step)
-        answer = await session.ask("summary", "summary", _change(pass_input), Walkthrough, pass_input)
+        answer = await session.ask(
+            "summary", session.words.say("summary"), _change(pass_input), Walkthrough, pass_input
+        )
         if answer.value is None:
             return replace(seen, risks=(*seen.risks, f"No model described this change: {answer.reason}."))
         return replace(seen, told=Walkthrough.model_validate(answer.value))
@@ -138,7 +140,7 @@ class QuestionAnswerer:
             answer = await self.openai_memory(session, pass_input, inquiry)
         else:
             shown = (*inquiry.data, *inquiry.past, inquiry.question)
-            answer = await session.ask(inquiry.name, inquiry.name, shown, inquiry.kind, pass_input)
+            answer = await session.ask(inquiry.name, session.words.say(inquiry.name), shown, inquiry.kind, pass_input)
         if answer.value is None:
             return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
@@ -177,7 +179,7 @@ def _change(pass_input: PassInput, path: str = "") -> list[FencedText]:
     """The change as a review sees it: all of it where that is one batch, else what belongs to `path`."""
     whole = pass_input.batches[0] if len(pass_input.batches) == 1 else None
     batch = whole or next((one for one in pass_input.batches if path in one.paths), Batch(()))
-    found = material_of(batch, pass_input.facts, budget(batch))
+    found = material_of(batch, pass_input.facts, budget(batch, pass_input.facts))
     return list(found.whole)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import httpx2
@@ -77,7 +77,8 @@ class ChatModel:
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """Holds one bounded conversation; see Model."""
-        return await Conversation(self, prompt, tuple(tools), step, account).hold()
+        answer = await Conversation(self, prompt, tuple(tools), step, account).hold()
+        return replace(answer, toolless=self.lessons.toolless)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -68,6 +68,11 @@ class Lessons:
     output: int = 0
     context: int = 0
 
+    @property
+    def toolless(self) -> bool:
+        """Whether the server refuses tools."""
+        return "tools" in self.kinds
+
     async def sent(self, request: Mapping[str, Any], post: Callable[[Request], Awaitable[str]]) -> str:
         """Returns the raw reply. Sends the request again without what the server refuses, once for each lesson.
 

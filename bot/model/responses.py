@@ -185,7 +185,8 @@ class ResponsesModel:
 
     async def ask(self, prompt: Prompt, tools: Sequence[Tool], step: Step, account: Account) -> ModelAnswer:
         """Holds one bounded conversation; see Model."""
-        return await Conversation(self, prompt, tuple(tools), step, account).hold()
+        answer = await Conversation(self, prompt, tuple(tools), step, account).hold()
+        return replace(answer, toolless=self.lessons.toolless)
 
     async def close(self) -> None:
         """Closes the connections."""

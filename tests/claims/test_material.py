@@ -162,7 +162,7 @@ def test_many_short_lines_are_a_large_change_too():
 
 
 def test_a_small_change_is_shown_generously():
-    assert budget(BATCH) > 10_000
+    assert budget(BATCH, facts()) > 10_000
 
 
 def test_acceptance_points_are_tasks_and_items_below_a_heading_that_announces_them():

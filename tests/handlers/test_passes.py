@@ -23,8 +23,9 @@ from tests.support.repository import Repository, issue, pull_request
 from tests.support.scripted_model import SHOWN, WORDS, FreeAccount, Journal, ScriptedModel, blocks, findings, verdicts
 
 
-def run(script, of=None, tools=(), step=None):
-    passes = Passes(ModelSession(script, WORDS, tools, FreeAccount(), step or Journal()))
+def run(script, of=None, tools=None, step=None, **mode):
+    tools = [Search()] if tools is None else tools
+    passes = Passes(ModelSession(script, WORDS, tools, FreeAccount(), step or Journal(), **mode))
     return asyncio.run(passes(of or pass_input()))
 
 
@@ -495,3 +496,58 @@ def test_a_verdict_about_code_far_from_the_change_confirms_nothing():
         "held: not verified (its evidence has no line of the change)"
     ]
     assert len(outcome(near).drafts) == 1
+
+
+def test_a_model_without_tools_reads_whole_files_and_the_review_says_so():
+    function = "def first():\n    return 1\n\n\n" * 20
+    line = Hunk((Line("x = 1", None, 81),))
+    diff = Diff((FileDiff("long.py", Status.MODIFIED, (line,), additions=1),))
+    facts = PullFacts(pull_request(), diff, {"long.py": f"{function}x = 1\n"})
+    of = replace(pass_input(), facts=facts, batches=plan(diff, Policy()).batches)
+    with_tools, without = ScriptedModel({"find": findings()}), ScriptedModel({"find": findings()})
+    looked, blind = run(with_tools, of), run(without, of, tools=())
+
+    assert "1 def first():" in blocks(without.prompts[0])["context"][0]
+    assert "1 def first():" not in str(blocks(with_tools.prompts[0]))
+    assert "There are no tools" in without.prompts[0].ask
+    assert [row.reason for row in blind.rows if row.path == "tools"] == [
+        "the model has no tools: it was shown whole files where they fit"
+    ]
+    assert "tools" not in [row.path for row in looked.rows]
+
+
+def test_passes_after_the_first_read_more_where_the_server_turns_out_to_have_no_tools():
+    class Toolless(ScriptedModel):
+        async def ask(self, prompt, tools, step, account):
+            return replace(await super().ask(prompt, tools, step, account), toolless=True)
+
+    text = "def first():\n    return 1\n\n\n" * 20 + "x = 1\n"
+    diff = Diff((FileDiff("long.py", Status.MODIFIED, (Hunk((Line("x = 1", None, 81),)),), additions=1),))
+    facts = PullFacts(pull_request(), diff, {"long.py": text})
+    script = Toolless({"find": findings()})
+    results = run(script, replace(pass_input(), facts=facts, batches=plan(diff, Policy()).batches))
+
+    assert ["1 def first():" in str(blocks(prompt)) for prompt in script.prompts] == [False, True, True]
+    assert "tools" in [row.path for row in results.rows]
+
+
+def test_the_reduced_mode_asks_once_with_short_words_and_few_fields_and_verifies():
+    short = {
+        "path": "cart.py",
+        "quoted_code": "    return sum(items) / len(items)",
+        "why": "An empty cart divides by zero.",
+        "title": "An empty cart divides by zero",
+        "category": "correctness",
+        "severity": "error",
+    }
+    script = ScriptedModel({"find": {"findings": [short]}, "verify": verdicts("holds")})
+    results = run(script, pass_input(issues=[issue()]), tools=(), reduced=True)
+    find, look = script.prompts
+
+    assert (find.name, look.name) == ("find/correctness+security+standards/1", "verify/1")
+    assert SECTION.text in find.standards
+    assert len(find.instructions) + len(find.ask) < 2_500
+    assert set(find.schema["$defs"]["ShortFinding"]["properties"]) == {*short, "standard_quote"}
+    (draft,) = results.drafts
+    assert (draft.title, draft.near, draft.confidence) == (short["title"], None, 0.5)
+    assert ("mode", FileState.SKIPPED) in [(row.path, row.state) for row in results.rows]

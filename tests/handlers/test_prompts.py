@@ -22,6 +22,7 @@ VALUES = {
     "find": {"lenses": PASSES, "languages": LANGUAGES, "tools": True},
     "find_together": {"lenses": PASSES},
     "hints": {"languages": LANGUAGES},
+    "reduced": {"lenses": PASSES},
     "rules": {
         "language": "de",
         "tone": "calm",

@@ -372,9 +372,11 @@ def test_each_rule_has_a_ledger_and_a_dismissal_counts(product):
 def test_a_model_that_never_searches_reads_every_rule_in_its_first_request_and_may_cite_it(product):
     product.librarian.queries = []
     product.librarian.claims = lambda _: [claim(4, "    except:", QUOTE)]
-    _, pull = reviewed(product)
+    old = {"docs/standards/old.md": "# Old\n\n## Withdrawn: Tabs\n\nThis rule is withdrawn. Indent with tabs.\n"}
+    _, pull = reviewed(product, base=old)
     first = json.dumps(product.model.asked[0].body)
 
     assert all(words in first for words in ("Never catch with a bare", "Ask @octo/platform", "Amounts are integers"))
+    assert "Indent with tabs" not in first, "a withdrawn rule is not in force"
     assert first.index("Never catch with a bare") < first.index("+    except:")
     assert "Never catch with a bare" in said_about(pull, 4)

@@ -10,9 +10,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bot.core.claims.schemas import Explanation, Findings, Reply, Requirements, Verdicts, Walkthrough
+from bot.core.claims.schemas import Explanation, Findings, Reply, Requirements, ShortFindings, Verdicts, Walkthrough
 
-ANSWERS: tuple[type[BaseModel], ...] = (Findings, Verdicts, Requirements, Reply, Explanation, Walkthrough)
+ANSWERS: tuple[type[BaseModel], ...] = (
+    Findings,
+    ShortFindings,
+    Verdicts,
+    Requirements,
+    Reply,
+    Explanation,
+    Walkthrough,
+)
 
 PROPERTIES = 5_000
 DEPTH = 10

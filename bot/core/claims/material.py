@@ -18,6 +18,7 @@ from bot.core.findings.finding import Draft
 LARGE, LINES = 20_000, 500  # characters or changed lines; above either, the size of the material is limited
 FACTOR = 3  # times a large change's own characters: limit for all that is sent
 ROOM = 12_000  # more characters than the hunks of a small change
+WIDER = 4  # times the room if the model cannot look anything up
 BODY, REMARK = 4_000, 300  # characters of a description, of one comment
 LISTED = 60  # files, comments
 FIRST = 3  # definitions whose uses are shown where there is no room for all
@@ -44,7 +45,8 @@ class UsedDefinition:
 class PullFacts:
     """The facts about a pull request. `heads` has the texts of changed files at the head, by path.
 
-    `uses` are the definitions that the change alters or removes.
+    `uses` are the definitions that the change alters or removes. `whole` is true if whole files are shown where they fit,
+    because the model cannot look anything up.
     """
 
     pull: PullRequest
@@ -54,6 +56,7 @@ class PullFacts:
     issues: Sequence[Issue] = ()
     said: Sequence[PostedComment] = ()
     uses: Sequence[UsedDefinition] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,9 @@ def is_large(batches: Sequence[Batch]) -> bool:
     return sum(map(characters, batches)) > LARGE or sum(line.added or line.removed for line in lines) > LINES
 
 
-def budget(batch: Batch) -> int:
-    """Returns the limit of characters for the material of a batch that is read alone."""
-    return characters(batch) * 2 + ROOM
+def budget(batch: Batch, facts: PullFacts) -> int:
+    """Returns the limit of characters for the material of a batch that is read alone: more if whole files are shown."""
+    return characters(batch) * 2 + (ROOM * WIDER if facts.whole else ROOM)
 
 
 def materials(batches: Sequence[Batch], facts: PullFacts, ours: int) -> tuple[Material, ...]:
@@ -96,7 +99,7 @@ def materials(batches: Sequence[Batch], facts: PullFacts, ours: int) -> tuple[Ma
     that the hunks leave is shared equally between the batches; what a batch does not use goes to the following ones.
     """
     if not is_large(batches):
-        return tuple(material(batch, facts, budget(batch)) for batch in batches)
+        return tuple(material(batch, facts, budget(batch, facts)) for batch in batches)
     least = [_least(batch, facts) for batch in batches]
     room = int(FACTOR * sum(map(characters, batches))) - sum(least) - ours * len(batches)
     shown: list[Material] = []
@@ -237,12 +240,16 @@ def _rows(hunk: Hunk) -> Iterator[str]:
 
 
 def _contexts(part: BatchPart, facts: PullFacts) -> list[FencedText]:
-    """Returns two choices: the code that encloses the hunks with the bindings that they use, or the bindings alone."""
+    """Returns choices: the code that encloses the hunks with the bindings that they use, or the bindings alone.
+
+    If whole files are shown, the first choice is the rest of the file.
+    """
     text = facts.heads.get(part.path, "")
     around = context(part.path, text, changed_lines(part.hunks)) if text else EnclosingCode()
     shown = {line.number(Side.RIGHT) for hunk in part.hunks for line in hunk.lines}
     bindings = frozenset(around.bindings) - shown
-    choices = dict.fromkeys((around.enclosing - shown | bindings, bindings))
+    rest = [frozenset(range(1, text.count("\n") + 2)) - shown] if facts.whole and text else []
+    choices = dict.fromkeys((*rest, around.enclosing - shown | bindings, bindings))
     return [FencedText("context", part.path, _lines(text, lines)) for lines in choices if lines]
 
 

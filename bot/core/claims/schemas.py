@@ -14,6 +14,7 @@ from bot.core.findings.finding import Category, Draft, Severity
 
 TITLE, PROSE, CODE = 200, 1_500, 6_000  # characters
 LISTED = 12  # entries of a list inside one finding
+EVEN = 0.5  # confidence of a finding whose model was not asked for it
 
 Claim = Literal[
     "unused",
@@ -65,6 +66,42 @@ class Findings(_Wire):
 
     walkthrough: str = Field(description="What the change does, in a few sentences.")
     findings: list[FindingOnWire]
+
+
+class ShortFinding(_Wire):
+    """One thing that should be changed, with the fewest fields: for small models."""
+
+    path: str = Field(description="The file, as the change names it.")
+    quoted_code: str = Field(description="Whole changed lines, copied letter for letter, without numbers.")
+    why: str = Field(description="What goes wrong, and when. At most two sentences.")
+    standard_quote: str | None = Field(None, description="The sentence of a rule that is broken, or null.")
+    title: str = Field(description="The problem in one line.")
+    category: Literal["correctness", "security", "standards", "performance"]
+    severity: Literal["error", "warning", "note"]
+
+
+class ShortFindings(_Wire):
+    """The answer of the one pass of the reduced mode."""
+
+    findings: list[ShortFinding]
+
+    def full(self) -> Findings:
+        """Returns the findings with the fields that they lack: the quoted line is the evidence, confidence is even."""
+        return Findings(walkthrough="", findings=[_full(short) for short in self.findings])
+
+
+def _full(short: ShortFinding) -> FindingOnWire:
+    line = next((line for line in short.quoted_code.splitlines() if line.strip()), "")
+    return FindingOnWire(
+        **short.model_dump(),
+        side="RIGHT",
+        near=None,
+        evidence=[f"{short.path}: {line}"],
+        claim=None,
+        standard_refs=[],
+        suggestion=None,
+        confidence=EVEN,
+    )
 
 
 class Verdict(_Wire):
