@@ -277,7 +277,7 @@ class ModelReview:
             policy=inputs.policy,
             passes=self._passes(job, inputs.policy),
             standards=inputs.standards,
-            rules=self._rules(inputs),
+            rules=await asyncio.to_thread(self._rules, inputs),
             search=partial(nearest, self.standards, inputs.shelf),
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(texts_with_word, searcher, files),

@@ -78,6 +78,14 @@ class BatchResult:
     omitted: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """The sections that one batch is shown beside those of every prompt; `reason` says why a search failed."""
+
+    sections: tuple[Standard, ...] = ()
+    reason: str = ""
+
+
 def ran(readings: Sequence[BatchResult]) -> Iterator[CoverageRow]:
     """A row for each pass."""
     for name in dict.fromkeys(one.lens for one in readings):
@@ -140,7 +148,8 @@ class PassResults:
     """The results of the passes. Every draft is either in `drafts` or in `dropped` with its reason.
 
     `rows` has a coverage row for each pass; `missed` has the files with a hunk that no pass read, and why; `weighed` has
-    the recheck results of known findings; `uncertain` are the grave ones of the dropped drafts that nothing refuted.
+    the recheck results of known findings; `uncertain` are the grave ones of the dropped drafts that nothing refuted;
+    `toolless` says that the model's server refuses tools.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -151,6 +160,7 @@ class PassResults:
     missed: tuple[tuple[str, str], ...] = ()
     weighed: tuple[RecheckResult, ...] = ()
     uncertain: tuple[Dropped, ...] = ()
+    toolless: bool = False
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
 
@@ -169,53 +179,50 @@ class Passes:
             pass_input = _with_whole_files(pass_input)
         pass_input = await self._with_uses(pass_input)
         found = await self.find(pass_input)
+        if found.toolless:
+            pass_input = _with_whole_files(pass_input)
         standing = await self.refute(found, pass_input)
         verified = await self.verify(standing, pass_input)
         return replace(await self.requirements(verified, pass_input), versions=self.session.words.versions)
 
     async def find(self, pass_input: PassInput) -> PassResults:
-        """Returns the merged claims of all passes. A large change is read once, with all lenses at the same time.
-
-        The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
-        """
-        found = [await self._search_rules(n, batch, pass_input) for n, batch in enumerate(pass_input.batches, 1)]
-        known = sections_by_key(pass_input.rules.sections)
-        rules = [
-            batch_rules((known[key] for key in each.keys if key in known), pass_input.rules, batch)
-            for each, batch in zip(found, pass_input.batches, strict=True)
-        ]
-        turns = self._turns(pass_input, rules)
-        first = [await self._find(*turn) for turn in turns[:1]]
-        if any(one.answer.toolless for many in first for one in many):
-            pass_input = _with_whole_files(pass_input)
-            turns = self._turns(pass_input, rules)
-        others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
-        readings = [one for many in (*first, *others) for one in many]
+        """Returns the merged claims of all passes. A large change is read once, with all lenses at the same time."""
+        rules = [await self._batch_rules(n, batch, pass_input) for n, batch in enumerate(pass_input.batches, 1)]
+        sections = [each.sections for each in rules]
+        readings = await self._read(pass_input, sections)
         lookups = [lookup for one in readings for lookup in one.answer.looked_up]
+        citable = (*pass_input.standards, *pass_input.rules.shown, *chain(*sections), *standards_in(lookups))
         drafts, absorbed = merge(one.drafts for one in readings)
+        toolless = any(one.answer.toolless for one in readings)
+        is_read = any(one.answer.value is not None for one in readings)
         return PassResults(
             drafts=drafts,
             dropped=absorbed,
-            standards=tuple(
-                sections_by_key(
-                    (*pass_input.standards, *pass_input.rules.shown, *chain(*rules), *standards_in(lookups))
-                ).values()
-            ),
+            standards=tuple(sections_by_key(citable).values()),
             rows=(
                 *ran(readings),
-                *without_rules(readings, pass_input, rules),
-                *(
-                    rules_rows(pass_input.rules, rules, [each.reason for each in found])
-                    if _is_any_read(readings)
-                    else ()
-                ),
+                *without_rules(readings, pass_input, sections),
+                *(rules_rows(pass_input.rules, sections, [each.reason for each in rules]) if is_read else ()),
                 *left_out(readings),
                 *unanswered(lookups),
-                *self._mode_rows(pass_input),
+                *self._mode_rows(whole=toolless or pass_input.facts.whole),
             ),
             missed=missed(readings),
             usage=sum((one.answer.usage for one in readings), Usage()),
+            toolless=toolless,
         )
+
+    async def _read(self, pass_input: PassInput, rules: Sequence[tuple[Standard, ...]]) -> list[BatchResult]:
+        """Reads every batch with every pass. A model that turns out to have no tools reads whole files from then on.
+
+        The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
+        """
+        turns = self._turns(pass_input, rules)
+        first = [await self._find(*turn) for turn in turns[:1]]
+        if any(one.answer.toolless for many in first for one in many):
+            turns = self._turns(_with_whole_files(pass_input), rules)
+        others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
+        return [one for many in (*first, *others) for one in many]
 
     def _turns(
         self, pass_input: PassInput, rules: Sequence[tuple[Standard, ...]]
@@ -230,11 +237,11 @@ class Passes:
             for lens in _lenses(pass_input, batch, together=together)
         ]
 
-    def _mode_rows(self, pass_input: PassInput) -> Iterator[CoverageRow]:
+    def _mode_rows(self, *, whole: bool) -> Iterator[CoverageRow]:
         """A row for a review in the reduced mode, or by a model without tools."""
         if self.session.reduced:
             yield CoverageRow("mode", FileState.SKIPPED, "reduced mode: one pass, without tools and requirements")
-        elif pass_input.facts.whole:
+        elif whole:
             yield CoverageRow(
                 "tools", FileState.SKIPPED, "the model has no tools: it was shown whole files where they fit"
             )
@@ -349,17 +356,17 @@ class Passes:
         uses = await read_material(self.session.step, "uses", read)
         return replace(pass_input, facts=replace(facts, uses=uses))
 
-    async def _search_rules(self, number: int, batch: Batch, pass_input: PassInput) -> FoundSections:
-        """Searches the sections for a batch of a shelf that is not shown whole; first those that govern findings of checks."""
+    async def _batch_rules(self, number: int, batch: Batch, pass_input: PassInput) -> BatchRules:
+        """The sections for a batch of a shelf that is not shown whole: first those that govern findings of the checks."""
         rules, search = pass_input.rules, pass_input.search
         if rules.whole or search is None:
-            return FoundSections()
-        keys = {section: key for key, section in sections_by_key(rules.sections).items()}
+            return BatchRules(batch_rules((), rules, batch))
+        known = sections_by_key(rules.sections)
+        keys = {section: key for key, section in known.items()}
 
         async def found() -> FoundSections:
-            own = {standard.id: standard.section or standard.id for standard in pass_input.standards}
             problems = [draft for draft in pass_input.facts.problems if draft.path in batch.paths]
-            cited = [own.get(ref, ref) for draft in problems for ref in draft.standard_refs]
+            cited = [ref for draft in problems for ref in draft.standard_refs]
             try:
                 hits = [await search(query, path) for path, query in searches(batch, pass_input.facts.heads)]
             except Refused as error:
@@ -367,7 +374,9 @@ class Passes:
             nearest = [keys[section] for section in in_turn(hits) if section in keys]
             return FoundSections(tuple(dict.fromkeys((*cited, *nearest))))
 
-        return await self.session.step(f"rules/{number}", found, FoundSections)
+        each = await self.session.step(f"rules/{number}", found, FoundSections)
+        chosen = batch_rules((known[key] for key in each.keys if key in known), rules, batch)
+        return BatchRules(chosen, each.reason)
 
     async def _verify(
         self, name: str, group: tuple[Draft, ...], pass_input: PassInput
@@ -405,10 +414,6 @@ def _lenses(pass_input: PassInput, batch: Batch, *, together: bool) -> list[tupl
     ruled = pass_input.rules.apply_to(batch.paths)
     names = tuple(name for name in pass_input.passes if ruled or name != STANDARDS)
     return [names] if together and names else [(name,) for name in names]
-
-
-def _is_any_read(readings: Iterable[BatchResult]) -> bool:
-    return any(one.answer.value is not None for one in readings)
 
 
 def _with_symbol(draft: Draft, facts: PullFacts) -> Draft:

@@ -10,6 +10,7 @@ from bot.core.claims.evidence import CitedPlace, prove_citations
 from bot.core.claims.material import FencedText, budget
 from bot.core.claims.material import material as material_of
 from bot.core.claims.memory import Memory, recall
+from bot.core.claims.rules import sections_by_key
 from bot.core.claims.schemas import Citation, Explanation, Reply, Walkthrough
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import PostedComment, PullRequest, written_before
@@ -145,7 +146,7 @@ class QuestionAnswerer:
             return QuestionResult(reason=answer.reason or "the model gave no answer")
         said = answer.value
         citations = [Citation.model_validate(one) for one in said["citations"]]
-        standards = {one.id: one for one in (*pass_input.rules.shown, *standards_in(answer.looked_up))}
+        standards = sections_by_key((*pass_input.rules.shown, *standards_in(answer.looked_up)))
         proven = await session.step(
             "cited",
             lambda: self._proven(pass_input.facts.pull, citations, list(standards.values())),

@@ -23,6 +23,7 @@ WHOLE = 8_000  # tokens of a shelf that is shown whole, or of the convention fil
 CONTENTS = 2_000  # tokens of a table of contents
 BATCH = 4_000  # tokens of the sections that are shown with one batch
 FENCE = 40  # tokens of the fence around one section
+LETTERS = 8  # characters of a token, at most: a shelf with more cannot fit, and is not counted
 SEARCHES = 12  # most searches for one batch
 QUERY = 400  # characters of a search
 NAMES = 24  # names of a file that are searched for
@@ -64,9 +65,10 @@ def team_rules(
 
     `conventions` are the documents that are shown whole if they apply.
     """
-    whole = tuple(_fitting(sections, room))
-    if len(whole) == len(sections):
-        return TeamRules(tuple(sections), whole)
+    if sum(len(section.text) for section in sections) <= room * LETTERS:
+        whole = tuple(_fitting(sections, room))
+        if len(whole) == len(sections):
+            return TeamRules(tuple(sections), whole)
     governing = (
         section
         for section in sections

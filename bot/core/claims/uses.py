@@ -12,7 +12,7 @@ from bot.core.code.language import is_test, language, rules_apply_to
 from bot.core.code.outline import Definition, Outline
 from bot.core.code.syntax import outline
 
-DEFINITIONS = 20  # definitions of a change that are looked up
+DEFINITIONS = 12  # definitions of a change that are looked up
 FILES = 15  # files in which a definition is looked for
 LARGEST = 200_000  # characters of such a file
 CALLERS, OVERRIDES, TESTS = 8, 4, 4  # lines that are shown of each kind
