@@ -52,7 +52,7 @@ def start(tmp_path, monkeypatch):
         ("GITHUB_PRIVATE_KEY_FILE", "nowhere", "cannot be read"),
         ("GITHUB_API_URL", "github.example.com", "GITHUB_API_URL"),
         ("ASSISTANT_BOTS", "dependabot", "ASSISTANT_BOTS"),
-        ("ASSISTANT_CHECKS", "ruf", "ASSISTANT_CHECKS: ruf: there are only hygiene, .*ruff"),
+        ("ASSISTANT_CHECKS", "ruf", "ASSISTANT_CHECKS: ruf: there are only .*hygiene, .*ruff"),
         ("ASSISTANT_PASSES", "logicc", "ASSISTANT_PASSES: logicc: there are only .*correctness"),
         ("ASSISTANT_TOOLS", "grep", "ASSISTANT_TOOLS: grep: there are only .*read_file"),
         ("ASSISTANT_MODEL_OPTIONS", "{", "ASSISTANT_MODEL_OPTIONS is not JSON"),
