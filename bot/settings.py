@@ -62,7 +62,8 @@ class Settings(BaseSettings):
     assistant_input_tokens: int = Field(260_000, ge=4_000, description="The most input tokens of one model call.")
     assistant_prices: str = Field(
         "",
-        description="JSON, or the path of a JSON file: model -> {input, cached, written, output} in dollars per million tokens.",
+        description="JSON, or the path of a JSON file: model -> {input, cached, written, output} in dollars per million tokens; "
+        "also longest and context, in tokens.",
     )
     assistant_file_search: str = Field(
         "", description="Ids of the vector stores that the model may search at OpenAI, comma-separated."

@@ -12,10 +12,11 @@ from bot.app import build_conversations
 from bot.core.claims.material import FencedText
 from bot.core.claims.schemas import Reply
 from bot.core.code.pull_request import PullRef
-from bot.core.costs import estimate
+from bot.core.costs import ReviewBudget, estimate
 from bot.errors import ConfigurationError, Retryable
 from bot.handlers.ask_model import ModelSession
 from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
+from bot.model.account import MeteredSteps
 from bot.model.responses import ResponsesConversations
 from bot.settings import Settings
 from bot.storage.conversations import GROWTH, ConversationStore
@@ -201,6 +202,15 @@ def test_forty_turns_never_read_more_than_the_opening_and_the_growth(thread):
     assert max(read) < read[0] + GROWTH + 2_000
     assert sum(read) < 40 * (read[0] + GROWTH)
     assert len(thread.server.calls_to("/v1/conversations")) < 10
+
+
+def test_a_server_that_hangs_is_not_asked_again_in_a_new_conversation(thread):
+    thread.server.script = lambda _: says(YES, seconds=30)
+    answer = thread.ask("why?", step=MeteredSteps(Journal(), ReviewBudget(seconds=0.2)))
+
+    assert "may wait 0 seconds for the model" in answer.reason
+    assert len(thread.server.calls_to("/v1/responses")) == 1
+    assert len(thread.server.calls_to("/v1/conversations")) == 1
 
 
 def test_an_answer_that_failed_leaves_no_conversation_to_go_on_with(thread):
