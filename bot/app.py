@@ -17,6 +17,7 @@ import httpx
 from bot.checks import every
 from bot.checks.jail import Jail
 from bot.checks.standards import RulesCheck
+from bot.core.claims.references import SOURCE as REFERENCES
 from bot.core.claims.rules import WHOLE
 from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
@@ -89,6 +90,7 @@ def build_reviewer(parts: UseCases) -> Reviewer:
         parts.standards,
         checks,
         build_rules_check(parts.settings),
+        parts.search if _offers(parts.settings, REFERENCES) else None,
         parts.ledger,
         parts.signer,
         is_well_formed,
@@ -207,7 +209,7 @@ def spending_limits(settings: Settings, allowed: ReviewBudget) -> tuple[Spending
 
 def _require_known(settings: Settings) -> None:
     """Raise ConfigurationError for a check, pass or tool that there is not: it would be missed without a word."""
-    checks = (*(check.name for check in every()), RULES)
+    checks = (*(check.name for check in every()), RULES, REFERENCES)
     for variable, wanted, known in (
         ("ASSISTANT_CHECKS", settings.checks, checks),
         ("ASSISTANT_PASSES", settings.passes, load_prompts().passes),
@@ -225,13 +227,16 @@ def build_checks(settings: Settings) -> tuple[Check, ...]:
 def check_names(settings: Settings) -> tuple[str, ...]:
     """The names of the checks that the operator offers."""
     own = tuple(check.name for check in build_checks(settings))
-    return (*own, RULES) if build_rules_check(settings) else own
+    return (*own, *(name for name in (RULES, REFERENCES) if _offers(settings, name)))
+
+
+def _offers(settings: Settings, check: str) -> bool:
+    return settings.checks is None or check in settings.checks
 
 
 def build_rules_check(settings: Settings) -> RulesCheck | None:
     """What runs the rules that documents carry as code; None if the operator does not offer it."""
-    offered = settings.checks is None or RULES in settings.checks
-    return RulesCheck(Jail(settings.assistant_unconfined_checks)) if offered else None
+    return RulesCheck(Jail(settings.assistant_unconfined_checks)) if _offers(settings, RULES) else None
 
 
 def build_model(settings: Settings, secret: bytes, progress: Callable[[str], None] | None = None) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bot.core.claims.references import SOURCE as REFERENCES
 from bot.core.code.language import is_nameless
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
@@ -26,10 +27,19 @@ from bot.handlers.passes import run_passes
 from bot.handlers.questions import SummaryWriter
 from bot.handlers.read import Change, PolicyFile, material, read_change, read_policy
 from bot.handlers.round import ReviewInputs, with_rules
-from bot.handlers.run_checks import CheckedChange, ReadFiles, prove_suggestions, run_checks
+from bot.handlers.run_checks import (
+    CheckedChange,
+    FoundReferences,
+    ReadFiles,
+    find_references,
+    prove_suggestions,
+    run_checks,
+    with_references,
+)
 from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
+from bot.model.tools import Files, SearcherFactory
 from bot.storage.ledger import Ledger, ReviewRecord
 
 MARKED = 60
@@ -46,6 +56,7 @@ class Reviewer:
     standards: Standards
     checks: Sequence[Check]
     check_rules: Callable[[Sequence[ExecutableRule]], Check] | None
+    search: SearcherFactory | None
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
@@ -90,6 +101,7 @@ class Reviewer:
         rules = executable_rules(indexed.sections)
         checks = self._checks(policy.policy, rules)
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
+        checked = await self._with_references(checked, pull, policy.policy, change, step)
         ruled = rule_drafts(checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers)
         cited_drafts = await step(
             "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts
@@ -102,6 +114,19 @@ class Reviewer:
             job, pull, policy, change, checked, indexed, cited_drafts, known_state, name, rules=rules, ruled=ruled
         )
         return replace(inputs, results=await run_passes(self.model_review, job, inputs.model_inputs, step))
+
+    async def _with_references(
+        self, checked: CheckedChange, pull: PullRequest, policy: Policy, change: Change, step: Step
+    ) -> CheckedChange:
+        """Adds what the change leaves broken elsewhere, if the operator and the policy want that."""
+        if self.search is None or not (policy.checks is None or REFERENCES in policy.checks):
+            return checked
+        files = Files(self.host, pull)
+        searcher = self.search(files)
+        found = await step(
+            "references", lambda: find_references(searcher, files, change.diff, change.heads), FoundReferences
+        )
+        return with_references(checked, found, change.diff)
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""

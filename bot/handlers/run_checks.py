@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.checks.bounds import excess
-from bot.core.code.diff import FileDiff, Side, Status, base_text
+from bot.core.claims.references import SOURCE as REFERENCES
+from bot.core.claims.references import HeadFiles, broken, example_paths, missing_settings, suspects
+from bot.core.code.diff import Diff, FileDiff, Side, Status, base_text
 from bot.core.code.language import is_code, language, script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
 from bot.core.findings.suggestion import apply_replacement
+from bot.errors import Refused, UserError
 from bot.interfaces import Check, CheckResult, Source
+from bot.model.tools import Files, Searcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,72 @@ async def _proven(checks: Sequence[Check], finding: Finding, versions: _Versions
         if after.failed or _rules(after) - _rules(before):
             return None
     return tuple(check.name for check in readers)
+
+
+MENTIONS = 100
+"""Files that mention a word; of a word with more, nothing is looked up."""
+
+
+NOTHING_TO_LOOK_UP = CoverageRow(f"check: {REFERENCES}", FileState.SKIPPED, "nothing was removed or changed its form")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReferences:
+    """What a change leaves broken elsewhere, and the row that says how much was looked up."""
+
+    drafts: tuple[Draft, ...] = ()
+    row: CoverageRow = NOTHING_TO_LOOK_UP
+
+
+async def find_references(searcher: Searcher, files: Files, change: Diff, heads: Mapping[str, str]) -> FoundReferences:
+    """Looks for uses at the head of what the change removes or alters, and for settings that the example lacks."""
+    wanted = suspects(change, heads)
+    try:
+        paths = frozenset(await files.entries("head"))
+        examples = {path: await files.text(path, "head") for path in example_paths(paths)[:EXAMPLES]}
+        found = list(missing_settings(change, heads, examples))
+        common = 0
+        texts: dict[str, str] = {}
+        for suspect in wanted if paths else ():
+            named = dict.fromkeys(match.path for match in await searcher.grep(suspect.word, "head", word=True))
+            if len(named) > MENTIONS:
+                common += 1
+                continue
+            texts |= {
+                path: text for path in named if path not in texts and (text := await _text(files, path)) is not None
+            }
+            mentions = {path: texts[path] for path in named if path in texts}
+            draft = broken(suspect, change, HeadFiles(paths, heads, mentions, sys.stdlib_module_names))
+            found += [draft] if draft else []
+    except Refused as error:
+        return FoundReferences((), replace(NOTHING_TO_LOOK_UP, reason=f"the repository could not be searched: {error}"))
+    if not wanted:
+        return FoundReferences(tuple(found))
+    counted = f"{len(wanted) - common} names looked up", *((f"{common} are too common",) if common else ())
+    return FoundReferences(tuple(found), CoverageRow(f"check: {REFERENCES}", FileState.REVIEWED, by=counted))
+
+
+EXAMPLES = 5
+"""Example files of settings that are read."""
+
+
+async def _text(files: Files, path: str) -> str | None:
+    try:
+        return await files.text(path, "head")
+    except (UserError, Refused):  # binary or too large
+        return None
+
+
+def with_references(checked: CheckedChange, found: FoundReferences, change: Diff) -> CheckedChange:
+    """Adds what was found about references to what the checks found in the files."""
+    readers = dict(checked.readers)
+    seen = {file.path: (*readers.get(file.path, ()), REFERENCES) for file in change}
+    return replace(
+        checked,
+        drafts=(*checked.drafts, *found.drafts),
+        rows=(*checked.rows, found.row),
+        readers=tuple((readers | seen).items()) if found.row.state is FileState.REVIEWED else checked.readers,
+    )
 
 
 def _rules(checked: CheckResult) -> Counter[str]:

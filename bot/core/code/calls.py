@@ -118,3 +118,57 @@ def _name(parameter: Node) -> str:
 def _is_method(node: Node) -> bool:
     block = node.parent
     return bool(block and block.parent and block.parent.type == "class_definition")
+
+
+def bare_calls(path: str, text: str, name: str) -> Iterator[tuple[int, Call | None]]:
+    """The calls of the plain name in a Python file, each with its line; None in place of one that unpacks its arguments."""
+    for node in _of_type(tree(path, text), "call"):
+        function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+        if function is None or function.type != "identifier" or node_text(function) != name or arguments is None:
+            continue
+        given = [child for child in arguments.named_children if child.type != "comment"]
+        line = node.start_point.row + 1
+        if arguments.type != "argument_list" or any(child.type.endswith("_splat") for child in given):
+            yield line, None
+            continue
+        names = [node_text(child.child_by_field_name("name")) for child in given if child.type == "keyword_argument"]
+        yield line, Call(len(given) - len(names), tuple(names))
+
+
+Arity = tuple[int, int | None]
+"""The fewest and the most arguments that a function takes; None for any number."""
+
+
+def arity(path: str, text: str, name: str) -> Arity | None:
+    """How many arguments the only function of that name takes in a Go, Rust or TypeScript file; None if that is not certain."""
+    found = [
+        node
+        for kind in ("function_declaration", "function_item", "function_signature")
+        for node in _of_type(tree(path, text), kind)
+        if node_text(node.child_by_field_name("name")) == name
+    ]
+    parameters = found[0].child_by_field_name("parameters") if len(found) == 1 else None
+    if parameters is None:
+        return None
+    fewest = most = 0
+    free = False
+    for child in parameters.named_children:
+        count = max(1, len(child.children_by_field_name("name"))) if child.type == "parameter_declaration" else 1
+        free |= child.type == "variadic_parameter_declaration" or node_text(child).lstrip().startswith("...")
+        optional = child.type == "optional_parameter" or child.child_by_field_name("value") is not None
+        if child.type not in ("comment", "line_comment", "block_comment", "attribute_item", "self_parameter"):
+            most += count
+            fewest += 0 if optional or free else count
+    return fewest, None if free else most
+
+
+def argument_counts(path: str, text: str, name: str) -> Iterator[tuple[int, int | None]]:
+    """The lines of the calls of the plain name, each with the number of arguments; None for one that spreads a list."""
+    for node in _of_type(tree(path, text), "call_expression"):
+        function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+        if function is None or function.type != "identifier" or node_text(function) != name or arguments is None:
+            continue
+        given = [child for child in arguments.named_children if "comment" not in child.type]
+        nested = len(given) == 1 and given[0].type == "call_expression"  # in Go it may return several values
+        spread = nested or any(child.type in ("spread_element", "variadic_argument") for child in given)
+        yield node.start_point.row + 1, None if spread or "..." in node_text(arguments) else len(given)
