@@ -23,7 +23,7 @@ WIDEST = 1_000
 """Most characters of a line or sentence in which its meaning is looked for."""
 
 _BULLET = re.compile(
-    r"[ \t]*(?:[-*+•]|\(?\d{1,3}(?:\.\d{1,3})*[.)]|\(?[a-z]\)|<li\b[^>]{0,200}>)(?:[ \t]+|(?<=>))(?=\S)"
+    r"[ \t]*(?:[-*+•]|\(?\d{1,3}(?:\.\d{1,3})*[.)]|\d{1,3}(?:\.\d{1,3})+|\(?[a-z]\)|<li\b[^>]{0,200}>)(?:[ \t]+|(?<=>))(?=\S)"
 )
 _ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$|[ \t]*<tr\b")
 _RULER = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t:|-]*)?$")
@@ -31,7 +31,7 @@ _FENCE = re.compile(r"[ \t]*(?:[-*+]\s+)?(`{3,}|~{3,})")
 _HEADING = re.compile(r"[ \t]*#{1,6}\s|[ \t]*(?:=+|-{3,}|~+|\^+)[ \t]*$")
 _ANCHOR = re.compile(r"<a\s[^>]{0,200}></a>|</?[a-z][^<>]{0,200}>", re.IGNORECASE)
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?])[\"')*_`\]]*\s+(?=[^\s\da-zà-ÿа-я])|(?<=[。！？；])|(?<=;)\s+|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t])|[ \t]\|[ \t]"
+    r"(?<=[.!?])[\"')*_`\]]*\s+(?=[^\s\da-zà-ÿа-я])|(?<=[。！？；])|(?<=;)\s+|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)]|\d{1,3}(?:\.\d{1,3})+)[ \t])|[ \t]\|[ \t]"
 )
 _CLAUSE = re.compile(
     r"[;；—–]|, (?:but|though|although|aber|jedoch|doch|mais|pero|mas|но|а)\b|(?:，|、)?(?:但|不过|ただし|但し|ただ)"
@@ -98,7 +98,7 @@ _PERMITS = re.compile(
 )
 _DEMANDS = re.compile(
     r"\b(?:never|must|mustn't|do not|don't|shall|should|always|only|forbidden|prohibited|avoid|banned|disallowed|cannot|can't|required?"
-    r"|(?:not|never|longer|may not|nor|hardly|rarely)\s+(?:be\s+)?(?:allowed|permitted|acceptable|accepted|okay|ok|fine|optional|welcome|tolerated)|may not|may never|unacceptable|no \w+ (?:may|is allowed|are allowed)"
+    r"|(?:not|never|longer|may not|nor|hardly|rarely)\s+(?:be\s+)?(?:allowed|permitted|acceptable|accepted|okay|ok|fine|optional|welcome|tolerated)|may not|may never|with an? (?:\w+ )?(?:reason|justification|comment|explanation|ticket|issue)|unacceptable|no \w+ (?:may|is allowed|are allowed)"
     r"|nie|niemals|verboten|untersagt|unzul[äa]ssig|muss|m[üu]ssen|soll|sollen|vermeide\w*|stets|immer|nur|ausschlie[ßs]lich|keine?[nmrs]?|nicht (?:erlaubt|zul[äa]ssig|gestattet)|d[üu]rfen nicht|darf nicht|unerw[üu]nscht"
     r"|jamais|interdi\w*|doit|doivent|[ée]vite\w*|toujours|seulement|uniquement|proscri\w*|ne \w+ pas|ne peu\w+|n'est pas|aucun\w*|pas (?:permis|autoris|tol)\w*"
     r"|nunca|prohibid\w*|deben?|evit\w*|siempre|s[óo]lo|[úu]nicamente|jam[áa]s|no (?:se )?(?:permit|pued|acept)\w*|proibid\w*|deve[m]?|sempre|somente|apenas|n[ãa]o (?:se |[ée] )?(?:permit|pod|aceit)\w*|ning[úu]n\w*|nenhum\w*"
@@ -134,6 +134,7 @@ _EXPLAINS = re.compile(
     r"|优点|缺点|优势|劣势|定义|背景|目录|历史|术语|理由|原因|示例|例子|说明|利点|欠点|長所|短所|メリット|デメリット|目次|履歴|用語|経緯|例|解説)\W*$",
     re.IGNORECASE,
 )
+_METADATA = re.compile(r"Rule: *`[^`\n]{1,100}`")  # names a rule that is run as code
 _LABEL = re.compile(r"^\W{0,6}([^\W\d][\w '’-]{0,30}?)\s*[*_]{0,2}\s*[:：]\s*[*_]{0,2}")
 
 
@@ -292,6 +293,8 @@ def sentences(prose: str, context: str = "", *, listed: bool = False) -> tuple[S
     found: list[Sentence] = []
     explained = False
     for paragraph in re.split(r"\n[ \t]*\n", _prose(prose)):
+        if _METADATA.match(paragraph.lstrip()):
+            continue
         label = _LABEL.match(paragraph.lstrip()[:WIDEST])
         explained = bool(_EXPLAINS.match(label[1])) if label else explained and not listed
         for text in _split(paragraph):

@@ -162,7 +162,9 @@ class Term:
 
     @classmethod
     def of(cls, written: str) -> Term:
-        """Reads `word`, `=whole-word` or `*inside`."""
+        """Reads `word`, `a-phrase`, `=whole`, `*inside` or `~raw~text`."""
+        if written.startswith("~"):
+            return cls((written[1:].replace("~", " ").lower(),), inside=True)
         if _EAST.search(written) or not _WORD.search(written):
             return cls((written.lower(),), inside=True)
         tokens = tuple(fold(word.lower()) for word in _WORD.findall(written))
