@@ -7,10 +7,11 @@ a withdrawn rule, a list of advantages or an explanation, is not a rule against 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from bot.core.findings.standard import FEWEST, LINE, Standard, word_count
 from bot.standards.query import language_of_text, tokens_of
@@ -37,103 +38,53 @@ _CLAUSE = re.compile(
     r"[;；—–]|, (?:but|though|although|aber|jedoch|doch|mais|pero|mas|но|а)\b|(?:，|、)?(?:但|不过|ただし|但し|ただ)"
 )
 
-_STATUS = (
-    r"retired|dropped|abandoned|discontinued|withdrawn|obsolete[ds]?|superseded|repealed|deprecated|abolished|rescinded|revoked|archived|historical|historic"
-    r"|no longer (?:applies|apply|valid|in force|in effect|enforced|used|binding|required)|not in force|void"
-    r"|zur[üu]ckgezogen\w*|aufgehoben\w*|veraltet\w*|au[ßs]+er kraft\w*|abgel[öo]st\w*|abgeschafft\w*|ung[üu]ltig\w*|gilt nicht mehr|nicht mehr g[üu]ltig"
-    r"|abrog[ée]+\w*|retir[ée]+\w*|obsol[èe]te\w*|caduc\w*|p[ée]rim[ée]+\w*|plus en vigueur|ne s'appliquent? plus"
-    r"|derogad\w*|retirad\w*|obsolet\w*|ya no (?:se aplica|aplica|est[áa] en vigor)\w*|revogad\w*|descontinuad\w*|n[ãa]o se aplica mais|n[ãa]o vale mais"
-    r"|устарел\w*|устаревш\w*|отмен[её]н\w*|отозван\w*|утратил\w* силу|больше не (?:действу|применя)\w*|недействительн\w*"
-    r"|已?废[弃止除]|弃用|已?作废|已?撤[销回]|已?失效|不再(?:适用|有效|使用|执行)|已?取消|已过时|过时"
-    r"|廃止(?:済み|された|した)?|撤回(?:済み|された|した)?|非推奨|失効(?:した)?|無効(?:になった)?|適用(?:しない|されない)|旧(?=規|ル)"
-)
-_RULE_NOUN = (
-    r"\b(?:rules?|guidelines?|standards?|sections?|advice|conventions?|policy|policies|decisions?|document|page"
-    r"|\w*regeln?|\w*richtlinien?|\w*vorgaben?|\w*vorschrift(?:en)?|abschnitte?|r[èe]gles?|consignes?|directives?|reglas?|normas?|directrices"
-    r"|regras?|diretrizes?|правил\w*|норм\w*|раздел\w*|требовани\w*)\b|规则|规范|条款|规定|准则|章节|ルール|規則|規約|条項|標準|規定|指針"
-)
-_RETIRED_HEADING = (
-    re.compile(rf"[(\[（【〔]\s*(?:{_STATUS})[^)\]）】〕]{{0,60}}[)\]）】〕]", re.IGNORECASE),
-    re.compile(rf"^\W*(?:{_STATUS})(?:\s+(?:in|since|seit|depuis|desde|с|on|as of)?\s*[\d./-]+)?\W*$", re.IGNORECASE),
-    re.compile(rf"^\W*(?:{_STATUS})\s*[:：—–-]", re.IGNORECASE),
-    re.compile(rf"[:：—–-]\s*(?:{_STATUS})\W*$", re.IGNORECASE),
-)
-_RETIRED_RULES = (re.compile(rf"(?<!\w)(?:{_STATUS})", re.IGNORECASE), re.compile(_RULE_NOUN, re.IGNORECASE))
-_RETIRED_LINE = (
-    re.compile(
-        rf"^\W*(?:status|state|stand|[ée]tat|statut|estado|статус|状态|状態|ステータス)\W*[:：=|]\W*(?:{_STATUS})",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"^\W*(?:{_STATUS})\s*(?:[.:：。!*_)\]（(—–-]|in\b|since\b|seit\b|depuis\b|desde\b|with\b|by\b|am\b|ab\b|с\b|于|$)",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        r"\b(?:this|these|diese[rs]?|cette|ces|est[ae]s?|и?эт[оаи])\b(?:\s+\w+){0,3}?\s+"
-        rf"(?:\w+\s+){{0,4}}?(?:{_STATUS})",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"(?:本|该|此|这[条项]|この|当該|本)(?:规则|规范|条款?|节|章|文档|规定|ルール|規則|規約|節|章|項|文書)[^。]{{0,20}}?(?:{_STATUS})"
-    ),
-    re.compile(rf"\|\s*(?:{_STATUS})(?:\s+(?:in |since |seit |depuis |desde )?[\d./-]+)?\s*(?:\||$)", re.IGNORECASE),
-    re.compile(rf"[(\[（【]\s*(?:{_STATUS})[^)\]）】]{{0,60}}[)\]）】]", re.IGNORECASE),
-    re.compile(r"^\W*~~.{3,}~~\W*$"),
-)
-_THIS_RULE = re.compile(
-    r"\b(?:rule|guideline|section|document|page|standard|policy|convention|advice|regel|richtlinie|vorgabe|abschnitt|dokument|r[èe]gle|section|document|regla|norma|secci[óo]n|documento|regra|se[çc][ãa]o|правил\w*|раздел\w*|документ\w*|норм\w*)\b",
-    re.IGNORECASE,
-)
+_EAST = {"zh", "ja", "east"}
+_WORDS = tomllib.loads(Path(__file__).with_name("moods.toml").read_text(encoding="utf-8"))
 
-_PERMITS = re.compile(
-    r"\b(?:may|might|allowed|permitted|permissible|acceptable|accepted|okay|ok|fine|tolerated|exempt(?:ed)?|optional|harmless"
-    r"|can be (?:used|ignored|skipped|omitted)|need(?:s)? not|not (?:required|needed|necessary|enforced|a problem)|no need|free to|welcome"
-    r"|(?:don't|do not|doesn't|does not) (?:need|have) to|(?:is|are) (?:disabled|turned off|switched off)|we ignore|not checked"
-    r"|erlaubt|zul[äa]ssig|gestattet|darf|d[üu]rfen|in ordnung|akzeptabel|nicht (?:n[öo]tig|erforderlich|notwendig)|deaktiviert|unbedenklich"
-    r"|autoris[ée]\w*|permis\w*|peut|peuvent|tol[ée]r[ée]\w*|facultati\w*|acceptables?|d[ée]sactiv[ée]\w*"
-    r"|permitid\w*|permite\w*|puede|pueden|aceptables?|opcional\w*|tolera\w*|pode|podem|aceit[áa]ve\w*|desativad\w*"
-    r"|разреш\w+|допуска\w+|допустим\w*|можно|может|могут|необязательн\w*|отключен\w*)\b"
-    r"|允许|可以|可用|可接受|无需|不必|不需要|可不|例外情况|许可|許可|許容|認め|[てで]もよい|[てで]よい|[てで]も良い|可能|[かか]まわない|構わない|差し支えない|任意|不要である",
-    re.IGNORECASE,
+
+def _any(mood: str) -> str:
+    """Returns a pattern for any word of a mood in moods.toml."""
+    languages: Mapping[str, list[str]] = _WORDS[mood]
+    west = "|".join(word for name, words in languages.items() if name not in _EAST for word in words)
+    east = "|".join(word for name, words in languages.items() if name in _EAST for word in words)
+    return rf"(?:\b(?:{west})\b" + (f"|{east})" if east else ")")
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_STATUS, _SINCE = _any("retired"), r"(?:\s+(?:in|since|seit|depuis|desde|с|on|as of)?\s*[\d./-]+)?"
+_IN_BRACKETS = _pattern(rf"[(\[（【〔]\s*{_STATUS}[^)\]）】〕]{{0,60}}[)\]）】〕]")
+_RETIRED_HEADING = (
+    _IN_BRACKETS,
+    _pattern(rf"^\W*{_STATUS}{_SINCE}\W*$"),
+    _pattern(rf"^\W*{_STATUS}\s*[:：—–-]"),
+    _pattern(rf"[:：—–-]\s*{_STATUS}\W*$"),
 )
-_DEMANDS = re.compile(
-    r"\b(?:never|must|mustn't|do not|don't|shall|should|always|only|forbidden|prohibited|avoid|banned|disallowed|cannot|can't|required?"
-    r"|(?:not|never|longer|may not|nor|hardly|rarely)\s+(?:be\s+)?(?:allowed|permitted|acceptable|accepted|okay|ok|fine|optional|welcome|tolerated)|may not|may never|with an? (?:\w+ )?(?:reason|justification|comment|explanation|ticket|issue)|unacceptable|no \w+ (?:may|is allowed|are allowed)"
-    r"|nie|niemals|verboten|untersagt|unzul[äa]ssig|muss|m[üu]ssen|soll|sollen|vermeide\w*|stets|immer|nur|ausschlie[ßs]lich|keine?[nmrs]?|nicht (?:erlaubt|zul[äa]ssig|gestattet)|d[üu]rfen nicht|darf nicht|unerw[üu]nscht"
-    r"|jamais|interdi\w*|doit|doivent|[ée]vite\w*|toujours|seulement|uniquement|proscri\w*|ne \w+ pas|ne peu\w+|n'est pas|aucun\w*|pas (?:permis|autoris|tol)\w*"
-    r"|nunca|prohibid\w*|deben?|evit\w*|siempre|s[óo]lo|[úu]nicamente|jam[áa]s|no (?:se )?(?:permit|pued|acept)\w*|proibid\w*|deve[m]?|sempre|somente|apenas|n[ãa]o (?:se |[ée] )?(?:permit|pod|aceit)\w*|ning[úu]n\w*|nenhum\w*"
-    r"|нельзя|никогда|запрещ\w+|должн\w+|избега\w+|всегда|только|недопустим\w*|не (?:допуска|разреша|мо[жг]|следует|должн)\w*|обязательн\w*)\b"
-    r"|禁止|不得|不允许|不许|不可|不能|不要|不应|必须|避免|严禁|应当|应该|切勿|请勿|勿|务必|一律|只能|仅"
-    r"|ならない|いけない|しないこと|こと[。.]?$|こと。|必ず|避け|許可しない|許されない|認めない|認められない|のみ|べき|だけ|不可|すべて",
-    re.IGNORECASE,
+_RETIRED, _RULES = _pattern(_STATUS), _pattern(_any("rules"))
+_RETIRED_LINE = (
+    _IN_BRACKETS,
+    _pattern(rf"^\W*(?:status|state|stand|[ée]tat|statut|estado|статус|状态|状態|ステータス)\W*[:：=|]\W*{_STATUS}"),
+    _pattern(rf"^\W*{_STATUS}\s*(?:[.:：。!*_)\]（(—–-]|(?:in|since|seit|depuis|desde|with|by|am|ab|с)\b|于|$)"),
+    _pattern(rf"\|\s*{_STATUS}{_SINCE}\s*(?:\||$)"),
+    _pattern(r"^\W*~~.{3,}~~\W*$"),
 )
-_STATES = re.compile(
-    r"\b(?:not?|none|every|all|each|any|nothing|nowhere|without|instead|rather|prefer\w*|ensure|mandatory|needs?|has to|have to|belongs?|wherever|whenever|rejected|reject|error|violation|bug"
-    r"|nicht|kein\w*|jede\w*|alle\w*|ohne|statt|bevorzug\w*|geh[öo]r\w+|werden?|wird"
-    r"|pas|sans|chaque|tou[ts]\w*|plut[ôo]t|pr[ée]f[ée]r\w*|faut|sin|cada|tod[ao]s?|prefer\w*|hay|sem|n[ãa]o|prefir\w*"
-    r"|не|без|кажд\w+|все|вместо|предпоч\w*|нужно|следует|надо|необходимо)\b"
-    r"|不|无|所有|每|都|应|须|需|要|使用|采用|ない|ず|ください|使う|用いる|する",
-    re.IGNORECASE,
+_THIS_IS_RETIRED = _pattern(
+    r"\b(?:this|these|diese[rs]?|cette|ces|est[ae]s?|эт[оаи])\b(?:\s+\w+){0,3}?\s+(?:\w+\s+){0,4}?" + _STATUS
 )
-_ORDERS = re.compile(
-    r"^\W*(?:use|prefer|catch|give|pass|set|keep|write|raise|return|check|compare|name|log|validate|call|close|put|store|read|load|run|add|remove|delete|handle|escape|bind|build|choose|pin|state|explain|include|import|list|limit|verify|test|wrap|make|let|declare|define|encode|sanitize|sanitise|parameteri[sz]e|await|treat|chain|mark|document|format|move|replace|resolve|sort|split|start|stop|stick|strip|turn|update|wait|watch)\b",
-    re.IGNORECASE,
+_THIS_IS_RETIRED_EAST = _pattern(
+    rf"(?:本|该|此|这[条项]|この|当該)(?:规则|规范|条款?|节|章|文档|规定|ルール|規則|規約|節|項|文書)[^。]{{0,20}}?{_STATUS}"
 )
-_EXCEPT = re.compile(
-    r"\b(?:except(?:ion)?s?(?: (?:in|for|inside|within|are|is))|unless|other than|outside(?: of)?|apart from|but not in|not in|exempt|ausser|außer|ausgenommen|sauf|hormis|excepto|salvo|exceto|кроме|за исключением)\b(?P<west>[^.;]{1,120})"
-    r"|(?P<east>[^。；，、]{1,40})(?:除外|以外|を除く|を除き|は除く|は例外)|(?:除了?|除非)(?P<east2>[^。；]{1,40})",
-    re.IGNORECASE,
+_PERMITS, _DEMANDS, _STATES = _pattern(_any("permits")), _pattern(_any("demands")), _pattern(_any("states"))
+_ORDERS = _pattern(rf"^\W*{_any('orders')}")
+_EXCEPT = _pattern(
+    r"\b(?:except(?:ion)?s?(?: (?:in|for|inside|within|are|is))|unless|other than|outside(?: of)?|apart from|but not in|not in|exempt"
+    r"|ausser|außer|ausgenommen|sauf|hormis|excepto|salvo|exceto|кроме|за исключением)\b(?P<west>[^.;]{1,120})"
+    r"|(?P<east>[^。；，、]{1,40})(?:除外|以外|を除く|を除き|は除く|は例外)|(?:除了?|除非)(?P<east2>[^。；]{1,40})"
 )
-_EXPLAINS = re.compile(
-    r"^\W*(?:[\d.]+\W*)?(?:pros?(?: and cons)?|cons?|definitions?|advantages?|disadvantages?|benefits?|drawbacks?|background|history|rationale|reason(?:s|ing)?|motivation|why|context|(?:table of )?contents|toc|overview|changelog|change log|changes|release notes|glossary|terms|references|see also|further reading|links|related|discussion|faq|questions|bad|wrong|anti-?patterns? explained|examples?|non-?goals"
-    r"|vorteile?|nachteile?|hintergr[üu]nde?|begr[üu]ndung(?:en)?|warum|inhalt(?:sverzeichnis)?|glossar|begriffe|definition(?:en)?|änderungen|geschichte|beispiele?"
-    r"|avantages?|inconv[ée]nients?|contexte|historique|sommaire|glossaire|d[ée]finitions?|pourquoi|exemples?|justification"
-    r"|ventajas?|desventajas?|inconvenientes|contexto|historia|[íi]ndice|glosario|definici[óo]n(?:es)?|ejemplos?|motivaci[óo]n"
-    r"|vantage[nm]s?|desvantage[nm]s?|hist[óo]rico|sum[áa]rio|gloss[áa]rio|defini[çc](?:[ãa]o|[õo]es)|exemplos?|motiva[çc][ãa]o"
-    r"|преимущества|недостатки|плюсы|минусы|история|содержание|глоссарий|определени[ея]|обоснование|причин[аы]|примеры?|контекст"
-    r"|优点|缺点|优势|劣势|定义|背景|目录|历史|术语|理由|原因|示例|例子|说明|利点|欠点|長所|短所|メリット|デメリット|目次|履歴|用語|経緯|例|解説)\W*$",
-    re.IGNORECASE,
-)
+_EXPLAINS = _pattern(rf"^\W*(?:[\d.]+\W*)?{_any('explains')}\W*$")
+_OPERATES, _REVIEWS = _pattern(_any("operates")), _pattern(_any("reviews"))
 _METADATA = re.compile(r"Rule: *`[^`\n]{1,100}`")  # names a rule that is run as code
 _LABEL = re.compile(r"^\W{0,6}([^\W\d][\w '’-]{0,30}?)\s*[*_]{0,2}\s*[:：]\s*[*_]{0,2}")
 
@@ -142,17 +93,6 @@ _AGENTS = frozenset(
     {"AGENTS.md", "CLAUDE.md", "GEMINI.md", "copilot-instructions.md", ".cursorrules", ".windsurfrules"}
 )
 """Files for coding agents, in which rules stand among instructions."""
-_OPERATES = re.compile(
-    r"\b(?:set-?up|install\w*|getting started|quick ?start|build\w*|commands?|run|running|usage|architecture|overview|structure|layout"
-    r"|directory|directories|map|deploy\w*|releas\w+|environment|development|workflow|stack|dependencies|tools?|tooling|troubleshooting"
-    r"|einrichtung|befehle|aufbau|architektur|installation|commandes|comandos|instalaci[óo]n|instala[çc][ãa]o|команды|установка)\b"
-    r"|安装|命令|架构|构建|运行|目录|セットアップ|コマンド|構成|ビルド|アーキテクチャ",
-    re.IGNORECASE,
-)
-_REVIEWS = re.compile(
-    r"\breview\b|\brules?\b|\bregeln\b|\br[èe]gles\b|\breglas\b|\bregras\b|правила|规则|规范|评审|レビュー|規則|規約|ルール",
-    re.IGNORECASE,
-)
 
 
 def passages(section: Standard) -> tuple[Standard, ...]:
@@ -381,7 +321,7 @@ def is_retired(heading: Sequence[str], text: str) -> bool:
     if any(_retired_heading(title[:200]) for title in heading):
         return True
     rows = [row.strip()[:WIDEST] for row in LINE.split(text) if row.strip() and not _HEADING.match(row[:WIDEST])]
-    if any(pattern.search(row) for row in rows[:2] for pattern in (*_RETIRED_LINE[:2], *_RETIRED_LINE[4:])):
+    if any(pattern.search(row) for row in rows[:2] for pattern in _RETIRED_LINE):
         return True
     return any(_retired_sentence(row) for row in rows[:40])
 
@@ -389,14 +329,12 @@ def is_retired(heading: Sequence[str], text: str) -> bool:
 def _retired_heading(title: str) -> bool:
     if any(pattern.search(title) for pattern in _RETIRED_HEADING):
         return True
-    status, noun = _RETIRED_RULES
-    return bool(status.search(title) and noun.search(title))
+    return bool(_RETIRED.search(title) and _RULES.search(title))
 
 
 def _retired_sentence(row: str) -> bool:
-    east = _RETIRED_LINE[3].search(row)
-    west = _RETIRED_LINE[2].search(row)
-    return bool(east or (west and _THIS_RULE.search(west[0])))
+    west = _THIS_IS_RETIRED.search(row)
+    return bool(_THIS_IS_RETIRED_EAST.search(row) or (west and _RULES.search(west[0])))
 
 
 def explains(heading: Sequence[str]) -> bool:
