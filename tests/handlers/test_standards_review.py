@@ -167,6 +167,19 @@ def test_a_wrong_quote_costs_a_rule_finding_its_life_and_any_other_its_citation(
     assert "📖" not in said_about(pull, 7)
 
 
+def test_a_finding_of_a_check_quotes_the_item_that_governs_it(product):
+    rules = (
+        "# Left-overs\n\n- Resolve conflicts.\n- Never leave a `breakpoint()` in the code of @octo/shop.\n- Be brief.\n"
+    )
+    code = {"app.py": "def pay(order):\n    breakpoint()\n    return order\n"}
+    _, pull = reviewed(product, code, {"docs/standards/left.md": rules})
+
+    body = said_about(pull, 2)
+    assert quoted(body) == "Never leave a `breakpoint()` in the code of @octo/shop."
+    assert "> ```text" in body, "a mention is quoted as code"
+    assert LINK.search(body).groups()[2:] == ("docs/standards/left.md", "4", "4")
+
+
 def test_a_mention_in_a_rule_notifies_nobody(product):
     words = "Ask @octo/platform before you add a dependency."
     product.librarian.claims = lambda _: [claim(3, "        charge(order)", words)]
