@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -31,13 +31,15 @@ from bot.handlers.known_findings import KnownFindings
 from bot.handlers.openai_memory import OpenAIMemory
 from bot.handlers.permissions import Gate
 from bot.handlers.questions import QuestionAnswerer, SummaryWriter
+from bot.handlers.reconcile import Reconciler
 from bot.handlers.review import Reviewer
 from bot.handlers.route import Router, use_cases
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
+from bot.hosts.github.installations import GitHubInstallations
 from bot.hosts.github.publisher import GitHubPublisher
-from bot.interfaces import Check, CodeHost, Connection, Model, Publisher, Standards
+from bot.interfaces import Check, CodeHost, Connection, JobLog, Model, Publisher, Reconcile, Standards
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
 from bot.model.prompts import Prompts
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from bot.model.responses import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
 
+_RECONCILE = 300.0
+"""Seconds between two looks for lost work."""
 _GREETING = 5.0
 """Seconds that GitHub has to say who we are, when readiness is asked for."""
 
@@ -357,9 +361,22 @@ def build(
     parts = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
     reviewer, answerer = build_reviewer(parts), build_answerer(parts)
-    handlers = use_cases(build_router(parts), reviewer, answerer)
-    pace = pace or Pace(debounce=settings.assistant_debounce)
+    reconcile = closing(Reconciler(GitHubInstallations(client), parts.publisher, ledger), client)
+    handlers = replace(use_cases(build_router(parts), reviewer, answerer), reconcile=reconcile)
+    pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
+
+
+def closing(reconciler: Reconciler, client: GitHubClient) -> Reconcile:
+    """The reconciler on an event loop of its own, whose connections are closed with it."""
+
+    async def reconcile(jobs: JobLog, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return await reconciler(jobs, state)
+        finally:
+            await client.close()
+
+    return reconcile
 
 
 def build_signer(app: GitHubApp) -> Signer:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from bot.core.claims.prompt import HostedSearch, Prompt
@@ -249,6 +250,7 @@ class ModelAnswer:
     `looked_up` are the tool calls with their answers. `passages` are results of a search on the model's server; those
     that come from a known standard may be cited. `held` is the number of tokens of the conversation that the server keeps.
     `toolless` says that the server refuses tools.
+    `unreachable` says that the server failed or did not answer, so that another try may succeed later.
     """
 
     value: Mapping[str, Any] | None
@@ -258,6 +260,7 @@ class ModelAnswer:
     passages: tuple[SearchPassage, ...] = ()
     held: int = 0
     toolless: bool = False
+    unreachable: bool = False
 
 
 class Account(Protocol):
@@ -310,6 +313,10 @@ class Step(Protocol):
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
 
 
+Reconcile = Callable[["JobLog", Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Looks for lost work with the state of the last look; returns the state for the next."""
+
+
 async def _silent(_job: Job, _reason: str, _step: Step, /) -> None:
     """Reports nothing."""
 
@@ -322,7 +329,7 @@ async def _silent_hold(_job: Job, _reason: str, _until: str, _step: Step, /) -> 
 class Handlers:
     """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
-    `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
+    `reconcile` looks for lost work and returns its state for the next look. `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
     was superseded or stopped; `fail` reports that it failed, and why; `announce` reports that a review was accepted or,
     with a reason, that there will be none; `hold` reports what a run waits for, and the time of its next attempt. All
     may be run again after a crash.
@@ -335,6 +342,95 @@ class Handlers:
     fail: Callable[[Job, str, Step], Awaitable[str]]
     announce: Callable[[Job, str, Step], Awaitable[None]] = _silent
     hold: Callable[[Job, str, str, Step], Awaitable[None]] = _silent_hold
+    reconcile: Reconcile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDelivery:
+    """An entry of the host's log of webhook deliveries. Redeliveries have the same GUID.
+
+    `sent` is in seconds since 1970; `received` says whether we answered that we took it.
+    """
+
+    id: int
+    guid: str
+    event: str
+    sent: float
+    received: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppInstallation:
+    """An account on which the App is installed; `created` is in seconds since 1970."""
+
+    id: int
+    created: float
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPull:
+    """An open pull request in a list. Times are in seconds since 1970."""
+
+    ref: PullRef
+    head_sha: str
+    created: float
+    updated: float
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCheckRun:
+    """A check run of ours, by the key that we gave it."""
+
+    key: str
+    completed: bool
+
+
+class Installations(Protocol):
+    """What the App sees on its host: its deliveries, its installations, and what is open there. Reads only."""
+
+    async def greet(self) -> None:
+        """Asks the host who we are. Raises Outage if it does not answer or does not accept us."""
+
+    async def deliveries(self, since: float) -> tuple[LoggedDelivery, ...]:
+        """The log of deliveries since then (seconds since 1970), newest first, within a bound."""
+
+    async def delivery(self, number: int) -> tuple[Mapping[str, str], bytes]:
+        """The headers, with names in lower case, and the body of a logged delivery."""
+
+    async def installations(self) -> tuple[AppInstallation, ...]:
+        """The installations of the App."""
+
+    async def repositories(self, installation: int) -> tuple[PullRef, ...]:
+        """The repositories of an installation, each as a reference without a number."""
+
+    async def open_pulls(self, repository: PullRef) -> tuple[OpenPull, ...]:
+        """The open pull requests that changed last."""
+
+    async def check_runs(self, ref: PullRef, head: str) -> tuple[OwnCheckRun, ...]:
+        """Our check runs at a commit."""
+
+
+class HeadState(StrEnum):
+    """What the engine knows of a head: a review is under way, or has ended with a report, or neither."""
+
+    LIVING = "living"
+    SETTLED = "settled"
+    UNKNOWN = "unknown"
+
+
+class JobLog(Protocol):
+    """What the reconciler asks of the engine."""
+
+    async def submit(self, job: Job) -> bool:
+        """Stores a job; False if it is known already."""
+
+    async def head(self, pull: PullRef, head: str) -> HeadState:
+        """What is known of a head of a pull request."""
+
+    async def wake(self) -> int:
+        """Lets the runs that an outage laid aside go on now; returns how many."""
 
 
 class Engine(Protocol):

@@ -21,6 +21,9 @@ from bot.webhook import (
     Payload,
 )
 
+REPEATED = "repeated"
+"""The text of a job that repeats the review of a head, because the first could not reach the model."""
+
 
 class Trigger(StrEnum):
     """The event that caused a job."""
@@ -88,6 +91,11 @@ class Job:
     def is_requested(self) -> bool:
         """Whether a person asked for this review. Such a request stays valid when the head moves."""
         return self.trigger in {Trigger.LABEL, Trigger.COMMAND, Trigger.RERUN}
+
+    @property
+    def is_repetition(self) -> bool:
+        """Whether the job repeats a review of exactly its head."""
+        return self.trigger is Trigger.RECOVERED and self.text == REPEATED
 
     @property
     def owes_review(self) -> bool:

@@ -17,8 +17,10 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, Serializer
 from dbos._serialization import DefaultSerializer
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from bot import errors
+from bot.engine.leases import TABLES
 from bot.errors import AssistantError, Retryable
 
 _ERRORS: dict[str, type[AssistantError]] = {
@@ -130,6 +132,13 @@ class EngineDatabase:
                 connection.execute("PRAGMA auto_vacuum=incremental")
                 connection.execute("PRAGMA journal_mode=WAL")
         DBOS.migrate(self.url)
+        engine = self.engine()
+        try:
+            TABLES.create_all(engine, checkfirst=True)
+        except (ProgrammingError, IntegrityError, OperationalError):  # another process creates them at this moment
+            TABLES.create_all(engine, checkfirst=True)
+        finally:
+            engine.dispose()
         with closing_engine(self.engine()) as engine, engine.begin() as transaction:
             if self.file is None:  # two processes that create the same table at once collide on Postgres
                 transaction.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('assistant_bodies'))"))

@@ -23,12 +23,13 @@ from bot.core.code.pull_request import PullRef
 from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST, LASTING
+from bot.engine.leases import Leases, Rounds
 from bot.engine.queue import NAME, VERSION, Order, Runs, client
 from bot.engine.steps import RetrySchedule
 from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness, Reaper
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
-from bot.interfaces import Handlers
+from bot.interfaces import Handlers, HeadState
 from bot.job import Job
 
 _SUBMIT_WITHIN = 8.0  # seconds; GitHub closes the connection after ten
@@ -44,6 +45,7 @@ class Pace:
     poll: float = 0.2  # between two reads of a queue
     patience: float = 60.0  # a step that has to wait longer frees its worker
     retry: float = FIRST  # between the first two attempts of a step; doubles each time
+    reconcile: float = 0.0  # between two looks for lost work; 0: never
     lasting: int = LASTING  # attempts of a step in an outage of GitHub or of the database
 
 
@@ -55,10 +57,12 @@ class _Parts:
     runs: Runs
     intake: Intake
     worker: _Worker | None
+    rounds: Rounds | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
+    name: str
     life: Liveness
     reaper: Reaper
 
@@ -83,12 +87,17 @@ class DurableEngine:
         worker = self._start_worker(engine) if work else None
         intake = Intake(runs, engine)
         intake.start()
-        self._parts = _Parts(engine, runs, intake, worker)
+        rounds = self._rounds(engine, worker) if worker else None
+        self._parts = _Parts(engine, runs, intake, worker, rounds)
+        if rounds is not None:
+            rounds.start()
 
     def stop(self, drain: float = 20.0) -> None:
         """Accepts no more jobs and gives running steps `drain` seconds. Another process continues what is left."""
         if self._parts is None:
             return
+        if self._parts.rounds is not None:
+            self._parts.rounds.stop()
         parts, self._parts = self._parts, None
         parts.intake.stop()
         if parts.worker is not None:
@@ -117,6 +126,14 @@ class DurableEngine:
         """Stops the reviews of a pull request and returns their ids. A worker reports it on the pull request."""
         return await asyncio.to_thread(_cancel, self._open.runs, pull, reason)
 
+    async def head(self, pull: PullRef, head: str) -> HeadState:
+        """Returns what is known of a head of a pull request."""
+        return await asyncio.to_thread(self._open.runs.head, pull, head)
+
+    async def wake(self) -> int:
+        """Lets the runs that an outage laid aside go on now; returns how many."""
+        return await asyncio.to_thread(self._open.runs.wake)
+
     async def queue_depth(self) -> Mapping[str, int]:
         """Returns the number of runs that have not ended, by queue."""
         return await asyncio.to_thread(self._open.runs.depth)
@@ -126,6 +143,15 @@ class DurableEngine:
         if self._parts is None:
             raise NotDurable("the engine is not running")
         return self._parts
+
+    def _rounds(self, engine: sa.Engine, worker: _Worker) -> Rounds | None:
+        """The search for lost work, which one of all workers does."""
+        reconcile = self._handlers.reconcile
+        if reconcile is None or not self._pace.reconcile:
+            return None
+        return Rounds(
+            Leases(engine, worker.name), "reconcile", self._pace.reconcile, lambda state: reconcile(self, state)
+        )
 
     def _start_worker(self, engine: sa.Engine) -> _Worker:
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -143,7 +169,7 @@ class DurableEngine:
             thread.submit(self._launch, name, workflows).result()
         reaper = Reaper(workflows, runs, life, name, self._database)
         reaper.start()
-        return _Worker(life, reaper)
+        return _Worker(name, life, reaper)
 
     def _launch(self, name: str, workflows: Workflows) -> None:
         logging.getLogger("dbos").addFilter(_is_useful)

@@ -14,6 +14,7 @@ from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 from bot.core.code.pull_request import PullRef
 from bot.engine.database import JsonSerializer, pack
 from bot.engine.journal import from_json, to_json
+from bot.interfaces import HeadState
 from bot.job import Job
 
 NAME = "review-assistant"
@@ -129,6 +130,14 @@ class Runs:
         """Whether a review of `head` that covers `job` has ended with a result."""
         rows = self.client.list_workflows(workflow_id_prefix=f"review/{key(job.pull)}/{head}/", status="SUCCESS")
         return any(_job(row).covers(job) for row in rows if row.output and row.output["end"] == "done")
+
+    def head(self, pull: PullRef, head: str) -> HeadState:
+        """Returns what became of the reviews of a head."""
+        if self.active(pull):
+            return HeadState.LIVING
+        rows = self.client.list_workflows(workflow_id_prefix=f"review/{key(pull)}/{head}/", load_input=False)
+        ended = (row for row in rows if row.status in _BROKEN or (row.output and row.output["end"] != "superseded"))
+        return HeadState.SETTLED if any(ended) else HeadState.UNKNOWN
 
     def cancel(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Stops these runs. Returns the ids of those that had not ended before."""

@@ -178,7 +178,7 @@ class ModelSession:
             except TooLarge:
                 raise
             except (Refused, Retryable) as error:
-                return ModelAnswer(None, str(error))
+                return ModelAnswer(None, str(error), unreachable=isinstance(error, Retryable))
 
     async def _traced(self, name: str, answer: ModelAnswer) -> ModelAnswer:
         """Adds the sections that a search on the model's server returned, as results of `search_standards`."""

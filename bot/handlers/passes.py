@@ -150,6 +150,7 @@ class PassResults:
     `rows` has a coverage row for each pass; `missed` has the files with a hunk that no pass read, and why; `weighed` has
     the recheck results of known findings; `uncertain` are the grave ones of the dropped drafts that nothing refuted;
     `toolless` says that the model's server refuses tools.
+    `unreachable` says that the model's server failed or did not answer a pass.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -163,6 +164,7 @@ class PassResults:
     toolless: bool = False
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
+    unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ class Passes:
             missed=missed(readings),
             usage=sum((one.answer.usage for one in readings), Usage()),
             toolless=toolless,
+            unreachable=any(one.answer.unreachable for one in readings),
         )
 
     async def _read(self, pass_input: PassInput, rules: Sequence[tuple[Standard, ...]]) -> list[BatchResult]:
@@ -290,6 +293,7 @@ class Passes:
             uncertain=tuple(uncertain),
             rows=(*results.rows, row("verify", readings)),
             usage=sum((answer.usage for answer in readings), results.usage),
+            unreachable=results.unreachable or any(answer.unreachable for answer in readings),
         )
 
     async def requirements(self, results: PassResults, pass_input: PassInput) -> PassResults:

@@ -199,6 +199,7 @@ class Reviewer:
             "usage": asdict(review.usage),
             "versions": dict(review.versions),
             "rules": dict(review.rules),
+            "unreachable": review.unreachable,
         }
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
         await self.ledger.record(record, [*review.known, *news])

@@ -107,6 +107,7 @@ class ReviewInputs:
             blocks=self._blocks if self.model else {},
             usage=results.usage,
             versions=results.versions,
+            unreachable=results.unreachable,
             rules=self._rules(review),
             rule_states=self._rule_states(review),
             model=self.model,

@@ -96,10 +96,14 @@ class Router:
             )
         if pull.closed:
             return RouteDecision(Route.NOTHING, reason=_CLOSED)
+        if job.is_repetition and pull.head_sha != job.head_sha:
+            return RouteDecision(
+                Route.NOTHING, reason="the head that was to be reviewed again is not the head any more"
+            )
         reason = await self._obstacle(pull, policy, step)
         if reason:
             return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=True)
-        return RouteDecision(Route.REVIEW, pull.head_sha, forced=job.trigger is Trigger.RETARGETED)
+        return RouteDecision(Route.REVIEW, pull.head_sha, forced=job.trigger is Trigger.RETARGETED or job.is_repetition)
 
     async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
         """What a person has to do before there is an automatic review; said on the check run."""

@@ -60,6 +60,11 @@ def held(key: str, reason: str, until: str) -> CheckRun:
     return CheckRun(key, "in_progress", "Waiting to be tried again", words)
 
 
+def lost(key: str) -> CheckRun:
+    """The check run of a review that no process works on any more."""
+    return stopped(key, "The work on this review was lost. A new review was started.")
+
+
 def stopped(key: str, reason: str) -> CheckRun:
     """The check run of a review that did not happen: neutral, with the reason, never green."""
     return CheckRun(key, "completed", NOT_REVIEWED, plain(reason, 1000), "", Conclusion.NEUTRAL, (), ACTIONS)

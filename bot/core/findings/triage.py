@@ -36,6 +36,7 @@ class Review:
     far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py,
     and `rule_states` the same for people. `uncertain` are dropped drafts that are worth a look, each with the reason of the
     second look.
+    `unreachable` says that the model's server failed.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -52,6 +53,7 @@ class Review:
     rules: Mapping[str, Any] = field(default_factory=dict)
     rule_states: tuple[RuleState, ...] = ()
     uncertain: tuple[tuple[Draft, str], ...] = ()
+    unreachable: bool = False
 
     @property
     def by_severity(self) -> Counter[Severity]:

@@ -30,6 +30,8 @@ READ = (("contents", "read"), ("issues", "read"), ("metadata", "read"), ("pull_r
 WRITE = (("checks", "write"), ("metadata", "read"), ("pull_requests", "write"))
 RESOLVE = (("contents", "write"), ("metadata", "read"), ("pull_requests", "write"))
 
+METADATA = (("metadata", "read"),)
+
 JWT_SECONDS = 9 * 60
 JWT_BACKDATED = 60
 EARLY = 60.0  # seconds before its expiry at which a credential counts as expired
@@ -62,7 +64,7 @@ class GitHubApp:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The permissions of a token, in one repository."""
+    """The permissions of a token in one repository, or, without `repo`, in all repositories of the installation."""
 
     installation: int
     repo: str
@@ -78,6 +80,8 @@ class Grant:
     def body(self) -> dict[str, Any]:
         """The request body that creates exactly such a token."""
         name = self.repo.partition("/")[2]
+        if not name:
+            return {"permissions": dict(self.permissions)}
         where = {"repository_ids": [self.repo_id]} if self.repo_id else {"repositories": [name]}
         return {**where, "permissions": dict(self.permissions)}
 

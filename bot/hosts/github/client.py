@@ -198,6 +198,16 @@ class GitHubClient:
         except Unauthorized as refused:
             raise self._recorded(_CREDENTIALS(f"GitHub does not accept the App's credentials ({refused})")) from None
 
+    async def pages_as_app(self, address: str, most: int) -> AsyncGenerator[GitHubAnswer, None]:
+        """Reads a list that belongs to the App itself, at most `most` pages of it."""
+        answer = await self.as_app(address, {"per_page": PER_PAGE})
+        yield answer
+        for _ in range(1, most):
+            if answer.next_page is None:
+                return
+            answer = await self.as_app(answer.next_page)
+            yield answer
+
     async def app(self) -> AppAccount:
         """Returns our own App; asks GitHub once."""
         return self._app or await self.introduce()

@@ -207,6 +207,53 @@ class ReviewAnswer(_Answer):
         return self.state == "PENDING"
 
 
+class DeliveryAnswer(_Answer):
+    """An attempt to deliver a webhook, in the log. The status is 0 if nothing answered."""
+
+    id: int
+    guid: str
+    event: str
+    delivered_at: AwareDatetime
+    status_code: int
+
+
+class DeliveryRequest(_Answer):
+    """What GitHub sent."""
+
+    headers: dict[str, str]
+    payload: dict[str, Any]
+
+
+class DeliveryDetail(_Answer):
+    """A delivery with what was sent."""
+
+    request: DeliveryRequest
+
+
+class InstallationAnswer(_Answer):
+    """An installation of the App."""
+
+    id: int
+    created_at: AwareDatetime
+    suspended_at: AwareDatetime | None = None
+
+
+class RepositoriesAnswer(_Answer):
+    """A page of an installation's repositories."""
+
+    repositories: tuple[RepositoryAnswer, ...]
+
+
+class ListedPull(_Answer):
+    """A pull request in a list."""
+
+    number: int
+    draft: bool = False
+    head: Branch
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
 class Collaborator(_Answer):
     """The permission of a person: `role_name` is exact, but may be a custom role of the organisation."""
 

@@ -47,6 +47,12 @@ async def list_repositories(call: Call) -> Response:
     return call.page(shown, wrap="repositories")
 
 
+async def list_installations(call: Call) -> Response:
+    """GET /app/installations"""
+    world = call.world
+    return call.page([shape.installation(world, found) for found in world.installations.values()])
+
+
 async def list_deliveries(call: Call) -> Response:
     """GET /app/hook/deliveries, newest first, by cursor"""
     query = call.request.query_params
@@ -116,6 +122,7 @@ def delivery(one: Delivery) -> shape.Json:
 ENDPOINTS = (
     Endpoint("GET", "/app", get_app, app=True),
     Endpoint("POST", "/app/installations/{number:int}/access_tokens", create_token, app=True),
+    Endpoint("GET", "/app/installations", list_installations, app=True),
     Endpoint("GET", "/app/hook/deliveries", list_deliveries, app=True),
     Endpoint("GET", "/app/hook/deliveries/{number:int}", get_delivery, app=True),
     Endpoint("POST", "/app/hook/deliveries/{number:int}/attempts", redeliver, app=True),

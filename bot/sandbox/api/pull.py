@@ -12,6 +12,15 @@ from bot.sandbox.world.rules import Rejected
 COMMITS = 250
 
 
+async def list_pulls(call: Call) -> Response:
+    """GET …/pulls, newest first or those that were updated last"""
+    query = call.request.query_params
+    state = query.get("state", "open")
+    found = [pull for pull in call.repo.pulls if state in ("all", pull.state)]
+    found.sort(key=lambda pull: pull.updated_at if query.get("sort") == "updated" else pull.created_at, reverse=True)
+    return call.page([shape.pull(call.world, call.repo, pull) for pull in found])
+
+
 async def get_pull(call: Call) -> Response:
     """GET …/pulls/{number}, as JSON or as a diff"""
     compared = await history.changed(call.repo, call.pull)
@@ -48,6 +57,7 @@ REPO = "/repos/{owner}/{repo}"
 PULL = REPO + "/pulls/{number:int}"
 READ = ("pull_requests:read",)
 ENDPOINTS = (
+    Endpoint("GET", REPO + "/pulls", list_pulls, READ),
     Endpoint("GET", PULL, get_pull, READ),
     Endpoint("GET", PULL + "/files", list_files, READ),
     Endpoint("GET", PULL + "/commits", list_commits, READ),

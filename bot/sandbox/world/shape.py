@@ -11,6 +11,7 @@ from bot.sandbox.world.patch import FilePatch
 from bot.sandbox.world.rules import REACTIONS
 from bot.sandbox.world.state import (
     CheckRun,
+    Installation,
     Issue,
     IssueComment,
     Pull,
@@ -263,6 +264,18 @@ def check_run(world: World, repo: Repository, run: CheckRun) -> Json:
             }
             for item in pulls
         ],
+    }
+
+
+def installation(world: World, found: Installation) -> Json:
+    """An installation of the App."""
+    return {
+        "id": found.id,
+        "account": user(world, found.account),
+        "app_id": world.app.id,
+        "permissions": dict(found.permissions),
+        "created_at": found.created_at,
+        "suspended_at": found.created_at if found.suspended else None,
     }
 
 

@@ -188,6 +188,7 @@ class Installation:
     repositories: list[int] = field(default_factory=list)
     permissions: dict[str, str]
     suspended: bool = False
+    created_at: str = "2026-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
