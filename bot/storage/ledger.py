@@ -118,7 +118,8 @@ class SpendingLimit:
 
     def exceeded(self, spent: Spending, more: Spending) -> str:
         """Describes the limit that `more` on top of `spent` would exceed; empty if none."""
-        scope = {"job": "this review"}.get(self.scope, f"this {self.scope} within {self.within}")
+        days = f" within {self.within.days} day{'s' * (self.within.days > 1)}" if self.within else ""
+        scope = {"job": "this review", "pull": "this pull request"}.get(self.scope, f"this {self.scope}") + days
         if self.tokens is not None and spent.tokens + more.tokens > self.tokens:
             used = f"{spent.tokens} are used or reserved (ASSISTANT_TOKENS_PER_REVIEW, or budgets.tokens of the policy, sets the limit)"
             return f"{scope} may use {self.tokens} tokens; {used}"

@@ -80,9 +80,9 @@ def review(tmp_path):
 
 OPERATOR = {
     "assistant_dollars_per_review": (0.01, 0, "this review may cost $0.01"),
-    "assistant_dollars_per_pull_day": (0.01, 0, "this pull within 1 day"),
-    "assistant_dollars_per_repository_day": (0.01, 0, "this repository within 1 day"),
-    "assistant_dollars_per_installation_month": (0.01, 0, "this installation within 30 days"),
+    "assistant_dollars_per_pull_day": (0.01, 0, "this pull request within 1 day may cost"),
+    "assistant_dollars_per_repository_day": (0.01, 0, "this repository within 1 day may cost"),
+    "assistant_dollars_per_installation_month": (0.01, 0, "this installation within 30 days may cost"),
     "assistant_tokens_per_review": (100, 0, "this review may use 100 tokens"),
     "assistant_calls_per_review": (1, 1, "this review may make 1 model calls"),
     "assistant_seconds_per_review": (0, 0, "this review may wait 0 seconds for the model"),
