@@ -18,6 +18,8 @@ from bot.standards.query import language_of_text, tokens_of
 
 FEWEST_ITEMS = 2
 """A list of fewer items is not divided."""
+SHORT, LONG = 16, 32
+"""Most words of a sentence that states a rule without any word of rules, and without a demand."""
 MOST_ITEMS = 300
 """Most items of a section."""
 WIDEST = 1_000
@@ -215,8 +217,8 @@ def _context(section: Standard, item: Standard) -> str:
 class Sentence:
     """A sentence of a passage, word for word.
 
-    `rule` is whether it may govern: it explains and permits nothing. It is `firm` if it has a word of rules or is an item of a
-    list, and `strict` if it demands or forbids.
+    `rule` is whether it may govern: it explains and permits nothing, and a long one demands, forbids or orders something. It is
+    `firm` if it has a word of rules or is an item of a list, and `strict` if it demands or forbids.
     """
 
     text: str
@@ -238,10 +240,11 @@ def sentences(prose: str, context: str = "", *, listed: bool = False) -> tuple[S
         label = _LABEL.match(paragraph.lstrip()[:WIDEST])
         explained = bool(_EXPLAINS.match(label[1])) if label else explained and not listed
         for text in _split(paragraph):
-            permitted = permits(text) or (permits(context) and not demands(text))
-            strict = demands(text)
-            firm = listed or strict or _is_firm(text)
-            found.append(Sentence(text, not explained and not permitted, firm, strict))
+            strict, marked = demands(text), _is_firm(text)
+            permitted = permits(text) or (permits(context) and not strict)
+            length = word_count(text)
+            told = strict or (marked and length <= LONG) or length <= SHORT
+            found.append(Sentence(text, told and not explained and not permitted, listed or strict or marked, strict))
     return tuple(found)
 
 
