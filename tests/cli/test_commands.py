@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -272,8 +274,31 @@ def test_a_stranger_cannot_configure_a_review_of_his_repository(assistant, repo)
     assert "Untracked, so not reviewed (`git add -N` includes it): `.env`." in out
 
 
+class _GitHub(BaseHTTPRequestHandler):
+    """A GitHub that knows the App and nothing else."""
+
+    def do_GET(self):
+        body = json.dumps({"id": 1234, "slug": "review-assistant"}).encode()
+        self.send_response(200 if self.path == "/app" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
 @pytest.fixture
-def server(tmp_path):
+def github_address():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _GitHub) as served:
+        Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+@pytest.fixture
+def server(tmp_path, github_address):
     """`assistant serve` on a free port, with settings that suffice: its process, its settings and its first log lines."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
@@ -283,7 +308,7 @@ def server(tmp_path):
         "GITHUB_APP_ID": "1234",
         "GITHUB_PRIVATE_KEY_FILE": str(tmp_path / "key.pem"),
         "GITHUB_WEBHOOK_SECRET": "new,old",
-        "GITHUB_API_URL": "http://127.0.0.1:9",
+        "GITHUB_API_URL": github_address,
         "ASSISTANT_DATA": str(tmp_path / "data"),
         "ASSISTANT_EFORT": "high",
     }
