@@ -23,7 +23,6 @@ from bot.core.code.syntax import is_well_formed
 from bot.core.comments.marker import Signer
 from bot.core.costs import Price, ReviewBudget, find_price, review_dollars
 from bot.core.findings.executable_rules import SOURCE as RULES
-from bot.engine.durable import DurableEngine, Pace
 from bot.errors import AssistantError, ConfigurationError
 from bot.handlers.answer import Answerer
 from bot.handlers.ask_model import ModelReview
@@ -52,6 +51,7 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
 
 if TYPE_CHECKING:
+    from bot.engine.durable import DurableEngine, Pace
     from bot.model.responses import ResponsesConversations
     from bot.standards.vector_store import VectorStoreStandards
 
@@ -340,6 +340,8 @@ def build(
 
     Raises ConfigurationError for settings that cannot work.
     """
+    from bot.engine.durable import DurableEngine, Pace  # a review on a terminal needs no engine
+
     settings.require_app()
     app = GitHubApp(settings.github_app_id, settings.private_key).checked()
     client = GitHubClient(

@@ -17,21 +17,10 @@ from bot.core.claims.prompt import Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, Step, Tool
-from bot.model.client import (
-    LONGEST_QUOTE,
-    Endpoint,
-    count,
-    error_for,
-    fault_in,
-    mapping,
-    mappings,
-    reason_in,
-    text,
-    translated_errors,
-)
+from bot.model.client import LONGEST_QUOTE, Endpoint, error_for, fault_in, reason_in, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 from bot.model.refusals import Lessons
-from bot.model.replies import StreamedCompletion, content_text, with_tool_calls_as_sent
+from bot.model.replies import StreamedCompletion, content_text, count, mapping, mappings, text, with_tool_calls_as_sent
 
 CHAT_FIELDS = frozenset(CompletionCreateParamsBase.__annotations__)
 """The fields of a request to this API."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,32 +22,7 @@ from pydantic import SecretStr
 
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.interfaces import Connection
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """Returns the fields of a JSON object."""
-    return value if isinstance(value, dict) else {}
-
-
-def mappings(value: object) -> Sequence[Mapping[str, Any]]:
-    """Returns the objects of a JSON list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    """Returns a JSON string."""
-    return value if isinstance(value, str) else ""
-
-
-def count(value: object) -> int:
-    """Returns a whole number that is not negative: a negative count would lower the bill."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def number(value: object) -> float:
-    """Returns a JSON number."""
-    return float(value) if isinstance(value, int | float) else 0.0
-
+from bot.model.replies import mapping, mappings, text
 
 SLOW_DOWN = 60.0
 """Seconds to wait after a 503 that asks for fewer requests and names no time."""

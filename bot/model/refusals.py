@@ -15,7 +15,8 @@ from typing import Any
 from openai import APIStatusError
 
 from bot.core.costs import estimate
-from bot.model.client import ServerFault, fault_of, is_too_long, mapping, mappings, text
+from bot.model.client import ServerFault, fault_of, is_too_long
+from bot.model.replies import mapping, mappings, text
 
 log = logging.getLogger(__name__)
 

@@ -5,18 +5,41 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bot.model.client import mapping, mappings, text
-
 _DECODER = json.JSONDecoder(strict=False)
 _THOUGHT_ENDS = re.compile(r"</(think|thinking|thought|thoughts|reasoning)>", re.IGNORECASE)
 _MOST_TRIES = 200
 """Opening braces that are tried in one text: what a model writes never takes long to read."""
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Returns the fields of a JSON object."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: object) -> Sequence[Mapping[str, Any]]:
+    """Returns the objects of a JSON list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """Returns a JSON string."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: object) -> int:
+    """Returns a whole number that is not negative: a negative count would lower the bill."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def number(value: object) -> float:
+    """Returns a JSON number."""
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def read_answer(kind: type[BaseModel], said: str) -> BaseModel:

@@ -24,9 +24,10 @@ from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool
-from bot.model.client import Endpoint, ServerFault, count, error_for, mapping, mappings, number, text, translated_errors
+from bot.model.client import Endpoint, ServerFault, error_for, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 from bot.model.refusals import Lessons
+from bot.model.replies import count, mapping, mappings, number, text
 
 Output = Sequence[Mapping[str, Any]]
 

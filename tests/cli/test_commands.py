@@ -95,6 +95,15 @@ def repo(tmp_path):
     return repo
 
 
+def test_a_review_without_a_model_loads_no_engine_and_no_sdk(tmp_path):
+    code = "import sys, bot.cli.review; print(sorted({'dbos', 'openai', 'fastapi', 'uvicorn'} & set(sys.modules)))"
+    ran = subprocess.run(
+        (sys.executable, "-P", "-c", code), env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == "[]\n"
+
+
 def test_help_names_every_verb_and_loads_nothing_heavy(tmp_path):
     code = (
         "import sys\nfrom bot.cli.commands import main\nsys.argv = ['assistant', '--help']\n"
