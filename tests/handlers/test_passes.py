@@ -480,24 +480,6 @@ def test_a_grave_claim_that_is_neither_confirmed_nor_refuted_is_worth_a_look(cat
     assert len(results.dropped) == 1
 
 
-def test_a_verdict_about_code_far_from_the_change_confirms_nothing():
-    far = {"finding": 1, "evidence": ["far.py:1: RATE = 2 + 3 + 4"], "reason": "It is so.", "verdict": "holds"}
-    near = far | {"evidence": [*far["evidence"], SHOWN]}
-
-    async def read(path):
-        return "RATE = 2 + 3 + 4\n" if path == "far.py" else None
-
-    def outcome(verdict):
-        claim = {"path": "far.py", "quoted_code": "RATE = 2 + 3 + 4", "evidence": [SHOWN]}
-        answers = {"find/correctness": findings(claim), "find": findings(), "verify": {"verdicts": [verdict]}}
-        return run(ScriptedModel(answers), pass_input(read=read))
-
-    assert [reason for _, reason in outcome(far).dropped] == [
-        "held: not verified (its evidence has no line of the change)"
-    ]
-    assert len(outcome(near).drafts) == 1
-
-
 def test_a_model_without_tools_reads_whole_files_and_the_review_says_so():
     function = "def first():\n    return 1\n\n\n" * 20
     line = Hunk((Line("x = 1", None, 81),))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.claims.evidence import find_lines, touches_change, with_found_evidence
+from bot.core.claims.evidence import find_lines, with_found_evidence
 from bot.core.claims.material import FencedText
 from bot.core.claims.refute import HeadFacts
 from bot.core.claims.schemas import Verdict, Verdicts
@@ -161,7 +161,8 @@ def apply_verdicts(
 ) -> VerifiedDrafts:
     """Returns the confirmed drafts with the evidence of both passes that is found, and the others.
 
-    A draft that got no verdict, an unsure one, or one whose evidence is not found or far from the change is held back.
+    A draft that got no verdict, an unsure one, or one whose evidence is not found is held back. That a claim is tied to
+    changed lines was proven before (evidence.prove).
     """
     verdicts = {verdict.finding: verdict for verdict in answer.verdicts} if answer else {}
     kept: list[Draft] = []
@@ -169,7 +170,7 @@ def apply_verdicts(
     uncertain: list[Dropped] = []
     for number, draft in enumerate(drafts, 1):
         verdict = verdicts.get(number)
-        if why := _drop_reason(verdict, draft, facts, reason):
+        if why := _drop_reason(verdict, facts, reason):
             dropped.append((draft, why))
             if verdict and verdict.verdict == "unsure" and is_grave(draft):
                 uncertain.append((draft, verdict.reason))
@@ -186,7 +187,7 @@ def is_grave(draft: Draft) -> bool:
     return draft.category is Category.CORRECTNESS and draft.severity >= Severity.ERROR
 
 
-def _drop_reason(verdict: Verdict | None, draft: Draft, facts: HeadFacts, reason: str) -> str:
+def _drop_reason(verdict: Verdict | None, facts: HeadFacts, reason: str) -> str:
     if verdict is None:
         return f"held: not verified ({reason or 'no verdict was given'})"
     if verdict.verdict == "refuted":
@@ -195,8 +196,5 @@ def _drop_reason(verdict: Verdict | None, draft: Draft, facts: HeadFacts, reason
         return f"held: not verified ({verdict.reason})"
     if not verdict.evidence:
         return "held: not verified (no evidence was given)"
-    found = list(find_lines(verdict.evidence, facts))
-    if not found:
-        return "held: not verified (its evidence was not found in the files)"
-    tied = touches_change(draft, facts) or any(line.changed for line in found)
-    return "" if tied else "held: not verified (its evidence has no line of the change)"
+    found = any(True for _ in find_lines(verdict.evidence, facts))
+    return "" if found else "held: not verified (its evidence was not found in the files)"

@@ -56,11 +56,6 @@ def prove(draft: Draft, facts: HeadFacts) -> DropReason | None:
     return DropReason.STYLE if style and not (draft.standard_refs or draft.standard_quote) else None
 
 
-def touches_change(draft: Draft, facts: HeadFacts) -> bool:
-    """Whether the code that a draft quotes has a line that the pull request adds or removes, or one beside a removed line."""
-    return _touches(anchor(draft.path, draft.quoted, facts.diff, draft.side, draft.near), facts.diff)
-
-
 def with_found_evidence(draft: Draft, facts: HeadFacts) -> Draft:
     """Returns the draft with only the evidence that is found."""
     return replace(draft, evidence=tuple(text for text in draft.evidence if find_line(text, facts)))
