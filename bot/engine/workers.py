@@ -1,4 +1,7 @@
-"""Watches workers and runs. Each worker holds a lock that ends with its process, so that no timeout has to be guessed.
+"""Watches workers and runs. Each worker holds a lock that ends with its process or with its connection to the database.
+
+A lock on a file ends with its process only. A lock on Postgres also ends when the database restarts, so a worker counts as
+dead there only after its lock was free for a while, during which the database answered.
 
 The reaper takes over the runs of dead workers, finds runs whose claim was lost, reports runs that were given up, and
 deletes old rows.
@@ -41,6 +44,7 @@ class Reaper:
         self._workflows, self._runs, self._life, self._worker = workflows, runs, life, worker
         self._database = database
         self._unclaimed_since: dict[str, float] = {}
+        self._free_since: dict[str, float] = {}
         self._announced: set[str] = set()
         self._tidied = monotonic()
         self._stop = Event()
@@ -58,6 +62,7 @@ class Reaper:
             try:
                 self._look()
             except (SQLAlchemyError, error.DBOSException, psycopg.Error, OSError) as failure:
+                self._free_since.clear()  # locks that ended with the database say nothing about their workers
                 log.warning("the reaper could not look", reason=str(failure))  # the next look is two seconds away
             self._stop.wait(_EVERY)
 
@@ -75,7 +80,10 @@ class Reaper:
 
     def _take_over(self, worker: str) -> None:
         with self._life.dead(worker) as dead:
-            if dead:
+            if not dead:
+                self._free_since.pop(worker, None)
+            elif monotonic() - self._free_since.setdefault(worker, monotonic()) >= self._life.grace:
+                del self._free_since[worker]
                 taken = DBOS._recover_pending_workflows([worker])  # noqa: SLF001 - the public methods reset the count of crashes
                 log.warning("took over from a dead worker", worker=worker, runs=len(taken))
 
@@ -108,7 +116,12 @@ def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
 
 
 class Liveness(Protocol):
-    """The lock of this worker, and tests of other workers' locks."""
+    """The lock of this worker, and tests of other workers' locks.
+
+    A worker whose lock is free may still live for `grace` seconds: it takes a lost lock again within that time.
+    """
+
+    grace: float
 
     def take(self) -> None:
         """Takes this worker's lock, again if its connection was lost."""
@@ -123,6 +136,8 @@ class Liveness(Protocol):
 
 class FileLiveness:
     """A `flock` on a file named after the worker, beside the SQLite file. The kernel frees it when the process ends."""
+
+    grace = 0.0
 
     def __init__(self, folder: Path, worker: str) -> None:
         self._folder, self._worker = folder, worker
@@ -163,6 +178,8 @@ class PostgresLiveness:
 
     The server frees it when the connection ends; keepalives bound the time until it notices a lost machine.
     """
+
+    grace = 15.0  # a worker looks every two seconds, and waits at most five to connect
 
     def __init__(self, dsn: str, worker: str) -> None:
         self._dsn, self._worker = dsn, worker

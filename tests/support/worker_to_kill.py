@@ -18,10 +18,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot.core.code.pull_request import PullRef
 from bot.engine.durable import DurableEngine, Pace
+from bot.engine.workers import PostgresLiveness
 from bot.interfaces import Handlers
 from bot.job import Job, Route, RouteDecision, Trigger
 
 HEAD = "f" * 40
+PostgresLiveness.grace = 0.5  # no database restarts here, and every life would wait
 
 
 class World:
