@@ -95,13 +95,13 @@ def _prctl(option: int, *arguments: object) -> None:
 
 
 def _limit(memory: int, seconds: int, output: int) -> None:
-    wanted = {
-        resource.RLIMIT_AS: memory,
+    on_linux = {resource.RLIMIT_AS: memory, resource.RLIMIT_NPROC: 4096} if sys.platform == "linux" else {}
+    wanted = {  # NPROC counts the user's threads everywhere, ours included: seccomp is what forbids forks
+        **on_linux,
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: output,
         resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NPROC: 4096,  # counts the user's threads everywhere, ours included: seccomp is what forbids forks
     }
     for name, value in wanted.items():
         hard = resource.getrlimit(name)[1]

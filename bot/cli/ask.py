@@ -11,30 +11,31 @@ from rich.console import Console
 from bot.app import UseCases, build_answerer, build_model, build_standards, check_names, load_prompts
 from bot.cli.logs import configure
 from bot.cli.progress import watched
-from bot.cli.review import local_search
+from bot.cli.review import LocalChange, local_search, local_settings
 from bot.cli.standards import unplaced_citations
 from bot.core.code.globs import doubt
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
 from bot.core.policy import PATH, Policy, PolicyLayer, describe, merge_layers, parse, unavailable_names
 from bot.errors import UserError
-from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 
-def answer_locally(words: str, what: str, repo: Path) -> str:
-    """Returns the answer to `words` ("ask why?") about a range, or about the uncommitted changes. Raises UserError."""
+def answer_locally(words: str, change: LocalChange, *, offline: bool = False) -> tuple[str, bool]:
+    """Returns the answer to `words` ("ask why?") about a change, and whether it is an answer and not an apology.
+
+    Raises UserError.
+    """
     configure("WARNING")
     parse_words(f" {words}")
-    return asyncio.run(_answer(words, what, repo))
+    return asyncio.run(_answer(words, change, local_settings(offline=offline)))
 
 
-async def _answer(words: str, what: str, repo: Path) -> str:
-    host = await LocalHost.from_range(repo, what)
-    settings = Settings.read(_env_file=None)  # the repository is untrusted, and so is its .env
+async def _answer(words: str, change: LocalChange, settings: Settings) -> tuple[str, bool]:
+    host = await change.host()
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = build_standards(settings, Path(folder) / "standards.db")
         job, signer = Job("local", host.pull.ref, Trigger.COMMAND, text=f"/assistant {words}"), Signer(b"local")
@@ -42,7 +43,8 @@ async def _answer(words: str, what: str, repo: Path) -> str:
             model = build_model(settings, signer.secret, hear)
             parts = UseCases(settings, host, host, standards, Ledger(database), signer, model, local_search(host))
             await build_answerer(parts)(job, step)
-    return "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
+    text = "\n\n".join(body.partition("<!-- assistant")[0].rstrip() for body in host.replied)
+    return text, "confused" not in host.reactions
 
 
 def check_config(file: Path) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """The `assistant` command line: every verb with its options. The work is done in the other modules of this room.
 
-Exit codes: 0 done, 1 findings at or above --fail-on, 2 wrong usage or settings, 3 GitHub, the model or this machine failed.
-A review ends with 3 when the model gave no answer: no connection, no valid key, or no money left.
+The help text of `assistant` lists the exit codes.
 """
 
 from __future__ import annotations
@@ -15,11 +14,14 @@ import typer
 
 from bot.errors import AssistantError, ConfigurationError, UserError
 
+EXIT_CODES = """Exit codes: 0 done; 1 findings at or above --fail-on, or mistakes in a policy file; 2 wrong usage or settings;
+3 something was not reviewed or answered, or GitHub, the model or this machine failed."""
 cli = typer.Typer(
     name="assistant",
     help="Reviews pull requests against the team's own coding standards.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -28,6 +30,8 @@ standards = typer.Typer(help="List, search and index the team's standards.", no_
 cli.add_typer(standards, name="standards")
 cli.add_typer(config, name="config", help="Check, show and describe .github/assistant.yml.")
 FOUND, USAGE, FAILED = 1, 2, 3
+POSIX_ONLY = {"fcntl", "resource"}
+"""Modules of Python that Windows does not have."""
 
 
 class FailOn(StrEnum):
@@ -40,8 +44,29 @@ class FailOn(StrEnum):
 
 
 Range = Annotated[
-    str, typer.Option("--range", help="A..B or REV; by default the uncommitted changes.", metavar="RANGE")
+    str,
+    typer.Option(
+        "--range", help="A..B or A; by default the uncommitted changes, else the branch's commits.", metavar="RANGE"
+    ),
 ]
+Offline = Annotated[bool, typer.Option("--offline", help="Use no model, also if a key is in the environment.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("review-assistant"))
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Reviews pull requests against the team's own coding standards."""
 
 
 @cli.command()
@@ -60,17 +85,30 @@ def demo(
 @cli.command()
 def review(
     what: Annotated[
-        str, typer.Argument(metavar="[RANGE|PATCH|-]", help="A..B, REV, a patch file, or - for stdin.")
-    ] = "",
+        list[str] | None,
+        typer.Argument(
+            metavar="RANGE|PATCH|-|PATH",
+            help="First A..B, A, a patch file, or - for standard input; then paths to review. With --staged only paths.",
+        ),
+    ] = None,
+    *,
     repo: Repository = Path(),
+    staged: Annotated[bool, typer.Option("--staged", help="Review the staged changes.")] = False,
+    offline: Offline = False,
     as_json: AsJson = False,
     sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")] = False,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 for findings of this severity or above.")] = FailOn.NEVER,
 ) -> None:
-    """Review a local git range or a patch; without an argument, the uncommitted changes."""
-    from bot.cli.review import review_locally
+    """Review a local change. By default: the uncommitted changes, or if there are none, the commits of the branch."""
+    from bot.cli.review import LocalChange, review_locally
 
-    raise typer.Exit(review_locally(what, repo, "json" if as_json else "sarif" if sarif else "text", fail_on.value))
+    first, *paths = what or [""]
+    if staged:
+        first, paths = "", list(what or ())
+    form = "json" if as_json else "sarif" if sarif else "text"
+    raise typer.Exit(
+        review_locally(LocalChange(first, repo, tuple(paths), staged), form, fail_on.value, offline=offline)
+    )
 
 
 @cli.command()
@@ -80,19 +118,25 @@ def ask(
     ],
     repo: Repository = Path(),
     what: Range = "",
+    offline: Offline = False,
 ) -> None:
-    """Ask a question about a local change. Without a model, print the standards that fit the question."""
-    from bot.cli.ask import answer_locally
-
-    typer.echo(answer_locally(f"ask {' '.join(question)}", what, repo))
+    """Ask about a local change. Without a model, print the standards that fit the question."""
+    _answer(f"ask {' '.join(question)}", what, repo, offline=offline)
 
 
 @cli.command()
-def summary(repo: Repository = Path(), what: Range = "") -> None:
+def summary(repo: Repository = Path(), what: Range = "", offline: Offline = False) -> None:
     """Print the walkthrough of a local change."""
-    from bot.cli.ask import answer_locally
+    _answer("summary", what, repo, offline=offline)
 
-    typer.echo(answer_locally("summary", what, repo))
+
+def _answer(words: str, what: str, repo: Path, *, offline: bool) -> None:
+    from bot.cli.ask import answer_locally
+    from bot.cli.review import LocalChange
+
+    text, answered = answer_locally(words, LocalChange(what, repo), offline=offline)
+    typer.echo(text, err=not answered)
+    raise typer.Exit(0 if answered else FAILED)
 
 
 PullRequest = Annotated[
@@ -111,7 +155,7 @@ Reason = Annotated[
 
 @cli.command()
 def status(pull: PullRequest) -> None:
-    """Show the reviews, open findings, cost and pauses of a pull request."""
+    """Show reviews, findings, cost and pauses of a pull request."""
     _steer("status", pull)
 
 
@@ -135,7 +179,7 @@ def resolve(pull: PullRequest, finding: Finding) -> None:
 
 @cli.command()
 def pause(pull: PullRequest) -> None:
-    """Stop automatic reviews of a pull request until `resume`."""
+    """Stop automatic reviews of a pull request."""
     _steer("pause", pull)
 
 
@@ -147,7 +191,7 @@ def resume(pull: PullRequest) -> None:
 
 @cli.command()
 def stop(pull: PullRequest) -> None:
-    """Cancel the running reviews of a pull request at their next step."""
+    """Cancel the running reviews of a pull request."""
     _steer("stop", pull)
 
 
@@ -242,7 +286,7 @@ def replay(
     url: Annotated[str, typer.Option(help="The server's address; by default http://$HOST:$PORT.")] = "",
     event: Annotated[str, typer.Option(help="The X-GitHub-Event of a file without headers.")] = "pull_request",
 ) -> None:
-    """Sign a stored webhook delivery and send it to a running server."""
+    """Send a stored webhook delivery to a running server."""
     from bot.cli.replay import replay as run
     from bot.settings import Settings
 
@@ -252,7 +296,7 @@ def replay(
 
 @cli.command()
 def stats(as_json: AsJson = False) -> None:
-    """Count the findings of merged pull requests: addressed, fixed, dismissed, ignored; and the cost."""
+    """Show what became of findings, and the cost. Counts merged pull requests."""
     from bot.cli.stats import stats as show_stats
 
     show_stats(as_json=as_json)
@@ -260,7 +304,7 @@ def stats(as_json: AsJson = False) -> None:
 
 @cli.command()
 def healthcheck() -> None:
-    """Ask the server on this machine whether it is ready. Exits with 3 if not."""
+    """Ask the local server if it is ready. Exits with 3 if not."""
     from bot.cli.replay import healthy
     from bot.settings import Settings
 
@@ -280,9 +324,14 @@ def version(as_json: AsJson = False) -> None:
 def main() -> None:
     """Run the command line; print our own errors and errors of the system as one sentence, and exit with their code."""
     try:
-        cli()
+        cli(prog_name="assistant")
     except (ConfigurationError, UserError) as error:
         typer.echo(f"assistant: {error}", err=True)
+        sys.exit(USAGE)
+    except ModuleNotFoundError as error:
+        if error.name not in POSIX_ONLY:
+            raise
+        typer.echo("assistant: this system is not supported; use Linux or macOS, on Windows inside WSL.", err=True)
         sys.exit(USAGE)
     except AssistantError as error:
         typer.echo(f"assistant: {error}", err=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from string import hexdigits
 from typing import TypeVar
 
 from rich.console import Console, Group
@@ -22,9 +22,62 @@ T = TypeVar("T")
 
 PATIENCE = 10.0
 """Longest wait in seconds before a step is tried again: a person is waiting."""
-_KEPT = 40  # pieces of the stream
 _SHOWN = 240  # characters
-_SPACE = re.compile(r"\\n|\s+")
+_KEPT = 4 * _SHOWN
+_SPACE = re.compile(r"\s+")
+_ESCAPES = {"n": " ", "t": " ", "r": " ", "b": "", "f": " "}
+
+
+@dataclass(slots=True)
+class StreamText:
+    """Reads a model's stream piece by piece and keeps the end of its text. Of JSON it keeps the string values only."""
+
+    text: str = ""
+    depth: int = 0
+    in_string: bool = False
+    escape: str = ""
+    is_value: bool = False
+
+    def add(self, piece: str) -> None:
+        """Read the next piece; a piece may end anywhere, also within a string or an escape."""
+        for character in piece:
+            self.text += self._in_string(character) if self.in_string else self._outside(character)
+        self.text = self.text[-_KEPT:]
+
+    def _outside(self, character: str) -> str:
+        if character in "{[" and (self.depth or character == "{"):
+            self.depth += 1
+        elif character in "}]" and self.depth:
+            self.depth -= 1
+        elif character == '"' and self.depth:
+            self.in_string = True
+            return " " if self.is_value else ""
+        if self.depth == 0:
+            return "" if character == "}" else character
+        self.is_value = character in ":[" or (self.is_value and character not in "{,}")
+        return ""
+
+    def _in_string(self, character: str) -> str:
+        if self.escape:
+            return self._escaped(character)
+        if character == "\\":
+            self.escape = character
+        elif character == '"':
+            self.in_string = False
+            return " " if self.is_value else ""
+        return character if self.is_value and character not in '"\\' else ""
+
+    def _escaped(self, character: str) -> str:
+        self.escape += character
+        if self.escape[1] != "u":
+            shown = _ESCAPES.get(character, character)
+        elif len(self.escape) < len("\\u0000"):
+            return ""
+        else:
+            digits = self.escape[2:]
+            shown = chr(int(digits, 16)) if all(one in hexdigits for one in digits) else "?"
+        self.escape = ""
+        return shown if self.is_value and not "\ud800" <= shown <= "\udfff" else ""
 
 
 @dataclass(slots=True)
@@ -33,23 +86,23 @@ class ProgressStep:
 
     step: Step = field(default_factory=lambda: InlineSteps(PATIENCE))
     doing: str = "Reading the change"
-    said: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    stream: StreamText = field(default_factory=StreamText)
     spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
     draw: Callable[[], None] = lambda: None
 
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:
         """Show the step's name and run it."""
         self.doing = name
-        self.said.clear()
+        self.stream = StreamText()
         return await self.step(name, work, kind)
 
     def hear(self, text: str) -> None:
         """Take a piece of the model's stream."""
-        self.said.append(text)
+        self.stream.add(text)
         self.draw()
 
     def __rich__(self) -> Group:
-        words = _SPACE.sub(" ", show_hidden("".join(self.said)))[-_SHOWN:]
+        words = _SPACE.sub(" ", show_hidden(self.stream.text))[-_SHOWN:]
         self.spinner.update(text=Text(f"{self.doing} …"))
         return Group(self.spinner, *([Text(words, style="dim")] if words.strip() else []))
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
 
 from bot.app import UseCases, build_model, build_reviewer
+from bot.checks.jail_cell import obstacle
 from bot.cli.logs import configure
 from bot.cli.progress import watched
-from bot.core.code.plan import FileState
+from bot.core.code.plan import FileState, globs_of
 from bot.core.comments.check_run import limits, title
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.export import as_json, as_sarif
@@ -27,7 +30,6 @@ from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
 from bot.core.findings.triage import Review
 from bot.errors import UserError
-from bot.handlers.ask_model import PASSES
 from bot.hosts.git import NO_OBJECT
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
@@ -39,41 +41,87 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
-FOUND, UNANSWERED = 1, 3
+FOUND, NOT_REVIEWED = 1, 3
 
 
-def review_locally(what: str, repo: Path, form: str, fail_on: str) -> int:
-    """Review a range, the working tree, a patch file or standard input, and print the review. Returns the exit code."""
+@dataclass(frozen=True, slots=True)
+class LocalChange:
+    """The change to review: a range or a patch (`what`), the staged changes, or by default the current changes.
+
+    `paths` limits the review to these files, folders and globs.
+    """
+
+    what: str = ""
+    repo: Path = Path()
+    paths: tuple[str, ...] = ()
+    staged: bool = False
+
+    async def host(self) -> LocalHost:
+        """Reads the change. Raises UserError."""
+        host = await self._whole()
+        if self.paths:
+            names = [self._from_root(path, host) for path in self.paths]
+            wanted = globs_of(names)
+            files = [file for file in host.changes if file.path in names or wanted.match(file.path)]
+            host.changes = replace(host.changes, files=tuple(files))
+        return host
+
+    def _from_root(self, path: str, host: LocalHost) -> str:
+        """A path as the change names it: from the top of the repository."""
+        if host.git is None:
+            return path
+        place = os.path.relpath(Path.cwd() / path, host.git.directory)
+        return path if place.startswith("..") else place
+
+    async def _whole(self) -> LocalHost:
+        patch = None if self.staged else _patch(self.what)
+        if patch is not None:
+            return await LocalHost.from_patch(patch, self.repo)
+        if self.staged:
+            return await LocalHost.from_index(self.repo)
+        return await (LocalHost.from_range(self.repo, self.what) if self.what else LocalHost.from_current(self.repo))
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether the change lies in a repository on this machine. A patch may come from anywhere."""
+        return self.staged or not (self.what == "-" or (self.what and Path(self.what).is_file()))
+
+
+def review_locally(change: LocalChange, form: str, fail_on: str, *, offline: bool = False) -> int:
+    """Review a change on this machine and print the review. Returns the exit code. Raises UserError."""
     configure("WARNING")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may contain characters that the terminal cannot show
-    review = asyncio.run(_review(what, _patch(what), repo, progress=form == "text"))
+    review = asyncio.run(_review(change, local_settings(offline=offline), progress=form == "text"))
     if form == "json":
         print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
     elif form == "sarif":
         print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
     else:
         show(review, Console(highlight=False, soft_wrap=True))
-    if _is_unanswered(review):
-        return UNANSWERED
+    if not review.coverage.complete:
+        return NOT_REVIEWED
     return FOUND if _reaches(review, fail_on) else 0
 
 
-def _is_unanswered(review: Review) -> bool:
-    """Returns whether a model was asked and no pass got an answer: no connection, no valid key, no money."""
-    rows = [row for row in review.coverage.passes if set(row.path.split("+")) <= set(PASSES)]
-    passes = [row for row in rows if row.state is not FileState.SKIPPED]  # a row, too: there are no standards
-    return bool(review.model and passes) and all(row.state is FileState.FAILED for row in passes)
+def local_settings(*, offline: bool) -> Settings:
+    """Settings from the environment alone: the repository is untrusted, and so is its .env. Names the model's server."""
+    settings = Settings.read(_env_file=None, **({"assistant_model_api": "offline"} if offline else {}))
+    if settings.model_api != "offline":
+        server = urlsplit(settings.openai_base_url or "https://api.openai.com").netloc.rpartition("@")[2]
+        told = f"The change is sent to {server}, as the environment says. --offline reviews without a model."
+        print(told, file=sys.stderr)  # noqa: T201 - before anything is sent
+    return settings
 
 
 def _reaches(review: Review, fail_on: str) -> bool:
     return fail_on != "never" and any(level >= Severity[fail_on.upper()] for level in review.by_severity)
 
 
-async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -> Review:
-    settings = Settings.read(_env_file=None)  # the repository is untrusted, and so is its .env
-    host = await (LocalHost.from_range(repo, what) if patch is None else LocalHost.from_patch(patch, repo))
+async def _review(change: LocalChange, settings: Settings, *, progress: bool) -> Review:
+    host = await change.host()
+    settings, unconfined = _confinement(settings, own_code=change.is_own_code)
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = FolderStandards(Path(folder) / "standards.db")
         signer, job = Signer(b"local"), Job("local", host.pull.ref, Trigger.COMMAND)
@@ -84,7 +132,17 @@ async def _review(what: str, patch: str | None, repo: Path, *, progress: bool) -
             if hear:  # the terminal shows one stream
                 reviewer = replace(reviewer, model_review=replace(reviewer.model_review, at_once=1))
             review = await reviewer.review(job, host.pull, step)
-            return replace(review, remarks=(*review.remarks, *_unfollowed(host.unfollowed)))
+            scope = filter(None, [host.scope])
+            return replace(review, remarks=(*scope, *unconfined, *review.remarks, *_unfollowed(host.unfollowed)))
+
+
+def _confinement(settings: Settings, *, own_code: bool) -> tuple[Settings, tuple[str, ...]]:
+    """Lets external checks run unconfined over one's own code where this machine cannot confine them, with a remark."""
+    reason = obstacle()
+    if not reason or settings.assistant_unconfined_checks or not own_code:
+        return settings, ()
+    remark = f"External checks ran unconfined: {reason}. The code is your own, so this is the default."
+    return settings.model_copy(update={"assistant_unconfined_checks": True}), (remark,)
 
 
 def _unfollowed(paths: Sequence[str]) -> Iterator[str]:

@@ -56,7 +56,7 @@ async def _counted() -> Statistics:
     bounds = [
         one for one in spending_limits(settings, review_budget(settings)) if one.scope in {"repository", "installation"}
     ]
-    with Database(settings.database) as database:
+    with Database.existing(settings.database) as database:
         ledger = Ledger(database)
         found = rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()
         spenders = await ledger.spenders(timedelta(days=30))

@@ -134,6 +134,28 @@ class Git:
         """Returns the patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
         return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--"))
 
+    async def diff_staged(self, base: str) -> bytes:
+        """Returns the patch from a commit or tree to the index, in the format of `diff`."""
+        return await self.run(("diff", "--cached", *COMPARE, *PATCH, _revision(base), "--"))
+
+    async def staged(self) -> list[TreeEntry]:
+        """Returns every file of the index. A file with a conflict is left out."""
+        out = await self.run(("ls-files", "-s", "-z"))
+        records = [record.split(b"\t", 1) for record in out.split(b"\0") if record]
+        entries = [(_text(path), *meta.decode().split()) for meta, path in records]
+        wanted = [(path, mode, sha) for path, mode, sha, stage in entries if stage == "0"]
+        question = "".join(f"{sha}\n" for _, _, sha in wanted).encode()
+        sizes = (await self.run(("cat-file", "--batch-check=%(objectsize)"), question)).decode().splitlines()
+        return [
+            TreeEntry(path, sha, int(size) if size.isdecimal() else 0, mode)
+            for (path, mode, sha), size in zip(wanted, sizes, strict=True)
+        ]
+
+    async def symbolic_ref(self, name: str) -> str:
+        """Returns the ref that a symbolic ref points to; empty without one."""
+        out = await self.run(("symbolic-ref", "--quiet", name), fine=(0, 1))
+        return _text(out).strip()
+
     async def changes(self, base: str, head: str) -> list[GitChange]:
         """Returns the changed files between two commits, in the order of `diff`."""
         out = await self.run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))

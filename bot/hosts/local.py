@@ -1,4 +1,4 @@
-"""A change on this machine as a pull request: a range of commits, the working tree, or a patch. Posts nothing."""
+"""A change on this machine as a pull request: commits, the working tree, the index, or a patch. Posts nothing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ LINK_MODE = "120000"
 
 @dataclass(slots=True)
 class LocalHost:
-    """CodeHost and Publisher at once. What would be posted is kept: `posted`, `concluded`, `replied`.
+    """CodeHost and Publisher at once. Keeps what GitHub would get: `posted`, `concluded`, `replied`, `reactions`.
 
-    `contents` are files by git object id that no commit has; `unfollowed` lie there and are not part of the change.
-    Without `git`, as for a patch outside of a repository, there is nothing else to read.
+    `contents` are files by git object id that no commit has. `unfollowed` are untracked files; they are not part of the
+    change. `scope` tells which change was chosen if the caller named none. Outside a repository `git` is None, and only
+    the patch can be read.
     """
 
     pull: PullRequest
@@ -36,23 +37,57 @@ class LocalHost:
     posted: ReviewPost | None = None
     concluded: CheckRun | None = None
     replied: list[str] = field(default_factory=list)
+    reactions: list[str] = field(default_factory=list)
+    scope: str = ""
 
     @classmethod
     async def from_range(cls, directory: Path, text: str = "") -> LocalHost:
-        """What `A..B`, `A...B` (since they parted), `A` (up to HEAD) or nothing (what is not committed) names.
+        """What `B` changed since it left `A`: `A..B`, `A...B`, or `A` with HEAD as `B`. Without `text`: the working tree.
 
-        Raises UserError if there is no repository or no such revision.
+        This is what a pull request from `B` to `A` shows. Raises UserError without a repository or such a revision.
         """
         git = Git(await Git(directory).root())
         if not text:
             return await cls._from_working_tree(git)
-        dots = "..." if "..." in text else ".."
-        first, _, last = text.partition(dots)
-        base, head = await _resolve(git, first or "HEAD"), await _resolve(git, last or "HEAD")
-        if dots == "...":
-            base = await _merge_base(git, base, head)
+        first, _, last = text.partition("..." if "..." in text else "..")
+        return await cls._from_commits(git, text, first or "HEAD", last or "HEAD")
+
+    @classmethod
+    async def from_current(cls, directory: Path) -> LocalHost:
+        """The uncommitted changes; if there are none, the commits of HEAD that its base branch does not have.
+
+        Raises UserError without a repository.
+        """
+        host = await cls.from_range(directory)
+        if host.changes.files or host.git is None or host.pull.base_sha == EMPTY_TREE:
+            return host
+        for branch in await _base_branches(host.git):
+            try:
+                found = await cls._from_commits(host.git, f"{branch}..HEAD", branch, "HEAD")
+            except UserError:  # there is no such branch, or it has another history
+                continue
+            if found.pull.base_sha != found.pull.head_sha:
+                found.unfollowed = host.unfollowed
+                found.scope = f"Nothing is uncommitted, so the commits since {branch} are reviewed."
+                return found
+        return host
+
+    @classmethod
+    async def from_index(cls, directory: Path) -> LocalHost:
+        """The staged changes: the index compared with HEAD. Raises UserError without a repository."""
+        git = Git(await Git(directory).root())
+        base = await _head_or_empty(git)
+        changes = parse_diff((await git.diff_staged(base)).decode(errors="replace"))
+        entries = [entry for entry in await git.staged() if entry.mode not in {LINK_MODE, SUBMODULE_MODE}]
+        files = tuple(TreeFile(readable(entry.path), entry.blob, entry.size) for entry in entries)
+        return cls(_pull(git.directory.name, "staged changes", base, NO_OBJECT), changes, git, entries=files)
+
+    @classmethod
+    async def _from_commits(cls, git: Git, title: str, first: str, last: str) -> LocalHost:
+        base, head = await _resolve(git, first), await _resolve(git, last)
+        base = await _merge_base(git, base, head)
         changes = parse_diff((await git.diff(base, head)).decode(errors="replace"))
-        return cls(_pull(git.directory.name, text, base, head), changes, git)
+        return cls(_pull(git.directory.name, title, base, head), changes, git)
 
     @classmethod
     async def from_patch(cls, text: str, directory: Path) -> LocalHost:
@@ -81,10 +116,7 @@ class LocalHost:
     async def _from_working_tree(cls, git: Git) -> LocalHost:
         if await git.run(("rev-parse", "--is-inside-work-tree")) != b"true\n":
             raise UserError("This repository has no working tree; name a range, such as HEAD~1..HEAD.")
-        try:
-            base = await git.resolve("HEAD")
-        except NotFound:  # no commit yet
-            base = EMPTY_TREE
+        base = await _head_or_empty(git)
         tree = await working_tree.read(git, base)
         pull = _pull(git.directory.name, "uncommitted changes", base, NO_OBJECT)
         return cls(pull, Diff(tree.files), git, tree.changed, tree.entries, tree.unfollowed)
@@ -175,7 +207,8 @@ class LocalHost:
         return False
 
     async def react(self, job: Job, reaction: str) -> None:
-        """Does nothing: there are no comments."""
+        """Keeps the reaction."""
+        self.reactions.append(reaction)
 
     async def unlabel(self, pull: PullRef, label: str) -> None:
         """Does nothing: there are no labels."""
@@ -185,6 +218,21 @@ def _pull(repo: str, title: str, base: str, head: str) -> PullRequest:
     return PullRequest(
         ref=PullRef(repo, 0), title=title, body="", author="", base_ref="", base_sha=base, head_sha=head, head_repo=repo
     )
+
+
+async def _head_or_empty(git: Git) -> str:
+    """Returns HEAD, or the empty tree before the first commit."""
+    try:
+        return await git.resolve("HEAD")
+    except NotFound:
+        return EMPTY_TREE
+
+
+async def _base_branches(git: Git) -> tuple[str, ...]:
+    """Returns the branches that HEAD may have left, likeliest first: the remote's default branch, then the usual names."""
+    default = await git.symbolic_ref("refs/remotes/origin/HEAD")
+    usual = ("origin/main", "origin/master", "main", "master")
+    return tuple(dict.fromkeys((*filter(None, [default.removeprefix("refs/remotes/")]), *usual)))
 
 
 async def _resolve(git: Git, revision: str) -> str:

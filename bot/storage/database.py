@@ -27,6 +27,14 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
 
+    @classmethod
+    def existing(cls, url: str) -> Self:
+        """The database at a URL. Raises ConfigurationError for a SQLite file that does not exist; makes no folder."""
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
+            raise ConfigurationError(f"There is no database {parsed.database}; see ASSISTANT_DATA and DATABASE_URL")
+        return cls(url)
+
     def __enter__(self) -> Self:
         self.migrate()
         return self

@@ -13,7 +13,9 @@ from threading import Thread
 import pytest
 
 from bot.app import build_model
+from bot.cli import ask as local_ask
 from bot.cli import review as local_review
+from bot.cli.commands import main
 from bot.sandbox.api.auth import key_pair
 from tests.support.deliveries import payload
 from tests.support.model_server import ModelServer
@@ -221,9 +223,9 @@ def test_a_patch_is_reviewed_inside_and_outside_of_a_repository(assistant, repo,
     inside = assistant("review", "../the.patch", "--json", cwd=repo.directory)
     outside = assistant("review", "-", "--json", cwd=tmp_path, stdin=PATCH.encode())
 
-    for code, out, error in (inside, outside):
+    for expected, (code, out, error) in ((0, inside), (3, outside)):  # outside, ruff has no whole file to read
         review = json.loads(out)
-        assert (code, error) == (0, "")
+        assert (code, error) == (expected, "")
         assert set(review) >= KEYS
         assert [row["path"] for row in review["coverage"]["files"]] == ["app.py"]
     assert set(json.loads(inside[1])["findings"][0]) >= FINDING_KEYS
@@ -371,7 +373,7 @@ def test_a_model_that_refuses_is_named_and_the_exit_code_is_3(fault, named, tmp_
         local_review, "build_model", lambda settings, secret, hear: over(server, build_model(settings, secret, hear))
     )
 
-    assert local_review.review_locally("a.patch", tmp_path, "text", "never") == local_review.UNANSWERED
+    assert local_review.review_locally(local_review.LocalChange("a.patch", tmp_path), "text", "never") == 3
     said = capsys.readouterr().out
     assert named in said
     assert "may cost" not in said
@@ -381,3 +383,121 @@ def over(server, model):
     """The model, on this server instead of the network."""
     model.endpoint.transport = server.transport()
     return model
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """A branch that adds b.py, cut before main repaired a.py."""
+    repo = Repository(tmp_path / "moved")
+    repo.commit({"a.py": "def load(path):\n    return open(path).read()\n"})
+    repo.commit({"a.py": FLAWED})
+    repo.git("checkout", "-qb", "feature")
+    repo.commit({"b.py": "breakpoint()\n", "docs/c.md": "text\n"})
+    repo.git("checkout", "-q", "main")
+    repo.commit({"a.py": "def load(path):\n    return open(path).read()\n"})
+    repo.git("checkout", "-q", "feature")
+    return repo
+
+
+@pytest.fixture
+def inside(monkeypatch, capsys):
+    """Runs `assistant` in this process: (exit code, standard output, standard error)."""
+    for name in [name for name in os.environ if name.startswith(("ASSISTANT_", "GITHUB_", "OPENAI_", "DATABASE_"))]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments, cwd, **settings):
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr("sys.argv", ["assistant", *arguments])
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def reviewed_paths(out):
+    return sorted(row["path"] for row in json.loads(out)["coverage"]["files"])
+
+
+def test_a_range_and_a_clean_branch_mean_what_a_pull_request_means(inside, moved):
+    for arguments in (["main..HEAD"], ["main...HEAD"], ["main"], []):
+        code, out, error = inside("review", *arguments, "--json", cwd=moved.directory)
+        assert (code, error, reviewed_paths(out)) == (0, "", ["b.py", "docs/c.md"])
+    assert json.loads(out)["remarks"][0] == "Nothing is uncommitted, so the commits since main are reviewed."
+
+    code, out, _ = inside("review", "main", "b.py", "--json", cwd=moved.directory)
+    assert (code, reviewed_paths(out)) == (0, ["b.py"])
+
+    moved.git("checkout", "-q", "main")
+    assert "no file changed" in inside("review", cwd=moved.directory)[1]
+
+
+def test_staged_content_is_reviewed_as_it_is_in_the_index(inside, repo):
+    repo.write({"app.py": "import os\nbreakpoint()\n", "b [1].py": "breakpoint()\n", "c.py": "breakpoint()\n"})
+    repo.git("add", "-A")
+    repo.write({"app.py": "def pay(order):\n    return order\n"})
+
+    code, out, _ = inside("review", "--staged", "--fail-on", "warning", "--json", cwd=repo.directory)
+    found = {(one["path"], one["line"]) for one in json.loads(out)["findings"] if one["rule"] == "T100"}
+    assert (code, found) == (1, {("app.py", 2), ("b [1].py", 1), ("c.py", 1)})
+
+    code, out, _ = inside("review", "--staged", "../b [1].py", "app.py", "--json", cwd=repo.directory / "docs")
+    assert (code, reviewed_paths(out)) == (0, ["b [1].py"])
+
+
+def test_the_conventions_of_a_command_line_hold(assistant, inside, tmp_path):
+    version = inside("version", cwd=tmp_path)
+    completed = assistant(cwd=tmp_path, _ASSISTANT_COMPLETE="complete_bash", COMP_WORDS="assistant rev", COMP_CWORD="1")
+    stats = inside("stats", cwd=tmp_path)
+
+    assert inside("--version", cwd=tmp_path) == version
+    assert "Exit codes: 0 done; 1 findings" in inside("-h", cwd=tmp_path)[1]
+    assert inside("review", "-h", cwd=tmp_path) == inside("review", "--help", cwd=tmp_path)
+    assert completed[1].split() == ["review"]
+    assert (stats[0], stats[2].partition(";")[0]) == (2, "assistant: There is no database data/assistant.db")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_model_server_is_named_before_the_change_is_sent_and_offline_sends_nothing(inside, repo, monkeypatch):
+    server = ModelServer(lambda _body: rejects(401, {"error": {"message": "no"}}))
+    key = {
+        "OPENAI_API_KEY": "sk-x",
+        "OPENAI_BASE_URL": "http://user:pass@127.0.0.1:9/v1",
+        "ASSISTANT_PASSES": "security",
+    }
+    for verb in (["review"], ["ask", "why?"]):
+        code, _, error = inside(*verb, "--offline", cwd=repo.directory, **key)
+        assert (code, error) == (0, "")
+    monkeypatch.setattr(local_ask, "build_model", lambda *arguments: over(server, build_model(*arguments)))
+    code, out, error = inside("ask", "why?", cwd=repo.directory, **key)
+
+    assert error.startswith("The change is sent to 127.0.0.1:9, as the environment says. --offline reviews without")
+    assert "The question could not be answered" in error
+    assert (code, out) == (3, "")
+
+
+@pytest.mark.parametrize("name", ["fcntl", "resource"])
+def test_a_system_without_posix_gets_one_sentence(repo, name):
+    code = f"import sys\nsys.modules[{name!r}] = None\nfrom bot.cli.commands import main\nsys.argv = ['assistant', 'review']\nmain()"
+    ran = subprocess.run(
+        (sys.executable, "-P", "-c", code), env=environment(repo.directory), cwd=repo.directory, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "assistant: this system is not supported; use Linux or macOS, on Windows inside WSL.\n"
+
+
+@pytest.mark.parametrize(("change", "own"), [("HEAD~0..HEAD", True), ("", True), ("a.patch", False), ("-", False)])
+def test_only_ones_own_code_is_checked_unconfined_by_default(tmp_path, monkeypatch, change, own):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.patch").write_text(PATCH)
+    monkeypatch.setattr(local_review, "obstacle", lambda: "darwin has no Landlock")
+    is_own = local_review.LocalChange(change).is_own_code
+    settings, remarks = local_review._confinement(local_review.Settings.read(_env_file=None), own_code=is_own)
+
+    assert (is_own, settings.assistant_unconfined_checks, bool(remarks)) == (own, own, own)
+    assert all("darwin has no Landlock" in remark for remark in remarks)

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 import pytest
 from rich.console import Console
 
-from bot.cli.progress import ProgressStep, watched
+from bot.cli.progress import ProgressStep, StreamText, watched
 from bot.cli.serve import Server, listen
 from bot.errors import Retryable
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, says
 from tests.support.product_with_model import Request
-from tests.support.scripted_model import findings
 
 PATCH = "--- a/app.py\n+++ b/app.py\n@@ -1,2 +1,3 @@\n def pay(order):\n+    order.check()\n     return order\n"
 SLOWLY = {"walkthrough": "It checks an order before it is paid.", "findings": []}
@@ -59,8 +58,9 @@ def review(url, folder, stderr):
         env=environment | path,
         text=True,
         cwd=folder,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 3  # outside a repository the whole file cannot be read
     return done.stdout
 
 
@@ -69,10 +69,12 @@ def test_a_terminal_shows_the_steps_and_the_words_as_they_come(tmp_path):
     seen = []
     reader = threading.Thread(target=lambda: drain(ours, seen))
     reader.start()
-    with serving(server) as url:
-        out = review(url, tmp_path, theirs)
-    os.close(theirs)
-    reader.join()
+    try:
+        with serving(server) as url:
+            out = review(url, tmp_path, theirs)
+    finally:
+        os.close(theirs)
+        reader.join()
     shown = b"".join(seen).decode()
 
     assert "find/correctness/1/call-1 …" in shown
@@ -106,18 +108,33 @@ def drain(terminal, seen):
 def test_what_the_model_says_cannot_draw_on_the_terminal():
     drawn = io.StringIO()
     with watched(Console(file=drawn, force_terminal=True, width=200)) as (_, hear):
-        hear(json.dumps(findings())[:40] + "\x1b]0;owned\x07 [red]x[/red] \\n tail")
+        hear('{"findings": [{"why": "x' + "\x1b]0;owned\x07 [red]x[/red] \\n tail")
 
     assert "\x1b]0;" not in drawn.getvalue()
     assert "[red]x[/red]" in drawn.getvalue()
 
 
-def test_only_the_end_of_what_was_said_is_kept():
+def test_only_the_end_of_the_stream_is_kept():
     ticker = ProgressStep()
     for number in range(10_000):
         ticker.hear(f"{number} ")
 
-    assert len(ticker.said) == 40
+    assert ticker.stream.text.endswith(" 9998 9999 ")
+    assert len(ticker.stream.text) < 1_000
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_stream_of_json_is_shown_as_text(size):
+    answer = {
+        "walkthrough": 'Says "x".\nIt\u00e9 \U0001f40d C:\\dir',
+        "findings": [{"line": 3, "title": "Open {file}"}],
+    }
+    stream, told = StreamText(), f"Let me see. [list_files] {json.dumps(answer)} Done {{"
+    for at in range(0, len(told), size):
+        stream.add(told[at : at + size])
+
+    words = " ".join(stream.text.split())
+    assert words == 'Let me see. [list_files] Says "x". It\u00e9 C:\\dir Open {file} Done'
 
 
 def test_what_fails_for_a_moment_is_tried_again_while_somebody_looks_on(monkeypatch):

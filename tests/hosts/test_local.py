@@ -67,7 +67,7 @@ def test_a_range_is_what_changed_between_two_revisions(repo, text):
     assert (host.pull.head_sha, host.pull.base_sha) == (head, repo.git("rev-parse", "HEAD~1"))
 
 
-def test_three_dots_are_what_changed_since_they_parted(repo):
+def test_a_range_is_what_changed_since_the_merge_base(repo):
     repo.git("checkout", "-q", "-b", "topic")
     repo.write("b.py", "x\n")
     repo.commit()
@@ -75,7 +75,7 @@ def test_three_dots_are_what_changed_since_they_parted(repo):
     repo.write("c.py", "something else\n")
     repo.commit()
     assert set(summary(repo.range("main...topic"))) == {"b.py"}
-    assert set(summary(repo.range("main..topic"))) == {"b.py", "c.py"}
+    assert set(summary(repo.range("main..topic"))) == {"b.py"}
 
 
 def test_an_empty_range_changes_nothing(repo):
