@@ -97,7 +97,9 @@ def review(
     offline: Offline = False,
     as_json: AsJson = False,
     sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")] = False,
-    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 for findings of this severity or above.")] = FailOn.NEVER,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit with 1 for findings of this severity or above; by default the policy's.")
+    ] = None,
 ) -> None:
     """Review a local change. By default: the uncommitted changes, or if there are none, the commits of the branch."""
     from bot.cli.review import LocalChange, review_locally
@@ -107,7 +109,7 @@ def review(
         first, paths = "", list(what or ())
     form = "json" if as_json else "sarif" if sarif else "text"
     raise typer.Exit(
-        review_locally(LocalChange(first, repo, tuple(paths), staged), form, fail_on.value, offline=offline)
+        review_locally(LocalChange(first, repo, tuple(paths), staged), form, fail_on and fail_on.value, offline=offline)
     )
 
 

@@ -41,6 +41,7 @@ from bot.storage.database import Database
 from bot.storage.ledger import Ledger
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+_GATES = {"never": None, **{severity.name.lower(): severity for severity in Severity}}
 FOUND, NOT_REVIEWED = 1, 3
 
 
@@ -87,7 +88,7 @@ class LocalChange:
         return self.staged or not (self.what == "-" or (self.what and Path(self.what).is_file()))
 
 
-def review_locally(change: LocalChange, form: str, fail_on: str, *, offline: bool = False) -> int:
+def review_locally(change: LocalChange, form: str, fail_on: str | None, *, offline: bool = False) -> int:
     """Review a change on this machine and print the review. Returns the exit code. Raises UserError."""
     configure("WARNING")
     for stream in (sys.stdout, sys.stderr):
@@ -102,7 +103,8 @@ def review_locally(change: LocalChange, form: str, fail_on: str, *, offline: boo
         show(review, Console(highlight=False, soft_wrap=True))
     if not review.coverage.complete:
         return NOT_REVIEWED
-    return FOUND if _reaches(review, fail_on) else 0
+    gate = review.gate if fail_on is None else _GATES[fail_on]
+    return FOUND if gate is not None and any(level >= gate for level in review.by_severity) else 0
 
 
 def local_settings(*, offline: bool) -> Settings:
@@ -113,10 +115,6 @@ def local_settings(*, offline: bool) -> Settings:
         told = f"The change is sent to {server}, as the environment says. --offline reviews without a model."
         print(told, file=sys.stderr)  # noqa: T201 - before anything is sent
     return settings
-
-
-def _reaches(review: Review, fail_on: str) -> bool:
-    return fail_on != "never" and any(level >= Severity[fail_on.upper()] for level in review.by_severity)
 
 
 async def _review(change: LocalChange, settings: Settings, *, progress: bool) -> Review:

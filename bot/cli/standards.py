@@ -223,7 +223,7 @@ def report(repo: Path | None, *, as_json: bool) -> None:
 
 
 async def _tallied() -> tuple[RuleUsageReport, ...]:
-    with Database.existing(Settings.read().database) as database:
+    with Database(Settings.read().database) as database:
         ledger = Ledger(database)
         return tallied(await ledger.reviews(limit=REVIEWS), await ledger.dismissed())
 

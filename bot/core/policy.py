@@ -105,6 +105,9 @@ class Policy(_Section):
         default_factory=dict,
         description="The section that a rule of a check cites: E722: docs/standards/python.md#exceptions.",
     )
+    fail_on: Literal["never", "warning", "error"] = Field(
+        "never", description="The check run fails while a finding of this severity or above is open."
+    )
     unmute: tuple[str, ...] = Field((), description="Rules to report even if the team keeps dismissing them.")
     comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")

@@ -33,6 +33,7 @@ from bot.standards.rule_usage import entry, in_scope
 _PROBLEM = 300  # characters of a problem in a policy file: its keys are untrusted
 _UNCERTAIN = 5  # uncertain claims that are listed
 _OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
+_GATES = {"never": None, "warning": Severity.WARNING, "error": Severity.ERROR}
 _PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # reviews of some files or with one pass
 
 
@@ -111,6 +112,7 @@ class ReviewInputs:
             rules=self._rules(review),
             rule_states=self._rule_states(review),
             model=self.model,
+            gate=_GATES[self.policy.policy.fail_on],
         )
 
     @property

@@ -21,6 +21,7 @@ from bot.app import (
 from bot.cli.ask import check_config
 from bot.cli.commands import cli
 from bot.core.code.diff import FileDiff, Hunk, Line, Status
+from bot.core.comments.check_run import conclusion
 from bot.core.comments.marker import Signer
 from bot.core.costs import ReviewBudget
 from bot.core.findings.executable_rules import executable_rules, rule_drafts
@@ -218,6 +219,7 @@ EFFECTS = {
     "language": ("language: pt-BR", RULES),
     "cites": ("cites: {F401: docs/standards/python.md#bare-except}", seen(cited)),
     "waivers": ("waivers: [no-pay]", waives),
+    "fail_on": ("fail_on: warning", seen(conclusion)),
     "unmute": ("unmute: [E722]", mutes),
     "minimum_permission": ("minimum_permission: triage", routed(Trigger.COMMAND, "tess", "/assistant status")),
     "budgets.dollars": ("budgets: {dollars: 0.01}", spending),

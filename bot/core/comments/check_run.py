@@ -116,7 +116,12 @@ def since(commit: str, files: int) -> tuple[str, ...]:
 
 
 def conclusion(review: Review) -> Conclusion:
-    """SUCCESS only if all was reviewed, by a model too, and no finding is open; else NEUTRAL, which blocks no merge."""
+    """FAILURE if the policy's `fail_on` says so. SUCCESS only if all was reviewed, by a model too, and no finding is open.
+
+    Else NEUTRAL, which blocks no merge.
+    """
+    if review.failing:
+        return Conclusion.FAILURE
     complete = review.coverage.complete and bool(review.model)
     quiet = not (review.findings or review.listed or review.said or review.uncertain)
     return Conclusion.SUCCESS if complete and quiet else Conclusion.NEUTRAL
@@ -147,6 +152,9 @@ def summary(review: Review, posted: str = "") -> str:
     lines = [f"{title(review)}."]
     if not review.model:
         lines.append(CHECKS_ONLY)
+    if review.gate is not None and review.failing:
+        count = f"{review.failing} open finding{'' if review.failing == 1 else 's'}"
+        lines.append(f"The check failed: {count} of severity {review.gate.name.lower()} or above (`fail_on`).")
     lines += review.notices
     lines += [f"- {remark}" for remark in review.remarks]
     if review.uncertain:

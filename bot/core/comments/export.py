@@ -9,10 +9,12 @@ from bot.core.code.plan import CoverageRow
 from bot.core.comments.check_run import conclusion, title
 from bot.core.comments.comment import CHECKS_ONLY
 from bot.core.findings.anchor import Place
-from bot.core.findings.finding import Finding, Severity
+from bot.core.findings.finding import Category, Finding, Severity
+from bot.core.findings.standard import Standard
 from bot.core.findings.triage import Review
 
 _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+_SECURITY = {Severity.ERROR: "8.0", Severity.WARNING: "5.5", Severity.NOTE: "2.0"}  # high, medium, low on GitHub
 
 
 def as_json(review: Review) -> dict[str, Any]:
@@ -20,6 +22,7 @@ def as_json(review: Review) -> dict[str, Any]:
     return {
         "title": title(review),
         "conclusion": conclusion(review).value,
+        "complete": review.coverage.complete,
         "model": review.model,
         "scope": "" if review.model else CHECKS_ONLY,
         "findings": [_finding(one, inline=True) for one in review.findings]
@@ -75,9 +78,13 @@ def _row(row: CoverageRow) -> dict[str, Any]:
 
 
 def as_sarif(review: Review, version: str) -> dict[str, Any]:
-    """SARIF 2.1.0 for code scanning. https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html"""
+    """SARIF 2.1.0 for code scanning. `executionSuccessful` is false if something was not reviewed.
+
+    https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html and, for what GitHub reads,
+    https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
+    """
     findings = [*review.findings, *review.listed]
-    rules = {_rule_id(one): one for one in findings}
+    rules = {_rule_id(one): one for one in sorted(findings, key=lambda one: one.draft.severity)}
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -90,6 +97,12 @@ def as_sarif(review: Review, version: str) -> dict[str, Any]:
                         "rules": [_rule(name, one) for name, one in rules.items()],
                     }
                 },
+                "invocations": [
+                    {
+                        "executionSuccessful": review.coverage.complete,
+                        "toolExecutionNotifications": [_notification(row) for row in review.coverage.failed],
+                    }
+                ],
                 "results": [_result(one) for one in findings],
                 "columnKind": "unicodeCodePoints",
             }
@@ -103,8 +116,15 @@ def _rule_id(finding: Finding) -> str:
 
 
 def _rule(name: str, finding: Finding) -> dict[str, Any]:
-    rule: dict[str, Any] = {"id": name, "shortDescription": {"text": finding.draft.title}}
-    return {**rule, "helpUri": finding.draft.rule_url} if finding.draft.rule_url else rule
+    draft = finding.draft
+    rule: dict[str, Any] = {"id": name, "shortDescription": {"text": draft.title}}
+    if draft.category is Category.SECURITY:  # GitHub shows the level of an alert from these two
+        rule["properties"] = {"tags": ["security"], "security-severity": _SECURITY[draft.severity]}
+    return {**rule, "helpUri": draft.rule_url} if draft.rule_url else rule
+
+
+def _notification(row: CoverageRow) -> dict[str, Any]:
+    return {"level": "error", "message": {"text": f"Not reviewed: {row.path}: {row.reason}"}}
 
 
 def _result(finding: Finding) -> dict[str, Any]:
@@ -112,10 +132,34 @@ def _result(finding: Finding) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path)}}
     if place.place is Place.INLINE and place.line:
         physical["region"] = {"startLine": place.start or place.line, "endLine": place.line}
+    cited = [_citation(number, standard) for number, standard in enumerate(finding.standards, 1)]
     return {
+        **({"relatedLocations": cited} if cited else {}),
+        **({"fixes": [_fix(finding)]} if finding.suggestion is not None and place.line else {}),
         "ruleId": _rule_id(finding),
         "level": _LEVEL[finding.draft.severity],
         "message": {"text": f"{finding.draft.title}. {finding.draft.why}".strip()},
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {"assistantIdentity/v1": finding.identity},
     }
+
+
+def _citation(number: int, standard: Standard) -> dict[str, Any]:
+    """The cited section. Of another repository's document only the name is given: its path leads nowhere here."""
+    cited: dict[str, Any] = {"id": number, "message": {"text": f"Standard: {standard.id} ({standard.title})"}}
+    if standard.repo:
+        return cited
+    region = {"startLine": standard.start, "endLine": standard.end}
+    return {**cited, "physicalLocation": {"artifactLocation": {"uri": quote(standard.document)}, "region": region}}
+
+
+def _fix(finding: Finding) -> dict[str, Any]:
+    """The suggestion: it replaces whole lines; an empty one deletes them with their line ends."""
+    place = finding.anchor
+    first, last, text = place.start or place.line or 1, place.line or 1, finding.suggestion or ""
+    region = {"startLine": first, "endLine": last}
+    if not text:
+        region = {"startLine": first, "startColumn": 1, "endLine": last + 1, "endColumn": 1}
+    replacement = {"deletedRegion": region, "insertedContent": {"text": text.removesuffix("\n")}}
+    change = {"artifactLocation": {"uri": quote(place.path)}, "replacements": [replacement]}
+    return {"description": {"text": finding.draft.title}, "artifactChanges": [change]}

@@ -33,6 +33,7 @@ class Conclusion(StrEnum):
 
     SUCCESS = "success"
     NEUTRAL = "neutral"
+    FAILURE = "failure"
 
 
 @dataclass(frozen=True, slots=True)

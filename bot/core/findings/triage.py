@@ -50,6 +50,7 @@ class Review:
     model: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    gate: Severity | None = None  # open findings of this severity or above fail the check run
     rules: Mapping[str, Any] = field(default_factory=dict)
     rule_states: tuple[RuleState, ...] = ()
     uncertain: tuple[tuple[Draft, str], ...] = ()
@@ -59,6 +60,14 @@ class Review:
     def by_severity(self) -> Counter[Severity]:
         """The number of findings of each severity, posted or listed."""
         return Counter(finding.draft.severity for finding in (*self.findings, *self.listed))
+
+    @property
+    def failing(self) -> int:
+        """The number of open findings, new and known, that fail the check run."""
+        if self.gate is None:
+            return 0
+        new = sum(count for severity, count in self.by_severity.items() if severity >= self.gate)
+        return new + sum(finding.standing and finding.severity >= self.gate for finding in self.known)
 
     @property
     def said(self) -> tuple[str, ...]:
