@@ -295,20 +295,74 @@ class Settings(BaseSettings):
         """Ids of the Apps or accounts of bots that may command."""
         return frozenset(int(word) for word in _words(self.assistant_bots) if word.isdecimal())
 
+    @property
+    def _app_variables(self) -> Mapping[str, object]:
+        key = self.github_private_key.get_secret_value() or self.github_private_key_file
+        return {
+            "GITHUB_APP_ID": self.github_app_id,
+            "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_FILE": key,
+            "GITHUB_WEBHOOK_SECRET": self.webhook_secrets,
+        }
+
+    @property
+    def connects_to_github(self) -> bool:
+        """Whether any variable of an App is set."""
+        return any(self._app_variables.values())
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The variables that a server connected to GitHub still needs."""
+        return tuple(name for name, present in self._app_variables.items() if not present)
+
+    @property
+    def impossible(self) -> tuple[str, ...]:
+        """A sentence for each value that has a valid form and cannot work: what is wrong; what to write."""
+        found = (self._app_id_trouble(), self._secret_trouble(), self._github_trouble(), self._model_trouble())
+        return tuple(filter(None, found))
+
+    def _app_id_trouble(self) -> str:
+        if not self.github_app_id or self.github_app_id.isdecimal() or self.github_app_id.startswith("Iv"):
+            return ""
+        return (
+            f"GITHUB_APP_ID: {self.github_app_id} is not an App id; write the number or the client id of the App's page"
+        )
+
+    def _secret_trouble(self) -> str:
+        if not any(map(is_placeholder, self.webhook_secrets)):
+            return ""
+        return "GITHUB_WEBHOOK_SECRET is a placeholder; write the secret of the App's webhook"
+
+    def _github_trouble(self) -> str:
+        """GitHub's API is https://api.github.com, https://api.NAME.ghe.com, or /api/v3 of a GitHub Enterprise Server."""
+        parts = urlsplit(self.github_api_url)
+        host, path = parts.hostname or "", parts.path.rstrip("/")
+        if host == "localhost" or _is_within(host, parts.port, "127.0.0.0/8") or host == "::1":
+            return ""
+        cloud = host.removeprefix("www.").removeprefix("api.")
+        if cloud == "github.com" or cloud.endswith(".ghe.com"):
+            right = f"https://api.{cloud}"
+            return "" if (host, path) == (f"api.{cloud}", "") else self._write_instead(right)
+        return "" if path.endswith("/api/v3") else self._write_instead(f"{parts.scheme}://{parts.netloc}/api/v3")
+
+    def _write_instead(self, address: str) -> str:
+        return f"GITHUB_API_URL: {self.github_api_url} is not GitHub's API; write {address}"
+
+    def _model_trouble(self) -> str:
+        if self.model_api == "offline" or self.openai_api_key.get_secret_value():
+            return ""
+        if not self.openai_base_url:
+            need = "OPENAI_API_KEY" if self.model_api == "responses" else "OPENAI_BASE_URL, or OPENAI_API_KEY"
+            return f"ASSISTANT_MODEL_API={self.model_api} cannot reach a model; set {need}"
+        if urlsplit(self.openai_base_url).hostname == "api.openai.com":
+            return "OPENAI_BASE_URL is OpenAI's own server, which needs a key; set OPENAI_API_KEY"
+        return ""
+
     def require_app(self) -> Settings:
-        """These settings. Raises ConfigurationError, which names the variables that a server connected to GitHub still needs."""
-        missing = [
-            name
-            for name, present in {
-                "GITHUB_APP_ID": self.github_app_id,
-                "GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_FILE": self.github_private_key.get_secret_value()
-                or self.github_private_key_file,
-                "GITHUB_WEBHOOK_SECRET": self.webhook_secrets,
-            }.items()
-            if not present
-        ]
-        if missing:
-            raise ConfigurationError(f"not set: {', '.join(missing)}. `assistant demo` needs none of them.")
+        """These settings. Raises ConfigurationError, which names what a server connected to GitHub needs or cannot use."""
+        if self.missing:
+            raise ConfigurationError(f"not set: {', '.join(self.missing)}. `assistant demo` needs none of them.")
+        if self.impossible:
+            raise ConfigurationError(". ".join(self.impossible))
         if not self.private_key.startswith("-----BEGIN"):
             used = "GITHUB_PRIVATE_KEY_FILE" if self.github_private_key_file is not None else "GITHUB_PRIVATE_KEY"
             found = f"{len(self.private_key)} characters without a line `-----BEGIN … PRIVATE KEY-----`"
@@ -322,15 +376,39 @@ def _effort_is_empty(env_file: object) -> bool:
     return (dict(written) | {name.lower(): value for name, value in os.environ.items()}).get("assistant_effort") == ""
 
 
+def is_placeholder(secret: bytes) -> bool:
+    """Whether a secret is the "…" or the "changeme" of an example."""
+    return secret.decode().strip("….<>").lower() in _PLACEHOLDERS
+
+
 def unknown_variables() -> tuple[str, ...]:
-    """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant."""
+    """A sentence for each ASSISTANT_… variable that no setting reads, with the name that was probably meant.
+
+    Other programs read GITHUB_… and OPENAI_… too: of these only what resembles a setting is named.
+    """
     known = [name.upper() for name in Settings.model_fields]
     found = []
-    for name in sorted({*os.environ, *map(str.upper, DotEnvSettingsSource(Settings).env_vars)}):
-        if name.startswith("ASSISTANT_") and name not in known:
+    for name in sorted({*os.environ, *map(str.upper, DotEnvSettingsSource(Settings).env_vars)} - {*known}):
+        if name.startswith("ASSISTANT_"):
             close = difflib.get_close_matches(name, known, 1)
             found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+        elif name.startswith(("GITHUB_", "OPENAI_")) and "GITHUB_ACTIONS" not in os.environ:
+            close = [_OTHER_NAMES[name]] if name in _OTHER_NAMES else difflib.get_close_matches(name, known, 1, 0.8)
+            found += [f"{name} is not a setting; did you mean {close[0]}?"] if close else []
     return tuple(found)
+
+
+_PLACEHOLDERS = {"", "changeme", "change-me", "your-secret", "your-webhook-secret", "secret-here", "xxx"}
+_OTHER_NAMES = {
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "OPENAI_MODEL": "ASSISTANT_MODEL",
+    "GITHUB_URL": "GITHUB_API_URL",
+    "GITHUB_SECRET": "GITHUB_WEBHOOK_SECRET",
+    "GITHUB_PEM": "GITHUB_PRIVATE_KEY",
+    "GITHUB_APP_PRIVATE_KEY": "GITHUB_PRIVATE_KEY",
+    "GITHUB_KEY_FILE": "GITHUB_PRIVATE_KEY_FILE",
+}
+"""Names that other programs use for a setting of ours."""
 
 
 def _words(value: str) -> list[str]:

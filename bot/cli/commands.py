@@ -14,7 +14,7 @@ import typer
 
 from bot.errors import AssistantError, ConfigurationError, UserError
 
-EXIT_CODES = """Exit codes: 0 done; 1 findings at or above --fail-on, or mistakes in a policy file; 2 wrong usage or settings;
+EXIT_CODES = """Exit codes: 0 done; 1 findings at or above --fail-on, or troubles and mistakes found by `doctor` and `config check`; 2 wrong usage or settings;
 3 something was not reviewed or answered, or GitHub, the model or this machine failed."""
 cli = typer.Typer(
     name="assistant",
@@ -311,6 +311,15 @@ def healthcheck() -> None:
     from bot.settings import Settings
 
     raise typer.Exit(0 if healthy(Settings.read()) else FAILED)
+
+
+@cli.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Examine this installation and name each trouble with its cure. Exits with 1 if there is one."""
+    from bot.cli.doctor import run
+    from bot.settings import Settings
+
+    raise typer.Exit(run(Settings.read(), as_json=as_json))
 
 
 @cli.command()

@@ -16,10 +16,11 @@ import structlog
 import uvicorn
 
 from bot.app import App, build
+from bot.cli.doctor import Health, examine_locally
 from bot.cli.logs import configure
 from bot.server import bounded_protocol
 from bot.server import serve as application
-from bot.settings import Settings, unknown_variables
+from bot.settings import Settings
 
 log = structlog.get_logger()
 
@@ -58,8 +59,9 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     """The app of a server, which takes its leave whenever SIGTERM comes: uvicorn passes the signal on when it is done."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     configure()
-    for sentence in unknown_variables():
-        log.warning(sentence)
+    for one in examine_locally(settings):
+        if one.health in {Health.WARNING, Health.TROUBLE}:
+            log.warning(one.found, subject=one.subject, cure=one.cure)
     app = build(settings)
     try:
         app.start(work=work)

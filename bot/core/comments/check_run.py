@@ -153,8 +153,8 @@ def summary(review: Review, posted: str = "") -> str:
     if not review.model:
         lines.append(CHECKS_ONLY)
     if review.gate is not None and review.failing:
-        count = f"{review.failing} open finding{'' if review.failing == 1 else 's'}"
-        lines.append(f"The check failed: {count} of severity {review.gate.name.lower()} or above (`fail_on`).")
+        failing = f"{review.failing} open finding{'' if review.failing == 1 else 's'}"
+        lines.append(f"The check failed: {failing} of severity {review.gate.name.lower()} or above (`fail_on`).")
     lines += review.notices
     lines += [f"- {remark}" for remark in review.remarks]
     if review.uncertain:

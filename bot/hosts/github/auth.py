@@ -108,7 +108,7 @@ class Tokens:
         self._app = app
         self._exchange = exchange
         self._clock = clock
-        self._offset = 0.0
+        self.offset = 0.0
         self._jwt = ("", 0.0)
         self._minted: LRUCache[Grant, MintedToken] = LRUCache(REMEMBERED)
         self._locks: PerLoop[WeakValueDictionary[Grant, asyncio.Lock]] = PerLoop(WeakValueDictionary)
@@ -146,9 +146,9 @@ class Tokens:
     def correct(self, date: float | None) -> bool:
         """Corrects our clock by GitHub's; returns whether it changed."""
         offset = 0.0 if date is None else date - self._clock()
-        if date is None or abs(offset - self._offset) < EARLY / 2:
+        if date is None or abs(offset - self.offset) < EARLY / 2:
             return False
-        self._offset = offset
+        self.offset = offset
         self._jwt = ("", 0.0)
         return True
 
@@ -161,7 +161,7 @@ class Tokens:
         return await self._exchange(self.app_token(), grant.installation, grant.body)
 
     def _now(self) -> float:
-        return self._clock() + self._offset
+        return self._clock() + self.offset
 
 
 @lru_cache(maxsize=8)

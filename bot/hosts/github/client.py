@@ -220,6 +220,11 @@ class GitHubClient:
             raise self._recorded(_CREDENTIALS(f"GitHub knows no App with our id ({error})")) from error
         return self._app
 
+    @property
+    def clock_offset(self) -> float:
+        """Seconds by which GitHub's clock is ahead of ours, as far as GitHub refused a JWT for it; otherwise 0."""
+        return self._tokens.offset
+
     async def close(self) -> None:
         """Closes the connections of the running event loop."""
         await self._wire.close()

@@ -40,6 +40,11 @@ async def create_token(call: Call) -> Response:
     )
 
 
+async def get_hook_config(call: Call) -> Response:
+    """GET /app/hook/config"""
+    return ok({"url": call.world.hook_url, "content_type": "json", "insecure_ssl": "0", "secret": "********"})
+
+
 async def list_repositories(call: Call) -> Response:
     """GET /installation/repositories"""
     seen = call.token.repositories if call.token else frozenset()
@@ -121,8 +126,9 @@ def delivery(one: Delivery) -> shape.Json:
 
 ENDPOINTS = (
     Endpoint("GET", "/app", get_app, app=True),
-    Endpoint("POST", "/app/installations/{number:int}/access_tokens", create_token, app=True),
     Endpoint("GET", "/app/installations", list_installations, app=True),
+    Endpoint("POST", "/app/installations/{number:int}/access_tokens", create_token, app=True),
+    Endpoint("GET", "/app/hook/config", get_hook_config, app=True),
     Endpoint("GET", "/app/hook/deliveries", list_deliveries, app=True),
     Endpoint("GET", "/app/hook/deliveries/{number:int}", get_delivery, app=True),
     Endpoint("POST", "/app/hook/deliveries/{number:int}/attempts", redeliver, app=True),

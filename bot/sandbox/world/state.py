@@ -217,13 +217,14 @@ class App:
 
 @dataclass(slots=True)
 class World:
-    """The whole state. `url` is the address of the pages; `secret` signs the webhooks."""
+    """The whole state. `url` is the address of the pages; `secret` signs the webhooks, which go to `hook_url`."""
 
     directory: Path
     url: str
     app: App
     secret: str
     clock: Callable[[], float]
+    hook_url: str = "https://review.example.org/webhooks/github"
     rate_limit: int = 5000
     tree_limit: int = 100_000
     users: dict[str, User] = field(default_factory=dict)

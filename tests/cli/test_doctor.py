@@ -1,0 +1,193 @@
+"""`assistant doctor`: each broken configuration is named by its cause and its cure."""
+
+import asyncio
+import json
+import os
+from dataclasses import replace
+from email.utils import formatdate
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bot.cli import doctor
+from bot.cli.commands import main
+from bot.cli.doctor import Health, examine_locally, examine_remotely
+from bot.errors import ConfigurationError
+from bot.sandbox.api.auth import key_pair
+from bot.sandbox.sandbox import Sandbox
+from bot.settings import Settings
+
+SOUND = {
+    "GITHUB_APP_ID": "1234",
+    "GITHUB_PRIVATE_KEY": key_pair().private,
+    "GITHUB_WEBHOOK_SECRET": "0123456789abcdef",
+    "GITHUB_API_URL": "http://sandbox.test/api/v3",
+    "ASSISTANT_MODEL_API": "chat",
+    "ASSISTANT_MODEL": "llama",
+    "OPENAI_BASE_URL": "http://models.test/v1",
+}
+
+
+class Network(httpx.AsyncBaseTransport):
+    """The sandbox GitHub and a model server; `page` answers for GitHub, `models` is the model server's answer."""
+
+    def __init__(self, folder):
+        self.sandbox = Sandbox.create(folder / "github")
+        self.github = httpx.ASGITransport(self.sandbox.asgi)
+        self.page = None
+        self.models = httpx.Response(200, json={"data": [{"id": "llama"}]})
+
+    async def handle_async_request(self, request):
+        if request.url.host == "models.test":
+            return self.models
+        if isinstance(self.page, Exception):
+            raise self.page
+        answer = self.page or await self.github.handle_async_request(request)
+        answer.headers["date"] = formatdate(self.sandbox.world.clock(), usegmt=True)
+        return answer
+
+    def app(self, **changes):
+        self.sandbox.world.app = replace(self.sandbox.world.app, **changes)
+
+    async def lose_a_delivery(self, status):
+        repo = await self.sandbox.repository("octo/shop", {"a.py": "x = 1\n"})
+        await repo.open_pull("T", "", {"a.py": "x = 2\n"})
+        answer = httpx.MockTransport(lambda _: httpx.Response(status))
+        async with httpx.AsyncClient(transport=answer) as client:
+            await self.sandbox.deliver(client, "http://ours.test/webhooks/github")
+
+
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    """A sound installation in an empty folder."""
+    for name in [name for name in os.environ if name.startswith(("ASSISTANT_", "GITHUB_", "OPENAI_", "DATABASE_"))]:
+        monkeypatch.delenv(name)
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no certificate")
+    network = Network(tmp_path)
+    network.sandbox.install("octo")
+    return network
+
+
+def examined(network):
+    settings = Settings.read()
+    return examine_locally(settings) + asyncio.run(examine_remotely(settings, network))
+
+
+def test_a_sound_installation_has_no_trouble_and_no_warning(network):
+    found = {one.subject: one for one in examined(network)}
+
+    assert {one.health for one in found.values()} == {Health.OK, Health.SKIPPED}
+    assert "review-assistant (id 1234)" in found["GitHub App"].found
+    assert found["Model server"].found == "http://models.test/v1 offers llama"
+    assert set(found) >= {"Private key", "Database", "Disk", "Confinement", "Checks", "Permissions", "Events", "Clock"}
+
+
+OTHER_KEY = (
+    generate_private_key(65537, 2048)
+    .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    .decode()
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "subject", "words"),
+    [
+        ({"GITHUB_API_URL": "https://github.com"}, "Settings", "Write https://api.github.com."),
+        ({"GITHUB_API_URL": "https://api.github.com/api/v3"}, "Settings", "Write https://api.github.com."),
+        ({"GITHUB_API_URL": "https://git.corp.test"}, "Settings", "Write https://git.corp.test/api/v3."),
+        ({"GITHUB_API_URL": "https://octo.ghe.com"}, "Settings", "Write https://api.octo.ghe.com."),
+        ({"GITHUB_APP_ID": "review-bot"}, "Settings", "Write the number or the client id"),
+        ({"GITHUB_WEBHOOK_SECRET": "…"}, "Settings", "GITHUB_WEBHOOK_SECRET is a placeholder"),
+        ({"GITHUB_WEBHOOK_SECRET": ""}, "Settings", "Not set: GITHUB_WEBHOOK_SECRET"),
+        ({"GITHUB_WEBHOOK_SECRET": "short"}, "Webhook secret", "fewer than 16 characters"),
+        ({"GITHUB_APPID": "1"}, "Settings", "did you mean GITHUB_APP_ID?"),
+        ({"GITHUB_SECRET": "x"}, "Settings", "did you mean GITHUB_WEBHOOK_SECRET?"),
+        ({"ASSISTANT_EFORT": "low"}, "Settings", "did you mean ASSISTANT_EFFORT?"),
+        ({"OPENAI_API_BASE": "http://x"}, "Settings", "did you mean OPENAI_BASE_URL?"),
+        ({"GITHUB_APP_ID": "99"}, "GitHub", "Compare GITHUB_APP_ID and the private key"),
+        ({"GITHUB_PRIVATE_KEY": OTHER_KEY}, "GitHub", "Compare GITHUB_APP_ID and the private key"),
+        ({"GITHUB_PRIVATE_KEY": "hello"}, "Private key", "is not an RSA key in PEM form"),
+        ({"ASSISTANT_MODEL_API": "responses", "OPENAI_BASE_URL": ""}, "Settings", "Set OPENAI_API_KEY."),
+        ({"ASSISTANT_MODEL_API": "chat", "OPENAI_BASE_URL": ""}, "Settings", "Set OPENAI_BASE_URL, or OPENAI_API_KEY."),
+        ({"OPENAI_BASE_URL": "https://api.openai.com/v1"}, "Settings", "needs a key"),
+        ({"OPENAI_BASE_URL": "http://models.test/v1/models"}, "Model", "write http://models.test/v1"),
+        ({"ASSISTANT_MODEL_API": "auto"}, "Model", "Set ASSISTANT_MODEL_API=chat"),
+        ({"ASSISTANT_MODEL": "gpt-9"}, "Model server", "for example llama"),
+        ({"SSL_CERT_FILE": "file"}, "Certificates", "SSL_CERT_FILE cannot be used"),
+        ({"ASSISTANT_DATA": "file"}, "Database", "Set ASSISTANT_DATA to a folder"),
+        ({"ASSISTANT_CHECKS": "ruff,ruf"}, "Checks", "There is no check ruf"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_cure(network, monkeypatch, variables, subject, words):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = [one for one in examined(network) if one.health in {Health.WARNING, Health.TROUBLE}]
+
+    assert [one.subject for one in found] == [subject]
+    assert words in f"{found[0].found} {found[0].cure}"
+    assert found[0].cure
+
+
+def no_landlock(_, monkeypatch):
+    monkeypatch.setattr(doctor, "obstacle", lambda: "this kernel offers no Landlock")
+
+
+def slow_clock(network, _):
+    network.sandbox.world.clock = lambda: 1_767_225_600.0
+
+
+BROKEN_ELSEWHERE = {
+    "Confinement": (no_landlock, "ASSISTANT_UNCONFINED_CHECKS=true"),
+    "Permissions": (lambda net, _: net.app(permissions={"metadata": "read", "checks": "read"}), "checks: write"),
+    "Events": (lambda net, _: net.app(events=("pull_request",)), "does not subscribe to check_run, check_suite"),
+    "Webhook": (lambda net, _: setattr(net.sandbox.world, "hook_url", "https://a.test/hooks"), "end in /webhooks"),
+    "Deliveries": (lambda net, _: asyncio.run(net.lose_a_delivery(401)), "Set the same secret"),
+    "Installations": (lambda net, _: net.sandbox.world.installations.clear(), "not installed"),
+    "Clock": (slow_clock, "Set this machine's clock"),
+    "GitHub": (lambda net, _: setattr(net, "page", httpx.ConnectError("refused")), "HTTPS_PROXY"),
+    "Model server": (lambda net, _: setattr(net, "models", httpx.Response(401)), "OPENAI_API_KEY to a valid key"),
+}
+
+
+@pytest.mark.parametrize("subject", BROKEN_ELSEWHERE)
+def test_what_is_wrong_on_github_or_on_a_server_is_named_with_its_cure(network, monkeypatch, subject):
+    break_it, words = BROKEN_ELSEWHERE[subject]
+    break_it(network, monkeypatch)
+    found = [one for one in examined(network) if one.health in {Health.WARNING, Health.TROUBLE}]
+
+    assert [one.subject for one in found] == [subject]
+    assert words in f"{found[0].found} {found[0].cure}"
+
+
+def test_a_web_page_and_a_suspended_installation_are_named(network):
+    next(iter(network.sandbox.world.installations.values())).suspended = True
+    assert "Suspended: octo" in [one.found for one in examined(network)]
+
+    network.page = httpx.Response(404, html="<!DOCTYPE html><title>Page not found</title>")
+    (found,) = [one for one in examined(network) if one.health is Health.TROUBLE]
+    assert (found.subject, "is not GitHub's API" in found.found) == ("GitHub", True)
+
+
+@pytest.mark.usefixtures("network")
+def test_the_command_exits_with_1_for_trouble_and_prints_json(monkeypatch, capsys):
+    monkeypatch.setenv("GITHUB_API_URL", "https://github.com")
+    monkeypatch.setenv("ASSISTANT_MODEL_API", "offline")
+    monkeypatch.setattr("sys.argv", ["assistant", "doctor", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    rows = json.loads(capsys.readouterr().out)
+
+    assert ended.value.code == 1
+    assert [row["subject"] for row in rows if row["health"] == "trouble"] == ["Settings"]
+    with pytest.raises(
+        ConfigurationError, match=r"GITHUB_API_URL: https://github.com is not GitHub's API; write https://"
+    ):
+        Settings.read().require_app()
