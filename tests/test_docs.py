@@ -25,7 +25,21 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-OTHERS = {"cd", "cp", "curl", "docker", "export", "git", "openssl", "pg_dump", "pip", "sqlite3", "uv", "uvx"}
+OTHERS = {
+    "cd",
+    "cp",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "openssl",
+    "pg_dump",
+    "pip",
+    "reviewdog",
+    "sqlite3",
+    "uv",
+    "uvx",
+}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 

@@ -34,6 +34,17 @@ POSIX_ONLY = {"fcntl", "resource"}
 """Modules of Python that Windows does not have."""
 
 
+class Format(StrEnum):
+    """The formats of a printed review."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+    RDJSON = "rdjson"
+    GCC = "gcc"
+
+
 class FailOn(StrEnum):
     """The lowest severity that makes `review` exit with 1."""
 
@@ -95,8 +106,11 @@ def review(
     repo: Repository = Path(),
     staged: Annotated[bool, typer.Option("--staged", help="Review the staged changes.")] = False,
     offline: Offline = False,
-    as_json: AsJson = False,
-    sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="sarif: code scanning; github: Actions; rdjson: reviewdog; gcc: editors.")
+    ] = Format.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    sarif: Annotated[bool, typer.Option("--sarif", help="Short for --format sarif.")] = False,
     fail_on: Annotated[
         FailOn | None, typer.Option(help="Exit with 1 for findings of this severity or above; by default the policy's.")
     ] = None,
@@ -107,9 +121,11 @@ def review(
     first, *paths = what or [""]
     if staged:
         first, paths = "", list(what or ())
-    form = "json" if as_json else "sarif" if sarif else "text"
+    form = Format.JSON if as_json else Format.SARIF if sarif else form
     raise typer.Exit(
-        review_locally(LocalChange(first, repo, tuple(paths), staged), form, fail_on and fail_on.value, offline=offline)
+        review_locally(
+            LocalChange(first, repo, tuple(paths), staged), form.value, fail_on and fail_on.value, offline=offline
+        )
     )
 
 
@@ -311,6 +327,19 @@ def healthcheck() -> None:
     from bot.settings import Settings
 
     raise typer.Exit(0 if healthy(Settings.read()) else FAILED)
+
+
+@cli.command()
+def action(
+    fail_on: Annotated[FailOn | None, typer.Option(help="As for `review`; by default the policy's.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write SARIF to this file.", metavar="FILE")] = None,
+) -> None:
+    """Handle the event of a GitHub Actions run; see `action.yml`."""
+    import os
+
+    from bot.cli.action import run
+
+    raise typer.Exit(run(os.environ, fail_on and fail_on.value, sarif))
 
 
 @cli.command()

@@ -24,7 +24,7 @@ from bot.cli.progress import watched
 from bot.core.code.plan import FileState, globs_of
 from bot.core.comments.check_run import limits, title
 from bot.core.comments.comment import CHECKS_ONLY, code
-from bot.core.comments.export import as_json, as_sarif
+from bot.core.comments.export import as_gcc, as_github, as_json, as_rdjson, as_sarif
 from bot.core.comments.marker import Signer
 from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
@@ -95,16 +95,36 @@ def review_locally(change: LocalChange, form: str, fail_on: str | None, *, offli
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may contain characters that the terminal cannot show
     review = asyncio.run(_review(change, local_settings(offline=offline), progress=form == "text"))
-    if form == "json":
-        print(json.dumps(as_json(review), indent=2, ensure_ascii=False))  # noqa: T201 - this is the output
-    elif form == "sarif":
-        print(json.dumps(as_sarif(review, version("review-assistant")), indent=2))  # noqa: T201 - this is the output
-    else:
+    if form == "text":
         show(review, Console(highlight=False, soft_wrap=True))
+    else:
+        print(_exported(review, form))  # noqa: T201 - this is the output
+    return exit_code(review, fail_on)
+
+
+def exit_code(review: Review, fail_on: str | None) -> int:
+    """The exit code of a review: 3 if something was not reviewed, 1 for findings at `fail_on` or above, else 0.
+
+    Without `fail_on`, the policy's applies.
+    """
     if not review.coverage.complete:
         return NOT_REVIEWED
     gate = review.gate if fail_on is None else _GATES[fail_on]
     return FOUND if gate is not None and any(level >= gate for level in review.by_severity) else 0
+
+
+def _exported(review: Review, form: str) -> str:
+    """The review for a program: json, sarif, rdjson, github or gcc."""
+    match form:
+        case "json":
+            return json.dumps(as_json(review), indent=2, ensure_ascii=False)
+        case "sarif":
+            return json.dumps(as_sarif(review, version("review-assistant")), indent=2)
+        case "rdjson":
+            return json.dumps(as_rdjson(review), indent=2, ensure_ascii=False)
+        case "github":
+            return "\n".join(as_github(review))
+    return "\n".join(as_gcc(review))
 
 
 def local_settings(*, offline: bool) -> Settings:

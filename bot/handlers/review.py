@@ -48,7 +48,7 @@ MARKED = 60
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """One review from start to finish. Every line that touches the world is a step."""
+    """One review from start to finish. Every line that touches the world is a step. `watch` sees the review before it is posted."""
 
     host: CodeHost
     publisher: Publisher
@@ -62,6 +62,7 @@ class Reviewer:
     parses: Callable[[str, str], bool]
     known_findings: KnownFindings
     summary_writer: SummaryWriter
+    watch: Callable[[Review], None] = lambda _: None
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Reviews the pull request at its current head; returns the conclusion. Raises Superseded."""
@@ -71,6 +72,7 @@ class Reviewer:
         key, reporter = check_key(pull, job.id), CheckReporter(self.publisher, self.signer)
         await reporter.show(pull, started(key), "started", step)
         review = await self.review(job, pull, step)
+        self.watch(review)
         url = await self._publish(job, pull, review, step)
         known = await step("settled", lambda: self.known_findings.settle(pull, review.known), tuple[KnownFinding, ...])
         await reporter.end_aloud(pull, concluded(review, key, url), "concluded", step)

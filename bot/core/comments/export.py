@@ -1,4 +1,4 @@
-"""Review -> JSON and SARIF, for programs."""
+"""Review -> JSON, SARIF, reviewdog's rdjson, workflow commands of GitHub Actions, and lines as gcc prints them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from urllib.parse import quote
 from bot.core.code.plan import CoverageRow
 from bot.core.comments.check_run import conclusion, title
 from bot.core.comments.comment import CHECKS_ONLY
+from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.anchor import Place
 from bot.core.findings.finding import Category, Finding, Severity
 from bot.core.findings.standard import Standard
 from bot.core.findings.triage import Review
 
 _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+_RDJSON = {Severity.ERROR: "ERROR", Severity.WARNING: "WARNING", Severity.NOTE: "INFO"}
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _SECURITY = {Severity.ERROR: "8.0", Severity.WARNING: "5.5", Severity.NOTE: "2.0"}  # high, medium, low on GitHub
 
 
@@ -138,7 +141,7 @@ def _result(finding: Finding) -> dict[str, Any]:
         **({"fixes": [_fix(finding)]} if finding.suggestion is not None and place.line else {}),
         "ruleId": _rule_id(finding),
         "level": _LEVEL[finding.draft.severity],
-        "message": {"text": f"{finding.draft.title}. {finding.draft.why}".strip()},
+        "message": {"text": _message(finding)},
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {"assistantIdentity/v1": finding.identity},
     }
@@ -163,3 +166,61 @@ def _fix(finding: Finding) -> dict[str, Any]:
     replacement = {"deletedRegion": region, "insertedContent": {"text": text.removesuffix("\n")}}
     change = {"artifactLocation": {"uri": quote(place.path)}, "replacements": [replacement]}
     return {"description": {"text": finding.draft.title}, "artifactChanges": [change]}
+
+
+def as_rdjson(review: Review) -> dict[str, Any]:
+    """The findings for reviewdog. https://github.com/reviewdog/reviewdog/tree/master/proto/rdf"""
+    diagnostics = [_diagnostic(one) for one in (*review.findings, *review.listed)]
+    return {"source": {"name": "review-assistant"}, "diagnostics": diagnostics}
+
+
+def _diagnostic(finding: Finding) -> dict[str, Any]:
+    draft, place = finding.draft, finding.anchor
+    lines = {"start": {"line": place.start or place.line}, "end": {"line": place.line}} if place.line else None
+    suggestion = {"range": lines, "text": finding.suggestion}
+    return {
+        "message": _message(finding),
+        "location": {"path": place.path, **({"range": lines} if lines else {})},
+        "severity": _RDJSON[draft.severity],
+        "code": {"value": _rule_id(finding), **({"url": draft.rule_url} if draft.rule_url else {})},
+        **({"suggestions": [suggestion]} if lines and finding.suggestion is not None else {}),
+    }
+
+
+def as_github(review: Review) -> list[str]:
+    """A workflow command for each finding: GitHub Actions shows it as an annotation.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
+    return [_command(one) for one in (*review.findings, *review.listed)]
+
+
+def _command(finding: Finding) -> str:
+    draft, place = finding.draft, finding.anchor
+    lines = {"line": place.start or place.line, "endLine": place.line} if place.line else {}
+    properties = {"file": place.path, **lines, "title": f"{draft.title} ({_rule_id(finding)})"}
+    written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    return f"::{_COMMANDS[draft.severity]} {written}::{_data(show_hidden(draft.why or draft.title))}"
+
+
+def _data(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _data(show_hidden(words)).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_gcc(review: Review) -> list[str]:
+    """A line for each finding, as gcc prints them: for editors and problem matchers."""
+    return [_gcc(one) for one in (*review.findings, *review.listed)]
+
+
+def _gcc(finding: Finding) -> str:
+    place = finding.anchor
+    line = f"{place.path}:{place.start or place.line or 1}:1: {_LEVEL[finding.draft.severity]}: {_message(finding)}"
+    return f"{' '.join(show_hidden(line).split())} [{_rule_id(finding)}]"
+
+
+def _message(finding: Finding) -> str:
+    return f"{finding.draft.title}. {finding.draft.why}".strip()

@@ -164,6 +164,29 @@ class Tokens:
         return self._clock() + self.offset
 
 
+@dataclass(frozen=True, slots=True)
+class GivenToken:
+    """In place of `Tokens`: one token that another program minted, such as GITHUB_TOKEN of GitHub Actions."""
+
+    text: str = field(repr=False)
+    offset: float = 0.0
+
+    async def token(self, grant: Grant) -> str:
+        """Returns the token, whatever the grant: its permissions were chosen where it was minted."""
+        return self.text
+
+    def forget(self, grant: Grant, token: str) -> None:
+        """Does nothing: there is no other token."""
+
+    def app_token(self) -> str:
+        """Returns the token."""
+        return self.text
+
+    def correct(self, date: float | None) -> bool:
+        """Returns False: a clock cannot make this token valid."""
+        return False
+
+
 @lru_cache(maxsize=8)
 def _signing_key(pem: str) -> RSAPrivateKey:
     """Returns the key in `pem`. Raises ConfigurationError if it is not an RSA key.

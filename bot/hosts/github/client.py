@@ -22,7 +22,7 @@ from githubkit.exception import RequestError, RequestFailed
 from pydantic import TypeAdapter, ValidationError
 
 from bot.errors import Forbidden, HostLimited, NotFound, OperatorTrouble, Outage, Refused, TooLarge
-from bot.hosts.github.auth import GitHubApp, Grant, MintedToken, Tokens
+from bot.hosts.github.auth import GitHubApp, GivenToken, Grant, MintedToken, Tokens
 from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
@@ -37,6 +37,8 @@ API_VERSION = "2022-11-28"  # the one that github.com and every supported GHES k
 JSON = "application/vnd.github+json"
 RAW = "application/vnd.github.raw+json"
 REDIRECTS = {301, 302, 307, 308}
+ACTIONS = AppAccount(id=15368, slug="github-actions")
+"""The App of GitHub Actions, whose installation GITHUB_TOKEN belongs to."""
 _CREDENTIALS = partial(trouble, TroubleKind.CREDENTIALS)
 
 
@@ -100,7 +102,7 @@ class GitHubClient:
 
     def __init__(  # noqa: PLR0913 - what an operator sets, and what a test replaces
         self,
-        app: GitHubApp,
+        app: GitHubApp | GivenToken,
         url: str = "https://api.github.com",
         *,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -123,8 +125,8 @@ class GitHubClient:
             http_cache=False,
             auto_retry=False,
         )
-        self._app: AppAccount | None = None
-        self._tokens = Tokens(app, self._exchange, clock)
+        self._app = ACTIONS if isinstance(app, GivenToken) else None
+        self._tokens = app if isinstance(app, GivenToken) else Tokens(app, self._exchange, clock)
         self._writers: PerLoop[defaultdict[int, _Writer]] = PerLoop(lambda: defaultdict(lambda: _Writer(spacing)))
 
     async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
