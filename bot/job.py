@@ -171,18 +171,21 @@ _QUEUED = re.compile(r"pr-(\d{1,18})-[^/]*", re.ASCII)
 _QUEUE = "gh-readonly-queue/"
 
 
-def decide(delivery: Delivery) -> Job | Skip:
-    """Decides whether a delivery makes a job. The router decides later whether its sender may ask for it."""
-    payload, name = delivery.payload, f"{delivery.event}.{delivery.payload.action}".rstrip(".")
+def decide(delivery: Delivery, name: str = "") -> Job | Skip:
+    """Decides whether a delivery makes a job. The router decides later whether its sender may ask for it.
+
+    `name` is the login of our App: a comment that mentions it is a question.
+    """
+    payload, kind = delivery.payload, f"{delivery.event}.{delivery.payload.action}".rstrip(".")
     if delivery.event == "ping":
         return Skip("ping: the webhook works")
     if delivery.event not in EVENTS:
         return Skip(f"the event {delivery.event} is not handled")
     if payload.installation is None or payload.repository is None:
         return Skip("not sent for an installation on a repository")
-    work = _work(delivery)
+    work = _work(delivery, name)
     if work is None:
-        return Skip(f"{name} is not handled")
+        return Skip(f"{kind} is not handled")
     if isinstance(work, Skip):
         return work
     ref = PullRef(payload.repository.full_name, work.number, payload.repository.id, payload.installation.id)
@@ -220,7 +223,7 @@ class _Work:
     app: int = 0
 
 
-def _work(delivery: Delivery) -> _Work | Skip | None:
+def _work(delivery: Delivery, name: str) -> _Work | Skip | None:
     payload = delivery.payload
     match delivery.event:
         case "pull_request" if payload.pull_request:
@@ -233,24 +236,24 @@ def _work(delivery: Delivery) -> _Work | Skip | None:
             return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
             return _merge_group(payload.merge_group)
-    return _comment_work(delivery.event, payload)
+    return _comment_work(delivery.event, payload, name)
 
 
-def _comment_work(event: str, payload: Payload) -> _Work | Skip | None:
+def _comment_work(event: str, payload: Payload, name: str) -> _Work | Skip | None:
     """The work for a comment in the conversation, an inline comment or a review."""
     match event:
         case "issue_comment" if payload.issue and payload.comment:
             if payload.issue.pull_request is None:
                 return Skip("a comment on an issue, not on a pull request")
-            return _comment(payload, payload.comment, payload.issue.number, "comment")
+            return _comment(payload, payload.comment, payload.issue.number, "comment", name)
         case "pull_request_review_comment" if payload.pull_request and payload.comment:
-            return _comment(payload, payload.comment, payload.pull_request.number, "inline")
+            return _comment(payload, payload.comment, payload.pull_request.number, "inline", name)
         case "pull_request_review" if payload.pull_request and payload.review and payload.action == "submitted":
             review = payload.review
             comment = EventComment(
                 id=review.id, body=review.body, user=review.user, author_association=review.author_association
             )
-            return _comment(payload, comment, payload.pull_request.number, "review")
+            return _comment(payload, comment, payload.pull_request.number, "review", name)
     return None
 
 
@@ -265,17 +268,17 @@ def _pull(payload: Payload, pull: EventPull) -> _Work | None:
     return _Work(trigger, pull.number, pull.head.sha, text=payload.label.name if payload.label else "")
 
 
-def _comment(payload: Payload, comment: EventComment, number: int, thread: str) -> _Work | Skip | None:
+def _comment(payload: Payload, comment: EventComment, number: int, thread: str, name: str) -> _Work | Skip | None:
     if payload.action not in {"created", "edited", "submitted"}:
         return None
     body = comment.body or ""
-    line = first_line(body)
+    line = first_line(body, name)
     if line is None:
         return _reply(payload, comment, number, thread)
     if payload.action == "edited":
         before = payload.changes.body.get("from") if payload.changes and payload.changes.body else None
         by_author = comment.user is not None and payload.sender is not None and comment.user.id == payload.sender.id
-        if not isinstance(before, str) or not by_author or first_line(before) == line:
+        if not isinstance(before, str) or not by_author or first_line(before, name) == line:
             return Skip("the edit adds no new command by the comment's author")
     return _Work(
         Trigger.COMMAND,

@@ -88,10 +88,12 @@ def serve(
     ready: Callable[[], Awaitable[dict[str, str]]],
     stop: Callable[[], Awaitable[None]] | None = None,
     app: str = "",
+    name: Callable[[], str] = lambda: "",
 ) -> FastAPI:
     """Builds the web application. `ready` returns what is not working (empty: all works); `stop` runs at shutdown.
 
-    `app` is the numeric id of our App: deliveries for another one are refused; empty accepts all.
+    `app` is the numeric id of our App: deliveries for another one are refused; empty accepts all. `name` returns its
+    login, empty until GitHub has told it: a comment that mentions it is a question.
     """
     metrics, budget = Metrics(), BodyBudget(BODIES)
 
@@ -107,7 +109,7 @@ def serve(
     async def webhook(request: Request) -> JSONResponse:
         started = perf_counter()
         with budget.share() as share:
-            status, content = await _receive(request, share, engine, secrets, app)
+            status, content = await _receive(request, share, engine, secrets, (app, name()))
         metrics.deliveries.labels(content["status"]).inc()
         metrics.acknowledged.observe(perf_counter() - started)
         refused = content["status"] == "refused"  # perhaps before all of the body was read
@@ -132,19 +134,19 @@ def serve(
 
 
 async def _receive(
-    request: Request, share: BodyShare, engine: Engine, secrets: Sequence[bytes], app: str
+    request: Request, share: BodyShare, engine: Engine, secrets: Sequence[bytes], us: tuple[str, str]
 ) -> tuple[int, dict[str, str]]:
-    """Handles one delivery; returns the HTTP status and the body of the answer."""
+    """Handles one delivery; returns the HTTP status and the body of the answer. `us` is the id and the name of our App."""
     try:
         signature = _signature(request)
         signed_digest(signature)  # without a well-formed signature, nothing of the body is read
         body = await _body(request, share)
         verify(signature, body, secrets)
-        delivery = parse(request.headers, body, app)
+        delivery = parse(request.headers, body, us[0])
     except BadDelivery as error:
         log.warning("delivery refused", status=error.status, reason=str(error))
         return error.status, {"status": "refused", "delivery": "", "reason": str(error)}
-    decision = decide(delivery)
+    decision = decide(delivery, us[1])
     answer = {"delivery": delivery.guid, "reason": ""}
     if isinstance(decision, Skip):
         return 200 if delivery.event == "ping" else 202, {"status": "skipped", **answer, "reason": decision.reason}

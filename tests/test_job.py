@@ -95,3 +95,14 @@ def test_a_check_run_that_names_another_repository_is_not_ours():
     run = {"id": 1, "external_id": "review/43/3/abc"}
 
     assert isinstance(decided(payload("rerequested", check_run=run), "check_run"), Skip)
+
+
+def test_a_mention_of_the_app_is_a_question_and_needs_its_name():
+    headers, body = signed(comment("Hello @review-bot, why?"), "issue_comment")
+    delivery = parse(headers, body)
+
+    job = decide(delivery, "review-bot")
+
+    assert (job.trigger, job.text, job.thread) == (Trigger.COMMAND, "/assistant ask Hello why?", "comment")
+    assert isinstance(decide(delivery, "other"), Skip)
+    assert isinstance(decide(delivery), Skip)

@@ -29,7 +29,7 @@ from bot.errors import BadDelivery, ConfigurationError, NotFound, Superseded, Us
 from bot.handlers.route import use_cases
 from bot.hosts.git import Git
 from bot.hosts.github.auth import GivenToken
-from bot.hosts.github.client import GitHubClient
+from bot.hosts.github.client import ACTIONS, GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
 from bot.interfaces import Connection
@@ -85,7 +85,7 @@ class ActionRun:
             "x-github-delivery": str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(run))),
         }
         try:
-            return decide(parse(headers, json.dumps({"installation": {"id": 1}, **payload}).encode()))
+            return decide(parse(headers, json.dumps({"installation": {"id": 1}, **payload}).encode()), ACTIONS.slug)
         except BadDelivery as error:
             raise UserError(f"the event {self.event} cannot be read: {error}") from error
 

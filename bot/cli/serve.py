@@ -51,7 +51,13 @@ def work(settings: Settings) -> None:
 def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belongs to the server
     """The ASGI application of an app."""
     app_id = app.settings.github_app_id
-    return application(app.engine, app.settings.webhook_secrets, app.ready, app=app_id if app_id.isdecimal() else "")
+    return application(
+        app.engine,
+        app.settings.webhook_secrets,
+        app.ready,
+        app=app_id if app_id.isdecimal() else "",
+        name=lambda: app.client.name,
+    )
 
 
 @contextmanager

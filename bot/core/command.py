@@ -62,8 +62,10 @@ class Command:
     paths: tuple[str, ...] = ()
 
 
-def first_line(comment: str) -> str | None:
+def first_line(comment: str, name: str = "") -> str | None:
     """The first line of `comment` if it is a command. Lines in quotes, code, HTML comments, lists and links are not.
+
+    With `name`, the login of the App, a first line that mentions it anywhere becomes `/assistant ask` with the other words.
 
     Blank lines and HTML comments before it do not count. The time is linear in the length of `comment`; a command is cut
     a little above the most characters that one may have, so that `parse` still says that it is too long.
@@ -79,7 +81,8 @@ def first_line(comment: str) -> str | None:
                 return None
             end = _line_end(rest, closed)
         elif line.strip():
-            return _command_line(line, rest[end + 1 : _line_end(rest, end + 1)])
+            command = _command_line(line, rest[end + 1 : _line_end(rest, end + 1)])
+            return command or (_mention(line, name) if name else None)
         at = end + 1
     return None
 
@@ -95,6 +98,17 @@ def _command_line(line: str, following: str) -> str | None:
     if found is None or _UNDERLINE.fullmatch(following):
         return None
     return found[1].strip()[:_LONGEST_LINE]
+
+
+def _mention(line: str, name: str) -> str | None:
+    """The question in a line that mentions `name` outside of quotes and code, as a command."""
+    line = line[:_LONGEST_LINE]
+    found = re.search(rf"(?<![\w`/@.-])@{re.escape(name)}(?:\[bot\])?(?![\w-])", line, re.IGNORECASE)
+    is_quoted = line.lstrip(" ").startswith((">", "```", "~~~")) or line.startswith(("    ", "\t"))
+    if found is None or is_quoted or line.count("`", 0, found.start()) % 2:
+        return None
+    words = f"{line[: found.start()].strip()} {line[found.end() :].strip(' ,:;')}".strip()
+    return f"/assistant ask {words}" if words.strip(".,:;!? ") else "/assistant help"
 
 
 def parse(comment: str) -> Command | None:

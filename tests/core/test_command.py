@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.core.command import Command, ReviewScope, Verb, parse
+from bot.core.command import Command, ReviewScope, Verb, first_line, parse
 from bot.errors import UserError
 
 UNDERSTOOD = {
@@ -164,3 +164,29 @@ def _answer(text):
         return parse(text)
     except UserError as error:
         return str(error)
+
+
+@pytest.mark.parametrize(
+    ("comment", "line"),
+    [
+        ("@review-bot why is this wrong?", "/assistant ask why is this wrong?"),
+        ("Hi @Review-Bot[bot], is `x` safe?\nThanks", "/assistant ask Hi is `x` safe?"),
+        ("<!-- t -->\n\nWhy, @review-bot?", "/assistant ask Why, ?"),
+        ("@review-bot", "/assistant help"),
+        ("@review-bot!", "/assistant help"),
+        ("/assistant review @review-bot", "/assistant review @review-bot"),
+        ("Thanks\n@review-bot why?", None),
+        ("> @review-bot why?", None),
+        ("    @review-bot why?", None),
+        ("see `@review-bot why?`", None),
+        ("```\n@review-bot why?", None),
+        ("mail me@review-bot.example", None),
+        ("@review-bot-2 why?", None),
+        ("@octo/review-bot why?", None),
+        ("@someone why?", None),
+    ],
+)
+def test_the_apps_name_in_the_first_line_asks(comment, line):
+    assert first_line(comment, "review-bot") == line
+    if line is None or "/assistant review" not in line:
+        assert first_line(comment) is None

@@ -449,3 +449,16 @@ def test_the_page_names_every_verb(request):
     page = (request.config.rootpath / "docs" / "commands.md").read_text()
 
     assert all(f"`/assistant {verb}" in page for verb in Verb)
+
+
+def test_the_apps_name_in_a_comment_asks_through_the_same_gate(product):
+    pull = product.open()
+    product.settle()
+    (first,) = pull.reviews
+
+    answers, _ = say(product, pull, "Hello @review-assistant, may I catch everything?")
+    refused, _ = say(product, pull, "@review-assistant may I?", who="mallory")
+
+    assert "No model is configured" in answers[0]
+    assert not any("No model is configured" in one for one in refused)
+    assert "`/assistant dismiss REASON`" in first.body

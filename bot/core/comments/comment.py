@@ -66,6 +66,11 @@ def back(one: KnownFinding) -> str:
 _ICON = {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
 _WORD = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 CHECKS_ONLY = "Checks only: no model was configured; logic, design and cross-file effects were not reviewed."
+HOW_TO_ANSWER = (
+    "<sub>Reply in a thread to discuss a finding. `/assistant dismiss REASON` in its thread, or 👎, drops it for good. "
+    "`/assistant help` lists all commands.</sub>"
+)
+"""Ends the first review of a pull request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ def review_body(review: Review, address: LinkBase, mark: str) -> str:
         lines.append(CHECKS_ONLY)
     loose = [finding for finding in review.findings if finding.anchor.place is not Place.INLINE]
     lines += [f"**{_file(finding, address)}** {body(finding, address)}" for finding in loose]
+    if not review.known:  # the first review of this pull request
+        lines.append(HOW_TO_ANSWER)
     return "\n\n".join([*lines, mark])
 
 

@@ -223,6 +223,11 @@ class GitHubClient:
         return self._app
 
     @property
+    def name(self) -> str:
+        """The login of our App without its suffix `[bot]`; empty until GitHub has told it."""
+        return self._app.slug if self._app else ""
+
+    @property
     def clock_offset(self) -> float:
         """Seconds by which GitHub's clock is ahead of ours, as far as GitHub refused a JWT for it; otherwise 0."""
         return self._tokens.offset
