@@ -105,6 +105,7 @@ class Index:
     places: Mapping[str, Sequence[int]]
     vocabulary: Sequence[str]
     languages: tuple[str, ...]
+    lows: tuple[str, ...]
     cache: dict[int, tuple[Sentence, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -122,7 +123,7 @@ class Index:
         told = dict.fromkeys(passage.language for passage in found)
         languages = tuple(name for name in (LANGUAGES if "" in told else told) if name and name != "en")
         by_id = {section.id: section for section in sections}
-        return cls(found, by_id, scopes, rows, places, sorted(places), languages)
+        return cls(found, by_id, scopes, rows, places, sorted(places), languages, tuple(map(_low, found)))
 
     def search(self, text: str, path: str = "", language: str = "", limit: int = 5) -> tuple[Hit, ...]:
         """Returns the passages nearest to `text` that apply to `path` and `language`, those that govern it first."""
@@ -176,8 +177,7 @@ class Index:
 
     def _with(self, term: Term) -> Iterator[int]:
         if (term.inside and not term.tokens[0].isascii()) or not term.tokens[0].isalnum():
-            rows = (n for n, passage in enumerate(self.passages) if term.tokens[0] in _low(passage))
-            yield from rows
+            yield from (row for row, low in enumerate(self.lows) if term.tokens[0] in low)
             return
         word = term.tokens[-1]
         if term.inside:
@@ -384,7 +384,7 @@ def _stated(statement: Statement, passage: Passage, rules: Sequence[Sentence]) -
     heading, headline = passage.heading, f"{passage.standard.heading[-1:]} {passage.context}".lower()
     best: Judgement | None = None
     for sentence in rules:
-        tokens, low = tokens_of(sentence.text), sentence.text.lower()
+        tokens, low = sentence.tokens, sentence.low
         apart = distance(statement, tokens, low)
         if apart is not None and is_close(statement, apart):
             found = Judgement(Strength.SENTENCE, sentence.text, apart, sentence.strict)

@@ -218,13 +218,16 @@ class Sentence:
     """A sentence of a passage, word for word.
 
     `rule` is whether it may govern: it explains and permits nothing, and a long one demands, forbids or orders something. It is
-    `firm` if it has a word of rules or is an item of a list, and `strict` if it demands or forbids.
+    `firm` if it has a word of rules or is an item of a list, and `strict` if it demands or forbids. `tokens` are its words
+    and `low` is its text in lower case, as terms are compared with them.
     """
 
     text: str
     rule: bool
     firm: bool
     strict: bool
+    tokens: tuple[str, ...] = ()
+    low: str = ""
 
 
 def sentences(prose: str, context: str = "", *, listed: bool = False) -> tuple[Sentence, ...]:
@@ -244,7 +247,8 @@ def sentences(prose: str, context: str = "", *, listed: bool = False) -> tuple[S
             permitted = permits(text) or (permits(context) and not strict)
             length = word_count(text)
             told = strict or (marked and length <= LONG) or length <= SHORT
-            found.append(Sentence(text, told and not explained and not permitted, listed or strict or marked, strict))
+            rule, firm = told and not explained and not permitted, listed or strict or marked
+            found.append(Sentence(text, rule, firm, strict, tokens_of(text), text.lower()))
     return tuple(found)
 
 

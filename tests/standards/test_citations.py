@@ -234,14 +234,14 @@ def test_only_may_is_a_demand_and_may_is_a_permission():
 @pytest.mark.parametrize(
     "hostile",
     [
-        "- a\n" * 20_000,
-        "| a " * 30_000,
-        "a. " * 60_000,
-        " " * 200_000 + "x y",
-        "(" * 100_000,
-        "`" * 100_000,
-        "deprecated " * 20_000,
-        "除" * 100_000,
+        "- a\n" * 5_000,
+        "| a " * 10_000,
+        "a. " * 20_000,
+        " " * 60_000 + "x y",
+        "(" * 25_000,
+        "`" * 25_000,
+        "deprecated " * 5_000,
+        "除" * 25_000,
     ],
 )
 def test_a_hostile_document_takes_linear_time(hostile):
@@ -252,4 +252,4 @@ def test_a_hostile_document_takes_linear_time(hostile):
     index.search(EXCEPT, "a.py", "python")
     index.search(Query.of(hostile[:4_000]).text, "a.py", "python")
 
-    assert time.perf_counter() - begun < 10
+    assert time.perf_counter() - begun < 5
