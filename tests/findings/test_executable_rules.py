@@ -8,7 +8,7 @@ from bot.core.findings.finding import Category, Draft, Severity
 from bot.core.findings.standard import Standard
 
 BLOCK = "```yaml ast-grep\nlanguage: python\nrule: {pattern: print($A)}\n```\n"
-TEXT = f"## Log\n\nRule: `no-print`; severity: error; scope: `services/**`, *.pyi; enforcement: gate\n\nUse the log.\n\n{BLOCK}"
+TEXT = f"## Log\n\nRule: `no-print`; severity: note; scope: `services/**`, *.pyi; enforcement: gate\n\nUse the log.\n\n{BLOCK}"
 EXAMPLES = "```python bad\nprint(1)\n```\n\n```py good\nlog(1)\n```\n\n```go bad\nprint(1)\n```\n"
 
 
@@ -31,7 +31,8 @@ def refused(*texts):
 def test_a_section_names_its_rule_in_one_line():
     rule = only(TEXT + EXAMPLES)
 
-    assert (rule.id, rule.language, rule.severity, rule.gate) == ("no-print", "python", Severity.ERROR, True)
+    assert (rule.id, rule.language) == ("no-print", "python")
+    assert rule.severity is Severity.ERROR, "a gate is an error"
     assert (rule.title, rule.why, rule.scope) == ("Log 0", "Use the log.", ("services/**", "*.pyi"))
     assert [(one.is_bad, one.code, one.line) for one in rule.examples] == [
         (True, "print(1)", 16),
@@ -40,7 +41,7 @@ def test_a_section_names_its_rule_in_one_line():
 
 
 def test_a_rule_without_a_line_has_the_anchor_of_its_section():
-    assert (only(BLOCK).id, only(BLOCK).severity, only(BLOCK).gate) == ("log-0", Severity.WARNING, False)
+    assert (only(BLOCK).id, only(BLOCK).severity) == ("log-0", Severity.WARNING)
 
 
 def test_examples_in_a_later_piece_of_the_section_belong_to_the_rule():
@@ -137,6 +138,5 @@ def test_without_the_policys_word_a_waiver_does_not_count_and_the_finding_says_s
     _, found = drafted(["other"])
 
     assert found.waived == ()
-    assert found.drafts[0].gate
     assert found.drafts[0].standard_refs == ("docs/log.md#log-0",)
     assert "does not count" in found.drafts[0].why

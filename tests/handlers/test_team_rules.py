@@ -81,6 +81,16 @@ def test_a_waiver_does_not_count_without_the_policy_of_the_base_branch(product):
     assert ["The waiver here does not count" in comment.body for comment in pull.comments] == [True]
 
 
+def test_a_gate_fails_the_check_where_the_policy_says_fail_on(product):
+    documents = {
+        "docs/standards/services.md": RULE.replace("severity: error", "enforcement: gate"),
+        ".github/assistant.yml": "fail_on: error\n",
+    }
+    pull = reviewed(product, {"services/b.py": "print(1)\n"}, documents=documents)
+
+    assert pull.check_runs()[-1].conclusion == "failure"
+
+
 def test_a_rule_that_cannot_run_is_named_and_the_check_is_not_green(product):
     pull = reviewed(product, {"services/b.py": "x = 1\n"}, documents={"docs/standards/old.md": BROKEN})
 

@@ -26,6 +26,8 @@ LONGEST_BLOCK = 4_000
 """Characters of a rule's block."""
 MARK = "ast-grep"
 """The word behind a fence that makes its block a rule."""
+GATE = "gate"
+"""The enforcement of a rule that is an error, so that it fails the check run where the policy says `fail_on`."""
 SOURCE = "standards"
 """The name of the check that runs the rules."""
 
@@ -35,6 +37,7 @@ _ID = re.compile(r"[A-Za-z][\w.-]{0,59}")
 _WAIVER = re.compile(r"assistant:\s*allow\s+([A-Za-z][\w.-]*)(?:\s*[-–—:]+\s*(.*\S))?")  # noqa: RUF001
 _NOT_WAIVED = "The waiver here does not count: `waivers` in `.github/assistant.yml` does not allow it for this rule."
 _SEVERITIES = {
+    "": Severity.WARNING,
     "note": Severity.NOTE,
     "hint": Severity.NOTE,
     "info": Severity.NOTE,
@@ -56,7 +59,7 @@ class ExecutableRule:
     """A rule that code can check. Findings cite `section`, which carries it.
 
     `match` has the keys of an ast-grep rule that say what is found. `scope` holds globs (empty: the section's own scope).
-    `gate` says whether a broken rule fails the check run. `line` is the line of its block in the document.
+    `line` is the line of its block in the document.
     """
 
     id: str
@@ -68,7 +71,6 @@ class ExecutableRule:
     severity: Severity = Severity.WARNING
     category: Category = Category.MAINTAINABILITY
     scope: tuple[str, ...] = ()
-    gate: bool = False
     line: int = 1
     examples: tuple[Example, ...] = ()
 
@@ -193,10 +195,9 @@ def _rule(
         title=block.message or (section.heading[-1][:200] if section.heading else id_),
         why=block.note or _sentence(section),
         match={key: value for key, value in given.items() if value},
-        severity=_SEVERITIES[block.severity or details.severity or "warning"],
+        severity=Severity.ERROR if details.enforcement == GATE else _SEVERITIES[block.severity or details.severity],
         category=block.category,
         scope=details.scope,
-        gate=details.enforcement == "gate",
         line=fence.line,
         examples=tuple(_examples(fences, name)),
     )
@@ -314,7 +315,7 @@ def rule_drafts(
             continue
         lines = heads.get(draft.path, "").split("\n")
         found = waiver(rule.id, draft.near or 0, lines, added.get(draft.path, frozenset()))
-        citing = replace(draft, standard_refs=(rule.section.id,), gate=rule.gate)
+        citing = replace(draft, standard_refs=(rule.section.id,))
         if found and ("*" in waivable or rule.id in waivable):
             waived.append((citing, f"waived on line {found.line}: {found.reason}"))
         else:

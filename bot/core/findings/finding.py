@@ -41,7 +41,7 @@ class Draft:
     `quoted` is the code that it is about, copied from the diff, one or more whole lines. `near` is a line number that
     only helps to choose between equal matches. `symbol` is the enclosing function or class, when known.
     `claim` is a typed claim ("unused: name") that code can refute. `replacement` replaces exactly the quoted lines.
-    `seconds` names the other sources that say the same about the same lines. `gate` says whether it fails the check run.
+    `seconds` names the other sources that say the same about the same lines.
     """
 
     path: str
@@ -63,7 +63,6 @@ class Draft:
     standard_quote: str = ""
     replacement: str | None = None
     seconds: tuple[str, ...] = ()
-    gate: bool = False
 
     @property
     def proven(self) -> bool:
