@@ -170,3 +170,30 @@ def test_the_services_of_the_compose_file_run_verbs_that_exist():
             check(service["command"])
             assert service["read_only"]
             assert ("healthcheck" in service) == (service["command"] == ["work"])
+
+
+def test_the_scale_profile_connects_every_service_to_its_own_postgres():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    postgres = "postgresql://assistant:assistant@postgres/assistant"
+
+    assert services["worker"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-{postgres}}}"
+    assert services["server"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-${{COMPOSE_PROFILES:+{postgres}}}}}"
+    assert services["server"]["depends_on"]["postgres"] == {"condition": "service_healthy", "required": False}
+
+
+def test_the_deploy_examples_run_verbs_that_exist_with_few_privileges():
+    folder = ROOT / "examples" / "deploy"
+    manifests = list(yaml.safe_load_all((folder / "kubernetes.yaml").read_text()))
+    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
+    (start,) = re.findall(r"^ExecStart=\S+/assistant (.+)$", (folder / "assistant.service").read_text(), re.MULTILINE)
+
+    check(start.split())
+    assert len(pods) == 2
+    for pod in pods:
+        (container,) = pod["containers"]
+        check(container["args"])
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+    for proxy in ("Caddyfile", "nginx.conf"):
+        assert "/webhooks/github" in (folder / proxy).read_text()
