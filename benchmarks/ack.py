@@ -26,7 +26,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 from bot.engine.durable import DurableEngine
 from bot.interfaces import Handlers
 from bot.server import serve

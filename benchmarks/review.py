@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import build, bundled
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 from bot.cli.serve import Server
 from bot.engine.durable import DurableEngine, Pace
 from bot.job import Job, decide

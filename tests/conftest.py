@@ -7,7 +7,7 @@ import socket
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 
 # How long an example takes says how busy the machine is. Where CI is set, hypothesis tries the same examples each time.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -172,7 +172,7 @@ def test_every_module_says_what_it_is_for(name):
 
 
 # Modules that load a package only where a command, or a setting, asks for it.
-LAZY = {"bot.app", "bot.app_openai", "bot.cli.commands", "bot.standards.archives"}
+LAZY = {"bot.app", "bot.cli.jobs", "bot.app_openai", "bot.cli.commands", "bot.standards.archives"}
 
 
 def imports_inside_functions(tree):
@@ -218,7 +218,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 216, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 217, 500, 60
 # The root is flat; the use cases have one module more, since the reconciler came.
 MOST_IN = {"bot": MOST_FLAT, "bot.handlers": MOST_IN_A_ROOM + 1}
 BANNED_NAMES = {

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from bot.app import UseCases, build_answerer, build_model, build_reviewer, build_router
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 from bot.cli.review import exit_code, show
 from bot.core.comments.check_run import conclusion, summary, text, title
 from bot.core.comments.export import as_github, as_sarif

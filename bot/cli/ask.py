@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bot.app import UseCases, build_answerer, build_model, build_standards, check_names, load_prompts
-from bot.cli.logs import configure
-from bot.cli.progress import watched
+from bot.cli.progress import configure, watched
 from bot.cli.review import LocalChange, local_search, local_settings
 from bot.cli.standards import unplaced_citations
 from bot.core.code.globs import doubt

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.jobs import backup, jobs, restore
 from bot.errors import AssistantError, ConfigurationError, UserError
 
 EXIT_CODES = """Exit codes: 0 done; 1 findings at or above --fail-on, or troubles and mistakes found by `doctor` and `config check`; 2 wrong usage or settings;
@@ -28,6 +29,9 @@ cli = typer.Typer(
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 standards = typer.Typer(help="List, search and index the team's standards.", no_args_is_help=True)
 cli.add_typer(standards, name="standards")
+cli.add_typer(jobs, name="jobs")
+cli.command()(backup)
+cli.command()(restore)
 cli.add_typer(config, name="config", help="Check, show and describe .github/assistant.yml.")
 FOUND, USAGE, FAILED = 1, 2, 3
 POSIX_ONLY = {"fcntl", "resource"}

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bot.app import App, build, bundled
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 from bot.cli.serve import Server, http, listen
 from bot.core.comments.check_run import NOT_REVIEWED
 from bot.engine.durable import Pace

@@ -19,8 +19,7 @@ from rich.markup import escape
 
 from bot.app import UseCases, build_model, build_reviewer
 from bot.checks.jail_cell import obstacle
-from bot.cli.logs import configure
-from bot.cli.progress import watched
+from bot.cli.progress import configure, watched
 from bot.core.code.plan import FileState, globs_of
 from bot.core.comments.check_run import limits, title
 from bot.core.comments.comment import CHECKS_ONLY, code

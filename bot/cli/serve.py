@@ -17,7 +17,7 @@ import uvicorn
 
 from bot.app import App, build
 from bot.cli.doctor import Health, examine_locally
-from bot.cli.logs import configure
+from bot.cli.progress import configure
 from bot.server import bounded_protocol
 from bot.server import serve as application
 from bot.settings import Settings

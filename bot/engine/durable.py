@@ -24,7 +24,7 @@ from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST, LASTING
 from bot.engine.leases import Leases, Rounds
-from bot.engine.queue import NAME, VERSION, Order, Runs, client
+from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client
 from bot.engine.steps import RetrySchedule
 from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness, Reaper
 from bot.engine.workflows import Workflows
@@ -125,6 +125,22 @@ class DurableEngine:
     async def cancel(self, pull: PullRef, reason: str) -> tuple[str, ...]:
         """Stops the reviews of a pull request and returns their ids. A worker reports it on the pull request."""
         return await asyncio.to_thread(_cancel, self._open.runs, pull, reason)
+
+    def records(self, limit: int = 100, id_: str = "") -> tuple[JobRecord, ...]:
+        """Returns the newest runs, or the one with this id."""
+        return self._open.runs.records(limit, id_)
+
+    def retry(self, id_: str) -> str:
+        """Starts the job of a run that has ended once more; returns the new job's id, empty if the run is under way."""
+        return self._open.runs.retry(id_)
+
+    def cancel_run(self, id_: str) -> bool:
+        """Stops a run at its next step; returns whether it was under way. A worker reports it on the pull request."""
+        runs = self._open.runs
+        if not runs.cancel((id_,)):
+            return False
+        job = runs.job(id_)
+        return runs.add(Order("abandon", f"abandon/{id_}", job, reason="an operator cancelled it"))
 
     async def head(self, pull: PullRef, head: str) -> HeadState:
         """Returns what is known of a head of a pull request."""

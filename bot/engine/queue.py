@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,6 +81,19 @@ class Run:
 
     id: str
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A run as an operator sees it: where it stands and why. `state` is queued, waiting, running, or how it ended."""
+
+    id: str
+    kind: str
+    state: str
+    reason: str
+    pull: str
+    trigger: str
+    created: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +192,32 @@ class Runs:
         row = next(iter(self.client.list_workflows(workflow_ids=[id_], load_input=False, load_output=False)))
         self.client.resume_workflow(id_, queue_name=row.queue_name)
 
+    def records(self, limit: int, id_: str = "") -> tuple[JobRecord, ...]:
+        """Returns the newest runs, or the one with this id."""
+        rows = self.client.list_workflows(
+            workflow_ids=[id_] if id_ else None, name=["ingest", "review", "answer"], sort_desc=True, limit=limit
+        )
+        return tuple(_record(row) for row in rows if isinstance(row.input, dict))
+
+    def job(self, id_: str) -> Job:
+        """Returns the job of a run. Raises LookupError for an unknown one."""
+        rows = self.client.list_workflows(workflow_ids=[id_], load_output=False)
+        if not rows:
+            raise LookupError(id_)
+        return _job(rows[0])
+
+    def retry(self, id_: str) -> str:
+        """Starts the job of a run that has ended once more; returns the new job's id, empty if the run is under way."""
+        rows = self.client.list_workflows(workflow_ids=[id_], load_output=False)
+        if not rows or rows[0].status in WAITING:
+            return ""
+        job = _job(rows[0])
+        first = job.id.partition("/again/")[0]
+        known = self.client.list_workflows(workflow_id_prefix=f"{first}/again/", load_input=False, load_output=False)
+        number = len({row.workflow_id.partition("~")[0] for row in known}) + 1
+        again = replace(job, id=f"{first}/again/{number}", seen=None)
+        return again.id if self.add(Order("ingest", again.id, again)) else ""
+
     def wake(self) -> int:
         """Lets the runs that an outage laid aside go on now. Returns how many."""
         waiting = self.client.list_workflows(status="DELAYED", load_input=False, load_output=False)
@@ -218,6 +257,22 @@ def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:
         serializer=JsonSerializer(),
         application_name=NAME,
         retry_connection_errors=patient,
+    )
+
+
+_STATES = {"ENQUEUED": "queued", "DELAYED": "waiting", "PENDING": "running", "CANCELLED": "cancelled"}
+
+
+def _record(row: WorkflowStatus) -> JobRecord:
+    job, output = _job(row), row.output if isinstance(row.output, dict) else {}
+    return JobRecord(
+        id=row.workflow_id,
+        kind=row.name,
+        state=output.get("end") or _STATES.get(row.status, "failed"),
+        reason=output.get("word") or _BROKEN.get(row.status, ""),
+        pull=str(job.pull),
+        trigger=job.trigger.value,
+        created=datetime.fromtimestamp((row.created_at or 0) / 1000, UTC).isoformat(timespec="seconds"),
     )
 
 
