@@ -31,7 +31,7 @@ from bot.handlers.openai_memory import OpenAIMemory
 from bot.handlers.permissions import Gate
 from bot.handlers.questions import QuestionAnswerer, SummaryWriter
 from bot.handlers.reconcile import Reconciler
-from bot.handlers.review import Reviewer
+from bot.handlers.review import Reviewer, SarifReader
 from bot.handlers.route import Router, use_cases
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
@@ -69,7 +69,7 @@ _PULL_DAY = 5.0
 class UseCases:
     """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files.
 
-    With `conversations` the model's server remembers what was said in a thread.
+    `reports` returns what other analysers found at a head. With `conversations` the model's server remembers what was said in a thread.
     """
 
     settings: Settings
@@ -81,6 +81,7 @@ class UseCases:
     model: Model | None = None
     search: SearcherFactory = ScanSearch
     conversations: ResponsesConversations | None = None
+    reports: SarifReader | None = None
 
 
 def build_reviewer(parts: UseCases) -> Reviewer:
@@ -95,6 +96,7 @@ def build_reviewer(parts: UseCases) -> Reviewer:
         checks,
         build_rules_check(parts.settings),
         parts.search if _offers(parts.settings, REFERENCES) else None,
+        parts.reports,
         parts.ledger,
         parts.signer,
         is_well_formed,

@@ -115,6 +115,10 @@ def review(
     ] = Format.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     sarif: Annotated[bool, typer.Option("--sarif", help="Short for --format sarif.")] = False,
+    with_sarif: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Add the results of another analyser, a SARIF file. Repeatable."),
+    ] = None,
     fail_on: Annotated[
         FailOn | None, typer.Option(help="Exit with 1 for findings of this severity or above; by default the policy's.")
     ] = None,
@@ -126,11 +130,8 @@ def review(
     if staged:
         first, paths = "", list(what or ())
     form = Format.JSON if as_json else Format.SARIF if sarif else form
-    raise typer.Exit(
-        review_locally(
-            LocalChange(first, repo, tuple(paths), staged), form.value, fail_on and fail_on.value, offline=offline
-        )
-    )
+    change = LocalChange(first, repo, tuple(paths), staged, tuple(with_sarif or ()))
+    raise typer.Exit(review_locally(change, form.value, fail_on and fail_on.value, offline=offline))
 
 
 @cli.command()

@@ -21,6 +21,7 @@ from bot.app import UseCases, build_model, build_reviewer
 from bot.checks.jail_cell import obstacle
 from bot.cli.progress import configure, watched
 from bot.core.code.plan import FileState, globs_of
+from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import limits, title
 from bot.core.comments.comment import CHECKS_ONLY, code
 from bot.core.comments.export import as_gcc, as_github, as_json, as_rdjson, as_sarif
@@ -55,6 +56,14 @@ class LocalChange:
     repo: Path = Path()
     paths: tuple[str, ...] = ()
     staged: bool = False
+    reports: tuple[Path, ...] = ()
+
+    def sarif(self) -> tuple[str, ...]:
+        """The texts of the SARIF files of other analysers. Raises UserError."""
+        try:
+            return tuple(report.read_text(errors="replace") for report in self.reports)
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     async def host(self) -> LocalHost:
         """Reads the change. Raises UserError."""
@@ -137,7 +146,11 @@ def local_settings(*, offline: bool) -> Settings:
 
 
 async def _review(change: LocalChange, settings: Settings, *, progress: bool) -> Review:
-    host = await change.host()
+    sarif, host = change.sarif(), await change.host()
+
+    async def reports(_: PullRequest) -> tuple[str, ...]:
+        return sarif
+
     settings, unconfined = _confinement(settings, own_code=change.is_own_code)
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = FolderStandards(Path(folder) / "standards.db")
@@ -145,7 +158,7 @@ async def _review(change: LocalChange, settings: Settings, *, progress: bool) ->
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
             model = build_model(settings, signer.secret, hear)
             parts = UseCases(settings, host, host, standards, Ledger(database), signer, model, local_search(host))
-            reviewer = build_reviewer(parts)
+            reviewer = build_reviewer(replace(parts, reports=reports if sarif else None))
             if hear:  # the terminal shows one stream
                 reviewer = replace(reviewer, model_review=replace(reviewer.model_review, at_once=1))
             review = await reviewer.review(job, host.pull, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bot.core.claims.references import SOURCE as REFERENCES
@@ -35,6 +35,7 @@ from bot.handlers.run_checks import (
     prove_suggestions,
     run_checks,
     with_references,
+    with_reports,
 )
 from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
@@ -44,6 +45,10 @@ from bot.storage.ledger import Ledger, ReviewRecord
 
 MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
+
+
+SarifReader = Callable[[PullRequest], Awaitable[tuple[str, ...]]]
+"""Returns the SARIF texts that other analysers made of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Reviewer:
     checks: Sequence[Check]
     check_rules: Callable[[Sequence[ExecutableRule]], Check] | None
     search: SearcherFactory | None
+    reports: SarifReader | None
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
@@ -104,6 +110,13 @@ class Reviewer:
         checks = self._checks(policy.policy, rules)
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         checked = await self._with_references(checked, pull, policy.policy, change, step)
+        if self.reports is not None:
+            reports, before = self.reports, checked
+
+            async def add_reports() -> CheckedChange:
+                return with_reports(before, await reports(pull), read_files(change))
+
+            checked = await step("SARIF", add_reports, CheckedChange)
         ruled = rule_drafts(checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers)
         cited_drafts = await step(
             "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts

@@ -16,6 +16,7 @@ from bot.core.code.language import is_code, language, script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
+from bot.core.findings.sarif import read_sarif
 from bot.core.findings.suggestion import apply_replacement
 from bot.errors import Refused, UserError
 from bot.interfaces import Check, CheckResult, Source
@@ -237,6 +238,25 @@ def with_references(checked: CheckedChange, found: FoundReferences, change: Diff
         rows=(*checked.rows, found.row),
         readers=tuple((readers | seen).items()) if found.row.state is FileState.REVIEWED else checked.readers,
     )
+
+
+def with_reports(checked: CheckedChange, reports: Sequence[str], read: ReadFiles) -> CheckedChange:
+    """Adds the results of other analysers, SARIF texts, on lines that the change adds. Raises UserError for other texts."""
+    by_path = {file.path: file for file in read.files}
+    for report in (read_sarif(text, by_path) for text in reports):
+        found = _by_path([CheckResult(report.problems)])
+        texts = {path: read.heads.get(path, _excerpt(by_path[path], Side.RIGHT)) for path in found}
+        news = [draft for path in found for draft in drafts((), found[path], by_path[path], "", texts[path])]
+        tools = ", ".join(source.removeprefix("sarif:") for source in report.sources) or "no tool"
+        counted = f"{tools}: {len(report.problems)} results about changed files, {len(news)} on changed lines"
+        readers = {path: (*names, *report.sources) for path, names in checked.readers}
+        checked = replace(
+            checked,
+            drafts=(*checked.drafts, *news),
+            rows=(*checked.rows, CoverageRow("check: SARIF", FileState.REVIEWED, by=(counted,))),
+            readers=tuple(readers.items()),
+        )
+    return checked
 
 
 def _rules(checked: CheckResult) -> Counter[str]:
