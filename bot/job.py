@@ -143,7 +143,8 @@ class RouteDecision:
     A head that is being reviewed or was reviewed is not reviewed again unless `forced`. `visible` says that the reason
     is posted on the pull request, for a person who waits for a review. `settle` says that after the stop the job goes
     to `answer`, which records how the work ended. `seen` becomes `Job.seen`. `unread` says that the pull request could not be
-    read, so that a redelivery starts the job again.
+    read, so that a redelivery starts the job again. `silent` says that the
+    person gets no reaction: a refused request has its one sign for the day.
     """
 
     route: Route
@@ -154,6 +155,7 @@ class RouteDecision:
     settle: bool = False
     seen: PullRequest | None = None
     unread: bool = False
+    silent: bool = False
 
 
 _TRIGGERS = {

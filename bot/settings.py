@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ctypes
 import difflib
 import ipaddress
 import json
 import os
 import re
 import ssl
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -278,12 +280,27 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that must never be posted, logged or shown."""
-        fields = [getattr(self, name) for name in type(self).model_fields]
-        values = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
-        values += [*_words(self.github_webhook_secret.get_secret_value()), self.private_key]
-        passwords = [urlsplit(url).password for url in (self.database_url, self.https_proxy, self.http_proxy)]
-        return tuple(filter(None, [*values, *passwords]))
+        """The values that must never be posted, logged or shown; without weak ones, which are words of many texts."""
+        return tuple(dict.fromkeys(value for _, value in self._secret_values if not _is_weak(value)))
+
+    @property
+    def weak_secrets(self) -> tuple[str, ...]:
+        """A sentence for each variable whose secret is short or a word, so that it is not cut out of what is posted."""
+        names = dict.fromkeys(name for name, value in self._secret_values if _is_weak(value))
+        return tuple(f"{name} holds a secret that is short or a word: make a random one" for name in names)
+
+    @property
+    def _secret_values(self) -> tuple[tuple[str, str], ...]:
+        """(variable, value) of every secret."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        found = [(name, field.get_secret_value()) for name, field in fields.items() if isinstance(field, SecretStr)]
+        found = [(name, value) for name, value in found if name != "github_webhook_secret"]
+        found += [("github_webhook_secret", word) for word in _words(self.github_webhook_secret.get_secret_value())]
+        found += [
+            (name, urlsplit(fields[name]).password or "") for name in ("database_url", "https_proxy", "http_proxy")
+        ]
+        found.append(("github_private_key", self.private_key))
+        return tuple((name.upper(), value) for name, value in found if value)
 
     @property
     def checks(self) -> tuple[str, ...] | None:
@@ -455,3 +472,43 @@ def _from_base64(text: str) -> str:
         return base64.b64decode("".join(text.strip("\ufeff \t\r\n\"'").split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+
+
+def _is_weak(secret: str) -> bool:
+    """Whether a secret is short or a word: it can be guessed, and to cut it out of every text would cut out words."""
+    return len(secret) < _STRONG or (secret.isalpha() and secret in {secret.lower(), secret.upper(), secret.title()})
+
+
+_STRONG = 12
+
+
+def forget_environment() -> None:
+    """Takes every secret out of this process's environment, also out of the block that /proc/PID/environ shows.
+
+    Call it when the settings are read: children start without the secrets, and nobody reads them from the process.
+    """
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    for name in [name for name in os.environ if name.upper() in SECRET_VARIABLES]:
+        if library is not None:
+            library.getenv.restype, library.getenv.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
+            if at := library.getenv(os.fsencode(name)):
+                ctypes.memset(at, 0, len(os.environb[os.fsencode(name)]))
+        del os.environ[name]
+
+
+SECRET_VARIABLES = frozenset({
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_WEBHOOK_SECRET",
+    "OPENAI_API_KEY",
+    "DATABASE_URL",
+})  # fmt: skip
+"""The variables that hold a secret or may hold one."""
+
+
+def be_private() -> None:
+    """Lets no other process of the same user read this one's memory or environment, and writes no core dump (Linux)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+_PR_SET_DUMPABLE = 4

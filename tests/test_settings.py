@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -146,3 +148,41 @@ def test_text_that_is_no_key_is_refused_with_the_setting_and_what_was_found(star
         ConfigurationError, match=r"GITHUB_PRIVATE_KEY is neither .*: it has 7 characters without a line"
     ):
         start(GITHUB_PRIVATE_KEY="my key!")
+
+
+def test_a_secret_that_is_short_or_a_word_is_named_and_not_cut_out_of_texts():
+    settings = Settings(
+        github_webhook_secret="assistant,0123456789abcdef0123",
+        openai_api_key="sk-0123456789abcdef",
+        database_url="postgresql://assistant:assistant@db/assistant",
+        _env_file=None,
+    )
+
+    assert settings.secrets == ("sk-0123456789abcdef", "0123456789abcdef0123")
+    assert [sentence.partition(" ")[0] for sentence in settings.weak_secrets] == [
+        "GITHUB_WEBHOOK_SECRET",
+        "DATABASE_URL",
+    ]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc and prctl are Linux's")
+def test_after_the_start_no_secret_is_in_the_environment_of_the_process_or_its_children():
+    program = (
+        "import os, pathlib, subprocess, sys\n"
+        "from bot.settings import Settings, be_private, forget_environment\n"
+        "settings = Settings.read(); be_private(); forget_environment()\n"
+        "print(pathlib.Path('/proc/self/environ').read_bytes().count(b'canary'))\n"
+        "print(subprocess.run(['env'], capture_output=True, text=True).stdout.count('canary'))\n"
+        "print(sum('canary' in value for value in os.environ.values()), len(settings.secrets))\n"
+        "print(os.stat('/proc/self/environ').st_uid == os.getuid() or 'private', os.environ['HOME'])\n"
+    )
+    secrets = {
+        name: f"canary-{number}-0123456789"
+        for number, name in enumerate(("GITHUB_PRIVATE_KEY", "GITHUB_WEBHOOK_SECRET", "OPENAI_API_KEY"))
+    } | {"DATABASE_URL": "postgresql://a:canary-9-0123456789@db/a"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={"HOME": "/nowhere", **secrets}, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.split("\n")[:3] == ["0", "0", "0 4"]
+    assert ran.stdout.split("\n")[3].endswith("/nowhere")

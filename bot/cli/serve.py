@@ -20,7 +20,7 @@ from bot.cli.doctor import Health, examine_locally
 from bot.cli.progress import configure
 from bot.server import bounded_protocol
 from bot.server import serve as application
-from bot.settings import Settings
+from bot.settings import Settings, be_private, forget_environment
 
 log = structlog.get_logger()
 
@@ -68,7 +68,11 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     for one in examine_locally(settings):
         if one.health in {Health.WARNING, Health.TROUBLE}:
             log.warning(one.found, subject=one.subject, cure=one.cure)
+    for sentence in settings.weak_secrets:
+        log.warning(sentence)
+    be_private()
     app = build(settings)
+    forget_environment()
     try:
         app.start(work=work)
         threading.Thread(target=app.greet, name="greeting", daemon=True).start()

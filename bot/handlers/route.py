@@ -68,7 +68,7 @@ class Router:
         if not admission.admitted:
             if admission.tell and job.trigger in {Trigger.COMMAND, Trigger.LABEL} and not pull.locked:
                 await self._say(job, replies.refused(admission.reason), step)
-            return RouteDecision(Route.NOTHING, reason=admission.reason)
+            return RouteDecision(Route.NOTHING, reason=admission.reason, silent=True)
         return await self._wish(job, pull, step)
 
     async def _wish(self, job: Job, pull: PullRequest, step: Step) -> RouteDecision:
@@ -181,7 +181,7 @@ class Router:
         """Tells the person who asked in a comment what was decided, with a reaction."""
         reaction = _REACTIONS[routed.route]
         reacts = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
-        if job.comment and reacts and not pull.locked:
+        if job.comment and reacts and not pull.locked and not routed.silent:
             await optional(step, "react", lambda: self.publisher.react(job, reaction))
         return routed
 

@@ -462,3 +462,21 @@ def test_the_apps_name_in_a_comment_asks_through_the_same_gate(product):
     assert "No model is configured" in answers[0]
     assert not any("No model is configured" in one for one in refused)
     assert "`/assistant dismiss REASON`" in first.body
+
+
+def test_forty_commands_of_a_stranger_get_one_sign_and_a_maintainer_is_answered(product):
+    repo = product.repository()
+    repo.user("mallory", "read")
+    pull = product.open(repo=repo)
+    product.settle()
+    writes = len(product.sandbox.requests)
+    for number in range(40):
+        pull.comment("mallory", f"/assistant ask {number}?")
+    product.settle()
+    made = [one for one in product.sandbox.requests[writes:] if one.method != "GET" and "access_tokens" not in one.path]
+    signs = [one for one in made if "/reactions" in one.path or one.path.endswith("/comments")]
+
+    assert len(signs) == 1
+    assert "cannot use commands here" in str(signs[0].body)
+    (said,), _ = say(product, pull, "/assistant help")
+    assert "/assistant review" in said

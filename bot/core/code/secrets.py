@@ -24,6 +24,7 @@ _LOOKS = re.compile(
     r"|\bpypi-[A-Za-z0-9_\-]{32,}"
     r"|\beyJ[A-Za-z0-9_\-]{8,1000}\.eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)?"
 )
+_MARKER = re.compile(r"(<!-- assistant:[^\n>]{0,4200} -->)")
 _SHORTEST = 8
 _CUT = 7
 """First characters that may be missing: a hijacked model can drop some, to pass a scanner that knows the whole value."""
@@ -44,13 +45,28 @@ def carries_secret(text: str, secrets: Collection[str] = ()) -> bool:
 
 
 def without_secrets(text: str, secrets: Collection[str]) -> str:
-    """A finished comment without `secrets`. If a split secret cannot be cut out, only the comment's markers remain."""
+    """A finished comment without `secrets`; its signed markers stay as they are.
+
+    Where a split secret cannot be cut out, its paragraph is withheld. Where that is not enough, or would leave a fence
+    open, only the markers remain.
+    """
     if not carries_secret(text, secrets):
         return text
-    redacted = redact(text, secrets)
-    if not carries_secret(redacted, secrets):
+    parts = [part if _MARKER.fullmatch(part) else redact(part, secrets) for part in _MARKER.split(text)]
+    redacted = "".join(parts)
+    if not carries_secret(_MARKER.sub("", redacted), secrets):
         return redacted
-    return "\n\n".join([WITHHELD, *(line for line in text.splitlines() if line.startswith("<!-- assistant:"))])
+    paragraphs = [_withheld(paragraph, secrets) for paragraph in redacted.split("\n\n")]
+    whole = "\n\n".join(paragraphs)
+    if not carries_secret(_MARKER.sub("", whole), secrets) and whole.count("```") % 2 == redacted.count("```") % 2 == 0:
+        return whole
+    return "\n\n".join([WITHHELD, *_MARKER.findall(text)])
+
+
+def _withheld(paragraph: str, secrets: Collection[str]) -> str:
+    if not carries_secret(_MARKER.sub("", paragraph), secrets):
+        return paragraph
+    return "\n\n".join([WITHHELD, *_MARKER.findall(paragraph)])
 
 
 def _bare(text: str) -> str:

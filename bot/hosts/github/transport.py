@@ -124,13 +124,20 @@ def remote(api: httpx.URL, address: str, token: str, connection: Connection) -> 
     return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}", connection)
 
 
+FREE_TEXT = frozenset({"body", "title", "summary", "text", "message"})
+"""The fields of GitHub's write calls that hold prose. All others are names, paths, numbers and states."""
+
+
 def vetted(value: Any, secrets: Collection[str]) -> Any:  # noqa: ANN401 - JSON has no better name
-    """Returns a request body with our own secrets removed from all texts."""
+    """Returns a request body with our own secrets removed from its free text; a name or a path stays as it is."""
     match value:
-        case str():
-            return without_secrets(value, secrets)
         case dict():
-            return {key: vetted(inner, secrets) for key, inner in value.items()}
+            return {
+                key: without_secrets(inner, secrets)
+                if key in FREE_TEXT and isinstance(inner, str)
+                else vetted(inner, secrets)
+                for key, inner in value.items()
+            }
         case list() | tuple():
             return [vetted(inner, secrets) for inner in value]
     return value
