@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench chaos image unlocked clean
+.PHONY: help demo test check sbom audit format docs bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -17,12 +17,20 @@ test: .venv/.ready  ## Run the whole test suite, or one room of it: make test RO
 	@test -z "$(ROOM)" || test -n "$(filter $(ROOM),$(ROOMS))" || { echo "No room $(ROOM). There are: $(ROOMS)"; exit 2; }
 	@$(BIN)/pytest -n 2 $(if $(ROOM),tests/$(ROOM))
 
-check: .venv/.ready  ## Lint, types, architecture, lock file
+check: .venv/.ready  ## Lint, types, architecture, workflows, lock file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q tests/test_architecture.py
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@$(BIN)/uv lock --check
+
+sbom: .venv/.ready  ## Write dist/sbom.cdx.json: every dependency of the product, as CycloneDX
+	@mkdir -p dist && $(BIN)/uv export -q --locked --no-dev --all-extras --format cyclonedx1.5 -o dist/sbom.cdx.json
+	@$(BIN)/python -c "import json; print(len(json.load(open('dist/sbom.cdx.json'))['components']), 'components in dist/sbom.cdx.json')"
+
+audit: .venv/.ready  ## Compare the locked dependencies with the known vulnerabilities; needs the network
+	@$(BIN)/uv audit --locked --no-dev
 
 format: .venv/.ready  ## Let ruff format and fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
