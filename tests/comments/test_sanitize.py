@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from bot.core.code.secrets import WITHHELD
 from bot.core.comments.sanitize import clean, plain, show_hidden
 
-CORPUS = yaml.safe_load(Path(__file__).with_name("output.yaml").read_text())
+CORPUS = yaml.safe_load((Path(__file__).parents[1] / "corpus" / "model_text.yaml").read_text())
 HOSTS = {"docs.example"}
 REPO = "https://github.com/octo/repo"
 TOKEN = "ghs_1234_eyJhbGciOi.payload-AbCdEfGhIjKlMnOp"
