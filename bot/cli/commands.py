@@ -326,6 +326,18 @@ def stats(as_json: AsJson = False) -> None:
 
 
 @cli.command()
+def audit(
+    pull: Annotated[str, typer.Argument(metavar="[OWNER/REPO[#NUMBER]]", help="Without it: everything.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest entries that are shown.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was decided, by whom and on whose word; the log is append-only."""
+    from bot.cli.stats import audit as show_audit
+
+    show_audit(pull, limit, as_json=as_json)
+
+
+@cli.command()
 def healthcheck() -> None:
     """Ask the local server if it is ready. Exits with 3 if not."""
     from bot.cli.replay import healthy

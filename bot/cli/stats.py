@@ -14,10 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.app import review_budget, spending_limits
+from bot.core.code.hidden import show_hidden
 from bot.core.comments.replies import spender
 from bot.core.costs import Balance
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
+from bot.errors import UserError
 from bot.settings import Settings
+from bot.storage.audit import AuditEntry, AuditLog
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger, MonthlyCost
 
@@ -39,6 +42,28 @@ def stats(*, as_json: bool) -> None:
     if told.rates or rules:
         for name, meaning in DEFINITIONS.items():
             console.print(f"[dim]{name}: {meaning}[/dim]")
+
+
+def audit(pull: str, limit: int, *, as_json: bool) -> None:
+    """Print the newest entries of the audit log, of a repository or pull request if one is named. Raises UserError."""
+    repo, _, number = pull.partition("#")
+    if pull and (repo.count("/") != 1 or not (number.isdecimal() or "#" not in pull)):
+        raise UserError(f"{pull} is neither OWNER/REPO nor OWNER/REPO#NUMBER")
+    entries = asyncio.run(_audited(repo, int(number or 0), limit))
+    if as_json:
+        print(json.dumps([asdict(entry) | {"at": entry.at.isoformat()} for entry in entries], indent=2))  # noqa: T201
+        return
+    rows = Table("when", "pull request", "decided", "by", "on", "why", box=None)
+    for entry in entries:
+        cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.pull, entry.what, entry.actor, entry.word, entry.reason)
+        rows.add_row(*map(escape, map(show_hidden, cells)))
+    Console(highlight=False, soft_wrap=True).print(rows if entries else "Nothing was decided yet.")
+
+
+async def _audited(repo: str, number: int, limit: int) -> tuple[AuditEntry, ...]:
+    with Database(Settings.read().database) as database:
+        database.migrate()
+        return await AuditLog(database).entries(repo, number, limit)
 
 
 @dataclass(frozen=True, slots=True)

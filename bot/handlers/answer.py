@@ -22,6 +22,7 @@ from bot.handlers.read import PolicyFile, read_policy
 from bot.handlers.standards import consult
 from bot.interfaces import CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
+from bot.storage.audit import AuditLog
 from bot.storage.conversations import ConversationStore
 from bot.storage.ledger import Ledger, SpendingLimit
 
@@ -66,6 +67,10 @@ class Answerer:
     conversations: ConversationStore
     signer: Signer
     bounds: tuple[SpendingLimit, ...] = ()
+
+    @property
+    def _audit(self) -> AuditLog:
+        return AuditLog(self.ledger.database)
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Answer `job`; the word names what was asked."""
@@ -185,14 +190,24 @@ class Answerer:
             known = await self.known_findings.dismiss_unthreaded(
                 job.pull, thread.finding, job.actor, reason, resolved=resolved
             )
+        what = "resolved" if resolved else "dismissed"
+        await self._audit.append(job, what, reason, finding=known.identity if known else thread.finding)
         return known.identity if known else ""
 
     async def _pause(self, asked: AnswerInputs) -> str:
-        await asked.step("paused", lambda: self.conversations.pause(asked.pull.ref, asked.job.actor), type(None))
+        async def pause() -> None:
+            await self.conversations.pause(asked.pull.ref, asked.job.actor)
+            await self._audit.append(asked.job, "paused")
+
+        await asked.step("paused", pause, type(None))
         return replies.PAUSED
 
     async def _resume(self, asked: AnswerInputs) -> str:
-        await asked.step("resumed", lambda: self.conversations.resume(asked.pull.ref), type(None))
+        async def resume() -> None:
+            await self.conversations.resume(asked.pull.ref)
+            await self._audit.append(asked.job, "resumed")
+
+        await asked.step("resumed", resume, type(None))
         return replies.RESUMED
 
     async def _status(self, asked: AnswerInputs) -> str:

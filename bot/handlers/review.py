@@ -41,6 +41,7 @@ from bot.handlers.standards import CitedDrafts, cite, shelve
 from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
 from bot.job import Job, Trigger
 from bot.model.tools import Files, SearcherFactory
+from bot.storage.audit import AuditLog
 from bot.storage.ledger import Ledger, ReviewRecord
 
 MARKED = 60
@@ -218,6 +219,11 @@ class Reviewer:
         }
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
         await self.ledger.record(record, [*review.known, *news])
+        posted = [finding.identity for finding in review.findings]
+        await AuditLog(self.ledger.database).append(
+            job, "reviewed", conclusion(review).value, head=pull.head_sha, url=url, model=review.model, posted=posted,
+            prompts=dict(review.versions), tokens=review.usage.input + review.usage.output,
+        )  # fmt: skip
 
 
 def read_files(change: Change) -> ReadFiles:

@@ -21,6 +21,7 @@ from bot.handlers.read import PolicyFile, read_policy
 from bot.handlers.review import Reviewer
 from bot.interfaces import CodeHost, Handlers, Publisher, Step
 from bot.job import Job, Route, RouteDecision, Trigger
+from bot.storage.audit import AuditLog
 from bot.storage.conversations import ConversationStore
 
 _AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.RETARGETED, Trigger.READY, Trigger.RECOVERED}
@@ -183,6 +184,9 @@ class Router:
         reacts = routed.route is not Route.NOTHING or job.trigger is Trigger.COMMAND
         if job.comment and reacts and not pull.locked and not routed.silent:
             await optional(step, "react", lambda: self.publisher.react(job, reaction))
+        audit = AuditLog(self.conversations.database)
+        what = "refused" if routed.silent else routed.route.value
+        await step("audited", lambda: audit.append(job, what, routed.reason, head=pull.head_sha), type(None))
         return routed
 
     async def announce(self, job: Job, reason: str, step: Step) -> None:

@@ -100,6 +100,23 @@ PAUSES = sa.Table(
     sa.Column("by", sa.String(100), nullable=False),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
 )
+AUDIT = sa.Table(
+    "audit",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("what", sa.String(60), primary_key=True),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("repo", sa.String(300), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("actor_id", sa.BigInteger, nullable=False),
+    sa.Column("word", sa.String(60), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("audit_pull", "repo_id", "number", "at"),
+    sa.Index("audit_at", "at"),
+)
 
 
 def of_pull(table: sa.Table, pull: PullRef) -> sa.ColumnElement[bool]:

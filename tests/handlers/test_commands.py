@@ -10,6 +10,7 @@ from bot.errors import UserError
 from bot.sandbox.world import faults
 from bot.sandbox.world.hooks import emit
 from bot.sandbox.world.state import User
+from bot.storage.audit import AuditLog
 from tests.support.product import BASE, FLAWED, RunningProduct
 
 LISTED, UNLISTED = User(99_002, "deploy[bot]", "Bot"), User(99_001, "renovate[bot]", "Bot")
@@ -480,3 +481,7 @@ def test_forty_commands_of_a_stranger_get_one_sign_and_a_maintainer_is_answered(
     assert "cannot use commands here" in str(signs[0].body)
     (said,), _ = say(product, pull, "/assistant help")
     assert "/assistant review" in said
+    entries = product.play(AuditLog(product.app.ledger.database).entries(pull.repo.full_name))
+    assert [entry.what for entry in entries if entry.actor == "mallory"] == ["refused"] * 40
+    assert ("answer", "alice", "command") in {(entry.what, entry.actor, entry.word) for entry in entries}
+    assert "reviewed" in {entry.what for entry in entries}
