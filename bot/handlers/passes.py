@@ -26,7 +26,7 @@ from bot.core.claims.material import (
     split_material,
 )
 from bot.core.claims.recheck import RecheckCandidate, recheck_batch, recheck_results
-from bot.core.claims.refute import claimed_name, refute, with_typed_claim
+from bot.core.claims.refute import HeadFacts, claimed_name, refute, with_typed_claim
 from bot.core.claims.requirements import JudgedPoint, acceptance_points, judge
 from bot.core.claims.rules import (
     FoundSections,
@@ -48,6 +48,7 @@ from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard, applies_to
+from bot.deadline import within
 from bot.errors import Refused, TooLarge
 from bot.handlers.ask_model import (
     STANDARDS,
@@ -429,10 +430,21 @@ def _with_symbol(draft: Draft, facts: PullFacts) -> Draft:
 async def _refutation(draft: Draft, pass_input: PassInput) -> str:
     """Why a draft is dropped without a second look; empty if it is not."""
     facts = await head_facts(pass_input, {draft.path, *paths_named(draft.evidence)}, claimed_name(draft.claim))
+    try:
+        return await asyncio.to_thread(within, CLAIM_SECONDS, lambda: _contradiction(draft, facts))
+    except TooLarge as error:
+        return f"the claim cannot be compared with the files: {error}"
+
+
+def _contradiction(draft: Draft, facts: HeadFacts) -> str:
     if unproven := prove(draft, facts):
         return unproven.value
     contradicted = refute(draft, facts)
     return f"refuted by the code: {contradicted}" if contradicted else ""
+
+
+CLAIM_SECONDS = 5.0
+"""CPU seconds to compare one claim with the files."""
 
 
 async def run_passes(model_review: ModelReview, job: Job, inputs: ModelInputs, step: Step) -> PassResults:

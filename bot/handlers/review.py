@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -92,7 +93,7 @@ class Reviewer:
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
         """Returns the review without posting it."""
         inputs = await self._read_inputs(job, pull, step)
-        review = triage(inputs.drafts, inputs.context(self.parses))
+        review = await asyncio.to_thread(triage, inputs.drafts, inputs.context(self.parses))
         checks, read = self._checks(inputs.policy.policy, inputs.rules), read_files(inputs.change)
         proofs = await step(
             "suggestions", lambda: prove_suggestions(checks, review.findings, read), tuple[tuple[str, ...] | None, ...]

@@ -129,4 +129,4 @@ def test_a_wrong_proxy_or_certificate_stops_the_start_and_a_password_is_a_secret
             endpoint_of(settings(tmp_path, 1, ssl_cert_file=path))
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
         settings(tmp_path, 1, https_proxy="proxy:3128")
-    assert "pa55" in settings(tmp_path, 1, https_proxy="http://me:pa55@proxy:3128").secrets
+    assert "pa55-word-0123" in settings(tmp_path, 1, https_proxy="http://me:pa55-word-0123@proxy:3128").secrets
