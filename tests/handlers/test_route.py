@@ -159,7 +159,7 @@ def test_a_refusal_is_said_once_a_day_to_a_person_on_a_pull_request(play):
     assert len(desk.said) == 2
     assert all("cannot use commands here: this needs write permission or more" in body for body in desk.said)
     assert desk.pull.reviews == []
-    assert [reaction for one in desk.pull.state.comments for _, _, reaction in one.reactions] == ["confused"] * 4
+    assert [reaction for one in desk.pull.state.comments for _, _, reaction in one.reactions] == []
 
 
 def test_a_crowd_of_strangers_does_not_make_us_fill_a_conversation(play):
