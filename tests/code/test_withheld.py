@@ -35,3 +35,10 @@ def test_only_free_text_of_a_call_is_looked_through():
         "comments": [{"path": f"{SECRET}.py", "body": "REDACTED", "line": 1}],
         "output": {"title": "REDACTED", "annotations": [{"path": SECRET, "message": "REDACTED"}]},
     }  # fmt: skip
+
+
+def test_a_suggestion_with_a_secret_is_withheld_with_its_note_and_others_stay():
+    offered = "```suggestion\nx = 1\n```\n\n<sub>Tested.</sub>"
+    text = f"One.\n\n{offered.replace('1', SECRET)}\n\n{offered}\n\n<sub>secrets</sub>\n\n{MARKER}"
+
+    assert without_secrets(text, [SECRET]) == f"One.\n\n{WITHHELD}\n\n{offered}\n\n<sub>secrets</sub>\n\n{MARKER}"

@@ -25,6 +25,7 @@ _LOOKS = re.compile(
     r"|\beyJ[A-Za-z0-9_\-]{8,1000}\.eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)?"
 )
 _MARKER = re.compile(r"(<!-- assistant:[^\n>]{0,4200} -->)")
+_SUGGESTION = re.compile(r"^(`{3,})suggestion\n.*?^\1$(?:\n\n<sub>[^\n]*</sub>)?", re.DOTALL | re.MULTILINE)
 _SHORTEST = 8
 _CUT = 7
 """First characters that may be missing: a hijacked model can drop some, to pass a scanner that knows the whole value."""
@@ -47,11 +48,13 @@ def carries_secret(text: str, secrets: Collection[str] = ()) -> bool:
 def without_secrets(text: str, secrets: Collection[str]) -> str:
     """A finished comment without `secrets`; its signed markers stay as they are.
 
-    Where a split secret cannot be cut out, its paragraph is withheld. Where that is not enough, or would leave a fence
-    open, only the markers remain.
+    A suggestion with a secret is withheld with its note, because a redacted line must not be committed. Where a split secret
+    cannot be cut out, its paragraph is withheld. Where that is not enough, or would leave a fence open, only the markers
+    remain.
     """
     if not carries_secret(text, secrets):
         return text
+    text = _SUGGESTION.sub(lambda block: WITHHELD if carries_secret(block[0], secrets) else block[0], text)
     parts = [part if _MARKER.fullmatch(part) else redact(part, secrets) for part in _MARKER.split(text)]
     redacted = "".join(parts)
     if not carries_secret(_MARKER.sub("", redacted), secrets):
