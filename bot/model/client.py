@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -201,7 +201,7 @@ class Endpoint:
                     trust_env=False,
                     timeout=httpx2.Timeout(connect=_CONNECT, read=_READ, write=_WRITE, pool=_WRITE),
                     follow_redirects=False,
-                    event_hooks={"request": [self._pinned]},
+                    event_hooks={"request": [self._pinned], "response": [_bounded]},
                 ),
             )
         return self._client
@@ -223,6 +223,33 @@ class Endpoint:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+ERROR_BYTES = 64 * 1024
+"""Bytes of an error's body that are read, still compressed: the SDK reads all of it."""
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """The first bytes of a body."""
+
+    def __init__(self, whole: httpx2.AsyncByteStream) -> None:
+        self._whole = whole
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = ERROR_BYTES
+        async for part in self._whole:
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+
+async def _bounded(response: httpx2.Response) -> None:
+    if response.is_error and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Beginning(response.stream)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from bot.core.costs import ConversationLimits
 from bot.errors import AssistantError, Forbidden, RateLimited, Refused, Retryable, TimedOut, TooLarge
 from bot.model import conversation
+from bot.model.client import ERROR_BYTES
 from bot.model.responses import ResponsesModel
 from tests.support.conversation import YES, ask, chat, endpoint, responses
 from tests.support.model_faults import FAULTS
@@ -219,3 +220,21 @@ def test_a_connection_that_was_never_made_is_named_and_costs_nothing(make):
     with pytest.raises(Retryable, match="cannot connect to the model server"):
         ask(make(ModelServer([raises(httpx2.ConnectError("refused"))])), account=account)
     assert (account.used, account.held) == (0, {})
+
+
+@pytest.mark.parametrize("make", [responses, chat])
+def test_the_body_of_an_error_is_read_up_to_its_bound(make):
+    taken = 0
+
+    class Endless(httpx2.AsyncByteStream):
+        async def __aiter__(self):
+            nonlocal taken
+            while True:
+                taken += 65_536
+                yield b"x" * 65_536
+
+    model = make(ModelServer())
+    model.endpoint.transport = httpx2.MockTransport(lambda _: httpx2.Response(400, stream=Endless()))
+    with pytest.raises(AssistantError):
+        ask(model)
+    assert taken <= 4 * ERROR_BYTES
