@@ -169,7 +169,8 @@ def test_a_secret_that_is_short_or_a_word_is_named_and_not_cut_out_of_texts():
 def test_after_the_start_no_secret_is_in_the_environment_of_the_process_or_its_children():
     program = (
         "import os, pathlib, subprocess, sys\n"
-        "from bot.settings import Settings, be_private, forget_environment\n"
+        "from bot.cli.serve import be_private, forget_environment\n"
+        "from bot.settings import Settings\n"
         "settings = Settings.read(); be_private(); forget_environment()\n"
         "print(pathlib.Path('/proc/self/environ').read_bytes().count(b'canary'))\n"
         "print(subprocess.run(['env'], capture_output=True, text=True).stdout.count('canary'))\n"

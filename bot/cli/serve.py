@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import signal
 import sys
 import threading
@@ -20,7 +22,7 @@ from bot.cli.doctor import Health, examine_locally
 from bot.cli.progress import configure
 from bot.server import bounded_protocol
 from bot.server import serve as application
-from bot.settings import Settings, be_private, forget_environment
+from bot.settings import Settings
 
 log = structlog.get_logger()
 
@@ -83,6 +85,38 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     finally:
         app.stop()
         log.info("stopped")
+
+
+def forget_environment() -> None:
+    """Takes every secret out of this process's environment, also out of the block that /proc/PID/environ shows.
+
+    Call it when the settings are read: children start without the secrets, and nobody reads them from the process.
+    """
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    for name in [name for name in os.environ if name.upper() in SECRET_VARIABLES]:
+        if library is not None:
+            library.getenv.restype, library.getenv.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
+            if at := library.getenv(os.fsencode(name)):
+                ctypes.memset(at, 0, len(os.environb[os.fsencode(name)]))
+        del os.environ[name]
+
+
+SECRET_VARIABLES = frozenset({
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_WEBHOOK_SECRET",
+    "OPENAI_API_KEY",
+    "DATABASE_URL",
+})  # fmt: skip
+"""The variables that hold a secret or may hold one."""
+
+
+def be_private() -> None:
+    """Lets no other process of the same user read this one's memory or environment, and writes no core dump (Linux)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+_PR_SET_DUMPABLE = 4
 
 
 class Server(uvicorn.Server):
