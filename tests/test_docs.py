@@ -174,11 +174,12 @@ def test_the_services_of_the_compose_file_run_verbs_that_exist():
 
 def test_the_scale_profile_connects_every_service_to_its_own_postgres():
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    postgres = "postgresql://assistant:assistant@postgres/assistant"
+    postgres = "postgresql://assistant@postgres/assistant?passfile=/secrets/pgpass"
 
     assert services["worker"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-{postgres}}}"
     assert services["server"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-${{COMPOSE_PROFILES:+{postgres}}}}}"
     assert services["server"]["depends_on"]["postgres"] == {"condition": "service_healthy", "required": False}
+    assert "POSTGRES_PASSWORD" not in services["postgres"]["environment"], "a random one, from a file"
 
 
 def test_the_deploy_examples_run_verbs_that_exist_with_few_privileges():
