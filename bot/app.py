@@ -27,9 +27,8 @@ from bot.errors import AssistantError, ConfigurationError
 from bot.handlers.answer import Answerer
 from bot.handlers.ask_model import ModelReview
 from bot.handlers.known_findings import KnownFindings
-from bot.handlers.openai_memory import OpenAIMemory
 from bot.handlers.permissions import Gate
-from bot.handlers.questions import QuestionAnswerer, SummaryWriter
+from bot.handlers.questions import OpenAIMemory, QuestionAnswerer, SummaryWriter
 from bot.handlers.reconcile import Reconciler
 from bot.handlers.review import Reviewer, SarifReader
 from bot.handlers.route import Router, use_cases

@@ -15,7 +15,7 @@ from bot.core.code.pull_request import PullRef
 from bot.core.costs import ReviewBudget, estimate
 from bot.errors import ConfigurationError, Retryable
 from bot.handlers.ask_model import ModelSession
-from bot.handlers.openai_memory import OpenAIMemory, ThreadQuestion
+from bot.handlers.questions import OpenAIMemory, ThreadQuestion
 from bot.model.account import MeteredSteps
 from bot.model.responses import ResponsesConversations
 from bot.settings import Settings
@@ -153,7 +153,7 @@ def test_within_an_answer_only_what_tools_said_is_sent(thread):
 def test_a_conversation_that_is_gone_is_replaced_once_with_what_we_remember(thread, caplog):
     thread.ask("why?")
     thread.server.conversations.clear()
-    with caplog.at_level(logging.INFO, "bot.handlers.openai_memory"):
+    with caplog.at_level(logging.INFO, "bot.handlers.questions"):
         answer = thread.ask("and now?", past=remembered("ada: why?"))
 
     assert answer.value == YES
