@@ -1,7 +1,7 @@
 """A delivery becomes a job, a job becomes a review, a review becomes comments.
 
 webhook.py  job.py     the way in: bytes -> Delivery -> Job, or a reason to skip
-handlers/              the use cases: route, permissions, review, answer. Start with review.py
+handlers/              the use cases: route, permissions, review, answer, reconcile. Start with review.py
 core/code/             what changed, and the code around it
 core/findings/         a finding from claim to merge: anchor, match, lifecycle, triage
 core/claims/           what a model is shown, what it claims, and how the claims are proven or refuted

@@ -220,7 +220,6 @@ def test_only_the_settings_read_the_environment(name):
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
 MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 218, 500, 60
-# The root is flat; the use cases have one module more, since the reconciler came.
 MOST_IN = {"bot": MOST_FLAT}
 BANNED_NAMES = {
     "utils",

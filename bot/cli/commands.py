@@ -406,7 +406,7 @@ Name = Annotated[str, typer.Option("--name", help="The repository's name on GitH
 
 
 WorkingTree = Annotated[
-    bool, typer.Option("--working-tree", help="Read what is not committed yet; git must follow it.")
+    bool, typer.Option("--working-tree", help="Read what is not committed yet, of the files that git tracks.")
 ]
 
 

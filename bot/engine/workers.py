@@ -79,10 +79,11 @@ class Reaper:
             tidy(self._runs, self._database, RETENTION)
 
     def _take_over(self, worker: str) -> None:
+        now = monotonic()
         with self._life.dead(worker) as dead:
             if not dead:
                 self._free_since.pop(worker, None)
-            elif monotonic() - self._free_since.setdefault(worker, monotonic()) >= self._life.grace:
+            elif now - self._free_since.setdefault(worker, now) >= self._life.grace:
                 del self._free_since[worker]
                 taken = DBOS._recover_pending_workflows([worker])  # noqa: SLF001 - the public methods reset the count of crashes
                 log.warning("took over from a dead worker", worker=worker, runs=len(taken))

@@ -1,4 +1,4 @@
-"""Who may ask, and how often. Asked for every event that somebody's word starts; whatever cannot be told is a no."""
+"""Who may ask, and how often. Asked for every event that a person starts. A permission that cannot be found out is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Gate:
     limits: RequestLimits = field(default_factory=RequestLimits)
 
     async def ignores(self, job: Job, step: Step) -> str:
-        """Why nobody even looks: the sender is a bot that is not on the list, or ourselves. Empty for people."""
+        """The reason to ignore the sender before any other look: a bot that is not on the list, or this App. Empty for people."""
         if not job.actor_is_bot:
             return ""
         if not {job.actor_id, job.actor_app} - {0} & set(self.bots):
@@ -60,7 +60,7 @@ class Gate:
     async def permits(self, login: str, association: str, policy: Policy, pull: PullRequest, step: Step) -> bool:
         """Whether `login` has the permission that the policy asks for.
 
-        `author_association` is computed for nobody in particular: it shows private members as strangers, and a MEMBER or
+        `author_association` does not depend on who reads it: it shows private members as strangers, and a MEMBER or
         COLLABORATOR may still have no write permission. OWNER alone is a quick yes; for the rest only the API knows. The
         step tries again what may pass; what is left after that is a no.
         """

@@ -1,4 +1,4 @@
-"""Job -> Routed: who may ask, whether there is anything to do, and whether it can start. Every event passes here."""
+"""Job -> RouteDecision: who may ask, whether there is anything to do, and whether it can start. Every event passes here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOCKED = "The conversation is locked, so nothing can be posted."
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Decides. What is not automatic is somebody's wish, and goes through the gate: also an event that is new here."""
+    """Decides. Every event that is not automatic must pass the gate of permissions, new kinds of events too."""
 
     host: CodeHost
     publisher: Publisher

@@ -1,6 +1,6 @@
 """The sandbox GitHub in one object, with one App installed.
 
-Git with a memory: what full object ids say never changes, so that git is asked once for each.
+Git objects are cached by their full ids: they never change.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from bot.interfaces import Handlers
 from bot.job import Job, Route, RouteDecision, Trigger
 
 HEAD = "f" * 40
-PostgresLiveness.grace = 0.5  # no database restarts here, and every life would wait
+PostgresLiveness.grace = 0.0  # no database restarts here, and every life would wait
 
 
 class World:
