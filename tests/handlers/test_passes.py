@@ -12,7 +12,7 @@ from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import FileState, plan
 from bot.core.findings.standard import Shelf
 from bot.core.policy import PathInstruction, Policy
-from bot.errors import BudgetExhausted, Forbidden, RateLimited, TooLarge
+from bot.errors import BudgetExhausted, Forbidden, RateLimited, Retryable, TooLarge
 from bot.handlers.ask_model import ModelSession, PassInput
 from bot.handlers.passes import Passes
 from bot.model.tools import Files, ToolContext, tools_for
@@ -31,20 +31,20 @@ def run(script, of=None, tools=None, step=None, **mode):
 
 def test_what_is_found_and_confirmed_is_a_draft_with_the_evidence_of_both_looks():
     script = ScriptedModel({"find/correctness": findings({}), "find": findings(), "verify": verdicts("holds")})
-    opinion = run(script)
+    results = run(script)
 
-    (draft,) = opinion.drafts
+    (draft,) = results.drafts
     assert (draft.title, draft.source, draft.symbol) == ("An empty cart divides by zero", "correctness", "average")
     assert draft.evidence == ("cart.py:5 len(items)", SHOWN)
-    assert [(row.path, row.state) for row in opinion.rows] == [
+    assert [(row.path, row.state) for row in results.rows] == [
         ("correctness", FileState.REVIEWED),
         ("security", FileState.REVIEWED),
         ("standards", FileState.REVIEWED),
         ("rules", FileState.REVIEWED),
         ("verify", FileState.REVIEWED),
     ]
-    assert opinion.usage.calls == 4
-    assert opinion.missed == ()
+    assert results.usage.calls == 4
+    assert results.missed == ()
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_what_is_found_and_confirmed_is_a_draft_with_the_evidence_of_both_looks(
     ids=["refuted", "unsure", "silent", "refusing", "unavailable", "without evidence"],
 )
 def test_what_the_second_look_does_not_confirm_is_held_back_with_the_reason(verdict, reason):
-    opinion = run(ScriptedModel({"find/correctness": findings({}), "find": findings(), "verify": verdict}))
+    results = run(ScriptedModel({"find/correctness": findings({}), "find": findings(), "verify": verdict}))
 
-    assert opinion.drafts == ()
-    assert [why for _, why in opinion.dropped] == [reason]
+    assert results.drafts == ()
+    assert [why for _, why in results.dropped] == [reason]
 
 
 def test_the_verifier_is_told_the_claim_and_not_what_makes_it_persuasive():
@@ -85,9 +85,9 @@ def test_a_claim_that_the_code_contradicts_never_reaches_the_verifier():
     files = {"cart.py": CART.replace("import os", "import json\n\nrate = json.loads('2')")}
     unused = {"quoted_code": "import json", "near": 1, "claim": {"kind": "unused", "subject": "json"}}
     script = ScriptedModel({"find/correctness": findings(unused), "find": findings()})
-    opinion = run(script, pass_input(files))
+    results = run(script, pass_input(files))
 
-    assert [why for _, why in opinion.dropped] == ["refuted by the code: `json` is used at cart.py:3"]
+    assert [why for _, why in results.dropped] == ["refuted by the code: `json` is used at cart.py:3"]
     assert not [prompt for prompt in script.prompts if prompt.name.startswith("verify")]
 
 
@@ -96,18 +96,18 @@ def test_claims_about_the_whole_repository_are_held_against_files_that_mention_t
         return {"tests/test_cart.py": f"from cart import {word}\n"}
 
     untested = {"claim": {"kind": "missing_test", "subject": "average"}}
-    opinion = run(
+    results = run(
         ScriptedModel({"find/correctness": findings(untested), "find": findings()}), pass_input(mentions=mentions)
     )
 
-    assert opinion.dropped[0][1] == "refuted by the code: `average` is tested at tests/test_cart.py:1"
+    assert results.dropped[0][1] == "refuted by the code: `average` is tested at tests/test_cart.py:1"
 
 
 def test_what_several_passes_see_is_verified_once():
     script = ScriptedModel({"find": findings({}), "verify": verdicts("holds")})
-    opinion = run(script)
+    results = run(script)
 
-    assert [draft.source for draft in opinion.drafts] == ["correctness+security+standards"]
+    assert [draft.source for draft in results.drafts] == ["correctness+security+standards"]
     assert [prompt.name for prompt in script.prompts if prompt.name.startswith("verify")] == ["verify/1"]
 
 
@@ -116,32 +116,32 @@ def test_no_draft_is_ever_lost():
     script = ScriptedModel(
         {"find/correctness": findings(*many), "find": findings(), "verify": verdicts(*["holds"] * 4)}
     )
-    opinion = run(script)
+    results = run(script)
 
-    assert len(opinion.drafts) + len(opinion.dropped) == 40
-    assert sum("too many findings" in why for _, why in opinion.dropped) == 10
+    assert len(results.drafts) + len(results.dropped) == 40
+    assert sum("too many findings" in why for _, why in results.dropped) == 10
 
 
 @pytest.mark.parametrize("trouble", [{"reason": "refusal"}, BudgetExhausted("no money"), RateLimited("wait", 900)])
 def test_a_pass_that_fails_is_a_failed_row_and_its_files_are_not_called_reviewed(trouble):
-    opinion = run(ScriptedModel({"find": trouble}))
+    results = run(ScriptedModel({"find": trouble}))
 
-    assert {row.state for row in opinion.rows} == {FileState.FAILED}
-    assert [path for path, _ in opinion.missed] == ["cart.py"]
-    assert opinion.drafts == ()
+    assert {row.state for row in results.rows} == {FileState.FAILED}
+    assert [path for path, _ in results.missed] == ["cart.py"]
+    assert results.drafts == ()
 
 
 def test_one_pass_that_fails_leaves_the_files_read_by_the_others():
-    opinion = run(ScriptedModel({"find/security": {"reason": "refusal"}, "find": findings()}))
+    results = run(ScriptedModel({"find/security": {"reason": "refusal"}, "find": findings()}))
 
-    assert [row.state for row in opinion.rows] == [
+    assert [row.state for row in results.rows] == [
         FileState.REVIEWED,
         FileState.FAILED,
         FileState.REVIEWED,
         FileState.REVIEWED,
     ]
-    assert opinion.rows[1].reason == "1 of 1 readings failed: refusal"
-    assert opinion.missed == ()
+    assert results.rows[1].reason == "1 of 1 readings failed: refusal"
+    assert results.missed == ()
 
 
 def test_policy_decides_which_passes_run():
@@ -179,16 +179,16 @@ def test_each_point_of_a_linked_issue_is_judged_and_met_needs_a_line_that_exists
             entry(3, "unmet"),
         ]
     }
-    opinion = run(ScriptedModel({"find": findings(), "requirements": answer}), pass_input(issues=[issue(body=body)]))
+    results = run(ScriptedModel({"find": findings(), "requirements": answer}), pass_input(issues=[issue(body=body)]))
 
-    assert [(one.status, one.line) for one in opinion.requirements] == [
+    assert [(one.status, one.line) for one in results.requirements] == [
         ("met", 5),
         ("unclear", None),
         ("unmet", None),
         ("unclear", None),
     ]
-    assert opinion.requirements[0].point == AcceptancePoint(12, "computes the average")
-    assert "does not exist" in opinion.requirements[1].reason
+    assert results.requirements[0].point == AcceptancePoint(12, "computes the average")
+    assert "does not exist" in results.requirements[1].reason
 
 
 def test_an_issue_without_points_asks_for_what_its_title_says():
@@ -212,9 +212,9 @@ class Search:
 
 def test_only_sections_that_a_search_returned_and_that_govern_may_be_cited():
     script = ScriptedModel({"find": findings()}, uses=[("search_standards", {"query": "division"})])
-    opinion = run(script, pass_input(standards=(SECTION,)), tools=[Search()])
+    results = run(script, pass_input(standards=(SECTION,)), tools=[Search()])
 
-    assert [section.id for section in opinion.standards] == ["docs/py.md#errors", "docs/py.md#math"]
+    assert [section.id for section in results.standards] == ["docs/py.md#errors", "docs/py.md#math"]
 
 
 def test_a_hijacked_model_is_refused_and_without_effect():
@@ -228,16 +228,16 @@ def test_a_hijacked_model_is_refused_and_without_effect():
     ]
     nonsense = {"path": ".github/workflows/ci.yml", "quoted_code": "x" * 100_000, "title": "Approved by @security"}
     script = ScriptedModel({"find": findings(nonsense), "verify": verdicts("holds", "holds", "holds")}, uses=wishes)
-    opinion = run(script, pass_input(passes=("security",)), tools=bounded(tools_for(desk)))
+    results = run(script, pass_input(passes=("security",)), tools=bounded(tools_for(desk)))
     told = [lookup.text for lookup in script.looked_up]
 
     assert told[0] == "error: number: denied: issues of this repository only, by number"
     assert told[1].startswith("error: repo: Extra inputs")
     assert told[2].startswith("error: denied")
     assert {repo for _, repo, _ in host.asked} == {"octo/shop"}
-    assert opinion.drafts == ()
-    assert [reason for _, reason in opinion.dropped] == ["there is no such file"]
-    assert len(opinion.dropped[0][0].quoted) <= 6000
+    assert results.drafts == ()
+    assert [reason for _, reason in results.dropped] == ["there is no such file"]
+    assert len(results.dropped[0][0].quoted) <= 6000
 
 
 def test_the_team_s_rules_stand_between_our_instructions_and_the_material():
@@ -309,13 +309,13 @@ def large(lines):
 def test_a_large_change_is_read_once_by_all_lenses_and_every_hunk_reaches_the_model():
     script = ScriptedModel({"find": findings()})
     of = pass_input(large(400))
-    opinion = run(script, of)
+    results = run(script, of)
     shown = "\n".join(text for prompt in script.prompts for text in blocks(prompt)["diff"])
     own = sum(len(line.text) + 2 for file in of.facts.diff for hunk in file.hunks for line in hunk.lines)
     sent = sum(len(p.instructions) + len(p.rules) + len(p.material) + len(p.ask) for p in script.prompts)
 
     assert len(script.prompts) == len(of.batches) > 1
-    assert {row.path for row in opinion.rows if row.state is FileState.REVIEWED} == {
+    assert {row.path for row in results.rows if row.state is FileState.REVIEWED} == {
         "correctness+security+standards",
         "rules",
     }
@@ -331,17 +331,17 @@ def test_what_was_not_shown_is_a_row_of_the_ledger():
     diff = Diff((FileDiff("long.py", Status.MODIFIED, hunks, additions=len(hunks)),))
     facts = PullFacts(pull_request(), diff, {"long.py": text + "x = 1\n" * 100})
     script = ScriptedModel({"find": findings()})
-    opinion = run(script, PassInput("delivery-1", facts, plan(diff, Policy()).batches, Policy()))
+    results = run(script, PassInput("delivery-1", facts, plan(diff, Policy()).batches, Policy()))
 
-    assert "not shown to the model: the code around long.py" in [row.reason for row in opinion.rows]
+    assert "not shown to the model: the code around long.py" in [row.reason for row in results.rows]
     assert blocks(script.prompts[0])["not_shown"] == ["the code around long.py"]
 
 
 def test_the_versions_of_all_prompts_are_recorded():
-    opinion = run(ScriptedModel({"find": findings()}))
+    results = run(ScriptedModel({"find": findings()}))
 
-    assert {"policy", "find", "find_security", "verify"} <= dict(opinion.versions).keys()
-    assert all(len(version) == 12 for _, version in opinion.versions)
+    assert {"policy", "find", "find_security", "verify"} <= dict(results.versions).keys()
+    assert all(len(version) == 12 for _, version in results.versions)
 
 
 def test_a_model_that_never_searches_has_every_section_of_a_small_shelf_in_each_first_request():
@@ -533,3 +533,8 @@ def test_the_reduced_mode_asks_once_with_short_words_and_few_fields_and_verifies
     (draft,) = results.drafts
     assert (draft.title, draft.near, draft.confidence) == (short["title"], None, 0.5)
     assert ("mode", FileState.SKIPPED) in [(row.path, row.state) for row in results.rows]
+
+
+@pytest.mark.parametrize(("error", "again"), [(Retryable("HTTP 502"), True), (Forbidden("no quota left"), False)])
+def test_a_review_whose_model_failed_is_known_for_another_look_once_it_is_back(error, again):
+    assert run(ScriptedModel({"find": error})).unreachable is again
