@@ -115,9 +115,9 @@ def reviewed(answers, verdict, evidence, policy=None):
             "verify": {"verdicts": [{"finding": n, **said} for n in range(1, 9)]},
         }
     )
-    opinion = asyncio.run(Passes(ModelSession(script, WORDS, (), FreeAccount(), Journal()))(brief))
-    review = triage((B006, *opinion.drafts), TriageContext(View("h" * 40, DIFF, FILES), policy))
-    return replace(review, dropped=(*review.dropped, *opinion.dropped), model="script")
+    results = asyncio.run(Passes(ModelSession(script, WORDS, (), FreeAccount(), Journal()))(brief))
+    review = triage((B006, *results.drafts), TriageContext(View("h" * 40, DIFF, FILES), policy))
+    return replace(review, dropped=(*review.dropped, *results.dropped), model="script")
 
 
 def rows(text, heading):

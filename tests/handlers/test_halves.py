@@ -67,10 +67,10 @@ def read(server, files, step=None, limits=None):
 
 def test_a_batch_that_the_model_cannot_hold_is_read_in_halves():
     server = Narrow()
-    opinion = read(server, FILES)
+    results = read(server, FILES)
 
-    assert opinion.missed == ()
-    assert [(row.state, row.by) for row in opinion.rows if row.path == "correctness"] == [
+    assert results.missed == ()
+    assert [(row.state, row.by) for row in results.rows if row.path == "correctness"] == [
         (FileState.REVIEWED, ("2 of 2 readings",))
     ]
     assert len(server.read) == len(set(server.read)) == len(FILES)
@@ -79,21 +79,21 @@ def test_a_batch_that_the_model_cannot_hold_is_read_in_halves():
 
 def test_a_batch_over_our_own_estimate_is_halved_before_it_is_sent():
     server = Narrow(room=10**6)
-    opinion = read(server, FILES, limits=ConversationLimits(input=3_700))
+    results = read(server, FILES, limits=ConversationLimits(input=3_700))
 
-    assert opinion.missed == ()
+    assert results.missed == ()
     assert len(server.read) == len(FILES)
     assert len(server.asked) > 1
 
 
 def test_only_a_hunk_that_does_not_fit_even_alone_is_unread():
     server = Narrow()
-    opinion = read(server, HUGE)
+    results = read(server, HUGE)
 
-    assert [path for path, _ in opinion.missed] == ["src/huge.py"]
-    assert opinion.missed[0][1].startswith("the input is too long for the model")
+    assert [path for path, _ in results.missed] == ["src/huge.py"]
+    assert results.missed[0][1].startswith("the input is too long for the model")
     assert len(server.read) == len(FILES)
-    assert [row.state for row in opinion.rows if row.path == "correctness"] == [FileState.FAILED]
+    assert [row.state for row in results.rows if row.path == "correctness"] == [FileState.FAILED]
 
 
 def test_a_crash_while_halving_asks_nothing_twice():
@@ -110,9 +110,9 @@ def test_a_crash_while_halving_asks_nothing_twice():
 
 def test_halving_stays_within_the_calls_of_a_review():
     server = Narrow()
-    opinion = read(server, HUGE, MeteredSteps(Journal(), ReviewBudget(calls=3)))
+    results = read(server, HUGE, MeteredSteps(Journal(), ReviewBudget(calls=3)))
 
     assert len(server.asked) == 3
-    assert {reason for _, reason in opinion.missed} == {
+    assert {reason for _, reason in results.missed} == {
         "this review may make 3 model calls (ASSISTANT_CALLS_PER_REVIEW, or budgets.calls of the policy, sets the limit)"
     }

@@ -279,13 +279,13 @@ def test_every_event_we_subscribe_to_is_in_the_table():
 def test_what_somebody_asks_for_takes_the_permission_that_the_policy_names(house, kind, event):
     decided, _ = routed(house, kind, event)
 
-    heard = decided is not None and decided.route is not Route.NOTHING
+    answered = decided is not None and decided.route is not Route.NOTHING
     bots_are_not_asked = kind == "listed_bot" and event in {
         "pull_request_review_comment.created",
         "pull_request_review_thread.resolved",
         "pull_request_review_thread.unresolved",
     }
-    assert heard == (kind in MAY and not bots_are_not_asked)
+    assert answered == (kind in MAY and not bots_are_not_asked)
 
 
 @pytest.mark.parametrize("event", AUTOMATIC)
