@@ -118,17 +118,22 @@ def steps_of(seed, events=EVENTS + COMMANDS):
     return [(chance.choice(events), chance.random() < 0.5) for _ in range(chance.randint(1, 6))]
 
 
-@pytest.mark.parametrize("seed", range(25))
+def seeds(first, quick, most):
+    """The seeds from `first` on: `quick` of them in every run of the suite, up to `most` in the long runs."""
+    return [pytest.param(first + n, marks=[pytest.mark.long] if n >= quick else []) for n in range(most)]
+
+
+@pytest.mark.parametrize("seed", seeds(0, 10, 25))
 def test_every_check_run_ends_after_any_events(product, seed):
     play(product, steps_of(seed))
 
 
-@pytest.mark.parametrize("seed", range(100, 127))
+@pytest.mark.parametrize("seed", seeds(99, len(TROUBLE), 4 * len(TROUBLE)))
 def test_every_check_run_ends_after_any_events_with_trouble(product, seed):
     play(product, steps_of(seed), trouble=seed % len(TROUBLE))
 
 
-@pytest.mark.parametrize("seed", range(200, 212))
+@pytest.mark.parametrize("seed", seeds(200, 5, 12))
 def test_events_that_change_nothing_leave_the_review_of_the_head_in_its_check_run(product, seed):
     pull = play(product, [("opened again", True), *((event, True) for event, _ in steps_of(seed, NO_CHANGE))])
 
