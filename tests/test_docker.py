@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.api.auth import key_pair
+from tests.support.app_address import app_address
 from tests.support.uv_program import ROOT, uv
 
 UID = 10001
@@ -126,7 +127,10 @@ def test_what_the_image_holds_serves_and_is_healthy_for_a_user_who_owns_nothing(
     version = json.loads(run("version", "--json").stdout)["version"]
     demo = run("demo")
     command = unprivileged("assistant", "serve")
-    with subprocess.Popen(command, cwd=root / "data", env=environment, stderr=subprocess.PIPE, text=True) as server:
+    with (
+        app_address() as environment["GITHUB_API_URL"],
+        subprocess.Popen(command, cwd=root / "data", env=environment, stderr=subprocess.PIPE, text=True) as server,
+    ):
         for line in server.stderr:
             if "running on" in line:
                 break

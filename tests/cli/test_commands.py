@@ -6,9 +6,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -17,6 +15,7 @@ from bot.cli import ask as local_ask
 from bot.cli import review as local_review
 from bot.cli.commands import main
 from bot.sandbox.api.auth import key_pair
+from tests.support.app_address import app_address
 from tests.support.deliveries import payload
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import rejects
@@ -285,27 +284,10 @@ def test_a_stranger_cannot_configure_a_review_of_his_repository(assistant, repo)
     assert "Untracked, so not reviewed (`git add -N` includes it): `.env`." in out
 
 
-class _GitHub(BaseHTTPRequestHandler):
-    """A GitHub that knows the App and nothing else."""
-
-    def do_GET(self):
-        body = json.dumps({"id": 1234, "slug": "review-assistant"}).encode()
-        self.send_response(200 if self.path == "/app" else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments):
-        pass
-
-
 @pytest.fixture
 def github_address():
-    with ThreadingHTTPServer(("127.0.0.1", 0), _GitHub) as served:
-        Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_port}"
-        served.shutdown()
+    with app_address() as address:
+        yield address
 
 
 @pytest.fixture
