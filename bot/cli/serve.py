@@ -90,7 +90,7 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
 def forget_environment() -> None:
     """Takes every secret out of this process's environment, also out of the block that /proc/PID/environ shows.
 
-    Call it when the settings are read: children start without the secrets, and nobody reads them from the process.
+    Call it when the settings are read: neither children nor readers of the process environment see the secrets then.
     """
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     for name in [name for name in os.environ if name.upper() in SECRET_VARIABLES]:

@@ -49,7 +49,7 @@ class Globs:
 class GlobDoubt:
     """A glob that probably does not match what its author wants: `why`, and the glob that was `meant`, if there is one.
 
-    `never` says that it matches no file at all, whatever there is.
+    `never` says that it cannot match any file.
     """
 
     pattern: str

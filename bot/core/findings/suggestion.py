@@ -190,7 +190,7 @@ def _unsafe_reason(suggestion: Suggestion, anchored: str, head: str) -> str:
 
 
 def _unsafe_code(path: str, code: str, anchored: str, head: str) -> str:
-    """Returns what the new code adds that nobody should commit unread; empty if there is nothing."""
+    """Returns what the new code adds that must be read before it is committed; empty if there is nothing."""
     reasons = (
         (set(HIDDEN.findall(code)) - set(HIDDEN.findall(anchored)), "it contains hidden characters"),
         (carries_secret(code) and not carries_secret(anchored), "it contains what looks like a secret"),
