@@ -35,7 +35,7 @@ audit: .venv/.ready  ## Compare the locked dependencies with the known vulnerabi
 format: .venv/.ready  ## Let ruff format and fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-docs: .venv/.ready  ## Write the settings table into docs/operating.md
+docs: .venv/.ready  ## Write the settings table into docs/reference/settings.md
 	@$(BIN)/python -m tests.support.settings_table
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead

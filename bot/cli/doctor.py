@@ -193,7 +193,7 @@ def _model_settings(settings: Settings) -> Diagnosis:
     try:
         build_model(settings.model_copy(update={"ssl_cert_file": None}), b"doctor")  # certificates have their own row
     except ConfigurationError as error:
-        return Diagnosis("Model", Health.TROUBLE, str(error), "Correct this setting; see `docs/models.md`.")
+        return Diagnosis("Model", Health.TROUBLE, str(error), "Correct this setting; see `docs/how-to/models.md`.")
     able = "as listed in ASSISTANT_CAPABILITIES" if settings.capabilities else "judged by the server's address"
     return Diagnosis("Model", Health.OK, f"{', '.join(settings.models)} by {settings.model_api}; capabilities {able}")
 
@@ -353,7 +353,7 @@ async def _standards() -> Diagnosis:
     except (UserError, Refused):
         return Diagnosis("Standards", Health.SKIPPED, "The current folder is not a repository with a commit")
     if not found:
-        cure = "Add a document such as docs/standards/python.md; `docs/standards.md` lists the places."
+        cure = "Add a document such as docs/standards/python.md; `docs/how-to/standards.md` lists the places."
         return Diagnosis("Standards", Health.WARNING, "The last commit here has no documents", cure)
     return Diagnosis("Standards", Health.OK, f"{len(found)} documents in the last commit here")
 

@@ -1,6 +1,6 @@
 """The corpus of hostile input, judged by its effects. Each channel has one file of inputs and one test here.
 
-The rows are those of the threat table in docs/security.md. `test_hijacked_product.py` plays the same inputs over HTTP.
+The rows are those of the threat table in docs/explanation/security.md. `test_hijacked_product.py` plays the same inputs over HTTP.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ def test_the_corpus_has_every_row_and_at_least_200_inputs_with_names_of_their_ow
 
 
 def test_every_rule_of_the_security_page_names_a_test_that_exists():
-    page = (FOLDER.parents[1] / "docs" / "security.md").read_text()
+    page = (FOLDER.parents[1] / "docs" / "explanation" / "security.md").read_text()
     named = re.findall(r"^\| (R\d+) .*`tests/(\S+)::(\w+)` \|$", page, re.MULTILINE)
 
     assert [rule for rule, _, _ in named] == [f"R{n}" for n in range(1, len(named) + 1)]

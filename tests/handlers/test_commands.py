@@ -447,7 +447,7 @@ def test_a_question_to_github_that_fails_once_is_asked_again_before_anybody_is_r
 
 
 def test_the_page_names_every_verb(request):
-    page = (request.config.rootpath / "docs" / "commands.md").read_text()
+    page = (request.config.rootpath / "docs" / "reference" / "commands.md").read_text()
 
     assert all(f"`/assistant {verb}" in page for verb in Verb)
 

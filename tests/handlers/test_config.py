@@ -353,7 +353,7 @@ def test_the_published_schema_is_that_of_the_code(request):
 
 
 def test_the_page_names_every_key_and_its_example_is_valid(request):
-    page = (request.config.rootpath / "docs" / "configuration.md").read_text()
+    page = (request.config.rootpath / "docs" / "reference" / "configuration.md").read_text()
     example = page.partition("```yaml\n")[2].partition("```")[0]
 
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}

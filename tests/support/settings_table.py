@@ -1,4 +1,4 @@
-"""The settings as a table for docs/operating.md: `make docs` writes it, test_docs.py reads it."""
+"""The settings as a table for docs/reference/settings.md: `make docs` writes it, test_docs.py reads it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from bot.settings import Settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 PLACE = re.compile(r"(?<=<!-- settings -->\n).*(?=<!-- /settings -->)", re.DOTALL)
 
 

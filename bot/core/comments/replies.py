@@ -96,7 +96,7 @@ def no_file_matches(paths: Sequence[str]) -> str:
 
 def refused(reason: str) -> str:
     """The reply to a person who may not use commands; posted at most once a day."""
-    return f"{plain(reason, 300)}. This notice is posted once a day; `docs/commands.md` of the assistant lists who may use commands."
+    return f"{plain(reason, 300)}. This notice is posted once a day."
 
 
 def answered(text: str, cited: Sequence[CitedPlace], address: LinkBase, head: str, *, known: bool) -> str:
