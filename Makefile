@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sbom audit format docs bench chaos image unlocked clean
+.PHONY: help demo test check sbom audit format docs site bench chaos image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -35,8 +35,11 @@ audit: .venv/.ready  ## Compare the locked dependencies with the known vulnerabi
 format: .venv/.ready  ## Let ruff format and fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-docs: .venv/.ready  ## Write the settings table into docs/reference/settings.md
-	@$(BIN)/python -m tests.support.settings_table
+docs: .venv/.ready  ## Write the generated reference: settings and command line
+	@$(BIN)/python -m tests.support.generated_docs
+
+site: .venv/.ready  ## Write the documents as a web site to build/site
+	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/uv run --quiet --locked --isolated --no-dev --group site mkdocs build --quiet && echo "build/site/index.html"
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
 	@for script in $(filter-out benchmarks/citations.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
