@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # Two stages: uv builds the environment from the lock file, the image carries only the result.
-FROM ghcr.io/astral-sh/uv:0.9-python3.12-bookworm-slim AS build
+FROM ghcr.io/astral-sh/uv:0.9-python3.12-trixie-slim AS build
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE app.yml ./
@@ -10,8 +10,8 @@ COPY prompts prompts
 COPY examples examples
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --extra actions --no-editable
 
-# 3.12: there SQLite timestamps have milliseconds, which keeps queues in order.
-FROM python:3.12-slim-bookworm
+# Python 3.12 with SQLite 3.46: there the timestamps of SQLite have milliseconds, which keeps queues in order.
+FROM python:3.12-slim-trixie
 LABEL org.opencontainers.image.title="review-assistant" \
       org.opencontainers.image.description="Reviews pull requests against the team's own coding standards." \
       org.opencontainers.image.licenses="MIT"

@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sbom audit format docs site bench chaos image unlocked clean
+.PHONY: help demo test check sbom audit format docs site bench chaos matrix image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -46,6 +46,9 @@ bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, 
 
 chaos: .venv/.ready  ## The long runs: many kills, many generated histories
 	@$(BIN)/pytest -m long
+
+matrix: .venv/.ready  ## Run the demo and a server on every Python of this machine, with two versions of SQLite
+	@$(BIN)/pytest -m long -q -s tests/test_matrix.py
 
 image: .venv/.ready  ## Do what the Dockerfile says, without Docker, and serve from it as a user who owns nothing
 	@$(BIN)/pytest -m long tests/test_docker.py

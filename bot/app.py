@@ -173,7 +173,7 @@ def build_known_findings(parts: UseCases) -> KnownFindings:
 
 def load_prompts() -> Prompts:
     """Every prompt that ships with the product."""
-    return Prompts({file.stem: file.read_text() for file in sorted(bundled("prompts").glob("*.md"))})
+    return Prompts({file.stem: file.read_text(encoding="utf-8") for file in sorted(bundled("prompts").glob("*.md"))})
 
 
 def review_budget(settings: Settings) -> ReviewBudget:

@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         """The App's private key as PEM text. Raises ConfigurationError if its file cannot be read."""
         if self.github_private_key_file is not None:
             try:
-                return _pem(self.github_private_key_file.read_text())
+                return _pem(self.github_private_key_file.read_text(encoding="utf-8"))
             except OSError as error:
                 raise ConfigurationError(f"GITHUB_PRIVATE_KEY_FILE cannot be read: {error.strerror}") from error
             except UnicodeDecodeError as error:
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
         """The operator's prices by model. Raises ConfigurationError."""
         text = self.assistant_prices.strip()
         try:
-            value = json.loads(text if text.startswith("{") else Path(text).read_text()) if text else {}
+            value = json.loads(text if text.startswith("{") else Path(text).read_text(encoding="utf-8")) if text else {}
         except OSError as error:
             raise ConfigurationError(f"ASSISTANT_PRICES cannot be read: {error.strerror}") from error
         except ValueError as error:

@@ -118,7 +118,7 @@ def run(variables: Mapping[str, str], fail_on: str | None, sarif: Path | None) -
     event.append("GITHUB_STEP_SUMMARY", f"## {title(review)}\n\n{summary(review)}\n\n{text(review)}"[:_SUMMARY])
     event.append("GITHUB_OUTPUT", f"conclusion={conclusion(review).value}\nsarif-file={sarif or ''}")
     if sarif is not None:
-        sarif.write_text(json.dumps(as_sarif(review, version("review-assistant"))))
+        sarif.write_text(json.dumps(as_sarif(review, version("review-assistant"))), encoding="utf-8")
     return exit_code(review, fail_on)
 
 

@@ -86,6 +86,6 @@ def _unknown(policy: Policy) -> tuple[str, ...]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error

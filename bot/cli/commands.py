@@ -5,6 +5,8 @@ The help text of `assistant` lists the exit codes.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -352,8 +354,6 @@ def action(
     sarif: Annotated[Path | None, typer.Option(help="Write SARIF to this file.", metavar="FILE")] = None,
 ) -> None:
     """Handle the event of a GitHub Actions run; see `action.yml`."""
-    import os
-
     from bot.cli.action import run
 
     raise typer.Exit(run(os.environ, fail_on and fail_on.value, sarif))
@@ -378,8 +378,21 @@ def version(as_json: AsJson = False) -> None:
     typer.echo(json.dumps({"version": number, "python": sys.version.split()[0]}) if as_json else number)
 
 
+def read_utf8() -> None:
+    """Starts this program again in Python's UTF-8 mode where the locale has another encoding, as git's paths are UTF-8.
+
+    https://docs.python.org/3/library/os.html#python-utf-8-mode
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+
+
 def main() -> None:
     """Run the command line; print our own errors and errors of the system as one sentence, and exit with their code."""
+    read_utf8()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are not text
     try:
         cli(prog_name="assistant")
     except (ConfigurationError, UserError) as error:

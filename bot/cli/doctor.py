@@ -27,11 +27,11 @@ from bot.hosts.github.auth import READ, RESOLVE, WRITE, GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.interfaces import Connection
 from bot.settings import Settings, is_placeholder, unknown_variables
+from bot.storage.database import OLDEST_SQLITE
 from bot.webhook import EVENTS
 
 OPENAI = "https://api.openai.com/v1"
 WEBHOOK = "/webhooks/github"
-_OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _LEAST_DISK = 1024**3
 _SHORTEST_SECRET = 16
 _LAST = 20  # deliveries that are looked at
@@ -140,7 +140,7 @@ def _database(settings: Settings) -> Diagnosis:
     url = settings.database
     if not url.startswith("sqlite"):
         return Diagnosis("Database", Health.OK, f"Postgres at {urlsplit(url).hostname}")
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         cure = "Use a Python with SQLite 3.35 or newer, or Postgres."
         return Diagnosis("Database", Health.TROUBLE, f"SQLite {sqlite3.sqlite_version} is too old", cure)
     file = Path(url.removeprefix("sqlite:///"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import sys
@@ -61,7 +60,7 @@ class LocalChange:
     def sarif(self) -> tuple[str, ...]:
         """The texts of the SARIF files of other analysers. Raises UserError."""
         try:
-            return tuple(report.read_text(errors="replace") for report in self.reports)
+            return tuple(report.read_text(encoding="utf-8", errors="replace") for report in self.reports)
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -99,9 +98,6 @@ class LocalChange:
 def review_locally(change: LocalChange, form: str, fail_on: str | None, *, offline: bool = False) -> int:
     """Review a change on this machine and print the review. Returns the exit code. Raises UserError."""
     configure("WARNING")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path may contain characters that the terminal cannot show
     review = asyncio.run(_review(change, local_settings(offline=offline), progress=form == "text"))
     if form == "text":
         show(review, Console(highlight=False, soft_wrap=True))

@@ -93,6 +93,33 @@ def closing_engine(engine: sa.Engine) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
+_SUBSECONDS = (3, 42)
+"""The first version of SQLite whose `unixepoch` knows 'subsec'. DBOS asks for it on Python 3.12 and newer."""
+
+
+def _unixepoch(modifier: object) -> float:
+    """`unixepoch('subsec')` for an older SQLite, which answers NULL to it or has no such function."""
+    if modifier != "subsec":
+        raise ValueError(f"unixepoch({modifier!r}) is not used")
+    return round(time.time(), 3)
+
+
+def _know_subseconds(connection: object, _: object = None) -> None:
+    """Gives an older SQLite the function that DBOS needs."""
+    if isinstance(connection, sqlite3.Connection) and sqlite3.sqlite_version_info < _SUBSECONDS:
+        connection.create_function("unixepoch", 1, _unixepoch)
+
+
+@contextmanager
+def all_know_subseconds() -> Iterator[None]:
+    """Gives an older SQLite that function on each connection opened meanwhile: DBOS migrates on connections of its own."""
+    sa.event.listen(sa.Pool, "connect", _know_subseconds)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Pool, "connect", _know_subseconds)
+
+
 class _Connection(sqlite3.Connection):
     """A connection whose commits reach the disk before they return. Writers wait for each other instead of failing.
 
@@ -103,6 +130,7 @@ class _Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as sqlite3 declares it
         super().__init__(*args, **kwargs)
         self.isolation_level = "IMMEDIATE"
+        _know_subseconds(self)
         for pragma in ("busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL", "wal_autocheckpoint=4000"):
             self.execute(f"PRAGMA {pragma}")
 
@@ -131,7 +159,8 @@ class EngineDatabase:
             with closing(sqlite3.connect(self.file, timeout=30)) as connection:
                 connection.execute("PRAGMA auto_vacuum=incremental")
                 connection.execute("PRAGMA journal_mode=WAL")
-        DBOS.migrate(self.url)
+        with all_know_subseconds():
+            DBOS.migrate(self.url)
         engine = self.engine()
         try:
             TABLES.create_all(engine, checkfirst=True)

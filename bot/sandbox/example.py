@@ -38,5 +38,5 @@ def _files(root: Path) -> dict[str, bytes | str | None]:
 
 def _words(path: Path) -> tuple[str, str]:
     """A title and a body from a Markdown file that begins with a heading."""
-    heading, _, rest = path.read_text().partition("\n")
+    heading, _, rest = path.read_text(encoding="utf-8").partition("\n")
     return heading.lstrip("# "), rest.strip() + "\n"

@@ -18,11 +18,16 @@ from bot.errors import ConfigurationError, Retryable
 
 T = TypeVar("T")
 
+OLDEST_SQLITE = (3, 35, 0)
+"""The first version of SQLite that returns the rows it writes (RETURNING)."""
 _MIGRATION_LOCK = 7_305_001
 
 
 class Database:
-    """The database at a URL. A `with` block migrates the schema at its start and closes the connections at its end."""
+    """The database at a URL. A `with` block migrates the schema at its start and closes the connections at its end.
+
+    Raises ConfigurationError for a URL of SQLite where this Python has one that is too old.
+    """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
@@ -101,6 +106,9 @@ def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        found = f"this Python has SQLite {sqlite3.sqlite_version}, which is too old"
+        raise ConfigurationError(f"{found}; use a Python with SQLite 3.35 or newer, or Postgres (DATABASE_URL)")
     if parsed.database:
         _make_folder(Path(parsed.database).parent)
     engine = sa.create_engine(parsed, connect_args={"timeout": 10})

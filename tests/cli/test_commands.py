@@ -461,6 +461,16 @@ def test_a_model_server_is_named_before_the_change_is_sent_and_offline_sends_not
     assert (code, out) == (3, "")
 
 
+def test_a_locale_without_utf8_changes_nothing(assistant, repo):
+    repo.commit({"docs/standards/fehlermeldungen-für-alle.md": RULES.replace("bare", "nackte „bare“")})
+    repo.write({"grün.py": FLAWED})
+    repo.git("add", "-N", ".")
+    said = [assistant("review", cwd=repo.directory, LC_ALL=name, PYTHONUTF8="0") for name in ("C.UTF-8", "C")]
+
+    assert said[0] == said[1]
+    assert "grün.py:7: warning Do not use bare `except`" in said[1][1]
+
+
 def test_a_system_without_posix_gets_one_sentence(repo):
     code = "import sys\nsys.modules['fcntl'] = sys.modules['resource'] = None\nfrom bot.cli.commands import main\nsys.argv = ['assistant', 'review']\nmain()"
     ran = subprocess.run(
