@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from time import thread_time
@@ -28,10 +29,10 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     """
     end, calls = thread_time() + seconds, 0
 
-    def look(_frame: FrameType, _event: str, _argument: object) -> None:
+    def look(frame: FrameType, _event: str, _argument: object) -> None:
         nonlocal calls
         calls += 1
-        if calls % _EVERY == 0 and thread_time() > end:
+        if calls % _EVERY == 0 and thread_time() > end and not _is_swallowed(frame):
             raise _Late
 
     before = sys.getprofile()
@@ -42,3 +43,16 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         raise TooLarge(f"it takes more than {seconds:.1f} s to read") from None
     finally:
         sys.setprofile(before)
+
+
+def _is_swallowed(frame: FrameType | None) -> bool:
+    """Whether an exception raised here reaches no caller: the interpreter prints those of finalizers and of gc callbacks.
+
+    A hook that raises is removed, so raising there would let `work` run for ever. https://docs.python.org/3/library/gc.html#gc.callbacks
+    """
+    callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code in callbacks:
+            return True
+        frame = frame.f_back
+    return False

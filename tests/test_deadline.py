@@ -1,5 +1,6 @@
 """The clock around the readers of strangers' files."""
 
+import gc
 import sys
 import time
 from contextlib import suppress
@@ -42,6 +43,33 @@ def test_a_document_that_takes_too_long_is_left_out_with_the_reason(tmp_path):
 
     assert time.thread_time() - begun < 5
     assert "to read" in index._row(document)[0]
+
+
+@pytest.mark.parametrize("place", ["a finalizer", "a callback of the garbage collector"])
+def test_work_ends_even_if_its_time_runs_out_where_exceptions_are_swallowed(place):
+    def busy(*_):
+        end = time.thread_time() + 0.05
+        while time.thread_time() < end:
+            pass
+
+    class Final:
+        def __del__(self):
+            busy()
+
+    def work():
+        gc.collect() if place.startswith("a callback") else Final()
+        end = time.thread_time() + 2
+        while time.thread_time() < end:
+            pass
+
+    if place.startswith("a callback"):
+        gc.callbacks.append(busy)
+    try:
+        with pytest.raises(TooLarge):
+            within(0.01, work)
+    finally:
+        if busy in gc.callbacks:
+            gc.callbacks.remove(busy)
 
 
 def test_a_policy_file_of_64_kb_of_nonsense_is_read_in_a_second():
