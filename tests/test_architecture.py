@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [
-    file for file in sorted((ROOT / "bot").rglob("*.py")) if not file.stem.endswith("_part")
-]  # until they are merged
+FILES = sorted((ROOT / "bot").rglob("*.py"))
 MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
 TREES = {name: ast.parse(file.read_text()) for name, file in MODULES.items()}
 
