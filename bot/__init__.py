@@ -12,6 +12,7 @@ standards/             the team's documents: found, parsed, indexed, searched
 hosts/                 where pull requests live: GitHub, or a local git repository
 checks/                analysers, one a file, and the jail they run in
 storage/               the database: tables, ledger, conversations, migrations
+web/                   pages for people: set-up, dashboard, the story of one review
 cli/                   the `assistant` command
 sandbox/               a GitHub to play with, for the demo and the tests
 interfaces.py          the contracts between all of these, on one screen

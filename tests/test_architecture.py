@@ -17,7 +17,7 @@ TREES = {name: ast.parse(file.read_text()) for name, file in MODULES.items()}
 DIRECTION = """
 errors < deadline, settings, webhook, core.policy < core.command < core.code < core.costs < core.findings < core.claims
        < core.comments < job < interfaces < hosts, checks, engine, server < storage < model < standards < handlers
-       < sandbox < app_openai < app < web, cli < __main__
+       < sandbox < app_openai < app < web < cli < __main__
 """
 FLOORS = [[f"bot.{place.strip()}" for place in floor.split(",")] for floor in DIRECTION.split("<")]
 FLOOR = {place: number for number, floor in enumerate(FLOORS) for place in floor}
@@ -59,7 +59,7 @@ HOMES = {
     "pypdf": ("bot.standards.archives",),
     "snowballstemmer": ("bot.standards.query",),
     "sqlalchemy": ("bot.storage", "bot.engine"),
-    "starlette": ("bot.server", "bot.sandbox"),
+    "starlette": ("bot.server", "bot.sandbox", "bot.web"),
     "subprocess": ("bot.checks.jail", "bot.hosts.git"),
     "tree_sitter": ("bot.core.code.syntax",),
     "typer": ("bot.cli",),
@@ -217,7 +217,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 218, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 220, 500, 60
 MOST_IN = {"bot": MOST_FLAT}
 BANNED_NAMES = {
     "utils",

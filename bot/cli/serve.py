@@ -23,6 +23,7 @@ from bot.cli.progress import configure
 from bot.server import bounded_protocol
 from bot.server import serve as application
 from bot.settings import Settings
+from bot.web.pages import front
 
 log = structlog.get_logger()
 
@@ -51,15 +52,17 @@ def work(settings: Settings) -> None:
 
 
 def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belongs to the server
-    """The ASGI application of an app."""
+    """The ASGI application of an app: the webhook, health and metrics, and the pages for people."""
     app_id = app.settings.github_app_id
-    return application(
+    server = application(
         app.engine,
         app.settings.webhook_secrets,
         app.ready,
         app=app_id if app_id.isdecimal() else "",
         name=lambda: app.client.name,
     )
+    server.router.routes.extend(front())
+    return server
 
 
 @contextmanager
