@@ -48,6 +48,7 @@ from bot.standards.local import FolderStandards
 from bot.storage.conversations import ConversationStore, RequestLimits
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
+from bot.storage.runs import RunLog
 
 if TYPE_CHECKING:
     from bot.engine.durable import DurableEngine, Pace
@@ -365,7 +366,8 @@ def build(
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
     reviewer, answerer = build_reviewer(parts), build_answerer(parts)
     reconcile = closing(Reconciler(GitHubInstallations(client), parts.publisher, ledger), client)
-    handlers = replace(use_cases(build_router(parts), reviewer, answerer), reconcile=reconcile)
+    handlers = use_cases(build_router(parts), reviewer, answerer)
+    handlers = replace(handlers, reconcile=reconcile, ended=RunLog(ledger.database).end)
     pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
     return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
 

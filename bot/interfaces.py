@@ -24,7 +24,7 @@ from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
-from bot.core.costs import Usage
+from bot.core.costs import ModelCall, Usage
 from bot.core.findings.problem import Problem
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.job import Job, RouteDecision
@@ -249,7 +249,7 @@ class ModelAnswer:
 
     `looked_up` are the tool calls with their answers. `passages` are results of a search on the model's server; those
     that come from a known standard may be cited. `held` is the number of tokens of the conversation that the server keeps.
-    `toolless` says that the server refuses tools.
+    `toolless` says that the server refuses tools. `calls` are the model calls that it took.
     `unreachable` says that the server failed or did not answer, so that another try may succeed later.
     """
 
@@ -261,6 +261,7 @@ class ModelAnswer:
     held: int = 0
     toolless: bool = False
     unreachable: bool = False
+    calls: tuple[ModelCall, ...] = ()
 
 
 class Account(Protocol):
@@ -313,6 +314,9 @@ class Step(Protocol):
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
 
 
+CALL, TOOL = "/call-", "/tool-"
+"""Parts of the names of steps: the calls of a conversation, CONVERSATION/call-1, and its tools, CONVERSATION/tool-1-2."""
+
 Reconcile = Callable[["JobLog", Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Looks for lost work with the state of the last look; returns the state for the next."""
 
@@ -326,13 +330,49 @@ async def _silent_hold(_job: Job, _reason: str, _until: str, _step: Step, /) -> 
 
 
 @dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step of a run: its start in seconds since 1970, its duration in seconds, and how often it was tried again.
+
+    `trouble` is why it was tried again, or why it failed in the end.
+    """
+
+    name: str
+    began: float
+    seconds: float
+    retries: int = 0
+    trouble: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run of `job` ended. Times are in seconds since 1970.
+
+    `kind` is review, answer or ingest; `end` is done, failed, superseded, stopped or unread, and `reason` says why. `cause`
+    is the class of the error, empty without one.
+    """
+
+    job: Job
+    kind: str
+    end: str
+    reason: str
+    cause: str
+    ended: float
+    steps: tuple[StepRecord, ...] = ()
+
+
+async def _no_record(_: RunEnd, /) -> None:
+    """Records nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Handlers:
     """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
     `reconcile` looks for lost work and returns its state for the next look. `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
     was superseded or stopped; `fail` reports that it failed, and why; `announce` reports that a review was accepted or,
-    with a reason, that there will be none; `hold` reports what a run waits for, and the time of its next attempt. All
-    may be run again after a crash.
+    with a reason, that there will be none; `hold` reports what a run waits for, and the time of its next attempt; `ended`
+    records how a run ended. All may be run again after a crash.
     """
 
     route: Callable[[Job, Step], Awaitable[RouteDecision]]
@@ -342,6 +382,7 @@ class Handlers:
     fail: Callable[[Job, str, Step], Awaitable[str]]
     announce: Callable[[Job, str, Step], Awaitable[None]] = _silent
     hold: Callable[[Job, str, str, Step], Awaitable[None]] = _silent_hold
+    ended: Callable[[RunEnd], Awaitable[None]] = _no_record
     reconcile: Reconcile | None = None
 
 

@@ -53,7 +53,7 @@ class Job:
     text of a reply), `comment` the id of its comment and `thread` that comment's kind ("comment", "inline", "review").
     `actor` is the sender: the person whose permission counts, or a bot, which may act for the App `actor_app`. `seen` is
     the pull request as the router read it: the review uses that head, title and body. `digest` is the SHA-256 of the
-    delivery's body; empty for a job that no delivery made.
+    delivery's body; empty for a job that no delivery made. `received` is when the engine took it, in seconds since 1970.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Job:
     in_reply_to: int = 0
     seen: PullRequest | None = None
     digest: str = ""
+    received: float = 0.0
 
     @property
     def is_question(self) -> bool:

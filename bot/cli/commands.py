@@ -320,11 +320,13 @@ def replay(
 
 
 @cli.command()
-def stats(as_json: AsJson = False) -> None:
+def stats(
+    days: Annotated[int, typer.Option(min=0, help="Count the last DAYS days; 0: all.")] = 0, as_json: AsJson = False
+) -> None:
     """Show what became of findings, and the cost. Counts merged pull requests."""
     from bot.cli.stats import stats as show_stats
 
-    show_stats(as_json=as_json)
+    show_stats(days, as_json=as_json)
 
 
 @cli.command()

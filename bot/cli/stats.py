@@ -17,31 +17,33 @@ from bot.app import review_budget, spending_limits
 from bot.core.code.hidden import show_hidden
 from bot.core.comments.replies import spender
 from bot.core.costs import Balance
-from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally, rates
+from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally
 from bot.errors import UserError
 from bot.settings import Settings
 from bot.storage.audit import AuditEntry, AuditLog
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger, MonthlyCost
+from bot.storage.figures import METRICS, Figures, MonthlyCost, Overview, Quantiles, Window
+from bot.storage.ledger import Ledger
 
 
-def stats(*, as_json: bool) -> None:
-    """Print the rates of every repository and category, and of every rule, and what was spent, from the ledger."""
-    told = asyncio.run(_counted())
+def stats(days: int = 0, *, as_json: bool) -> None:
+    """Print the figures of the dashboard over the last `days` (0: of all time), and what was ever spent, from the ledger."""
+    told = asyncio.run(_counted(days))
     rules = [one for one in told.tallies if one.decided]
     if as_json:
         spent = {"costs": [one._asdict() for one in told.costs], "left": _left(told.balances)}
-        print(json.dumps({**_rows(told.rates, rules), **spent}, indent=2))  # noqa: T201 - this is the output
+        print(json.dumps({**_rows(told.rates, rules), **spent, **_figures(told.overview)}, indent=2))  # noqa: T201 - this is the output
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(_table(told.rates) if told.rates else "No pull request with findings was merged yet.")
+    console.print(_overview(told.overview, days))
+    if told.rates:
+        console.print(_table(told.rates))
     if rules:
         console.print(_rules(rules))
     if told.costs:
         console.print(_costs(told.costs), _people(told.costs), _balances(told.balances), sep="\n")
-    if told.rates or rules:
-        for name, meaning in DEFINITIONS.items():
-            console.print(f"[dim]{name}: {meaning}[/dim]")
+    for name, meaning in {**METRICS, **(DEFINITIONS if told.rates or rules else {})}.items():
+        console.print(f"[dim]{name}: {meaning}[/dim]")
 
 
 def audit(pull: str, limit: int, *, as_json: bool) -> None:
@@ -74,18 +76,24 @@ class Statistics:
     tallies: tuple[TopicTally, ...]
     costs: tuple[MonthlyCost, ...]
     balances: Mapping[str, tuple[Balance, ...]]
+    overview: Overview
 
 
-async def _counted() -> Statistics:
+async def _counted(days: int) -> Statistics:
     settings = Settings.read()
     bounds = [
         one for one in spending_limits(settings, review_budget(settings)) if one.scope in {"repository", "installation"}
     ]
     with Database.existing(settings.database) as database:
-        ledger = Ledger(database)
-        found = rates(await ledger.outcomes()), await ledger.tallies(), await ledger.costs()
+        ledger, figures, window = Ledger(database), Figures(database), Window.of(days)
         spenders = await ledger.spenders(timedelta(days=30))
-        return Statistics(*found, {one.repo: await ledger.balances(one, bounds) for one in spenders})
+        return Statistics(
+            await figures.outcomes(window),
+            await figures.tallies(window),
+            await figures.monthly(),
+            {one.repo: await ledger.balances(one, bounds) for one in spenders},
+            await Overview.read(figures, window),
+        )
 
 
 def _left(balances: Mapping[str, Iterable[Balance]]) -> list[dict[str, object]]:
@@ -96,6 +104,48 @@ def _rows(found: Iterable[OutcomeRate], rules: Iterable[TopicTally]) -> dict[str
     categories = [asdict(one) | {"strict": one.strict, "judged": one.judged} for one in found]
     topics = [asdict(one) | {"accepted": one.accepted, "muted": one.unwanted} for one in rules]
     return {"definitions": DEFINITIONS, "rates": categories, "rules": topics}
+
+
+def _figures(overview: Overview) -> dict[str, object]:
+    times, merged = overview.times, overview.merged
+    quantiles = {name: asdict(getattr(times, name)) for name in ("queue", "model", "post", "total")}
+    return {
+        "since": overview.window.since,
+        "metrics": METRICS,
+        "reviews": [one._asdict() for one in overview.reviews],
+        "first_reviews": {"count": times.count, **quantiles},
+        "coverage": overview.coverage._asdict(),
+        "spent": [one._asdict() for one in overview.costs],
+        "severities": [one._asdict() for one in overview.severities],
+        "found": [one._asdict() for one in overview.rules],
+        "addressed": merged and {"findings": merged.total, "strict": merged.strict, "judged": merged.judged},
+        "failures": [one._asdict() for one in overview.failures],
+    }
+
+
+def _overview(overview: Overview, days: int) -> Table:
+    """The figures in one line each."""
+    table = Table(f"last {days} days" if days else "all time", "", box=None)
+    times, coverage, merged = overview.times, overview.coverage, overview.merged
+    table.add_row("reviews", str(overview.reviewed))
+    table.add_row("time to first review, p50 / p95", _seconds(times.total))
+    for name in ("queue", "model", "post"):
+        table.add_row(f"  {name}", _seconds(getattr(times, name)))
+    table.add_row("files reviewed", f"{coverage.files_read} of {coverage.files}")
+    table.add_row("lines reviewed", f"{coverage.lines_read} of {coverage.lines}")
+    table.add_row("tokens, dollars", f"{overview.tokens}, {overview.dollars:.2f}")
+    table.add_row("findings", str(overview.findings))
+    table.add_row(
+        "addressed (strict)", _share(*merged.strict) if merged else "no pull request with findings was merged yet"
+    )
+    for one in overview.failures:
+        table.add_row(f"failed: {escape(one.kind)}, {escape(one.cause)}", str(one.total))
+    return table
+
+
+def _seconds(quantiles: Quantiles) -> str:
+    """A median and a 95th percentile in words."""
+    return " / ".join("-" if value is None else f"{value:.1f} s" for value in (quantiles.p50, quantiles.p95))
 
 
 def _table(found: Iterable[OutcomeRate]) -> Table:

@@ -52,6 +52,49 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a model: what it used, and the seconds until its answer."""
+
+    usage: Usage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRecord:
+    """One call of a tool by a model: its arguments as JSON, the characters of its answer, and why it had none."""
+
+    tool: str
+    arguments: str
+    characters: int
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    """One conversation with a model. `reason` is why it gave no answer; `more` counts what `bounded` left out."""
+
+    name: str
+    calls: tuple[ModelCall, ...] = ()
+    tools: tuple[ToolCallRecord, ...] = ()
+    reason: str = ""
+    more: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What all its calls used."""
+        return sum((call.usage for call in self.calls), Usage())
+
+    def bounded(self, most: int, longest: int) -> ConversationRecord:
+        """Returns the record with at most `most` calls of each kind, and texts of at most `longest` characters."""
+        tools = tuple(
+            replace(tool, arguments=tool.arguments[:longest], unavailable=tool.unavailable[:longest])
+            for tool in self.tools[:most]
+        )
+        more = max(len(self.calls) - most, 0) + max(len(self.tools) - most, 0)
+        return replace(self, calls=self.calls[:most], tools=tools, reason=self.reason[:longest], more=more)
+
+
 LONG_INPUT = 272_000
 """Input tokens above which OpenAI bills the whole request at twice the input and one and a half times the output."""
 

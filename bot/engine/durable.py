@@ -10,9 +10,10 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -110,6 +111,7 @@ class DurableEngine:
         """Stores the job; False if it is already known. On return it survives a power cut. Raises NotDurable."""
         try:
             async with asyncio.timeout(_SUBMIT_WITHIN):
+                job = replace(job, received=job.received or time.time())
                 return await self._open.intake.put(Order("ingest", job.id, job))
         except TimeoutError:
             raise NotDurable(f"the database did not answer within {_SUBMIT_WITHIN:.0f} s") from None

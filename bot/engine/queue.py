@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +13,18 @@ import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.database import JsonSerializer, pack
+from bot.engine.database import JsonSerializer, pack, unpack
 from bot.engine.journal import from_json, to_json
-from bot.interfaces import HeadState
+from bot.interfaces import HeadState, StepRecord
 from bot.job import Job
 
 NAME = "review-assistant"
 VERSION = "1"  # pinned: by default it is a hash of the source, and an update would strand every queued job
 QUEUES = {"ingest": "ingest", "review": "reviews", "answer": "answers", "abandon": "answers", "fail": "answers"}
 WAITING = ("ENQUEUED", "DELAYED", "PENDING")
+_OWN = ("engine/", "DBOS.")
+"""The beginnings of the names of steps that are not a handler's."""
+_TROUBLE = 200
 _APART = 0.2
 """Seconds between the runs that go on after an outage."""
 _BROKEN = {
@@ -168,6 +172,12 @@ class Runs:
         entries = {step["function_name"]: _entry(step) for step in steps}
         return entries, max((step["function_id"] for step in steps), default=0)
 
+    def steps(self, turns: Sequence[str]) -> tuple[StepRecord, ...]:
+        """Returns the steps of all turns of a run, in their order, without the engine's own."""
+        found = [step for turn in turns for step in self.client.list_workflow_steps(turn)]
+        timed = [step for step in found if step["started_at_epoch_ms"] and not step["function_name"].startswith(_OWN)]
+        return tuple(map(_step, timed))
+
     def running(self) -> dict[str, list[str]]:
         """Returns the ids of running workflows by the worker that claimed them."""
         ids: dict[str, list[str]] = {}
@@ -215,7 +225,7 @@ class Runs:
         first = job.id.partition("/again/")[0]
         known = self.client.list_workflows(workflow_id_prefix=f"{first}/again/", load_input=False, load_output=False)
         number = len({row.workflow_id.partition("~")[0] for row in known}) + 1
-        again = replace(job, id=f"{first}/again/{number}", seen=None)
+        again = replace(job, id=f"{first}/again/{number}", seen=None, received=time.time())
         return again.id if self.add(Order("ingest", again.id, again)) else ""
 
     def wake(self) -> int:
@@ -307,6 +317,20 @@ def _entry(step: StepInfo) -> dict[str, Any]:
     if step["error"] is not None:
         return {"error": pack(step["error"])}
     return step["output"] if isinstance(step["output"], dict) else {}
+
+
+def _step(step: StepInfo) -> StepRecord:
+    began = step["started_at_epoch_ms"] or 0
+    entry, ended = _entry(step), step["completed_at_epoch_ms"] or began
+    error = unpack(entry["error"]) if "error" in entry else None
+    return StepRecord(
+        name=step["function_name"],
+        began=began / 1000,
+        seconds=(ended - began) / 1000,
+        retries=entry.get("tries", 0),
+        trouble=str(error or entry.get("trouble") or entry.get("reason") or "")[:_TROUBLE],
+        failed=error is not None,
+    )
 
 
 def _job(row: WorkflowStatus) -> Job:

@@ -18,6 +18,9 @@ from bot.interfaces import Step
 
 T = TypeVar("T")
 
+_TROUBLE = 300
+"""Characters of the reason of a retry that the journal keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
@@ -118,12 +121,14 @@ async def _attempt(
     work: Callable[[], Awaitable[T]], kind: type[T], tries: int, schedule: RetrySchedule
 ) -> dict[str, Any]:
     """Tries until the work succeeds, is refused or needs a long wait. Returns the journal entry."""
+    trouble = ""
     while True:
         try:
-            return {"ok": to_json(await work(), kind)}
+            done = {"ok": to_json(await work(), kind)}
+            return done | {"tries": tries, "trouble": trouble[:_TROUBLE]} if tries else done
         except (Retryable, OperationalError) as error:
-            tries += 1
-            later = error if isinstance(error, Retryable) else Outage("the database is out of reach")
+            tries, trouble = tries + 1, str(error) if isinstance(error, Retryable) else "the database is out of reach"
+            later = error if isinstance(error, Retryable) else Outage(trouble)
             outage = isinstance(later, Outage)
             if tries >= (schedule.lasting if outage else ATTEMPTS):
                 return {"error": pack(later)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -16,7 +18,7 @@ from bot.engine.journal import from_json
 from bot.engine.queue import Order, Run, Runs, key
 from bot.engine.steps import DurableSteps, LaidAside, RetrySchedule, TooSlow, under
 from bot.errors import AssistantError, Refused, Superseded
-from bot.interfaces import Handlers, Step
+from bot.interfaces import Handlers, RunEnd, Step
 from bot.job import Job, Route, RouteDecision, Trigger
 
 log = structlog.get_logger()
@@ -27,6 +29,9 @@ _CRASHES = 3  # crashes of a worker after which a run is given up
 _LIMIT = 1800.0  # seconds of one turn of a run
 _REPORT_LIMIT = 300.0  # seconds to report that a run failed
 _HOLD_LIMIT = 20.0  # seconds to report that a run waits
+
+_ENDS = {"fail": "failed", "abandon": "stopped"}
+"""How a job ended whose end a workflow of its own announces."""
 
 Body = Callable[[Job, Step, str], Awaitable[str]]
 
@@ -82,14 +87,35 @@ class Workflows:
         steps = await DurableSteps.open(self.runs, order.turns, self.schedule)
         try:
             try:
-                return await steps.drive(self._end(order, body, steps), _LIMIT)
+                ended = await steps.drive(self._end(order, body, steps), _LIMIT)
             except TooSlow as slow:
-                return await steps.drive(self._fail(order, slow, steps), _REPORT_LIMIT)
+                ended = await steps.drive(self._fail(order, slow, steps), _REPORT_LIMIT)
+            if ended["end"] != "superseded":
+                await self._record(order, ended)
         except LaidAside as wait:
             await DBOS.run_step_async({"name": "engine/hold"}, self._hold, order, wait)
             again = replace(order, turn=order.turn + 1, delay=wait.seconds)
             await DBOS.run_step_async({"name": "engine/lay aside"}, self.runs.add, again)
             return _ended("outage" if wait.outage else "waiting", str(wait))
+        return ended
+
+    async def _record(self, order: Order, ended: dict[str, str]) -> None:
+        """Records the end of a job: of a review or an answer, or of a run that was given up before one began."""
+        kind, end, reason = order.workflow, ended["end"], ended["word"]
+        if kind == "ingest" and end not in {"failed", "unread"}:
+            return
+        if kind in _ENDS:
+            kind, end, reason = "answer" if order.job.is_question else "review", _ENDS[kind], order.reason
+        end_of_run = RunEnd(order.job, kind, end, reason, ended.get("cause", ""), time.time())
+        await DBOS.run_step_async({"name": "engine/record"}, self._tell, end_of_run, order.turns)
+
+    async def _tell(self, end: RunEnd, turns: Sequence[str]) -> None:
+        """Hands the end of a run to its handler, with the steps of all its turns. An error there is logged only."""
+        steps = await asyncio.to_thread(self.runs.steps, turns)
+        try:
+            await self.handlers.ended(replace(end, steps=steps))
+        except AssistantError as error:
+            log.warning("the end of a run is not recorded", job=end.job.id, reason=str(error))
 
     async def _hold(self, order: Order, wait: LaidAside) -> None:
         """Reports on the pull request what the run waits for, if that can be reported now."""
@@ -109,22 +135,27 @@ class Workflows:
         except _Unread as unread:
             return _ended("unread", str(unread))
         except Superseded as moved:
-            await self._superseded(order, str(moved), steps)
-            return _ended("superseded", str(moved))
+            ended = _ended("superseded", str(moved))
+            await self._superseded(order, ended, steps)
+            return ended
         except OperationalError:
             raise
         except Exception as error:  # noqa: BLE001 - the worker's loop: every error must be reported on the pull request
             return await self._fail(order, error, steps)
 
-    async def _superseded(self, order: Order, reason: str, steps: DurableSteps) -> None:
-        """Ends a run that posted nothing. A review that a person requested is routed again, at the new head."""
-        job, abandon = order.job, under("abandon/", steps)
-        if order.workflow != "review" or not job.is_requested:
-            await self.handlers.abandon(job, reason, abandon)
+    async def _superseded(self, order: Order, ended: dict[str, str], steps: DurableSteps) -> None:
+        """Ends a run that posted nothing. A review that a person requested is routed again, at the new head.
+
+        Its end is recorded before that: the router must not find a run that is still busy with its record.
+        """
+        job, reason, abandon = order.job, ended["word"], under("abandon/", steps)
+        again = order.workflow == "review" and job.is_requested
+        await self.handlers.abandon(replace(job, comment=0) if again else job, reason, abandon)
+        await self._record(order, ended)
+        if not again:
             return
-        await self.handlers.abandon(replace(job, comment=0), reason, abandon)
-        again = replace(job, id=f"{job.id}/again", seen=None)
-        await self._start(Order("ingest", again.id, again), steps)
+        repeated = replace(job, id=f"{job.id}/again", seen=None)
+        await self._start(Order("ingest", repeated.id, repeated), steps)
 
     async def _fail(self, order: Order, error: Exception, steps: DurableSteps) -> dict[str, str]:
         job = order.job
@@ -136,7 +167,7 @@ class Workflows:
                 await self.handlers.fail(job, reason, under("fail/", steps))
             except Refused as refused:
                 log.warning("the failure cannot be reported on the pull request", job=job.id, reason=str(refused))
-        return _ended("failed", reason)
+        return _ended("failed", reason, type(error).__name__)
 
     async def _ingest(self, job: Job, step: Step) -> str:
         """Routes a job and starts its work. One at a time runs for each pull request."""
@@ -213,6 +244,11 @@ class Workflows:
                 await self.handlers.abandon(replace(run.job, comment=comment), reason, under(f"{run.id}/", step))
             except AssistantError as error:  # the newer run must not fail with the older one's report
                 log.warning("replaced without a report", run=run.id, reason=str(error))
+            await step(f"engine/ended {run.id}", partial(self._replaced, run, reason), type(None))
+
+    async def _replaced(self, run: Run, reason: str) -> None:
+        kind = "answer" if run.job.is_question else "review"
+        await self._tell(RunEnd(run.job, kind, "superseded", reason, "", time.time()), (run.id,))
 
 
 def _replacement(job: Job, unfinished: Sequence[Job]) -> Job:
@@ -227,5 +263,5 @@ async def _once(_: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T
     return await work()
 
 
-def _ended(end: str, word: str) -> dict[str, str]:
-    return {"end": end, "word": word}
+def _ended(end: str, word: str, cause: str = "") -> dict[str, str]:
+    return {"end": end, "word": word} | ({"cause": cause} if cause else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +20,7 @@ from bot.core.claims.rules import WHOLE, TeamRules, fenced_rules, team_rules
 from bot.core.code.plan import Batch
 from bot.core.code.pull_request import Issue, PostedComment, PullRequest
 from bot.core.command import ReviewScope
-from bot.core.costs import ReviewBudget
+from bot.core.costs import ConversationRecord, ReviewBudget, ToolCallRecord
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
@@ -127,6 +128,12 @@ class ModelSession:
     trace: Callable[[Sequence[SearchPassage]], Awaitable[str]] | None = None
     reduced: bool = False
     _refusals: list[str] = field(default_factory=list)
+    _records: list[ConversationRecord] = field(default_factory=list)
+
+    @property
+    def conversations(self) -> tuple[ConversationRecord, ...]:
+        """The records of the conversations that have ended, in the order of their names."""
+        return tuple(sorted(self._records, key=lambda record: record.name))
 
     async def ask(
         self,
@@ -170,15 +177,21 @@ class ModelSession:
         async with self.gate:
             if self._refusals:
                 return ModelAnswer(None, self._refusals[0])
-            try:
-                return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
-            except (Forbidden, NotFound, TimedOut) as error:
-                self._refusals.append(str(error))
-                return ModelAnswer(None, str(error))
-            except TooLarge:
-                raise
-            except (Refused, Retryable) as error:
-                return ModelAnswer(None, str(error), unreachable=isinstance(error, Retryable))
+            told = await self._answer(name, prompt)
+            self._records.append(_record(name, told))
+            return told
+
+    async def _answer(self, name: str, prompt: Prompt) -> ModelAnswer:
+        """Has the conversation. Raises TooLarge; other refusals are answers without a value."""
+        try:
+            return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
+        except (Forbidden, NotFound, TimedOut) as error:
+            self._refusals.append(str(error))
+            return ModelAnswer(None, str(error))
+        except TooLarge:
+            raise
+        except (Refused, Retryable) as error:
+            return ModelAnswer(None, str(error), unreachable=isinstance(error, Retryable))
 
     async def _traced(self, name: str, answer: ModelAnswer) -> ModelAnswer:
         """Adds the sections that a search on the model's server returned, as results of `search_standards`."""
@@ -217,6 +230,14 @@ class ModelSession:
     def _fenced(self, datum: FencedText, pass_input: PassInput) -> str:
         """A fenced text. Rules have the same fence in every job, so that a cache can keep them."""
         return fence_text(datum, self.salt if datum.kind == "standard" else pass_input.job)
+
+
+def _record(name: str, answer: ModelAnswer) -> ConversationRecord:
+    tools = tuple(
+        ToolCallRecord(use.tool, json.dumps(dict(use.arguments), ensure_ascii=False), len(use.text), use.unavailable)
+        for use in answer.looked_up
+    )
+    return ConversationRecord(name, answer.calls, tools, answer.reason)
 
 
 @dataclass(frozen=True, slots=True)

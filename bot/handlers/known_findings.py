@@ -20,6 +20,7 @@ from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
 from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Trigger
+from bot.storage.figures import Figures, Window
 from bot.storage.ledger import Ledger
 
 ABOUT_KNOWN_FINDINGS = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.MERGED})
@@ -71,7 +72,8 @@ class KnownFindings:
         known = [_dismiss_with(finding, dismissed.get(finding.group)) for finding in known]
         reviews = await self.ledger.reviews(pull.ref, limit=20)
         since, seen = _read_blocks(reviews)
-        muted = muted_topics(await self.ledger.tallies(pull.ref.repo_id), policy.unmute)
+        tallies = await Figures(self.ledger.database).tallies(Window(repos=(pull.ref.repo_id,)))
+        muted = muted_topics(tallies, policy.unmute)
         return KnownState(tuple(known), foreign_comments(said), muted, since, seen, _unreviewed(reviews, pull))
 
     async def settle(self, pull: PullRequest, known: Sequence[KnownFinding]) -> tuple[KnownFinding, ...]:

@@ -43,7 +43,7 @@ from bot.core.code.diff import Hunk
 from bot.core.code.language import language
 from bot.core.code.plan import Batch, CoverageRow, FileState
 from bot.core.code.syntax import symbol_at
-from bot.core.costs import Usage
+from bot.core.costs import ConversationRecord, Usage
 from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import RecheckResult
@@ -166,6 +166,7 @@ class PassResults:
     usage: Usage = field(default_factory=Usage)
     versions: tuple[tuple[str, str], ...] = ()
     unreachable: bool = False
+    conversations: tuple[ConversationRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,7 +453,8 @@ async def run_passes(model_review: ModelReview, job: Job, inputs: ModelInputs, s
     if not model_review.model.available:
         return PassResults()
     session, pass_input = await model_review.prepare(job, inputs, step)
-    return await _recheck(session, pass_input, await Passes(session)(pass_input), inputs.doubts)
+    results = await _recheck(session, pass_input, await Passes(session)(pass_input), inputs.doubts)
+    return replace(results, conversations=session.conversations)
 
 
 async def _recheck(

@@ -20,6 +20,7 @@ from bot.core.findings.finding import Finding
 from bot.core.findings.known import KnownFinding, new_known_finding, pack
 from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
+from bot.core.story import story_of
 from bot.errors import Superseded
 from bot.handlers.ask_model import ModelReview
 from bot.handlers.check_runs import CheckReporter, optional
@@ -211,6 +212,9 @@ class Reviewer:
             "listed": len(review.listed),
             "dropped": len(review.dropped),
             "files": len(review.coverage.files),
+            "files_read": sum(row.state is FileState.REVIEWED for row in review.coverage.files),
+            "lines": review.lines[0],
+            "lines_read": review.lines[1],
             "base": pull.base_ref,
             "unreviewed": [asdict(row) for row in _unreviewed(review)],
             "usage": asdict(review.usage),
@@ -218,11 +222,13 @@ class Reviewer:
             "rules": dict(review.rules),
             "unreachable": review.unreachable,
         }
-        record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, conclusion(review).value, url, detail)
+        story = story_of(review, LinkBase.of(pull))
+        end = conclusion(review).value
+        record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, end, url, detail, story)
         await self.ledger.record(record, [*review.known, *news])
         posted = [finding.identity for finding in review.findings]
         await AuditLog(self.ledger.database).append(
-            job, "reviewed", conclusion(review).value, head=pull.head_sha, url=url, model=review.model, posted=posted,
+            job, "reviewed", end, head=pull.head_sha, url=url, model=review.model, posted=posted,
             prompts=dict(review.versions), tokens=review.usage.input + review.usage.output,
         )  # fmt: skip
 

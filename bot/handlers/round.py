@@ -90,13 +90,13 @@ class ReviewInputs:
 
     def complete(self, review: Review, proofs: Sequence[tuple[str, ...] | None], unknown: Sequence[str]) -> Review:
         """The finished review, with coverage, remarks and notices. `unknown` are sentences on what the policy names in vain."""
-        results, change = self.results, self.change
+        results, change, coverage = self.results, self.change, self._coverage
         return replace(
             review,
             findings=tuple(map(with_proof, review.findings, proofs)),
             dropped=(*review.dropped, *results.dropped, *self.ruled.waived),
             uncertain=self._uncertain,
-            coverage=self._coverage,
+            coverage=coverage,
             remarks=(*remarks(self.pull, change.diff), *map(requirement, results.requirements)),
             notices=(
                 *(plain(problem, _PROBLEM) for problem in (*self.policy.problems, *unknown)),
@@ -106,6 +106,8 @@ class ReviewInputs:
                 *self._since,
             ),
             blocks=self._blocks if self.model else {},
+            conversations=results.conversations,
+            lines=self._lines(coverage),
             usage=results.usage,
             versions=results.versions,
             unreachable=results.unreachable,
@@ -208,6 +210,12 @@ class ReviewInputs:
             return look
         only_security = self.job.scope.scope is ReviewScope.SECURITY
         return add_partial_look(look, self.known_state.unreviewed, (_OTHER_PASSES,) if only_security else ())
+
+    def _lines(self, coverage: Coverage) -> tuple[int, int]:
+        """The number of changed lines, and of those in reviewed files."""
+        changed = {file.path: file.additions + file.deletions for file in self.change.diff}
+        read = {row.path for row in coverage.files if row.state is FileState.REVIEWED}
+        return sum(changed.values()), sum(lines for path, lines in changed.items() if path in read)
 
     def _rules(self, review: Review) -> Mapping[str, Any]:
         """The usage of each of the team's rules in this review."""

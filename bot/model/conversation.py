@@ -19,6 +19,7 @@ from bot.core.costs import (
     SHORTEST_CEILING,
     Calibration,
     ConversationLimits,
+    ModelCall,
     Price,
     Usage,
     estimate,
@@ -29,7 +30,7 @@ from bot.core.costs import (
     worst_case,
 )
 from bot.errors import BudgetExhausted, RateLimited, Refused, Retryable, TimedOut, TooLarge, UserError
-from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
+from bot.interfaces import CALL, TOOL, Account, ModelAnswer, SearchPassage, Step, Tool, ToolUse
 from bot.model.replies import arguments_of, read_answer
 
 
@@ -220,6 +221,7 @@ class Conversation:
     before: PromptCount | None = None
     passages: list[SearchPassage] = field(default_factory=list)
     looked_up: list[ToolUse] = field(default_factory=list)
+    made: list[ModelCall] = field(default_factory=list)
 
     async def hold(self) -> ModelAnswer:
         """Returns the answer, or the reason why there is none. Raises as Model.ask does."""
@@ -238,6 +240,7 @@ class Conversation:
             looked_up=tuple(self.looked_up),
             passages=tuple(self.passages),
             held=self.held,
+            calls=tuple(self.made),
         )
 
     def _next(self) -> ModelRequest:
@@ -316,10 +319,11 @@ class Conversation:
 
     async def _call(self, ask: ModelRequest) -> Turn:
         self.calls += 1
-        name, limits = f"{self.prompt.name}/call-{self.calls}", self.api.limits
+        name, limits = f"{self.prompt.name}{CALL}{self.calls}", self.api.limits
         left = max(limits.seconds - self.seconds, PATIENCE)
         reply = await self.step(name, lambda: self._send(name, ask, left), JournaledReply)
         self.usage += reply.usage
+        self.made.append(ModelCall(reply.usage, reply.seconds))
         self.ceiling = reply.ceiling or ask.ceiling
         self.held = reply.usage.input + reply.usage.output if self.prompt.conversation else 0
         self.seconds += reply.seconds
@@ -418,7 +422,7 @@ class Conversation:
         """Runs the allowed calls at the same time and gives every call its result, in the order of the calls."""
         allowed = calls[: self.lookups]
         self.closing = self.closing or len(allowed) < len(calls)
-        names = [f"{self.prompt.name}/tool-{self.calls}-{place}" for place, _ in enumerate(allowed, 1)]
+        names = [f"{self.prompt.name}{TOOL}{self.calls}-{place}" for place, _ in enumerate(allowed, 1)]
         results = await asyncio.gather(*map(self._look_up, names, allowed), return_exceptions=True)
         for call, result in zip(allowed, results, strict=True):
             if isinstance(result, BaseException):

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.core.code.pull_request import PullRef
 from bot.core.costs import Balance
 from bot.core.findings.finding import Category
-from bot.core.findings.known import FindingState, KnownFinding, Outcome, restore
-from bot.core.findings.muting import TopicTally
+from bot.core.findings.known import FindingState, KnownFinding, restore
 from bot.core.findings.topic import kind_of
+from bot.core.story import Story
 from bot.engine.journal import from_json, to_json
 from bot.storage.database import Database, upsert
-from bot.storage.tables import FINDINGS, REVIEWS, SPENDING, of_pull
-
-
-class MonthlyCost(NamedTuple):
-    """What the calls for a pull request cost in a month (YYYY-MM), reservations included.
-
-    `person` asked for the work, or opened the pull request if it was reviewed by itself.
-    """
-
-    repo: str
-    number: int
-    person: str
-    month: str
-    tokens: int
-    dollars: float
-
-
-class OutcomeCount(NamedTuple):
-    """How many findings of a category had an outcome when a repository's pull requests were merged."""
-
-    repo: str
-    category: str
-    outcome: str
-    total: int
+from bot.storage.runs import day_of, write_repository, write_story
+from bot.storage.tables import FINDINGS, REPOSITORIES, REVIEWS, SPENDING, of_pull
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRecord:
-    """One finished review. `detail` is small JSON: counts, usage, prompt versions, dropped findings with reasons."""
+    """One finished review. `detail` is small JSON: counts, usage, prompt versions; `story` is the one of core/story.py."""
 
     job: str
     pull: PullRef
@@ -54,6 +32,7 @@ class ReviewRecord:
     outcome: str
     url: str
     detail: Mapping[str, Any]
+    story: Story | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +132,8 @@ class Ledger:
 
         def write(connection: sa.Connection) -> None:
             upsert(connection, REVIEWS, [row], keep=("finished",))
+            if review.story is not None:
+                write_story(connection, review.job, review.story)
             _write_findings(connection, review.pull, findings)
 
         await self.database.run(write)
@@ -198,25 +179,10 @@ class Ledger:
             if row is None:
                 return None
             after = change(restore(from_json(row, KnownFinding)))
-            upsert(connection, FINDINGS, [_row(pull, after)], keep=())
+            upsert(connection, FINDINGS, [_row(pull, after)], keep=("day",))
             return after
 
         return await self.database.run(work)
-
-    async def tallies(self, repo_id: int | None = None) -> tuple[TopicTally, ...]:
-        """Returns how often people fixed and dismissed each topic, in one repository or in each."""
-        columns = (FINDINGS.c.repo_id, FINDINGS.c.topic, FINDINGS.c.category, FINDINGS.c.rule, FINDINGS.c.state)
-        query = sa.select(sa.func.max(FINDINGS.c.repo), sa.func.count(), *columns).group_by(*columns)
-        query = query if repo_id is None else query.where(FINDINGS.c.repo_id == repo_id)
-        rows = await self.database.run(lambda connection: connection.execute(query.order_by(*columns)).all())
-        tallies: dict[tuple[int, str, str], TopicTally] = {}
-        for repo, count, row_repo_id, topic, category, rule, state in rows:
-            tally = tallies.get((row_repo_id, topic, category), TopicTally(topic, category, mutable=rule, repo=repo))
-            fixed, dismissed = count * (state == FindingState.FIXED), count * (state == FindingState.DISMISSED)
-            tallies[row_repo_id, topic, category] = replace(
-                tally, fixed=tally.fixed + fixed, dismissed=tally.dismissed + dismissed
-            )
-        return tuple(tallies.values())
 
     async def dismissed(self) -> frozenset[tuple[int, int, str]]:
         """Returns the dismissed findings: repository id, number of the pull request, identity."""
@@ -225,37 +191,10 @@ class Ledger:
         rows = await self.database.run(lambda connection: connection.execute(query).all())
         return frozenset((int(repo), int(number), str(identity)) for repo, number, identity in rows)
 
-    async def outcomes(self) -> tuple[OutcomeCount, ...]:
-        """Returns the outcomes of the findings of merged pull requests."""
-        columns = (FINDINGS.c.repo, FINDINGS.c.category, FINDINGS.c.outcome)
-        merged = FINDINGS.c.outcome != Outcome.PENDING
-        query = sa.select(*columns, sa.func.count()).where(merged).group_by(*columns).order_by(*columns)
-        rows = await self.database.run(lambda connection: connection.execute(query).all())
-        return tuple(OutcomeCount(*row) for row in rows)
-
-    async def costs(self) -> tuple[MonthlyCost, ...]:
-        """Returns what was spent, by repository, pull request, person and month. A repository never reviewed has no name."""
-        names = sa.select(REVIEWS.c.repo_id, sa.func.max(REVIEWS.c.repo).label("repo")).group_by(REVIEWS.c.repo_id)
-        named = names.subquery()
-        joined = SPENDING.outerjoin(named, named.c.repo_id == SPENDING.c.repo_id)
-        month = (sa.extract("year", SPENDING.c.at), sa.extract("month", SPENDING.c.at))
-        groups = (named.c.repo, SPENDING.c.repo_id, SPENDING.c.number, SPENDING.c.person, *month)
-        sums = (sa.func.sum(SPENDING.c.tokens), sa.func.sum(SPENDING.c.dollars))
-        query = sa.select(*groups, *sums).select_from(joined).group_by(*groups).order_by(*groups)
-        rows = await self.database.run(lambda connection: connection.execute(query).all())
-        return tuple(
-            MonthlyCost(
-                repo or str(repo_id), number, person, f"{int(year)}-{int(in_year):02}", int(tokens), float(dollars)
-            )
-            for repo, repo_id, number, person, year, in_year, tokens, dollars in rows
-        )
-
     async def spenders(self, within: timedelta) -> tuple[PullRef, ...]:
         """Returns each repository with spending `within` that time, as a PullRef with the number 0."""
-        names = sa.select(REVIEWS.c.repo_id, sa.func.max(REVIEWS.c.repo).label("repo")).group_by(REVIEWS.c.repo_id)
-        named = names.subquery()
-        columns = (SPENDING.c.installation, SPENDING.c.repo_id, named.c.repo)
-        joined = SPENDING.outerjoin(named, named.c.repo_id == SPENDING.c.repo_id)
+        columns = (SPENDING.c.installation, SPENDING.c.repo_id, REPOSITORIES.c.repo)
+        joined = SPENDING.outerjoin(REPOSITORIES, REPOSITORIES.c.repo_id == SPENDING.c.repo_id)
         recent = SPENDING.c.at >= datetime.now(UTC) - within
         query = sa.select(*columns).select_from(joined).where(recent).distinct().order_by(*columns)
         rows = await self.database.run(lambda connection: connection.execute(query).all())
@@ -277,7 +216,7 @@ class Ledger:
                 if exceeded:
                     settled = _spent(connection, call.pull, call.job, bound, settled=True)
                     return Shortage(exceeded, pending=not bound.exceeded(settled, more))
-            upsert(connection, SPENDING, [_reserved(call)], keep=("at",))
+            upsert(connection, SPENDING, [_reserved(call)], keep=("at", "day"))
             return None
 
         return await self.database.run(book)
@@ -314,7 +253,8 @@ def _write_findings(connection: sa.Connection, pull: PullRef, findings: Iterable
     query = sa.select(FINDINGS.c.identity).where(of_pull(FINDINGS, pull), FINDINGS.c.state == FindingState.DISMISSED)
     dismissed = set(connection.execute(query).scalars())
     kept = [finding for finding in findings if not (finding.standing and finding.identity in dismissed)]
-    upsert(connection, FINDINGS, [_row(pull, finding) for finding in kept], keep=())
+    write_repository(connection, pull)
+    upsert(connection, FINDINGS, [_row(pull, finding) for finding in kept], keep=("day",))
 
 
 def _row(pull: PullRef, finding: KnownFinding) -> dict[str, Any]:
@@ -329,7 +269,9 @@ def _row(pull: PullRef, finding: KnownFinding) -> dict[str, Any]:
         "rule": bool(finding.check) or finding.category is Category.STANDARDS,
         "outcome": finding.outcome.value,
         "known": to_json(finding, KnownFinding),
-        "changed": datetime.now(UTC),
+        "changed": (now := datetime.now(UTC)),
+        "severity": int(finding.severity),
+        "day": day_of(now),
     }
 
 
@@ -344,7 +286,8 @@ def _reserved(call: Reservation) -> dict[str, Any]:
         "tokens": call.worst.tokens,
         "dollars": call.worst.dollars,
         "settled": False,
-        "at": datetime.now(UTC),
+        "at": (now := datetime.now(UTC)),
+        "day": day_of(now),
         "person": call.person[:100],
         "likely_tokens": likely.tokens,
         "likely_dollars": likely.dollars,

@@ -37,6 +37,9 @@ FINDINGS = sa.Table(
     sa.Column("outcome", sa.String(20), nullable=False),
     sa.Column("known", sa.JSON, nullable=False),
     sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("severity", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("day", sa.String(10), nullable=False, server_default=""),
+    sa.Index("findings_day", "day", "repo_id", "severity", "category", "topic", "state", "outcome", "rule"),
 )
 SPENDING = sa.Table(
     "spending",
@@ -53,7 +56,9 @@ SPENDING = sa.Table(
     sa.Column("person", sa.String(100), nullable=False, server_default=""),
     sa.Column("likely_tokens", sa.BigInteger, nullable=True),
     sa.Column("likely_dollars", sa.Float, nullable=True),
+    sa.Column("day", sa.String(10), nullable=False, server_default=""),
     sa.Index("spending_scope", "installation", "at"),
+    sa.Index("spending_day", "day", "repo_id", "tokens", "dollars"),
 )
 ASKED = sa.Table(
     "asked",
@@ -116,6 +121,62 @@ AUDIT = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("audit_pull", "repo_id", "number", "at"),
     sa.Index("audit_at", "at"),
+)
+
+RUNS = sa.Table(
+    "runs",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("page", sa.String(20), nullable=False),
+    sa.Column("installation", sa.BigInteger, nullable=False),
+    sa.Column("repo_id", sa.BigInteger, nullable=False),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("title", sa.String(300), nullable=False),
+    sa.Column("head", sa.String(64), nullable=False),
+    sa.Column("trigger", sa.String(20), nullable=False),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("end", sa.String(20), nullable=False),
+    sa.Column("cause", sa.String(60), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("ended", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("queued", sa.Float, nullable=True),
+    sa.Column("modelled", sa.Float, nullable=True),
+    sa.Column("posted", sa.Float, nullable=True),
+    sa.Column("total", sa.Float, nullable=True),
+    sa.Column("first", sa.Boolean, nullable=False),
+    sa.Column("findings", sa.Integer, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("files_read", sa.Integer, nullable=False),
+    sa.Column("lines", sa.Integer, nullable=False),
+    sa.Column("lines_read", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("dollars", sa.Float, nullable=True),
+    sa.Column("steps", sa.JSON, nullable=False),
+    sa.Index("runs_page", "page", unique=True),
+    sa.Index("runs_ended", "kind", "ended", "job", "repo_id", "end"),
+    sa.Index("runs_day", "kind", "day", "repo_id", "end", "outcome", "files", "files_read", "lines", "lines_read"),
+    sa.Index("runs_cause", "end", "day", "repo_id", "cause", "kind"),
+    sa.Index("runs_first", "first", "day", "repo_id", "queued", "modelled", "posted", "total"),
+)
+STORIES = sa.Table(
+    "stories",
+    TABLES,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("story", sa.JSON, nullable=False),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Index("stories_day", "day"),
+)
+REPOSITORIES = sa.Table(
+    "repositories",
+    TABLES,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("installation", sa.BigInteger, nullable=False),
 )
 
 

@@ -13,6 +13,7 @@ from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
 from bot.storage.database import Database
+from bot.storage.figures import METRICS, Figures, Overview, Window
 from bot.storage.ledger import Ledger, Reservation, Spending
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
@@ -57,11 +58,28 @@ def test_on_a_terminal_every_number_has_its_definition(show):
     shown = show({PULL: [FindingState.FIXED]}, as_json=False)
 
     assert "100% (21%-100%)" in shown
-    assert all(f"{name}: " in shown for name in DEFINITIONS)
+    assert all(f"{name}: " in shown for name in {**DEFINITIONS, **METRICS})
+
+
+def test_the_figures_of_the_dashboard_are_printed_for_the_same_days(show, tmp_path, capsys):
+    show({PULL: [FindingState.FIXED], OTHER: [FindingState.OPEN]}, as_json=True)
+    with Database(f"sqlite:///{tmp_path}/ledger.db") as database:
+        overview = asyncio.run(Overview.read(Figures(database), Window.of(30)))
+    stats(30, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+
+    assert told["severities"] == [row._asdict() for row in overview.severities] != []
+    assert told["found"] == [row._asdict() for row in overview.rules]
+    assert told["addressed"]["strict"] == list(overview.merged.strict)
+    assert told["coverage"] == overview.coverage._asdict()
+    stats(30, as_json=False)
+    assert "last 30 days" in capsys.readouterr().out
 
 
 def test_where_nothing_was_merged_or_judged_it_says_so(show):
-    assert show({}, as_json=False) == "No pull request with findings was merged yet.\n"
+    shown = show({}, as_json=False)
+    assert "addressed (strict)               no pull request with findings was merged yet" in shown
+    assert "%" not in shown.partition("reviews: ")[0]
 
 
 def test_spending_is_told_by_pull_request_person_and_month_with_what_is_left(show, tmp_path):

@@ -7,7 +7,9 @@ import pytest
 
 from bot.checks.hygiene import Hygiene
 from bot.core.findings.known import FindingState
+from bot.core.findings.muting import add_rates
 from bot.sandbox.world.state import User
+from bot.storage.figures import Figures, Window
 from tests.support.review_rounds import Critic, ReviewRounds, ours, over, replies
 
 BODY = "    total = 0\n    for item in items:\n        total += item.price\n"
@@ -505,8 +507,8 @@ def test_outcomes_are_strict_about_who_saw_the_fix(tell):
         await pull.close(merged=True)
         await here.settle()
 
-        counted = {one.outcome: one.total for one in await here.ledger.outcomes()}
-        assert counted == {"addressed": 1, "fixed": 1, "dismissed": 1, "ignored": 1}
+        merged = add_rates(await Figures(here.ledger.database).outcomes(Window()))
+        assert (merged.addressed, merged.fixed, merged.dismissed, merged.ignored) == (1, 1, 1, 1)
 
     tell(story, {"shop.py": code(*lines)})
 
@@ -519,7 +521,8 @@ def test_a_committed_suggestion_is_addressed(tell):
         await pull.close(merged=True)
         await here.settle()
 
-        assert [one.outcome for one in await here.ledger.outcomes()] == ["addressed"]
+        (merged,) = await Figures(here.ledger.database).outcomes(Window())
+        assert (merged.addressed, merged.total) == (1, 1)
 
     tell(story, FLAWED)
 

@@ -15,6 +15,7 @@ from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, Outcome
 from bot.storage import migrations
 from bot.storage.database import Database
+from bot.storage.figures import Figures, Overview, Window
 from bot.storage.ledger import Ledger, Reservation, ReviewRecord, Spending, SpendingLimit
 from bot.storage.tables import TABLES
 
@@ -90,14 +91,13 @@ def test_tallies_and_outcomes_count_what_became_of_findings(ledger):
     async def count():
         await ledger.keep(PULL, known)
         await ledger.keep(replace(PULL, number=8), [FOUND])
-        return await ledger.tallies(42), await ledger.outcomes()
+        figures = Figures(ledger.database)
+        return await figures.tallies(Window(repos=(42,))), await figures.outcomes(Window())
 
     tallies, outcomes = asyncio.run(count())
 
     assert [(one.topic, one.fixed, one.dismissed, one.mutable) for one in tallies] == [("E722", 1, 1, True)]
-    assert [(one.repo, one.outcome, one.total) for one in outcomes] == [
-        ("octo/shop", outcome, 1) for outcome in ("addressed", "dismissed", "ignored")
-    ]
+    assert [(one.addressed, one.dismissed, one.ignored, one.total) for one in outcomes] == [(1, 1, 1, 3)]
 
 
 def test_a_reservation_counts_until_it_is_settled(ledger):
@@ -155,7 +155,7 @@ def test_reservations_of_calls_that_were_lost_are_settled_by_the_next_call_of_an
     assert asyncio.run(restart()) == (Spending(1000, 1.0), Spending(900, 0.9))
 
 
-def test_spending_before_the_migration_belongs_to_no_person(url):
+def test_rows_before_the_migrations_are_counted_and_belong_to_no_person(url):
     with Database(f"{url}.old"):
         engine = sa.create_engine(f"{url}.old")
     config = Config()
@@ -166,7 +166,20 @@ def test_spending_before_the_migration_belongs_to_no_person(url):
         row = "'a', 5, 42, 7, 'job', 10, 0.5, 1, '2026-11-01 00:00:00'"
         columns = "id, installation, repo_id, number, job, tokens, dollars, settled, at"
         connection.execute(sa.text(f"INSERT INTO spending ({columns}) VALUES ({row})"))
+        usage = '{"posted": 2, "usage": {"input": 900, "output": 100, "dollars": 0.1}}'
+        row = f"'a', 5, 42, 'octo/shop', 7, 'h', 'opened', 'neutral', '', '{usage}', '2026-11-02 00:00:00.000000'"
+        columns = "job, installation, repo_id, repo, number, head, 'trigger', outcome, url, detail, finished"
+        connection.exec_driver_sql(f"INSERT INTO reviews ({columns}) VALUES ({row})")
+        row = """42, 7, 'f', 'octo/shop', 'open', 'E722', 'correctness', 1, 'pending', '{"severity": 2}', '2026-11-03 00:00:00'"""
+        columns = "repo_id, number, identity, repo, state, topic, category, rule, outcome, known, changed"
+        connection.exec_driver_sql(f"INSERT INTO findings ({columns}) VALUES ({row})")
     engine.dispose()
     with Database(f"{url}.old") as database:
-        (cost,) = asyncio.run(Ledger(database).costs())
+        overview = asyncio.run(Overview.read(Figures(database), Window()))
+        (run,) = asyncio.run(Figures(database).runs(Window()))
+        (cost,) = asyncio.run(Figures(database).monthly())
     assert (cost.person, cost.month, cost.dollars) == ("", "2026-11", 0.5)
+    assert [(one.day, one.total) for one in overview.reviews] == [("2026-11-02", 1)]
+    assert [tuple(one) for one in overview.severities] == [("2026-11-03", "error", 1)]
+    assert [(one.day, one.repo) for one in overview.costs] == [("2026-11-01", "octo/shop")]
+    assert (run.job, run.findings, run.tokens, run.times) == ("a", 2, 1000, None)

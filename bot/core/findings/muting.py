@@ -18,7 +18,7 @@ MUTED_BELOW = 0.3
 
 @dataclass(frozen=True, slots=True)
 class TopicTally:
-    """Counts of the findings about one topic of a category. `mutable` is true for rules and sections of standards."""
+    """Counts of the findings about one topic of a category, `found` of all. `mutable` is true for rules and sections of standards."""
 
     topic: str
     category: str
@@ -26,6 +26,7 @@ class TopicTally:
     dismissed: int = 0
     mutable: bool = True
     repo: str = ""
+    found: int = 0
 
     @property
     def decided(self) -> int:
@@ -125,6 +126,14 @@ class OutcomeRate:
         """The share that was addressed or fixed, and its interval."""
         good = self.addressed + self.fixed
         return good / self.total, *wilson(good, self.total)
+
+
+def add_rates(found: Sequence[OutcomeRate]) -> OutcomeRate | None:
+    """Returns the outcomes of all repositories and categories together; None of nothing."""
+    if not found:
+        return None
+    sums = (sum(getattr(one, name) for one in found) for name in ("addressed", "fixed", "dismissed", "ignored"))
+    return OutcomeRate("", "", *sums)
 
 
 def rates(counted: Iterable[tuple[str, str, str, int]]) -> tuple[OutcomeRate, ...]:

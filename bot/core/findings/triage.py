@@ -11,7 +11,7 @@ from typing import Any
 from bot.core.code.diff import Side
 from bot.core.code.plan import Coverage
 from bot.core.code.syntax import symbol_at
-from bot.core.costs import Usage
+from bot.core.costs import ConversationRecord, Usage
 from bot.core.findings.anchor import Place, anchor
 from bot.core.findings.finding import Category, Draft, DropReason, Finding, Severity, normalize
 from bot.core.findings.known import KnownFinding
@@ -36,7 +36,8 @@ class Review:
     far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py,
     and `rule_states` the same for people. `uncertain` are dropped drafts that are worth a look, each with the reason of the
     second look.
-    `unreachable` says that the model's server failed.
+    `unreachable` says that the model's server failed. `lines` counts the changed lines, and those of reviewed files;
+    `conversations` are the ones with the model.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -55,6 +56,8 @@ class Review:
     rule_states: tuple[RuleState, ...] = ()
     uncertain: tuple[tuple[Draft, str], ...] = ()
     unreachable: bool = False
+    lines: tuple[int, int] = (0, 0)
+    conversations: tuple[ConversationRecord, ...] = ()
 
     @property
     def by_severity(self) -> Counter[Severity]:

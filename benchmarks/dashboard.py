@@ -1,0 +1,145 @@
+"""Times the pages of the dashboard over 100,000 reviews, which it makes in a database of its own.
+
+    python benchmarks/dashboard.py [--reviews 100000] [--days 365] [--url postgresql://…]
+
+The reviews are spread evenly over the days and over 50 repositories. Each has two findings and four model calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.core.story import Story
+from bot.engine.journal import to_json
+from bot.storage.database import Database
+from bot.storage.figures import Figures, Overview, Window
+from bot.storage.runs import RunLog, day_of, page_of
+from bot.storage.tables import FINDINGS, REPOSITORIES, RUNS, SPENDING, STORIES
+
+REPOSITORIES_MADE, BATCH, PULLS = 50, 5_000, 4
+TOPICS = [f"R{number:03}" for number in range(80)]
+
+
+def run_rows(first: int, count: int, total: int, days: int, chance: random.Random) -> list[dict[str, Any]]:
+    """Rows of runs, oldest first."""
+    rows = []
+    for number in range(first, first + count):
+        ended = datetime.now(UTC) - timedelta(days=days) * (1 - number / total)
+        done, times = chance.random() > 0.03, [chance.uniform(0, 60) for _ in range(3)]
+        rows.append({
+            "job": f"delivery/{number}", "kind": "review", "page": page_of(f"delivery/{number}"), "installation": 1,
+            "repo_id": number % REPOSITORIES_MADE + 1, "repo": f"octo/repo-{number % REPOSITORIES_MADE + 1}",
+            "number": number // PULLS, "title": "A change of the product", "head": f"{number:040x}", "trigger": "pushed",
+            "actor": "alice", "end": "done" if done else "failed", "cause": "" if done else "Outage",
+            "reason": "" if done else "GitHub does not answer", "outcome": "neutral" if done else "", "url": "",
+            "day": day_of(ended), "ended": ended, "queued": times[0], "modelled": times[1], "posted": times[2],
+            "total": sum(times), "first": done and number % PULLS == 0, "findings": 2, "files": 9, "files_read": 8,
+            "lines": 400, "lines_read": 380, "tokens": 60_000, "dollars": 0.2, "steps": [],
+        })  # fmt: skip
+    return rows
+
+
+def finding_rows(runs: list[dict[str, Any]], chance: random.Random) -> list[dict[str, Any]]:
+    """Two findings for each run."""
+    return [
+        {
+            "repo_id": run["repo_id"], "number": run["number"], "identity": f"{run['page'][:15]}{n}", "repo": run["repo"],
+            "state": chance.choice(("open", "fixed", "dismissed")), "topic": chance.choice(TOPICS),
+            "category": chance.choice(("correctness", "standards", "security")), "rule": True,
+            "outcome": chance.choice(("pending", "addressed", "ignored", "dismissed")), "known": {},
+            "changed": run["ended"], "severity": chance.randrange(3), "day": run["day"],
+        }
+        for run in runs for n in range(2)
+    ]  # fmt: skip
+
+
+def spending_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Four settled calls for each run."""
+    return [
+        {
+            "id": f"{run['job']}/{n}", "installation": 1, "repo_id": run["repo_id"], "number": run["number"],
+            "job": run["job"], "tokens": 15_000, "dollars": 0.05, "settled": True, "at": run["ended"],
+            "day": run["day"], "person": "alice", "likely_tokens": 0, "likely_dollars": 0.0,
+        }
+        for run in runs for n in range(4)
+    ]  # fmt: skip
+
+
+def fill(database: Database, total: int, days: int) -> None:
+    """Makes the reviews."""
+    chance = random.Random(7)
+
+    def write(connection: sa.Connection) -> None:
+        names = [{"repo_id": n, "repo": f"octo/repo-{n}", "installation": 1} for n in range(1, REPOSITORIES_MADE + 1)]
+        connection.execute(sa.insert(REPOSITORIES), names)
+        story = to_json(Story(), Story)
+        for first in range(0, total, BATCH):
+            runs = run_rows(first, min(BATCH, total - first), total, days, chance)
+            connection.execute(sa.insert(RUNS), runs)
+            connection.execute(sa.insert(FINDINGS), finding_rows(runs, chance))
+            connection.execute(sa.insert(SPENDING), spending_rows(runs))
+            connection.execute(
+                sa.insert(STORIES), [{"job": run["job"], "story": story, "day": run["day"]} for run in runs]
+            )
+
+    asyncio.run(database.run(write))
+
+
+Read = Callable[[], Coroutine[Any, Any, Any]]
+
+
+def best_of(read: Read, times: int = 5) -> tuple[float, float]:
+    """The first and the median time of a page, in milliseconds."""
+
+    async def measure() -> list[float]:
+        taken = []
+        for _ in range(times):
+            begun = perf_counter()
+            await read()
+            taken.append((perf_counter() - begun) * 1000)
+        return taken
+
+    taken = asyncio.run(measure())
+    return taken[0], sorted(taken)[times // 2]
+
+
+def main() -> None:
+    """Fills a database and prints the time of each page."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--reviews", type=int, default=100_000)
+    options.add_argument("--days", type=int, default=365)
+    options.add_argument("--url", default="")
+    asked = options.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    with Database(asked.url or f"sqlite:///{folder / 'bench.db'}") as database:
+        begun = perf_counter()
+        fill(database, asked.reviews, asked.days)
+        print(f"{asked.reviews} reviews over {asked.days} days made in {perf_counter() - begun:.1f} s")
+        figures, log, one = Figures(database), RunLog(database), (7,)
+        pages: dict[str, Read] = {
+            **{f"dashboard, {days} days": lambda d=days: Overview.read(figures, Window.of(d)) for days in (7, 30, 90)},
+            "dashboard, 90 days, one repository": lambda: Overview.read(figures, Window.of(90, one)),
+            "list of reviews": lambda: figures.runs(Window()),
+            "list of reviews, one repository": lambda: figures.runs(Window(repos=one)),
+            "list of failed reviews": lambda: figures.runs(Window(), end="failed"),
+            "one review": lambda: log.page(page_of("delivery/7")),
+        }
+        for name, read in pages.items():
+            first, median = best_of(read)
+            print(f"{name:40} first {first:6.0f} ms, median {median:6.0f} ms")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
