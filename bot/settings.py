@@ -10,7 +10,7 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -294,9 +294,7 @@ class Settings(BaseSettings):
         found = [(name, field.get_secret_value()) for name, field in fields.items() if isinstance(field, SecretStr)]
         found = [(name, value) for name, value in found if name != "github_webhook_secret"]
         found += [("github_webhook_secret", word) for word in _words(self.github_webhook_secret.get_secret_value())]
-        found += [
-            (name, urlsplit(fields[name]).password or "") for name in ("database_url", "https_proxy", "http_proxy")
-        ]
+        found += [(name.lower(), urlsplit(fields[name.lower()]).password or "") for name in _WITH_PASSWORD]
         found.append(("github_private_key", self.private_key))
         return tuple((name.upper(), value) for name, value in found if value)
 
@@ -332,7 +330,7 @@ class Settings(BaseSettings):
     @property
     def impossible(self) -> tuple[str, ...]:
         """A sentence for each value that has a valid form and cannot work: what is wrong; what to write."""
-        found = (self._app_id_trouble(), self._secret_trouble(), self._github_trouble(), self._model_trouble())
+        found = (self._app_id_trouble(), *self._secret_troubles(), self._github_trouble(), self._model_trouble())
         return tuple(filter(None, found))
 
     def _app_id_trouble(self) -> str:
@@ -342,16 +340,32 @@ class Settings(BaseSettings):
             f"GITHUB_APP_ID: {self.github_app_id} is not an App id; write the number or the client id of the App's page"
         )
 
-    def _secret_trouble(self) -> str:
-        if not any(map(is_placeholder, self.webhook_secrets)):
-            return ""
-        return "GITHUB_WEBHOOK_SECRET is a placeholder; write the secret of the App's webhook"
+    def _secret_troubles(self) -> Iterator[str]:
+        """Webhook secrets that can be guessed, and passwords that our own examples or texts name."""
+        secrets = [secret.decode() for secret in self.webhook_secrets]
+        if any(secret.strip("….<>").lower() in _PLACEHOLDERS for secret in secrets):
+            yield "GITHUB_WEBHOOK_SECRET is a placeholder; write the secret of the App's webhook"
+        elif any(_is_weak(secret) or (secret in _OURS and not self._github_is_here) for secret in secrets):
+            yield (
+                "GITHUB_WEBHOOK_SECRET is short, a word or an example, so it can be guessed; "
+                "make one with `openssl rand -hex 32`, and set it here and on the App's settings page"
+            )
+        for name, value in self._secret_values:
+            if name in _WITH_PASSWORD and value.lower() in _OURS:
+                yield f"{name} has the password of an example; make another with `openssl rand -hex 32`"
+
+    @property
+    def _github_is_here(self) -> bool:
+        """Whether GitHub's API is on this machine: a sandbox."""
+        parts = urlsplit(self.github_api_url)
+        host = parts.hostname or ""
+        return host in {"localhost", "::1"} or _is_within(host, parts.port, "127.0.0.0/8")
 
     def _github_trouble(self) -> str:
         """GitHub's API is https://api.github.com, https://api.NAME.ghe.com, or /api/v3 of a GitHub Enterprise Server."""
         parts = urlsplit(self.github_api_url)
         host, path = parts.hostname or "", parts.path.rstrip("/")
-        if host == "localhost" or _is_within(host, parts.port, "127.0.0.0/8") or host == "::1":
+        if self._github_is_here:
             return ""
         cloud = host.removeprefix("www.").removeprefix("api.")
         if cloud == "github.com" or cloud.endswith(".ghe.com"):
@@ -389,11 +403,6 @@ def _effort_is_empty(env_file: object) -> bool:
     """Whether ASSISTANT_EFFORT is set to nothing, which other variables ignore: it says that no effort is sent."""
     written = DotEnvSettingsSource(Settings, env_file=env_file, env_ignore_empty=False).env_vars  # type: ignore[arg-type]
     return (dict(written) | {name.lower(): value for name, value in os.environ.items()}).get("assistant_effort") == ""
-
-
-def is_placeholder(secret: bytes) -> bool:
-    """Whether a secret is the "…" or the "changeme" of an example."""
-    return secret.decode().strip("….<>").lower() in _PLACEHOLDERS
 
 
 def unknown_variables() -> tuple[str, ...]:
@@ -474,7 +483,11 @@ def _from_base64(text: str) -> str:
 
 def _is_weak(secret: str) -> bool:
     """Whether a secret is short or a word: it can be guessed, and to cut it out of every text would cut out words."""
-    return len(secret) < _STRONG or (secret.isalpha() and secret in {secret.lower(), secret.upper(), secret.title()})
+    is_word = secret.isalpha() and secret in {secret.lower(), secret.upper(), secret.title()}
+    return is_word or len(secret) < _STRONG or len(set(secret)) < _VARIED
 
 
-_STRONG = 12
+_STRONG, _VARIED = 12, 5  # characters, and different ones
+_WITH_PASSWORD = ("DATABASE_URL", "HTTPS_PROXY", "HTTP_PROXY")
+_OURS = {"assistant", "review-assistant", "sandbox-webhook-secret", "/assistant review", *_PLACEHOLDERS}
+"""Words of our own, and the secrets of our own examples. The sandbox's may be used with a sandbox."""

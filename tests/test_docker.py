@@ -117,7 +117,7 @@ def test_what_the_image_holds_serves_and_is_healthy_for_a_user_who_owns_nothing(
         "PORT": str(port),
         "GITHUB_APP_ID": "1234",
         "GITHUB_PRIVATE_KEY": key_pair().private.replace("\n", "\\n"),
-        "GITHUB_WEBHOOK_SECRET": "secret",
+        "GITHUB_WEBHOOK_SECRET": "0123456789abcdef",
     }
 
     def run(*arguments):

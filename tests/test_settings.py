@@ -21,7 +21,7 @@ CURVE = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFor
 ENOUGH = {
     "GITHUB_APP_ID": "1234",
     "GITHUB_PRIVATE_KEY": key_pair().private,
-    "GITHUB_WEBHOOK_SECRET": "secret",
+    "GITHUB_WEBHOOK_SECRET": "0123456789abcdef",
     "ASSISTANT_MODEL_API": "offline",
 }
 
@@ -165,25 +165,58 @@ def test_a_secret_that_is_short_or_a_word_is_named_and_not_cut_out_of_texts():
     ]
 
 
+WEAK = [
+    "assistant",
+    "Assistant",
+    "short",
+    "secret",
+    "changeme",
+    "review-assistant",
+    "webhooksecrets",
+    "aaaaaaaaaaaaaaaa",
+]
+
+
+@pytest.mark.parametrize(
+    "secret", [*WEAK, *(f"0123456789abcdef,{secret}" for secret in WEAK), "sandbox-webhook-secret"]
+)
+def test_a_webhook_secret_that_can_be_guessed_stops_the_start_with_its_cure(start, secret):
+    with pytest.raises(ConfigurationError, match=r"^GITHUB_WEBHOOK_SECRET is .*; (make one with|write the secret)"):
+        start(GITHUB_WEBHOOK_SECRET=secret)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "HTTPS_PROXY"])
+def test_a_password_of_our_own_examples_stops_the_start_with_its_cure(start, name):
+    url = {"DATABASE_URL": "postgresql://db/assistant", "HTTPS_PROXY": "http://proxy"}[name]
+    with pytest.raises(ConfigurationError, match=rf"^{name} has the password of an example; make another"):
+        start(**{name: url.replace("://", "://assistant:assistant@")})
+
+
+def test_the_secret_of_a_sandbox_may_be_used_with_a_sandbox_only(start):
+    start(GITHUB_WEBHOOK_SECRET="sandbox-webhook-secret", GITHUB_API_URL="http://127.0.0.1:9")
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc and prctl are Linux's")
 def test_after_the_start_no_secret_is_in_the_environment_of_the_process_or_its_children():
     program = (
-        "import os, pathlib, subprocess, sys\n"
+        "import ctypes, os, pathlib, resource, subprocess\n"
         "from bot.cli.serve import be_private, forget_environment\n"
         "from bot.settings import Settings\n"
-        "settings = Settings.read(); be_private(); forget_environment()\n"
+        "settings = Settings.read(); dumpable = ctypes.CDLL(None).prctl(3); be_private(); forget_environment()\n"
         "print(pathlib.Path('/proc/self/environ').read_bytes().count(b'canary'))\n"
         "print(subprocess.run(['env'], capture_output=True, text=True).stdout.count('canary'))\n"
         "print(sum('canary' in value for value in os.environ.values()), len(settings.secrets))\n"
-        "print(os.stat('/proc/self/environ').st_uid == os.getuid() or 'private', os.environ['HOME'])\n"
+        "print(dumpable, ctypes.CDLL(None).prctl(3))\n"
+        "print(os.environ['HOME'])\n"
     )
     secrets = {
         name: f"canary-{number}-0123456789"
         for number, name in enumerate(("GITHUB_PRIVATE_KEY", "GITHUB_WEBHOOK_SECRET", "OPENAI_API_KEY"))
-    } | {"DATABASE_URL": "postgresql://a:canary-9-0123456789@db/a"}
+    }
+    secrets |= {"DATABASE_URL": "postgresql://a:canary-7-0123456789@db/a"}
+    secrets |= {"HTTPS_PROXY": "http://a:canary-8-0123456789@proxy", "http_proxy": "http://a:canary-9-0123456789@proxy"}
     ran = subprocess.run(
         [sys.executable, "-c", program], env={"HOME": "/nowhere", **secrets}, capture_output=True, text=True, check=True
     )
 
-    assert ran.stdout.split("\n")[:3] == ["0", "0", "0 4"]
-    assert ran.stdout.split("\n")[3].endswith("/nowhere")
+    assert ran.stdout.splitlines() == ["0", "0", "0 6", "1 0", "/nowhere"], "prctl(3) is PR_GET_DUMPABLE"

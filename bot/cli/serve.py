@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from pydantic import SecretStr
 
 from bot.app import App, build
 from bot.cli.doctor import Health, examine_locally
@@ -104,12 +105,11 @@ def forget_environment() -> None:
         del os.environ[name]
 
 
-SECRET_VARIABLES = frozenset({
-    "GITHUB_PRIVATE_KEY",
-    "GITHUB_WEBHOOK_SECRET",
-    "OPENAI_API_KEY",
-    "DATABASE_URL",
-})  # fmt: skip
+SECRET_VARIABLES = frozenset(
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if field.annotation is SecretStr or name in {"database_url", "https_proxy", "http_proxy"}
+)
 """The variables that hold a secret or may hold one."""
 
 

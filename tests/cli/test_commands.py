@@ -300,7 +300,7 @@ def server(tmp_path, github_address):
         "PORT": str(port),
         "GITHUB_APP_ID": "1234",
         "GITHUB_PRIVATE_KEY_FILE": str(tmp_path / "key.pem"),
-        "GITHUB_WEBHOOK_SECRET": "new,old",
+        "GITHUB_WEBHOOK_SECRET": "new-0123456789,old-0123456789",
         "GITHUB_API_URL": github_address,
         "ASSISTANT_DATA": str(tmp_path / "data"),
         "ASSISTANT_EFORT": "high",

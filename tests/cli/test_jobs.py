@@ -25,7 +25,7 @@ def url(tmp_path, monkeypatch):
     for name, value in {
         "GITHUB_APP_ID": "1234",
         "GITHUB_PRIVATE_KEY": key_pair().private,
-        "GITHUB_WEBHOOK_SECRET": "secret",
+        "GITHUB_WEBHOOK_SECRET": "0123456789abcdef",
         "GITHUB_API_URL": "http://127.0.0.1:9",
         "ASSISTANT_DATA": str(tmp_path / "data"),
         "ASSISTANT_MODEL_API": "offline",

@@ -32,7 +32,7 @@ def app(tmp_path):
         _env_file=None,
         github_app_id="1234",
         github_private_key_file=tmp_path / "key.pem",
-        github_webhook_secret="secret",
+        github_webhook_secret="0123456789abcdef",
         github_api_url="http://127.0.0.1:9",
         assistant_data=tmp_path / "data",
         assistant_model_api="offline",

@@ -128,6 +128,46 @@ def test_pages_are_read_to_the_last_one():
     assert dict(script.asked[2].url.params) == {"page": "2"}
 
 
+@pytest.mark.parametrize(
+    ("api", "pages"),
+    [
+        ("https://api.github.com", "https://github.com"),
+        ("https://api.octo.ghe.com/", "https://octo.ghe.com"),
+        ("https://ghes.test/api/v3", "https://ghes.test"),
+        ("http://127.0.0.1:8080/api/v3", "http://127.0.0.1:8080"),
+    ],
+)
+def test_the_address_of_a_page_leads_to_this_github_or_nowhere(api, pages):
+    client = GitHubClient(GitHubApp("1", key_pair().private), api, clock=lambda: NOW)
+    good = [
+        f"{pages}/octo/shop/pull/7",
+        f"{pages}/a.b/c-d_e/issues/7#issuecomment-12",
+        f"{pages}/o/r/pull/1#discussion_r5",
+    ]
+    authority = pages.partition("://")[2]
+    bad = [
+        "https://evil.test/octo/shop/pull/7",
+        f"{pages}.evil.test/octo/shop/pull/7",
+        f"https://{authority}@evil.test/octo/shop/pull/7",
+        f"https://x:y@{authority}/octo/shop/pull/7",
+        f"ftp://{authority}/octo/shop/pull/7",
+        f"{pages}:8443/octo/shop/pull/7",
+        f"{pages}/octo/shop/pull/7?x=evil",
+        f"{pages}/octo/../pull/7",
+        f"{pages}/octo/shop%2f..%2fevil/pull/7",
+        f"{pages}/octo/shop/pull/7/../../issues/new",
+        f"{pages}/octo/shop/issues/new",
+        f"{pages}/octo/shop/pull/7)[x](https://evil.test",
+        f"{pages}/octo/shop/pull/7\n",
+        f"//{authority}/octo/shop/pull/7",
+        "javascript:alert(1)",
+        "",
+    ]
+
+    assert [client.page(address) for address in good] == good
+    assert [address for address in bad if client.page(address)] == []
+
+
 def test_a_list_without_end_is_too_large():
     script = ScriptedGitHub().on("GET", "/labels", answer(body=[1], link=f'<{API}/labels>; rel="next"'))
     with pytest.raises(errors.TooLarge):

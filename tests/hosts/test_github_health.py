@@ -64,7 +64,8 @@ def levels(log):
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_trouble_of_the_operators_is_logged_once_with_its_cure_and_ends(name, log):
+def test_trouble_of_the_operators_is_logged_once_with_its_cure_and_ends(name, log, monkeypatch):
+    monkeypatch.setattr(health, "_LASTING", 0.0)
     kind, path, refusal = TROUBLES[name]
     script = ScriptedGitHub().on("POST", path, refusal).on("GET", "/app", APP).on("GET", PULL, answer())
     client = scripted(script)
@@ -93,6 +94,19 @@ def test_one_suspended_installation_among_others_leaves_the_server_ready(log):
     assert [line.kwargs["installation"] for line in log] == [7]
     assert client.health.problems() == {}
     assert client.health.standing()["suspended"] == 1
+
+
+def test_a_github_that_is_away_for_a_moment_leaves_the_server_ready(log):
+    now = [100.0]
+    watched = health.GitHubHealth(API, clock=lambda: now[0])
+
+    watched.failed(errors.Outage("refused"))
+    at_once = watched.problems()
+    now[0] += 15
+
+    assert at_once == {}
+    assert list(watched.problems()) == ["github unreachable"]
+    assert levels(log) == [("error", "unreachable")]
 
 
 def test_a_few_server_errors_are_no_trouble_of_the_operators(log):

@@ -34,7 +34,7 @@ def settings(folder, port, **changes):
     fields = {
         "github_app_id": "1234",
         "github_private_key": key_pair().private,
-        "github_webhook_secret": "secret",
+        "github_webhook_secret": "0123456789abcdef",
         "github_api_url": f"{there}/api/v3",
         "assistant_model_api": "chat",
         "assistant_model": "m",

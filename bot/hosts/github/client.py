@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
+import structlog
 from githubkit import GitHub, Response, UnauthAuthStrategy
 from githubkit.exception import RequestError, RequestFailed
 from pydantic import TypeAdapter, ValidationError
@@ -26,10 +27,11 @@ from bot.hosts.github.auth import GitHubApp, GivenToken, Grant, MintedToken, Tok
 from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
-from bot.hosts.github.transport import KeptOpen, PerLoop, opened, remote, same_origin, stays_below, vetted
+from bot.hosts.github.transport import KeptOpen, PerLoop, opened, page, remote, same_origin, stays_below, vetted
 from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 PER_PAGE = 100
 PAGES = 100
@@ -181,6 +183,12 @@ class GitHubClient:
         """Returns the URL and the credential with which git fetches the repository of a grant."""
         address = path(*grant.repo.split("/"))
         return remote(self._url, address, await self._token(grant), self._connection)
+
+    def page(self, address: str) -> str:
+        """`address` if it is a page of a pull request or issue on this GitHub; nothing if it leads elsewhere."""
+        if not (safe := page(self._url, address)) and address:
+            log.warning("an address of a page is not this GitHub's", address=address[:200], github=str(self._url))
+        return safe
 
     async def as_app(self, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
         """Reads something that belongs to the App itself. Raises OperatorTrouble if GitHub does not accept the App.

@@ -22,6 +22,9 @@ log = structlog.get_logger()
 _SUSPICIOUS = 3
 """Requests in a row without an answer after which GitHub counts as unreachable. Before the first answer one is enough."""
 
+_LASTING = 15.0
+"""Seconds after which readiness reports that GitHub cannot be reached."""
+
 
 class TroubleKind(StrEnum):
     """The kinds of trouble, as metrics name them."""
@@ -114,11 +117,16 @@ class GitHubHealth:
             self._begin(trouble(TroubleKind.UNREACHABLE, f"{self._url} does not work: {error}"), 0)
 
     def problems(self) -> dict[str, str]:
-        """Returns what readiness reports, by kind. One suspended installation among working ones is not reported."""
+        """Returns what readiness reports, by kind.
+
+        One suspended installation among working ones is not reported, and a GitHub that cannot be reached only when that
+        lasts: deliveries can be stored meanwhile.
+        """
         return {
             f"github {kind}": f"{standing.error}. {standing.error.cure}"
             for (kind, _), standing in self._standing.items()
-            if kind != TroubleKind.SUSPENDED or not self._others
+            if (kind != TroubleKind.SUSPENDED or not self._others)
+            and (kind != TroubleKind.UNREACHABLE or self._clock() - standing.since >= _LASTING)
         }
 
     def standing(self) -> Counter[str]:

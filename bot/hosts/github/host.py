@@ -75,7 +75,8 @@ class GitHubHost:
     async def pull_request(self, ref: PullRef) -> PullRequest:
         """Returns the current pull request."""
         answer = await self._client.get(_grant(ref), repository(ref.repo, "pulls", ref.number))
-        return pull_request(ref, answer.read(PullAnswer))
+        pull = pull_request(ref, answer.read(PullAnswer))
+        return replace(pull, url=self._client.page(pull.url))
 
     async def diff(self, pull: PullRequest) -> Diff:
         """Returns the diff of the files API; makes missing patches from the contents within bounds, else marks them."""
@@ -176,7 +177,8 @@ class GitHubHost:
         dated = [(review.submitted_at, _review(review, us)) for review in reviews if review.submitted_at]
         dated += [(comment.created_at, _comment("inline", comment, us)) for comment in inline]
         dated += [(comment.created_at, _comment("comment", comment, us)) for comment in comments]
-        return tuple(posted for _, posted in sorted(dated, key=lambda pair: (pair[0], pair[1].id)))
+        ordered = [posted for _, posted in sorted(dated, key=lambda pair: (pair[0], pair[1].id))]
+        return tuple(replace(posted, url=self._client.page(posted.url)) for posted in ordered)
 
     async def thumbs_down(self, ref: PullRef, comment: int) -> tuple[str, ...]:
         """Returns the people who reacted to an inline comment with a thumbs down."""

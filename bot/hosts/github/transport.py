@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
@@ -119,9 +120,32 @@ def opened(connection: Connection) -> httpx.AsyncHTTPTransport:
 
 def remote(api: httpx.URL, address: str, token: str, connection: Connection) -> Remote:
     """A repository as git fetches it, on the API's own authority; that of https://api.github.com is https://github.com."""
-    host = api.host if api.path.strip("/") else api.host.removeprefix("api.")
     credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return Remote(str(api.copy_with(host=host, path=f"{address}.git")), f"Basic {credential}", connection)
+    return Remote(str(web(api).copy_with(path=f"{address}.git")), f"Basic {credential}", connection)
+
+
+def web(api: httpx.URL) -> httpx.URL:
+    """The address of GitHub's pages: on the API's own authority; that of https://api.github.com is https://github.com."""
+    host = api.host if api.path.strip("/") else api.host.removeprefix("api.")
+    return api.copy_with(host=host, path="/")
+
+
+def page(api: httpx.URL, address: str) -> str:
+    """`address` if it is a page of a pull request or issue on the web server of `api`; nothing if it leads elsewhere.
+
+    GitHub's answers name pages; a proxy or a hostile answer could name any. Links in our comments begin with them.
+    """
+    found = _PAGE.fullmatch(address)
+    if found is None or not same_origin(httpx.URL(found["origin"]), web(api)):
+        return ""
+    return address
+
+
+_NAME = r"(?!\.{1,2}/)[\w.-]{1,100}"
+_PAGE = re.compile(
+    rf"(?P<origin>https?://(?:[\w.-]{{1,255}}|\[[0-9a-f:.]{{2,45}}\])(?::\d{{1,5}})?)/{_NAME}/{_NAME}/(?:pull|issues)/\d{{1,18}}(?:#[\w-]{{1,100}})?",
+    re.ASCII,
+)
 
 
 FREE_TEXT = frozenset({"body", "title", "summary", "text", "message"})
