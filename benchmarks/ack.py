@@ -30,6 +30,7 @@ from bot.cli.progress import configure
 from bot.engine.durable import DurableEngine
 from bot.interfaces import Handlers
 from bot.server import serve
+from bot.storage.database import Database
 
 SECRET = b"benchmark"
 
@@ -58,6 +59,8 @@ def ours(path: Path, bound: socket.socket) -> None:
         raise AssertionError("no worker runs here")
 
     configure("WARNING")
+    with Database(f"sqlite:///{path}"):
+        pass  # its tables are up to date now
     engine = DurableEngine(f"sqlite:///{path}", Handlers(nothing, nothing, nothing, nothing, nothing))
     engine.start(work=False)
     gc.collect()

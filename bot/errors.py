@@ -12,6 +12,7 @@ AssistantError
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
 ├── NotDurable              503: the job could not be stored now; the sender may try again
 ├── Superseded              the pull request has a newer head or is closed: stop without a comment
+├── LeaseLost               another worker has the jobs of this one: stop without a write
 ├── Retryable               another try may succeed later (after `after` seconds)
 │   └── RateLimited             GitHub or the model asked us to wait
 └── Refused                 the same request will be refused again
@@ -84,6 +85,10 @@ class NotDurable(AssistantError):
 
 class Superseded(AssistantError):
     """A newer head, a closed pull request or a cancellation made this work useless."""
+
+
+class LeaseLost(AssistantError):
+    """This process was superseded while it hung: another worker has its jobs, and it must not write any more."""
 
 
 class Retryable(AssistantError):

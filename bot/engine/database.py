@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, Serializer
 from dbos._serialization import DefaultSerializer
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import errors
-from bot.engine.leases import TABLES
+from bot.engine.tables import BODIES
 from bot.errors import AssistantError, Retryable
 
 _ERRORS: dict[str, type[AssistantError]] = {
@@ -66,8 +66,6 @@ def _refuse(_: DefaultSerializer, serialized_data: str) -> NoReturn:
     raise TypeError(f"a pickled row of {len(serialized_data)} characters is refused")
 
 
-_BODIES = """CREATE TABLE IF NOT EXISTS assistant_bodies
-(digest VARCHAR(64) PRIMARY KEY, job VARCHAR(200) NOT NULL, at DOUBLE PRECISION NOT NULL)"""
 _REMEMBERED = 400 * 86_400.0
 """Seconds for which the digest of a delivery's body is kept: for as long, it cannot be used under another id."""
 
@@ -75,13 +73,15 @@ _REMEMBERED = 400 * 86_400.0
 def first_with_body(transaction: sa.Connection, digest: str, job: str) -> str:
     """Returns the job whose delivery first had a body with this digest: `job`, which is stored, if there was none."""
     row = {"digest": digest, "job": job, "at": time.time()}
-    transaction.execute(
-        sa.text("INSERT INTO assistant_bodies (digest, job, at) VALUES (:digest, :job, :at) ON CONFLICT DO NOTHING"),
-        row,
-    )
-    return str(
-        transaction.execute(sa.text("SELECT job FROM assistant_bodies WHERE digest = :digest"), row).scalar_one()
-    )
+    insert(transaction, BODIES, row)
+    first = sa.select(BODIES.c.job).where(BODIES.c.digest == digest)
+    return str(transaction.execute(first).scalar_one())
+
+
+def insert(transaction: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Inserts a row, unless there is one with its primary key."""
+    dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+    transaction.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
 
 
 @contextmanager
@@ -135,6 +135,15 @@ class _Connection(sqlite3.Connection):
             self.execute(f"PRAGMA {pragma}")
 
 
+class _BriefConnection(_Connection):
+    """A connection for what only living processes need. It waits for other writers for five seconds."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as sqlite3 declares it
+        super().__init__(*args, **kwargs)
+        for pragma in ("busy_timeout=5000", "synchronous=NORMAL"):
+            self.execute(f"PRAGMA {pragma}")
+
+
 @dataclass(frozen=True, slots=True)
 class EngineDatabase:
     """The database at an operator's URL: sqlite:///path or postgresql://…"""
@@ -147,13 +156,8 @@ class EngineDatabase:
         url = sa.make_url(self.url)
         return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
-    @property
-    def dsn(self) -> str:
-        """The URL in the form that libpq reads."""
-        return sa.make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
-
     def prepare(self) -> None:
-        """Creates the database and brings its tables up to date. Several processes may call it at once."""
+        """Creates the database and the tables of DBOS. Several processes may call it at once."""
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.file, timeout=30)) as connection:
@@ -161,24 +165,18 @@ class EngineDatabase:
                 connection.execute("PRAGMA journal_mode=WAL")
         with all_know_subseconds():
             DBOS.migrate(self.url)
-        engine = self.engine()
-        try:
-            TABLES.create_all(engine, checkfirst=True)
-        except (ProgrammingError, IntegrityError, OperationalError):  # another process creates them at this moment
-            TABLES.create_all(engine, checkfirst=True)
-        finally:
-            engine.dispose()
-        with closing_engine(self.engine()) as engine, engine.begin() as transaction:
-            if self.file is None:  # two processes that create the same table at once collide on Postgres
-                transaction.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('assistant_bodies'))"))
-            transaction.execute(sa.text(_BODIES))
 
-    def engine(self) -> sa.Engine:
-        """Returns a small pool of connections beside those of DBOS."""
+    def engine(self, *, lasting: bool = True) -> sa.Engine:
+        """Returns a small pool of connections beside those of DBOS.
+
+        Without `lasting`, a power cut may undo the last commits on SQLite, which then cost no flush to the disk.
+        """
         url = sa.make_url(self.url)
         if self.file is None:
             url = url.set(drivername="postgresql+psycopg")
-        return sa.create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args=self._arguments())
+        return sa.create_engine(
+            url, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args=self._arguments(lasting)
+        )
 
     def options(self) -> DBOSConfig:
         """Returns the part of DBOS's configuration that names the database."""
@@ -191,8 +189,7 @@ class EngineDatabase:
     def forget_bodies(self) -> None:
         """Deletes the digests of bodies that are older than is remembered."""
         with closing_engine(self.engine()) as engine, engine.begin() as transaction:
-            old = {"before": time.time() - _REMEMBERED}
-            transaction.execute(sa.text("DELETE FROM assistant_bodies WHERE at < :before"), old)
+            transaction.execute(sa.delete(BODIES).where(BODIES.c.at < time.time() - _REMEMBERED))
 
     def shrink(self) -> None:
         """Returns freed pages to the disk. Postgres does this by itself."""
@@ -200,5 +197,7 @@ class EngineDatabase:
             with closing(sqlite3.connect(self.file, timeout=30)) as connection:
                 connection.executescript("PRAGMA incremental_vacuum(5000); PRAGMA wal_checkpoint(TRUNCATE);")
 
-    def _arguments(self) -> dict[str, Any]:
-        return {"connect_timeout": 5} if self.file is None else {"factory": _Connection}
+    def _arguments(self, lasting: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - two factories of connections
+        if self.file is None:
+            return {"connect_timeout": 5}
+        return {"factory": _Connection if lasting else _BriefConnection}

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 import sqlalchemy as sa
 from dbos import DBOS, error
@@ -24,10 +21,10 @@ from bot.core.code.pull_request import PullRef
 from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST, LASTING
-from bot.engine.leases import Leases, Rounds
+from bot.engine.leases import Leases, Rounds, WorkerLease
 from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client
 from bot.engine.steps import RetrySchedule
-from bot.engine.workers import FileLiveness, Liveness, PostgresLiveness, Reaper
+from bot.engine.workers import Heartbeat, ProcessLocks, Reaper, hold_jobs_as
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
 from bot.interfaces import Handlers, HeadState
@@ -48,6 +45,8 @@ class Pace:
     retry: float = FIRST  # between the first two attempts of a step; doubles each time
     reconcile: float = 0.0  # between two looks for lost work; 0: never
     lasting: int = LASTING  # attempts of a step in an outage of GitHub or of the database
+    beat: float = 5.0  # between two renewals of a worker's lease
+    silence: float = 30.0  # without a renewal, after which another worker takes the jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    name: str
-    life: Liveness
+    locks: ProcessLocks
+    heartbeat: Heartbeat
     reaper: Reaper
 
 
@@ -75,8 +74,9 @@ class DurableEngine:
     thread. All other methods may be awaited on any loop.
     """
 
-    def __init__(self, url: str, handlers: Handlers, pace: Pace = Pace()) -> None:
+    def __init__(self, url: str, handlers: Handlers, pace: Pace = Pace(), lease: WorkerLease | None = None) -> None:
         self._database, self._handlers, self._pace = EngineDatabase(url), handlers, pace
+        self._lease = lease or WorkerLease(url)
         self._parts: _Parts | None = None
 
     def start(self, *, work: bool = True) -> None:
@@ -85,10 +85,10 @@ class DurableEngine:
         self._database.prepare()
         engine = self._database.engine()
         runs = Runs(client(engine, patient=False))
-        worker = self._start_worker(engine) if work else None
+        worker = self._start_worker(engine, runs) if work else None
         intake = Intake(runs, engine)
         intake.start()
-        rounds = self._rounds(engine, worker) if worker else None
+        rounds = self._rounds(engine) if worker else None
         self._parts = _Parts(engine, runs, intake, worker, rounds)
         if rounds is not None:
             rounds.start()
@@ -104,7 +104,9 @@ class DurableEngine:
         if parts.worker is not None:
             parts.worker.reaper.stop()
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=round(drain))
-            parts.worker.life.release()
+            parts.worker.heartbeat.stop()
+            self._lease.release()
+            parts.worker.locks.release()
         parts.engine.dispose()
 
     async def submit(self, job: Job) -> bool:
@@ -162,40 +164,49 @@ class DurableEngine:
             raise NotDurable("the engine is not running")
         return self._parts
 
-    def _rounds(self, engine: sa.Engine, worker: _Worker) -> Rounds | None:
+    @property
+    def takeovers(self) -> Mapping[str, int]:
+        """Returns how many `workers` this process found gone, and how many `runs` it took over from them."""
+        worker = self._parts.worker if self._parts else None
+        return dict(worker.reaper.counts) if worker else {}
+
+    def _rounds(self, engine: sa.Engine) -> Rounds | None:
         """The search for lost work, which one of all workers does."""
         reconcile = self._handlers.reconcile
         if reconcile is None or not self._pace.reconcile:
             return None
         return Rounds(
-            Leases(engine, worker.name), "reconcile", self._pace.reconcile, lambda state: reconcile(self, state)
+            Leases(engine, self._lease.name),
+            "reconcile",
+            self._pace.reconcile,
+            lambda state: reconcile(self, state),
+            lambda: self._lease.epoch,
         )
 
-    def _start_worker(self, engine: sa.Engine) -> _Worker:
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        file = self._database.file
-        life: Liveness = (
-            PostgresLiveness(self._database.dsn, name)
-            if file is None
-            else FileLiveness(file.with_name(f"{file.name}.workers"), name)
-        )
-        life.take()
-        runs = Runs(client(engine, patient=True))
-        schedule = RetrySchedule(self._pace.patience, self._pace.retry, self._pace.lasting)
-        workflows = Workflows(self._handlers, runs, self._pace.debounce, schedule)
+    def _start_worker(self, engine: sa.Engine, runs: Runs) -> _Worker:
+        """Starts the work. `runs` raises if the database is out of reach; the workflows wait for it."""
+        lease, pace = self._lease, self._pace
+        locks = ProcessLocks(self._database.file)
+        locks.take(lease.name)
+        lease.take(hold_jobs_as)
+        schedule = RetrySchedule(pace.patience, pace.retry, pace.lasting)
+        patient = Runs(client(engine, patient=True))
+        workflows = Workflows(self._handlers, patient, pace.debounce, schedule, lease)
+        heartbeat = Heartbeat(lease, workflows, pace.beat)
+        heartbeat.start()
         with ThreadPoolExecutor(1) as thread:  # on an event loop's thread, DBOS would run the jobs on that loop
-            thread.submit(self._launch, name, workflows).result()
-        reaper = Reaper(workflows, runs, life, name, self._database)
+            thread.submit(self._launch, workflows).result()
+        reaper = Reaper(workflows, runs, lease, locks, self._database, pace.silence)
         reaper.start()
-        return _Worker(name, life, reaper)
+        return _Worker(locks, heartbeat, reaper)
 
-    def _launch(self, name: str, workflows: Workflows) -> None:
+    def _launch(self, workflows: Workflows) -> None:
         logging.getLogger("dbos").addFilter(_is_useful)
         DBOS(
             config={
                 "name": NAME,
                 "application_version": VERSION,
-                "executor_id": name,  # with DBOS's default name, two processes take each other's work
+                "executor_id": self._lease.holder,  # with DBOS's default, two processes take each other's work
                 "serializer": JsonSerializer(),
                 "enable_otlp": False,
                 "console_log_level": "ERROR",

@@ -178,6 +178,13 @@ class Runs:
         timed = [step for step in found if step["started_at_epoch_ms"] and not step["function_name"].startswith(_OWN)]
         return tuple(map(_step, timed))
 
+    def progress(self, id_: str) -> int:
+        """Returns the number of steps that a run has finished in all its turns."""
+        first, _, turn = id_.partition("~")
+        turns = (first, *(f"{first}~{number}" for number in range(2, int(turn or 1) + 1)))
+        steps = (step for row in turns for step in self.client.list_workflow_steps(row, load_output=False))
+        return len({step["function_name"] for step in steps if not step["function_name"].startswith(_OWN)})
+
     def running(self) -> dict[str, list[str]]:
         """Returns the ids of running workflows by the worker that claimed them."""
         ids: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from bot.engine.database import pack, unpack
 from bot.engine.journal import ATTEMPTS, delay, from_json, to_json
 from bot.engine.queue import Runs
-from bot.errors import AssistantError, Outage, Retryable
+from bot.errors import AssistantError, LeaseLost, Outage, Retryable
 from bot.interfaces import Step
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ class RetrySchedule:
     patience: float
     first: float
     lasting: int
+
+
+class Unfinished(BaseException):
+    """The journal cannot be written, or another worker has the job. The run ends without a record, and goes on elsewhere."""
 
 
 class LaidAside(Exception):
@@ -136,6 +140,8 @@ async def _attempt(
             if seconds > schedule.patience:
                 return {"pause": seconds, "tries": tries, "reason": str(later), "outage": outage}
             await asyncio.sleep(seconds)
+        except LeaseLost as lost:
+            raise Unfinished(str(lost)) from lost
         except AssistantError as error:
             return {"error": pack(error)}
 

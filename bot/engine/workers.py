@@ -1,31 +1,30 @@
-"""Watches workers and runs. Each worker holds a lock that ends with its process or with its connection to the database.
+"""Watches workers and runs. Each worker renews its lease; one that stays silent is superseded, and its runs go on elsewhere.
 
-A lock on a file ends with its process only. A lock on Postgres also ends when the database restarts, so a worker counts as
-dead there only after its lock was free for a while, during which the database answered.
-
-The reaper takes over the runs of dead workers, finds runs whose claim was lost, reports runs that were given up, and
-deletes old rows.
+A worker is silent if its lease was not renewed for a while, during which the database answered: an outage of the database
+is no death. On one machine a lock on a file tells at once that a process has ended.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from typing import Protocol
 
-import psycopg
 import structlog
 from dbos import DBOS, error
+from dbos._utils import GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.engine.database import EngineDatabase
+from bot.engine.leases import CrashRecords, WorkerLease, WorkerRow
 from bot.engine.queue import Order, Runs
 from bot.engine.workflows import Workflows
 
@@ -35,18 +34,116 @@ RETENTION = timedelta(days=40)  # GitHub may deliver again within days, and the 
 _EVERY = 2.0
 _LOST_AFTER = 15.0
 _TIDY_EVERY = 3600.0
+_STEPPING_DOWN = 0.2
+_UNANSWERED = 2
+"""Beats for which the event loop of the runs may owe an answer; then the worker hangs, and its lease is not renewed."""
+
+
+def hold_jobs_as(holder: str) -> None:
+    """Lets DBOS claim jobs under this name from now on. It has no public way after its launch."""
+    GlobalParams.executor_id = holder
+
+
+class Heartbeat:
+    """A thread that renews the lease every `every` seconds, as long as the event loop of the runs answers.
+
+    If the lease was lost, it stops the runs of this process, which others do now, and takes a new lease after them.
+    """
+
+    def __init__(self, lease: WorkerLease, workflows: Workflows, every: float) -> None:
+        self._lease, self._workflows, self._every = lease, workflows, every
+        self._owed = 0
+        self._superseded = False
+        self._stop = Event()
+        self._thread = Thread(target=self._work, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(_STEPPING_DOWN if self._superseded else self._every):
+            try:
+                self._beat()
+            except SQLAlchemyError as failure:
+                log.warning("the lease could not be renewed", reason=type(failure).__name__)  # the next beat is near
+
+    def _beat(self) -> None:
+        if self._hangs():
+            return
+        if self._lease.held and self._lease.renew():
+            return
+        runs = self._workflows.interrupt()
+        if not self._superseded:
+            self._superseded = True
+            log.error("this worker was superseded: another one has its jobs", worker=self._lease.holder, runs=runs)
+        if not runs:  # otherwise they end at their next await
+            self._lease.take(hold_jobs_as)
+            self._superseded = False
+            log.warning("this worker starts anew", worker=self._lease.holder)
+
+    def _hangs(self) -> bool:
+        """Asks the event loop for an answer; returns whether it owes too many."""
+        if self._owed == _UNANSWERED:
+            log.error("the event loop does not answer: the lease is not renewed", worker=self._lease.holder)
+        self._owed = self._owed + 1 if self._workflows.call_soon(self._answered) else 0
+        return self._owed > _UNANSWERED
+
+    def _answered(self) -> None:
+        self._owed = 0
+
+
+@dataclass
+class Silence:
+    """How long each worker was silent, in seconds of this process, while the database answered."""
+
+    limit: float
+    _looked: float | None = None
+    _silent: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def beyond(self, beats: Mapping[str, int], now: float) -> set[str]:
+        """Returns those that were silent for the limit. A pause of this process counts as one look between two others."""
+        passed = 0.0 if self._looked is None else min(now - self._looked, 2 * _EVERY)
+        self._looked = now
+        before = self._silent
+        self._silent = {
+            name: (beat, before[name][1] + passed if name in before and before[name][0] == beat else 0.0)
+            for name, beat in beats.items()
+        }
+        return {name for name, (_, silent) in self._silent.items() if silent >= self.limit}
+
+    def forget(self) -> None:
+        """Begins anew: the database did not answer, so no worker could renew its lease."""
+        self._looked = None
+        self._silent = {}
 
 
 class Reaper:
-    """A thread that looks for such runs every two seconds."""
+    """A thread that looks every two seconds: for silent workers, for lost runs, and for runs that ended without a report.
 
-    def __init__(self, workflows: Workflows, runs: Runs, life: Liveness, worker: str, database: EngineDatabase) -> None:
-        self._workflows, self._runs, self._life, self._worker = workflows, runs, life, worker
+    `counts` are the workers that were superseded and the runs taken over from them, for metrics.
+    """
+
+    def __init__(
+        self,
+        workflows: Workflows,
+        runs: Runs,
+        lease: WorkerLease,
+        locks: ProcessLocks,
+        database: EngineDatabase,
+        silence: float,
+    ) -> None:
+        self._workflows, self._runs, self._lease, self._locks = workflows, runs, lease, locks
         self._database = database
+        self._silence = Silence(silence)
+        self._crashes = CrashRecords(lease.engine)
         self._unclaimed_since: dict[str, float] = {}
-        self._free_since: dict[str, float] = {}
         self._announced: set[str] = set()
         self._tidied = monotonic()
+        self.counts: Counter[str] = Counter()
         self._stop = Event()
         self._thread = Thread(target=self._work, name="reaper", daemon=True)
 
@@ -61,32 +158,50 @@ class Reaper:
         while not self._stop.is_set():
             try:
                 self._look()
-            except (SQLAlchemyError, error.DBOSException, psycopg.Error, OSError) as failure:
-                self._free_since.clear()  # locks that ended with the database say nothing about their workers
+            except (SQLAlchemyError, error.DBOSException, OSError) as failure:
+                self._silence.forget()
                 log.warning("the reaper could not look", reason=str(failure))  # the next look is two seconds away
             self._stop.wait(_EVERY)
 
     def _look(self) -> None:
-        self._life.take()
         running = self._runs.running()
-        mine = running.pop(self._worker, [])
-        for worker in running:
-            self._take_over(worker)
-        self._find_lost(mine)
+        workers = self._lease.workers()
+        mine = running.pop(self._lease.holder, [])
+        for holder in self._ended(running, workers):
+            self._take_over(holder, running.get(holder, []), workers.get(holder))
+        if self._lease.held:
+            self._find_lost(mine)
         self._announce_broken()
         if monotonic() - self._tidied > _TIDY_EVERY:
             self._tidied = monotonic()
+            self._lease.forget()
             tidy(self._runs, self._database, RETENTION)
 
-    def _take_over(self, worker: str) -> None:
-        now = monotonic()
-        with self._life.dead(worker) as dead:
-            if not dead:
-                self._free_since.pop(worker, None)
-            elif now - self._free_since.setdefault(worker, now) >= self._life.grace:
-                del self._free_since[worker]
-                taken = DBOS._recover_pending_workflows([worker])  # noqa: SLF001 - the public methods reset the count of crashes
-                log.warning("took over from a dead worker", worker=worker, runs=len(taken))
+    def _ended(self, running: Mapping[str, list[str]], workers: Mapping[str, WorkerRow]) -> list[str]:
+        """Returns the holders whose lease has ended or has to end now.
+
+        A holder that has runs but no row is of an older version: it counts by its lock and its silence alone.
+        """
+        live = {holder: row.beat for holder, row in workers.items() if row.is_live and row.name != self._lease.name}
+        unknown = {holder: -1 for holder in running if holder not in workers and not _is_epoch_of(holder, workers)}
+        watched = live | unknown
+        silent = self._silence.beyond(watched, monotonic())
+        dead = [holder for holder in watched if holder in silent or self._locks.is_free(_name(holder))]
+        return [*dead, *(holder for holder in running if holder not in watched)]
+
+    def _take_over(self, holder: str, runs: list[str], worker: WorkerRow | None) -> None:
+        """Ends the lease of a dead worker, and requeues its runs. Only the end of a process is charged to runs."""
+        if worker is not None and worker.is_live:
+            if not self._lease.supersede(worker):
+                return  # it lives, or another process was faster
+            self._crashes.charge(holder, {_first(run): self._runs.progress(run) for run in runs})
+            self.counts["workers"] += 1
+            log.warning("a worker is gone", worker=holder, runs=len(runs))
+        self._locks.remove(_name(holder))
+        if runs:
+            taken = DBOS._recover_pending_workflows([holder])  # noqa: SLF001 - the public methods know no dead workers
+            self.counts["runs"] += len(taken)
+            log.warning("took over from a dead worker", worker=holder, runs=len(taken))
 
     def _find_lost(self, mine: list[str]) -> None:
         """Requeues runs that this worker claimed without learning of it, because the database's reply was lost."""
@@ -105,6 +220,21 @@ class Reaper:
                 self._runs.add(Order("fail", f"fail/{run.id}", run.job, reason=reason))
 
 
+def _name(holder: str) -> str:
+    """Returns the worker's name without the epoch."""
+    return holder.partition("/")[0]
+
+
+def _is_epoch_of(holder: str, workers: Mapping[str, WorkerRow]) -> bool:
+    """Whether a worker with a row held jobs under this name in an earlier epoch."""
+    return any(row.name == _name(holder) for row in workers.values())
+
+
+def _first(run: str) -> str:
+    """Returns the first turn of a run: all its turns are one work."""
+    return run.partition("~")[0]
+
+
 def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
     """Deletes the runs that ended more than `older_than` ago and frees their space. Returns how many."""
     before, deleted = datetime.now(UTC) - older_than, 0
@@ -116,111 +246,59 @@ def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
     return deleted
 
 
-class Liveness(Protocol):
-    """The lock of this worker, and tests of other workers' locks.
+class ProcessLocks:
+    """Locks on files named after workers, which the kernel frees when a process ends: proof for others on this machine.
 
-    A worker whose lock is free may still live for `grace` seconds: it takes a lost lock again within that time.
+    They lie beside the SQLite file, where every worker has one. For Postgres they lie in the user's own temporary folder;
+    workers on other machines do not see them, and wait for the silence of the lease instead.
     """
 
-    grace: float
+    def __init__(self, file: Path | None) -> None:
+        own = Path(tempfile.gettempdir()) / f"review-assistant-{os.getuid()}"
+        self._all_here = file is not None
+        self._folder = own if file is None else file.with_name(f"{file.name}.workers")
+        self._held: tuple[str, int] | None = None
 
-    def take(self) -> None:
-        """Takes this worker's lock, again if its connection was lost."""
-
-    @contextmanager
-    def dead(self, worker: str) -> Iterator[bool]:
-        """Whether the worker's process has ended. During the block no other process gets the same answer."""
-
-    def release(self) -> None:
-        """Releases this worker's lock."""
-
-
-class FileLiveness:
-    """A `flock` on a file named after the worker, beside the SQLite file. The kernel frees it when the process ends."""
-
-    grace = 0.0
-
-    def __init__(self, folder: Path, worker: str) -> None:
-        self._folder, self._worker = folder, worker
-        self._held: int | None = None
-
-    def take(self) -> None:
-        if self._held is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._held = os.open(self._folder / self._worker, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._held, fcntl.LOCK_EX)
-
-    @contextmanager
-    def dead(self, worker: str) -> Iterator[bool]:
+    def take(self, worker: str) -> None:
+        """Takes the lock of this process. For Postgres the lease alone has to do where that is not possible."""
         try:
-            file = os.open(self._folder / worker, os.O_RDWR)
-        except FileNotFoundError:
-            yield True  # the worker was stopped normally; its name is never used again
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            number = os.open(self._folder / worker, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as failure:
+            if self._all_here:
+                raise
+            log.warning("no lock for this worker", reason=str(failure))
             return
+        fcntl.flock(number, fcntl.LOCK_EX)
+        self._held = worker, number
+
+    def is_free(self, worker: str) -> bool:
+        """Whether the worker's process has ended for certain."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            number = os.open(self._folder / worker, os.O_RDWR)
+        except FileNotFoundError:  # it was stopped normally, or works on another machine
+            return self._all_here
+        except OSError:  # another user's folder
+            return False
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
-            (self._folder / worker).unlink(missing_ok=True)
+            return False
         finally:
-            os.close(file)
+            os.close(number)
+        return True
+
+    def remove(self, worker: str) -> None:
+        """Removes the file of an ended worker."""
+        if self.is_free(worker):
+            with suppress(OSError):
+                (self._folder / worker).unlink()
 
     def release(self) -> None:
+        """Releases the lock of this process."""
         if self._held is not None:
-            (self._folder / self._worker).unlink(missing_ok=True)
-            os.close(self._held)
+            worker, number = self._held
+            with suppress(OSError):
+                (self._folder / worker).unlink()
+            os.close(number)
             self._held = None
-
-
-class PostgresLiveness:
-    """An advisory lock on a connection of its own (direct, not through a transaction pooler).
-
-    The server frees it when the connection ends; keepalives bound the time until it notices a lost machine.
-    """
-
-    grace = 15.0  # a worker looks every two seconds, and waits at most five to connect
-
-    def __init__(self, dsn: str, worker: str) -> None:
-        self._dsn, self._worker = dsn, worker
-        self._connection: psycopg.Connection | None = None
-
-    def take(self) -> None:
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._dsn,
-                autocommit=True,
-                connect_timeout=5,
-                keepalives_idle=10,
-                options="-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-            )
-            # Waits if a reaper is testing this lock. Fencing prevents that the runs it took over run twice.
-            self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self._worker),))
-
-    @contextmanager
-    def dead(self, worker: str) -> Iterator[bool]:
-        free = bool(self._ask("SELECT pg_try_advisory_lock(%s)", worker))
-        try:
-            yield free
-        finally:
-            if free:
-                self._ask("SELECT pg_advisory_unlock(%s)", worker)
-
-    def release(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg.Error):  # a closed connection holds no lock
-                self._connection.execute("SELECT pg_advisory_unlock_all()")
-            self._connection.close()
-            self._connection = None
-
-    def _ask(self, question: str, worker: str) -> object:
-        if self._connection is None:
-            raise psycopg.OperationalError("the liveness lock was not taken")
-        row = self._connection.execute(question, (_key(worker),)).fetchone()
-        return row and row[0]
-
-
-def _key(worker: str) -> int:
-    """Returns a worker's name as the 64-bit number of a Postgres lock."""
-    return int.from_bytes(sha256(worker.encode()).digest()[:8], "big", signed=True)

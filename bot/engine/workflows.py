@@ -15,8 +15,9 @@ from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from bot.engine.journal import from_json
+from bot.engine.leases import CrashRecords, WorkerLease
 from bot.engine.queue import Order, Run, Runs, key
-from bot.engine.steps import DurableSteps, LaidAside, RetrySchedule, TooSlow, under
+from bot.engine.steps import DurableSteps, LaidAside, RetrySchedule, TooSlow, Unfinished, under
 from bot.errors import AssistantError, Refused, Superseded
 from bot.interfaces import Handlers, RunEnd, Step
 from bot.job import Job, Route, RouteDecision, Trigger
@@ -25,10 +26,12 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_CRASHES = 3  # crashes of a worker after which a run is given up
 _LIMIT = 1800.0  # seconds of one turn of a run
 _REPORT_LIMIT = 300.0  # seconds to report that a run failed
 _HOLD_LIMIT = 20.0  # seconds to report that a run waits
+_REPORTS = {"abandon", "fail"}
+_STOPPED = "its worker was stopped while it worked on this"
+_CRASHED = "its worker crashed again and again"
 
 _ENDS = {"fail": "failed", "abandon": "stopped"}
 """How a job ended whose end a workflow of its own announces."""
@@ -36,8 +39,8 @@ _ENDS = {"fail": "failed", "abandon": "stopped"}
 Body = Callable[[Job, Step, str], Awaitable[str]]
 
 
-class Unfinished(BaseException):
-    """The journal cannot be written. The run ends without a record, is found as lost, and continues."""
+class CrashedTooOften(AssistantError):
+    """The worker died again and again while it worked on the run."""
 
 
 class _Unread(Exception):
@@ -54,13 +57,14 @@ class RunSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Workflows:
-    """The workflows by name, and how one starts the next. `here` are the runs that this process executes."""
+    """The workflows by name, and how one starts the next. `here` are the runs that this process executes, with their tasks."""
 
     handlers: Handlers
     runs: Runs
     debounce: float
     schedule: RetrySchedule
-    here: set[str] = field(default_factory=set)
+    lease: WorkerLease
+    here: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 
     def register(self) -> None:
         """Registers the workflows with DBOS. Call it before the launch."""
@@ -71,23 +75,43 @@ class Workflows:
         self._register("fail", lambda job, step, reason: self.handlers.fail(job, reason, step))
 
     def _register(self, name: str, body: Body) -> None:
-        @DBOS.workflow(name=name, max_recovery_attempts=_CRASHES)
+        @DBOS.workflow(name=name, max_recovery_attempts=None)  # it counts claims; we count ends of processes
         async def workflow(packed: Any, turn: int, reason: str) -> dict[str, str]:  # noqa: ANN401 - a job as JSON
             run_id = DBOS.workflow_id or ""
             order = Order(name, run_id.removesuffix(f"~{turn}"), from_json(packed, Job), turn, reason)
-            self.here.add(run_id)
+            task = asyncio.current_task()
+            if not self.lease.held or task is None:
+                raise Unfinished(run_id)
+            self.here[run_id] = task
             try:
                 return await self._run(order, body)
             except OperationalError as error:
                 raise Unfinished(run_id) from error
             finally:
-                self.here.discard(run_id)
+                del self.here[run_id]
+
+    def interrupt(self) -> list[str]:
+        """Stops the runs that this process executes, at their next await; returns their ids."""
+        running = dict(self.here)
+        for task in running.values():
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        return sorted(running)
+
+    def call_soon(self, answer: Callable[[], None]) -> bool:
+        """Lets the event loop of the runs call `answer`; returns False if there are no runs."""
+        for task in list(self.here.values()):
+            task.get_loop().call_soon_threadsafe(answer)
+            return True
+        return False
 
     async def _run(self, order: Order, body: Body) -> dict[str, str]:
         steps = await DurableSteps.open(self.runs, order.turns, self.schedule)
         try:
             try:
-                ended = await steps.drive(self._end(order, body, steps), _LIMIT)
+                if await self._is_given_up(order):
+                    ended = await steps.drive(self._fail(order, CrashedTooOften(_CRASHED), steps), _REPORT_LIMIT)
+                else:
+                    ended = await steps.drive(self._end(order, body, steps), _LIMIT)
             except TooSlow as slow:
                 ended = await steps.drive(self._fail(order, slow, steps), _REPORT_LIMIT)
             if ended["end"] != "superseded":
@@ -117,8 +141,20 @@ class Workflows:
         except AssistantError as error:
             log.warning("the end of a run is not recorded", job=end.job.id, reason=str(error))
 
+    async def _is_given_up(self, order: Order) -> bool:
+        """Whether the run ends now because workers died of it. Raises LaidAside if it has to wait first.
+
+        A report is never given up: without it, the end of another run would be silent.
+        """
+        verdict = await asyncio.to_thread(CrashRecords(self.lease.engine).verdict, order.first)
+        if verdict.wait:
+            raise LaidAside(verdict.wait, _STOPPED, outage=False)
+        return verdict.given_up and order.workflow not in _REPORTS
+
     async def _hold(self, order: Order, wait: LaidAside) -> None:
-        """Reports on the pull request what the run waits for, if that can be reported now."""
+        """Reports on the pull request what the run waits for, if that can be reported now. A short wait is no news."""
+        if wait.seconds <= self.schedule.patience:
+            return
         until = f"{datetime.now(UTC) + timedelta(seconds=wait.seconds):%H:%M} UTC"
         log.warning("run waits", run=order.id, reason=wait.reason, until=until)
         try:

@@ -115,6 +115,8 @@ def _engine(url: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _: object) -> None:
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:  # later it would wait for writers
+            connection.execute("PRAGMA auto_vacuum=incremental")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 

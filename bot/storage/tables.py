@@ -5,8 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from bot.core.code.pull_request import PullRef
+from bot.engine.tables import TABLES as ENGINE_TABLES
 
 TABLES = sa.MetaData()
+for _table in ENGINE_TABLES.tables.values():
+    _table.to_metadata(TABLES)
 REVIEWS = sa.Table(
     "reviews",
     TABLES,

@@ -1,4 +1,4 @@
-"""The engine's database and locks: rows cannot run as code, and locks end with their process."""
+"""The engine's database: rows cannot run as code."""
 
 import json
 import sqlite3
@@ -8,11 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.engine.database import EngineDatabase, JsonSerializer, all_know_subseconds, closing_engine
-from bot.engine.workers import FileLiveness, PostgresLiveness
 from bot.errors import ConfigurationError, RateLimited, Superseded, Unprocessable, UserError
 from bot.storage.database import Database
-
-pytest_plugins = ["tests.support.postgres"]
 
 
 @pytest.mark.parametrize(
@@ -52,43 +49,3 @@ def test_dbos_gets_its_function_on_the_connections_with_which_it_migrates(monkey
         seconds = engine.connect().exec_driver_sql("SELECT unixepoch('subsec')").scalar_one()
 
     assert seconds == pytest.approx(time.time(), abs=5)
-
-
-def liveness(kind, tmp_path, request):
-    if kind == "file":
-        return lambda worker: FileLiveness(tmp_path, worker)
-    dsn = request.getfixturevalue("new_postgres")()
-    return lambda worker: PostgresLiveness(dsn, worker)
-
-
-@pytest.mark.parametrize("kind", ["file", "postgres"])
-def test_a_worker_is_dead_when_its_lock_is_free(kind, tmp_path, request):
-    create = liveness(kind, tmp_path, request)
-    one, other = create("one"), create("other")
-    one.take()
-    other.take()
-
-    with other.dead("one") as dead:
-        assert not dead
-    one.release()
-    with other.dead("one") as dead:
-        assert dead
-    other.release()
-
-
-def test_a_worker_takes_its_lock_again_when_the_connection_was_cut(new_postgres):
-    dsn = new_postgres()
-    one, other = PostgresLiveness(dsn, "one"), PostgresLiveness(dsn, "other")
-    one.take()
-    other.take()
-    other._connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype='advisory' AND pid<>pg_backend_pid()"
-    )
-    with pytest.raises(Exception, match="terminat"):
-        one._ask("SELECT 1 WHERE %s IS NOT NULL", "one")
-    one.take()
-
-    with other.dead("one") as dead:
-        assert not dead
-    one.release()
-    other.release()

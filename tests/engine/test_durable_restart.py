@@ -12,6 +12,7 @@ import pytest
 
 from bot.engine import durable, workers
 from bot.engine.durable import DurableEngine, Pace
+from bot.engine.leases import GIVEN_UP
 from bot.engine.workers import RETENTION, tidy
 from bot.errors import NotDurable, Outage, RateLimited, Unprocessable
 from bot.job import Route, RouteDecision
@@ -63,8 +64,16 @@ def test_a_long_wait_gives_the_worker_to_another_job_and_repeats_nothing(run, wo
     assert second.word == "through"
 
 
+def doomed(url, run):
+    """Workers have died with this run again and again, the last one a while ago; it is still theirs."""
+    for number in range(GIVEN_UP):
+        rows(url, "INSERT INTO assistant_crashes VALUES (?, ?, 0, ?)", run, f"gone-{number}/1", 1000.0 + number)
+    rows(url, "INSERT INTO assistant_workers VALUES ('gone', 1, 9, 'superseded', 1000.0)")
+    rows(url, "UPDATE workflow_status SET status='PENDING', executor_id='gone/1' WHERE workflow_uuid=?", run)
+
+
 def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, monkeypatch):
-    """Five workers have died with this job."""
+    """Eight workers have died with this job."""
     monkeypatch.setattr(workers, "_EVERY", 0.05)
 
     async def story(engine):
@@ -72,7 +81,7 @@ def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, 
         await done(engine)
 
     run(lambda engine: engine.submit(job("poison")), work=False)
-    rows(url, "UPDATE workflow_status SET status='PENDING', executor_id='gone', recovery_attempts=5")
+    doomed(url, job("poison").id)
     run(story)
 
     assert world.told == [("failed", job("poison").id, "its worker crashed again and again")]
@@ -87,13 +96,12 @@ def test_an_automatic_event_that_is_given_up_leaves_a_reviewed_head_alone(run, w
         await done(engine)
 
     async def story(_engine):
-        await until(lambda: any(row[0] == f"fail/{job('poison').id}" for row in rows(url, ended)))
+        await until(lambda: any(row[0] == job("poison").id for row in rows(url, ended)))
 
     run(first)
     run(lambda engine: engine.submit(replace(job("poison"), head_sha=A)), work=False)
-    lost = "UPDATE workflow_status SET status='PENDING', executor_id='gone', recovery_attempts=5 WHERE workflow_uuid=?"
-    ended = "SELECT workflow_uuid FROM workflow_status WHERE name='fail' AND status='SUCCESS'"
-    rows(url, lost, job("poison").id)
+    ended = "SELECT workflow_uuid FROM workflow_status WHERE status='SUCCESS'"
+    doomed(url, job("poison").id)
     run(story)
 
     assert world.told == [("reviewed", job("first").id)]

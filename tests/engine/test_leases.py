@@ -6,7 +6,8 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from bot.engine.leases import TABLES, Leases, Rounds
+from bot.engine.leases import GIVEN_UP, WAITS, CrashRecords, Leases, Rounds
+from bot.engine.tables import TABLES
 
 
 class Clock:
@@ -74,3 +75,70 @@ def test_rounds_stop_in_the_middle_of_their_work(engine):
     rounds.stop()
 
     assert time.monotonic() - before < 5
+
+
+def test_a_round_ends_early_when_its_process_was_superseded(engine):
+    epochs, begun, ended = [1], [], []
+
+    async def work(_):
+        begun.append(True)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    rounds = Rounds(Leases(engine, "worker"), "look", 3600.0, work, lambda: epochs[-1])
+    rounds.start()
+    while not begun:
+        time.sleep(0.01)
+    epochs.append(2)
+    while not ended:
+        time.sleep(0.01)
+    rounds.stop()
+
+
+@pytest.fixture
+def history(engine, monkeypatch):
+    """Charges crashes at times that a test says; the verdict comes at the time of the last one, or `later`."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    records = CrashRecords(engine)
+
+    def play(*crashes, later=0.0):
+        for number, (seconds, progress) in enumerate(crashes):
+            now[0] += seconds
+            records.charge(f"worker{now[0]}-{number}/1", progress)
+        now[0] += later
+        return records.verdict("review/1")
+
+    return play
+
+
+def test_a_run_without_a_crash_goes_on_at_once(history):
+    assert (history().wait, history((5, {"review/2": 3})).wait) == (0.0, 0.0)
+
+
+def test_the_first_crash_costs_no_wait_and_the_next_ones_more_and_more(history):
+    waits = [history((1000, {"review/1": 3})).wait for _ in range(7)]
+
+    assert waits[0] == 0.0
+    assert all(least <= wait <= 2 * least for wait, least in zip(waits, WAITS, strict=True))
+    assert history(later=600).wait == 0.0
+
+
+def test_a_step_forward_forgives_the_crashes_before_it(history):
+    history(*[(60, {"review/1": 3})] * 7)
+
+    assert history((60, {"review/1": 4})) == history((1000, {"review/1": 5})).__class__(0.0, given_up=False)
+
+
+def test_a_run_that_kills_every_worker_is_given_up(history):
+    assert not history(*[(60, {"review/1": 3})] * (GIVEN_UP - 1)).given_up
+    assert history((60, {"review/1": 3})).given_up
+
+
+def test_a_run_is_not_given_up_while_workers_also_die_without_it(history):
+    """A crash loop of another cause: the run waits, and the workers go on dying."""
+    for _ in range(GIVEN_UP):
+        verdict = history((60, {"review/1": 3, "review/2": 1}), (60, {"review/2": 1}))
+    assert not verdict.given_up

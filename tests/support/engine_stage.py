@@ -12,7 +12,9 @@ from time import monotonic
 import pytest
 
 from bot.core.code.pull_request import PullRef
+from bot.engine.database import EngineDatabase, closing_engine
 from bot.engine.durable import DurableEngine, Pace
+from bot.engine.tables import TABLES
 from bot.interfaces import Handlers
 from bot.job import Job, Route, RouteDecision, Trigger
 from tests.support.run_records import run_records
@@ -62,8 +64,17 @@ class World:
         return [line[1] for line in self.told if line[0] == word]
 
 
+def create_tables(url):
+    """Creates the engine's tables, as the migrations do."""
+    database = EngineDatabase(url)
+    database.prepare()
+    with closing_engine(database.engine()) as engine:
+        TABLES.create_all(engine)
+
+
 @contextmanager
 def started(url, handlers, pace=QUICK, *, work=True):
+    create_tables(url)
     engine = DurableEngine(url, handlers, pace)
     engine.start(work=work)
     try:

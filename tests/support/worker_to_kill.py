@@ -17,13 +17,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot.core.code.pull_request import PullRef
+from bot.engine.database import EngineDatabase, closing_engine
 from bot.engine.durable import DurableEngine, Pace
-from bot.engine.workers import PostgresLiveness
+from bot.engine.tables import TABLES
 from bot.interfaces import Handlers
 from bot.job import Job, Route, RouteDecision, Trigger
 
 HEAD = "f" * 40
-PostgresLiveness.grace = 0.0  # no database restarts here, and every life would wait
 
 
 class World:
@@ -140,6 +140,8 @@ def ended(pid):
 def history(url, folder, plan):
     """Runs the lives of one plan, one after another."""
     world = World(folder)
+    with closing_engine(EngineDatabase(url).engine()) as engine:
+        TABLES.create_all(engine)
     for lives in plan:
         together = lives if isinstance(lives, list) else [lives]
         pids = [fork(url, world, life) for life in together]
