@@ -30,14 +30,15 @@ from bot.handlers.known_findings import KnownFindings
 from bot.handlers.permissions import Gate
 from bot.handlers.questions import OpenAIMemory, QuestionAnswerer, SummaryWriter
 from bot.handlers.reconcile import Reconciler
-from bot.handlers.review import Reviewer, SarifReader
+from bot.handlers.review import Reviewer
 from bot.handlers.route import Router, use_cases
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.installations import GitHubInstallations
 from bot.hosts.github.publisher import GitHubPublisher
-from bot.interfaces import Check, CodeHost, Connection, JobLog, Model, Publisher, Reconcile, Standards
+from bot.hosts.github.reports import GitHubReports
+from bot.interfaces import Check, CodeHost, Connection, JobLog, Model, Publisher, Reconcile, ReportSource, Standards
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
 from bot.model.prompts import Prompts
@@ -69,7 +70,7 @@ _PULL_DAY = 5.0
 class UseCases:
     """What the use cases share. `model` stands in for the one that the settings name; `search` looks through files.
 
-    `reports` returns what other analysers found at a head. With `conversations` the model's server remembers what was said in a thread.
+    `reports` reads what other analysers found at a head. With `conversations` the model's server remembers what was said in a thread.
     """
 
     settings: Settings
@@ -81,7 +82,7 @@ class UseCases:
     model: Model | None = None
     search: SearcherFactory = ScanSearch
     conversations: ResponsesConversations | None = None
-    reports: SarifReader | None = None
+    reports: ReportSource | None = None
 
 
 def build_reviewer(parts: UseCases) -> Reviewer:
@@ -364,6 +365,7 @@ def build(
     standards = build_standards(settings, settings.assistant_data / "standards.db")
     parts = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
+    parts = replace(parts, reports=GitHubReports(client, host))
     reviewer, answerer = build_reviewer(parts), build_answerer(parts)
     reconcile = closing(Reconciler(GitHubInstallations(client), parts.publisher, ledger), client)
     handlers = use_cases(build_router(parts), reviewer, answerer)

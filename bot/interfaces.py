@@ -9,13 +9,14 @@ Standards    standards/local.py       standards/vector_store.py
 Engine       -                        engine/durable.py
 Check        checks/, one a file
 Tool         model/tools/, one a file
+ReportSource cli/review.py            hosts/github/reports.py
 
 All of them raise the classes of errors.py, and none of an SDK's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -26,6 +27,7 @@ from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.core.costs import ModelCall, Usage
 from bot.core.findings.problem import Problem
+from bot.core.findings.sarif import AnalysisReports
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
 from bot.job import Job, RouteDecision
 
@@ -209,6 +211,16 @@ class Check(Protocol):
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Analyses the files. Never raises because of a file's content."""
+
+
+class ReportSource(Protocol):
+    """Where the reports of other analysers come from."""
+
+    def reads(self, source: str) -> bool:
+        """Whether there is anything to read if the policy names `source`."""
+
+    async def reports(self, pull: PullRequest, source: str, paths: Collection[str]) -> AnalysisReports:
+        """The reports about the head, for the changed files `paths`. Bounded; an outage raises Retryable."""
 
 
 class Tool(Protocol):

@@ -22,7 +22,7 @@ from bot.webhook import (
 )
 
 REPEATED = "repeated"
-"""The text of a job that repeats the review of a head, because the first could not reach the model."""
+"""The text of a job that repeats the review of a head, because the first lacked its model or reports."""
 
 
 class Trigger(StrEnum):
@@ -38,6 +38,7 @@ class Trigger(StrEnum):
     REPLY = "reply"
     RERUN = "rerun"
     RECOVERED = "recovered"
+    CHECKS_ENDED = "checks_ended"
     MERGE_GROUP = "merge_group"
     CLOSED = "closed"
     MERGED = "merged"
@@ -96,7 +97,7 @@ class Job:
     @property
     def is_repetition(self) -> bool:
         """Whether the job repeats a review of exactly its head."""
-        return self.trigger is Trigger.RECOVERED and self.text == REPEATED
+        return self.trigger is Trigger.CHECKS_ENDED or (self.trigger is Trigger.RECOVERED and self.text == REPEATED)
 
     @property
     def owes_review(self) -> bool:
@@ -107,6 +108,7 @@ class Job:
             Trigger.RETARGETED,
             Trigger.READY,
             Trigger.RECOVERED,
+            Trigger.CHECKS_ENDED,
         }
 
     def covers(self, other: Job) -> bool:
@@ -233,8 +235,8 @@ def _work(delivery: Delivery, name: str) -> _Work | Skip | None:
             return _pull(payload, payload.pull_request)
         case "check_run" if payload.check_run and payload.action in {"rerequested", "requested_action"}:
             return _check(payload, payload.check_run)
-        case "check_suite" if payload.check_suite and payload.action == "rerequested":
-            return _suite(payload, payload.check_suite)
+        case "check_suite" if payload.check_suite and payload.action in {"rerequested", "completed"}:
+            return _suite(payload, payload.check_suite, delivery.target)
         case "pull_request_review_thread" if payload.pull_request and payload.thread:
             return _thread(payload, payload.thread, payload.pull_request.number)
         case "merge_group" if payload.merge_group and payload.action == "checks_requested":
@@ -325,17 +327,20 @@ def _merge_group(group: MergeGroup) -> _Work:
     return _Work(Trigger.MERGE_GROUP, int(queued[1]) if queued else 0, group.head_sha)
 
 
-def _suite(payload: Payload, suite: CheckSuiteEvent) -> _Work | Skip:
-    """The work for "Re-run all checks", which GitHub sends to the App whose suite it is."""
+def _suite(payload: Payload, suite: CheckSuiteEvent, target: str) -> _Work | Skip:
+    """The work for "Re-run all checks", which GitHub sends to the App whose suite it is, and for the end of others' checks."""
     here = payload.repository.id if payload.repository else 0
     numbers = [
         pull.number
         for pull in suite.pull_requests
         if pull.base is None or pull.base.repo is None or pull.base.repo.id == here
     ]
+    ended = payload.action == "completed"
+    if ended and suite.app is not None and str(suite.app.id) == target:
+        return Skip("our own checks have ended")
     if not numbers:
         return Skip("GitHub does not say to which pull request this check suite belongs; use Re-run on the check run")
-    return _Work(Trigger.RERUN, numbers[0], suite.head_sha)
+    return _Work(Trigger.CHECKS_ENDED if ended else Trigger.RERUN, numbers[0], suite.head_sha)
 
 
 def _check(payload: Payload, run: CheckRunEvent) -> _Work | Skip:

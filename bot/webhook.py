@@ -154,9 +154,10 @@ class SuitePull(_Part):
 
 
 class CheckSuiteEvent(_Part):
-    """All checks of a head that somebody wants again. GitHub lists no pull requests for a fork's head."""
+    """All checks of a head by one App, which ended or are wanted again. GitHub lists no pull requests for a fork's head."""
 
     head_sha: _Text = ""
+    app: EventApp | None = None
     pull_requests: Annotated[tuple[SuitePull, ...], _List] = ()
 
 

@@ -13,7 +13,7 @@ from typer.main import get_command
 from bot.cli.commands import cli
 from bot.core.command import Verb
 from bot.core.policy import Policy, parse
-from bot.hosts.github.auth import READ, WRITE
+from bot.hosts.github.auth import READ, REPORTS, WRITE
 from bot.sandbox.sandbox import PERMISSIONS
 from bot.settings import Settings
 from bot.webhook import EVENTS
@@ -144,7 +144,7 @@ def test_the_manifest_asks_for_what_is_used_and_no_more():
     manifest = yaml.safe_load((ROOT / "app.yml").read_text())
     levels = {"read": 0, "write": 1}
     used = {"merge_queues": "read"}  # for the event alone
-    for name, level in (*READ, *WRITE):
+    for name, level in (*READ, *WRITE, *REPORTS):
         used[name] = max(level, used.get(name, "read"), key=levels.get)
 
     assert manifest["default_permissions"] == used == PERMISSIONS

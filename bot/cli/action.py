@@ -32,6 +32,7 @@ from bot.hosts.github.auth import GivenToken
 from bot.hosts.github.client import ACTIONS, GitHubClient
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.publisher import GitHubPublisher
+from bot.hosts.github.reports import GitHubReports
 from bot.interfaces import Connection
 from bot.job import Job, Route, Skip, decide
 from bot.settings import Settings
@@ -161,6 +162,7 @@ async def _reviewed(job: Job, token: str, *, read_only: bool) -> Review | str:
             standards = FolderStandards(Path(folder) / "standards.db")
             model = build_model(settings, signer.secret)
             parts = UseCases(settings, host, publisher, standards, Ledger(database), signer, model)
+            parts = replace(parts, reports=GitHubReports(client, host))
             if read_only:
                 pull = await host.pull_request(job.pull)
                 return await build_reviewer(parts).review(job, pull, InlineSteps(PATIENCE))

@@ -23,7 +23,7 @@ from bot.app import build_checks, build_model
 from bot.checks.jail_cell import obstacle
 from bot.cli.standards import CommittedStandards
 from bot.errors import AssistantError, ConfigurationError, OperatorTrouble, Refused, UserError
-from bot.hosts.github.auth import READ, RESOLVE, WRITE, GitHubApp
+from bot.hosts.github.auth import READ, REPORTS, RESOLVE, WRITE, GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.interfaces import Connection
 from bot.settings import Settings, unknown_variables
@@ -230,23 +230,34 @@ def _app(settings: Settings, app: Mapping[str, Any]) -> Iterator[Diagnosis]:
     for name, level in (*READ, *WRITE, *(RESOLVE if settings.assistant_resolve_threads else ())):
         wanted[name] = max(level, wanted.get(name, ""), key=_LEVELS.__getitem__)
     granted = app.get("permissions") or {}
-    lacking = [
-        f"{name}: {level}"
-        for name, level in sorted(wanted.items())
-        if _LEVELS.get(granted.get(name, ""), 2) < _LEVELS[level]
-    ]
+    lacking = _lacking(granted, wanted)
+    without_reports = _lacking(granted, {name: level for name, level in REPORTS if name not in wanted})
     page = f"Change it on the App's settings page ({app.get('html_url', '')}) under Permissions & events"
     if lacking:
         cure = f"{page}; then an owner accepts it for each installation."
         yield Diagnosis("Permissions", Health.TROUBLE, f"The App lacks {', '.join(lacking)}", cure)
     else:
-        yield Diagnosis("Permissions", Health.OK, "As in app.yml")
+        yield Diagnosis("Permissions", Health.OK, "All that a review needs")
+    if without_reports:
+        found = f"The App lacks {', '.join(without_reports)}: no repository can have the policy key `sarif`"
+        yield Diagnosis("SARIF reports", Health.WARNING, found, f"{page}, if repositories want it.")
+    else:
+        yield Diagnosis("SARIF reports", Health.OK, "The App may read code scanning and artifacts")
     unheard = sorted(EVENTS - set(app.get("events") or ()))
     if unheard:
         found = f"The App does not subscribe to {', '.join(unheard)}"
         yield Diagnosis("Events", Health.TROUBLE, found, f"{page}.")
     else:
         yield Diagnosis("Events", Health.OK, "As in app.yml")
+
+
+def _lacking(granted: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """The permissions that are wanted and not granted."""
+    return [
+        f"{name}: {level}"
+        for name, level in sorted(wanted.items())
+        if _LEVELS.get(granted.get(name, ""), 2) < _LEVELS[level]
+    ]
 
 
 def _clock(client: GitHubClient) -> Diagnosis:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from bot.core.comments.export import as_gcc, as_github, as_json, as_rdjson, as_s
 from bot.core.comments.marker import Signer
 from bot.core.comments.sanitize import show_hidden
 from bot.core.findings.finding import Finding, Severity
+from bot.core.findings.sarif import AnalysisReport, AnalysisReports
 from bot.core.findings.triage import Review
 from bot.errors import UserError
 from bot.hosts.git import NO_OBJECT
@@ -95,6 +96,21 @@ class LocalChange:
         return self.staged or not (self.what == "-" or (self.what and Path(self.what).is_file()))
 
 
+@dataclass(frozen=True, slots=True)
+class GivenReports:
+    """The SARIF texts that the command line names; the policy's source is not read."""
+
+    texts: tuple[str, ...]
+
+    def reads(self, _source: str) -> bool:
+        """Whether there are any."""
+        return bool(self.texts)
+
+    async def reports(self, _pull: PullRequest, _source: str, _paths: Collection[str]) -> AnalysisReports:
+        """All of them."""
+        return AnalysisReports(tuple(map(AnalysisReport, self.texts)))
+
+
 def review_locally(change: LocalChange, form: str, fail_on: str | None, *, offline: bool = False) -> int:
     """Review a change on this machine and print the review. Returns the exit code. Raises UserError."""
     configure("WARNING")
@@ -142,11 +158,7 @@ def local_settings(*, offline: bool) -> Settings:
 
 
 async def _review(change: LocalChange, settings: Settings, *, progress: bool) -> Review:
-    sarif, host = change.sarif(), await change.host()
-
-    async def reports(_: PullRequest) -> tuple[str, ...]:
-        return sarif
-
+    reports, host = GivenReports(change.sarif()), await change.host()
     settings, unconfined = _confinement(settings, own_code=change.is_own_code)
     with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.db") as database:
         standards = FolderStandards(Path(folder) / "standards.db")
@@ -154,7 +166,7 @@ async def _review(change: LocalChange, settings: Settings, *, progress: bool) ->
         with watched(Console(stderr=True), wanted=progress) as (step, hear):
             model = build_model(settings, signer.secret, hear)
             parts = UseCases(settings, host, host, standards, Ledger(database), signer, model, local_search(host))
-            reviewer = build_reviewer(replace(parts, reports=reports if sarif else None))
+            reviewer = build_reviewer(replace(parts, reports=reports))
             if hear:  # the terminal shows one stream
                 reviewer = replace(reviewer, model_review=replace(reviewer.model_review, at_once=1))
             review = await reviewer.review(job, host.pull, step)

@@ -79,6 +79,13 @@ def _citation(place: str) -> str:
     return place
 
 
+def _report_source(source: str) -> str:
+    """Checks where SARIF reports come from: code scanning, or an artifact with this name."""
+    if source and not re.fullmatch(r"code-scanning|artifact [^\s\"*:<>|?\\/][^\n\"*:<>|?\\/]{0,99}", source):
+        raise ValueError("write off, code-scanning, or artifact and its name: artifact sarif")
+    return source
+
+
 class Policy(_Section):
     """The whole file. Every key is optional."""
 
@@ -96,6 +103,10 @@ class Policy(_Section):
     languages: tuple[str, ...] = Field((), description="Review only these languages; empty: all.")
     standards: StandardsSection = Field(default=StandardsSection(), description="Where the team's rules are.")
     checks: tuple[str, ...] | None = Field(None, description="Which checks run; default: all the operator offers.")
+    sarif: Annotated[str, AfterValidator(_report_source)] = Field(
+        "",
+        description="Where the reports of other analysers come from: off, code-scanning, or artifact NAME of a workflow.",
+    )
     passes: tuple[str, ...] | None = Field(
         None, description="Which model passes run; default: all the operator offers."
     )
@@ -132,6 +143,12 @@ class Policy(_Section):
         if value and not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", value):
             raise ValueError("is not a language tag such as de, pt-BR or zh-Hans")
         return value
+
+    @field_validator("sarif", mode="before")
+    @classmethod
+    def _without_reports(cls, value: object) -> object:
+        """`off` is a boolean in YAML."""
+        return "" if value is False or value == "off" else value
 
     @field_validator("summary", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Finds work that was lost: missed deliveries, heads without a review, reviews that found no model, abandoned check runs.
+"""Finds work that was lost: missed deliveries, heads without a review, reviews without model or reports, abandoned check runs.
 
 It runs at the start and every few minutes, in one process at a time. Each finding becomes a job with an id of its own, so
 that looking twice starts nothing twice.
@@ -36,7 +36,7 @@ FETCHED, INSTALLATIONS, REPOSITORIES, PULLS, REVIEWS = 300, 20, 60, 100, 300
 SETTLING = 120.0
 """Seconds that a pull request must be unchanged: its own delivery may still be on its way."""
 AGAIN = 900.0
-"""Seconds from a review without its model to the first repetition; doubles each time."""
+"""Seconds from a review without its model or reports to the first repetition; doubles each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +151,26 @@ class Reconciler:
         return True
 
     async def _models(self, jobs: JobLog, _: dict[str, Any], counts: Counter[str]) -> None:
-        """Repeats the reviews whose model could not be reached, less and less often."""
+        """Repeats the reviews whose model could not be reached or whose reports had not arrived, less and less often."""
         newest: dict[tuple[int, int], Mapping[str, Any]] = {}
         failures: Counter[tuple[int, int, str]] = Counter()
         for review in await self.ledger.reviews(limit=REVIEWS):
             newest.setdefault((review["repo_id"], review["number"]), review)
-            failures[review["repo_id"], review["number"], review["head"]] += bool(review["detail"].get("unreachable"))
+            failures[review["repo_id"], review["number"], review["head"]] += _is_incomplete(review)
         for (repo_id, number), review in newest.items():
             count = failures[repo_id, number, review["head"]]
             age = self.clock() - _seconds(review["finished"])
-            if review["detail"].get("unreachable") and AGAIN * 2 ** (count - 1) <= age < WINDOW:
+            if _is_incomplete(review) and AGAIN * 2 ** (count - 1) <= age < WINDOW:
                 counts["models"] += await jobs.submit(_repetition(review, count))
 
 
+def _is_incomplete(review: Mapping[str, Any]) -> bool:
+    """Whether a later review of the same head may find a model, or reports of other analysers, that this one lacked."""
+    return bool(review["detail"].get("unreachable") or review["detail"].get("awaits"))
+
+
 def _repetition(review: Mapping[str, Any], count: int) -> Job:
-    """The job that repeats a review of the ledger whose model could not be reached."""
+    """The job that repeats a review of the ledger that lacked its model or reports."""
     ref = PullRef(review["repo"], review["number"], review["repo_id"], review["installation"])
     name = f"recovered/{ref.repo_id}/{ref.number}/{review['head']}/model/{count}"
     return Job(name, ref, Trigger.RECOVERED, review["head"], text=REPEATED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bot.core.claims.references import SOURCE as REFERENCES
@@ -40,7 +40,7 @@ from bot.handlers.run_checks import (
     with_reports,
 )
 from bot.handlers.standards import CitedDrafts, cite, shelve
-from bot.interfaces import Check, CodeHost, Publisher, Standards, Step
+from bot.interfaces import Check, CodeHost, Publisher, ReportSource, Standards, Step
 from bot.job import Job, Trigger
 from bot.model.tools import Files, SearcherFactory
 from bot.storage.audit import AuditLog
@@ -48,10 +48,6 @@ from bot.storage.ledger import Ledger, ReviewRecord
 
 MARKED = 60
 """Findings without a comment of their own whose markers a review's body carries."""
-
-
-SarifReader = Callable[[PullRequest], Awaitable[tuple[str, ...]]]
-"""Returns the SARIF texts that other analysers made of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class Reviewer:
     checks: Sequence[Check]
     check_rules: Callable[[Sequence[ExecutableRule]], Check] | None
     search: SearcherFactory | None
-    reports: SarifReader | None
+    reports: ReportSource | None
     ledger: Ledger
     signer: Signer
     parses: Callable[[str, str], bool]
@@ -113,13 +109,7 @@ class Reviewer:
         checks = self._checks(policy.policy, rules)
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         checked = await self._with_references(checked, pull, policy.policy, change, step)
-        if self.reports is not None:
-            reports, before = self.reports, checked
-
-            async def add_reports() -> CheckedChange:
-                return with_reports(before, await reports(pull), read_files(change))
-
-            checked = await step("SARIF", add_reports, CheckedChange)
+        checked = await self._with_reports(checked, pull, policy.policy, change, step)
         ruled = rule_drafts(checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers)
         cited_drafts = await step(
             "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts
@@ -145,6 +135,21 @@ class Reviewer:
             "references", lambda: find_references(searcher, files, change.diff, change.heads), FoundReferences
         )
         return with_references(checked, found, change.diff)
+
+    async def _with_reports(
+        self, checked: CheckedChange, pull: PullRequest, policy: Policy, change: Change, step: Step
+    ) -> CheckedChange:
+        """Adds what the team's own analysers found at the head, if there is anywhere to read it."""
+        source = self.reports
+        if source is None or not source.reads(policy.sarif):
+            return checked
+
+        async def add_reports() -> CheckedChange:
+            read = read_files(change)
+            found = await source.reports(pull, policy.sarif, [file.path for file in read.files])
+            return await asyncio.to_thread(with_reports, checked, found, read)
+
+        return await step("SARIF", add_reports, CheckedChange)
 
     async def abandon(self, job: Job, reason: str, step: Step) -> str:
         """Reports on the check run, and to the person who asked, that the review was superseded or stopped."""
@@ -221,6 +226,7 @@ class Reviewer:
             "versions": dict(review.versions),
             "rules": dict(review.rules),
             "unreachable": review.unreachable,
+            "awaits": review.awaits,
         }
         story = story_of(review, LinkBase.of(pull))
         end = conclusion(review).value

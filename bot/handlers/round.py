@@ -111,6 +111,7 @@ class ReviewInputs:
             usage=results.usage,
             versions=results.versions,
             unreachable=results.unreachable,
+            awaits=self.checked.awaits,
             rules=self._rules(review),
             rule_states=self._rule_states(review),
             model=self.model,

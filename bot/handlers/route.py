@@ -23,8 +23,16 @@ from bot.interfaces import CodeHost, Handlers, Publisher, Step
 from bot.job import Job, Route, RouteDecision, Trigger
 from bot.storage.audit import AuditLog
 from bot.storage.conversations import ConversationStore
+from bot.storage.ledger import Ledger
 
-_AUTOMATIC = {Trigger.OPENED, Trigger.PUSHED, Trigger.RETARGETED, Trigger.READY, Trigger.RECOVERED}
+_AUTOMATIC = {
+    Trigger.OPENED,
+    Trigger.PUSHED,
+    Trigger.RETARGETED,
+    Trigger.READY,
+    Trigger.RECOVERED,
+    Trigger.CHECKS_ENDED,
+}
 _PUSHES = {Trigger.PUSHED, Trigger.RETARGETED}
 _NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
 _CLOSED = "The pull request is closed."
@@ -48,6 +56,8 @@ class Router:
             return RouteDecision(Route.STOP, reason="the pull request was closed or became a draft")
         if job.trigger is Trigger.MERGE_GROUP:
             return await self._merge_group(job, step)
+        if job.trigger is Trigger.CHECKS_ENDED and not await step("awaited", lambda: self._awaits(job), bool):
+            return RouteDecision(Route.NOTHING, reason="no review of this head waits for reports")
         if job.trigger not in _AUTOMATIC and (ignored := await self.gate.ignores(job, step)):
             return RouteDecision(Route.NOTHING, reason=ignored)
         try:
@@ -91,7 +101,7 @@ class Router:
 
     async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         wanted = policy.triggers.pushed if job.trigger in _PUSHES else policy.triggers.opened
-        if not wanted:
+        if not wanted and not job.is_repetition:
             return RouteDecision(
                 Route.NOTHING, reason="the repository's policy turns automatic reviews off for this event"
             )
@@ -103,8 +113,13 @@ class Router:
             )
         reason = await self._obstacle(pull, policy, step)
         if reason:
-            return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=True)
+            return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=not job.is_repetition)
         return RouteDecision(Route.REVIEW, pull.head_sha, forced=job.trigger is Trigger.RETARGETED or job.is_repetition)
+
+    async def _awaits(self, job: Job) -> bool:
+        """Whether the newest review of the pull request is of this head and waits for reports of other analysers."""
+        newest = await Ledger(self.conversations.database).reviews(job.pull, limit=1)
+        return any(review["head"] == job.head_sha and review["detail"].get("awaits") for review in newest)
 
     async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
         """What a person has to do before there is an automatic review; said on the check run."""

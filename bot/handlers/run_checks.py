@@ -16,7 +16,7 @@ from bot.core.code.language import is_code, language, script_suffix
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
-from bot.core.findings.sarif import read_sarif
+from bot.core.findings.sarif import AnalysisReport, AnalysisReports, read_sarif
 from bot.core.findings.suggestion import apply_replacement
 from bot.errors import Refused, UserError
 from bot.interfaces import Check, CheckResult, Source
@@ -29,6 +29,7 @@ class CheckedChange:
 
     `unread` are (check, path) pairs of files that a check could not read; an empty path means all files. None in a journal
     of an older version, which did not record them. `unanalysed` are (path, language) pairs of code that no analyser reads.
+    `awaits` says that reports of other analysers have not arrived yet.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -36,6 +37,7 @@ class CheckedChange:
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unread: tuple[tuple[str, str], ...] | None = None
     unanalysed: tuple[tuple[str, str], ...] = ()
+    awaits: bool = False
 
 
 SEARCHES_SKIMMED = frozenset({"secrets"})
@@ -240,23 +242,37 @@ def with_references(checked: CheckedChange, found: FoundReferences, change: Diff
     )
 
 
-def with_reports(checked: CheckedChange, reports: Sequence[str], read: ReadFiles) -> CheckedChange:
-    """Adds the results of other analysers, SARIF texts, on lines that the change adds. Raises UserError for other texts."""
-    by_path = {file.path: file for file in read.files}
-    for report in (read_sarif(text, by_path) for text in reports):
-        found = _by_path([CheckResult(report.problems)])
-        texts = {path: read.heads.get(path, _excerpt(by_path[path], Side.RIGHT)) for path in found}
-        news = [draft for path in found for draft in drafts((), found[path], by_path[path], "", texts[path])]
-        tools = ", ".join(source.removeprefix("sarif:") for source in report.sources) or "no tool"
-        counted = f"{tools}: {len(report.problems)} results about changed files, {len(news)} on changed lines"
-        readers = {path: (*names, *report.sources) for path, names in checked.readers}
-        checked = replace(
-            checked,
-            drafts=(*checked.drafts, *news),
-            rows=(*checked.rows, CoverageRow("check: SARIF", FileState.REVIEWED, by=(counted,))),
-            readers=tuple(readers.items()),
-        )
-    return checked
+REPORTS = "check: SARIF"
+
+
+def with_reports(checked: CheckedChange, found: AnalysisReports, read: ReadFiles) -> CheckedChange:
+    """Adds the results of other analysers on lines that the change adds, and a row for what is missing.
+
+    Raises UserError for a report that is not SARIF.
+    """
+    for report in found.reports:
+        checked = _with_report(checked, report, read)
+    reasons = (f"{found.missing}; the review is repeated when it arrives" if found.missing else "", found.problem)
+    rows = [CoverageRow(REPORTS, FileState.FAILED, reason) for reason in reasons if reason]
+    return replace(checked, rows=(*checked.rows, *rows), awaits=bool(found.missing))
+
+
+def _with_report(checked: CheckedChange, report: AnalysisReport, read: ReadFiles) -> CheckedChange:
+    by_path = {file.path: file for file in read.files if file.path not in report.elsewhere}
+    sarif = read_sarif(report.text, by_path)
+    found = _by_path([CheckResult(sarif.problems)])
+    texts = {path: read.heads.get(path, _excerpt(by_path[path], Side.RIGHT)) for path in found}
+    news = [draft for path in found for draft in drafts((), found[path], by_path[path], "", texts[path])]
+    tools = ", ".join(source.removeprefix("sarif:") for source in sarif.sources) or "no tool"
+    counted = f"{tools}: {len(sarif.problems)} results about changed files, {len(news)} on changed lines"
+    skewed = sum(file.path in report.elsewhere for file in read.files)
+    notes = (counted, *((f"{skewed} files were analysed in another version",) if skewed else ()))
+    return replace(
+        checked,
+        drafts=(*checked.drafts, *news),
+        rows=(*checked.rows, CoverageRow(REPORTS, FileState.REVIEWED, by=notes)),
+        readers=tuple((path, (*names, *sarif.sources)) for path, names in checked.readers),
+    )
 
 
 def _rules(checked: CheckResult) -> Counter[str]:

@@ -21,6 +21,7 @@ from starlette.routing import Mount
 
 from bot.hosts.git import MEGABYTE, Git, Pairs
 from bot.sandbox import pages
+from bot.sandbox.api import analysis as analysis_api
 from bot.sandbox.api import app as app_api
 from bot.sandbox.api import auth
 from bot.sandbox.api import check as check_api
@@ -76,6 +77,8 @@ PERMISSIONS = {
     "pull_requests": "write",
     "checks": "write",
     "merge_queues": "read",
+    "security_events": "read",
+    "actions": "read",
 }
 EVENTS = (
     "pull_request",
@@ -94,6 +97,7 @@ REST = (
     *review_api.ENDPOINTS,
     *issue_api.ENDPOINTS,
     *check_api.ENDPOINTS,
+    *analysis_api.ENDPOINTS,
     *code_api.ENDPOINTS,
     *code_api.LAST,
 )
@@ -224,6 +228,7 @@ def _asgi(world: World) -> Starlette:
         Mount("/api", routes=graphql),
         *graphql,
         *git_api.routes(world),
+        *analysis_api.routes(world),
         *pages.routes(world),
         *rest,
     ]

@@ -16,7 +16,7 @@ from bot.cli.commands import main
 from bot.cli.doctor import Health, examine_locally, examine_remotely
 from bot.errors import ConfigurationError
 from bot.sandbox.api.auth import key_pair
-from bot.sandbox.sandbox import Sandbox
+from bot.sandbox.sandbox import PERMISSIONS, Sandbox
 from bot.settings import Settings
 
 SOUND = {
@@ -147,7 +147,11 @@ def slow_clock(network, _):
 
 BROKEN_ELSEWHERE = {
     "Confinement": (no_landlock, "ASSISTANT_UNCONFINED_CHECKS=true"),
-    "Permissions": (lambda net, _: net.app(permissions={"metadata": "read", "checks": "read"}), "checks: write"),
+    "Permissions": (lambda net, _: net.app(permissions=PERMISSIONS | {"checks": "read"}), "checks: write"),
+    "SARIF reports": (
+        lambda net, _: net.app(permissions=PERMISSIONS | {"actions": ""}),
+        "lacks actions: read: no repository can have the policy key `sarif`",
+    ),
     "Events": (lambda net, _: net.app(events=("pull_request",)), "does not subscribe to check_run, check_suite"),
     "Webhook": (lambda net, _: setattr(net.sandbox.world, "hook_url", "https://a.test/hooks"), "end in /webhooks"),
     "Deliveries": (lambda net, _: asyncio.run(net.lose_a_delivery(401)), "Set the same secret"),

@@ -10,7 +10,7 @@ import pytest
 from bot.cli import review as local_review
 from bot.core.code.diff import Status, parse_patch
 from bot.core.findings.finding import Category, Severity
-from bot.core.findings.sarif import LARGEST, MOST, read_sarif
+from bot.core.findings.sarif import LARGEST, MOST, AnalysisReport, AnalysisReports, read_sarif
 from bot.errors import UserError
 from bot.handlers.run_checks import CheckedChange, ReadFiles, with_reports
 
@@ -154,7 +154,7 @@ def test_only_changed_lines_are_reported_and_the_row_counts():
     read = ReadFiles((file,), {"src/a.py": "x = 1\ny = eval(x)\nz = 2\n"})
     before = CheckedChange(readers=(("src/a.py", ("ruff",)),))
 
-    checked = with_reports(before, [log(result(line=2), result(line=3))], read)
+    checked = with_reports(before, AnalysisReports((AnalysisReport(log(result(line=2), result(line=3))),)), read)
 
     assert [(draft.near, draft.quoted, draft.proven) for draft in checked.drafts] == [(2, "y = eval(x)", True)]
     assert checked.rows[-1].by == ("semgrep-oss: 2 results about changed files, 1 on changed lines",)

@@ -31,6 +31,7 @@ from bot.core.findings.standard import Standard
 from bot.core.policy import Budgets, Policy, PolicyLayer, describe, merge_layers, schema
 from bot.handlers.read import read_policy
 from bot.hosts.github.host import GitHubHost
+from bot.hosts.github.reports import GitHubReports
 from bot.job import Job, Trigger
 from bot.model.prompts import Prompts
 from bot.settings import Settings
@@ -75,6 +76,7 @@ class Lab:
         self.parts = UseCases(
             self.settings, host, self.github.publisher, standards, self.ledger, Signer(b"ours"), self.model
         )
+        self.parts = replace(self.parts, reports=GitHubReports(self.github.client, host))
         return self
 
     def job(self, trigger=Trigger.OPENED, actor="alice", text=""):
@@ -209,6 +211,7 @@ EFFECTS = {
     "standards.conventions": ("standards: {conventions: false}", ROWS),
     "standards.public": ("standards: {public: ['docs/**']}", shelved),
     "checks": ("checks: [secrets]", ROWS),
+    "sarif": ("sarif: code-scanning", ROWS),
     "passes": ("passes: [security]", asked(lambda p: p.name)),
     "model": ("model: other", choosing),
     "severity": ("severity: error", POSTED),

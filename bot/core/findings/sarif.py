@@ -26,6 +26,23 @@ _SERIOUS = 7.0  # of GitHub's `security-severity`, where "high" begins
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisReport:
+    """A SARIF text of another analyser. `elsewhere` are changed files that it read in another version than the head's."""
+
+    text: str
+    elsewhere: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisReports:
+    """The reports about a head. `missing` says what has not arrived yet, `problem` why they cannot be read."""
+
+    reports: tuple[AnalysisReport, ...] = ()
+    missing: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SarifReport:
     """The results about files of the repository. `sources` are the tools; `left_out` counts results that are not used.
 
@@ -61,6 +78,17 @@ def read_sarif(text: str, paths: Collection[str]) -> SarifReport:
             problems += [problem] if problem else []
     total = sum(len(_list(run.get("results"))) for run in filter(_is_object, runs))
     return SarifReport(tuple(problems), tuple(sources), total - len(problems))
+
+
+def analysed_commit(text: str) -> str:
+    """The commit that a report says it is about; empty if it names none, or several."""
+    try:
+        log = _object(json.loads(text.removeprefix("\ufeff")))
+    except (ValueError, RecursionError):
+        return ""
+    told = [entry for run in _list(log.get("runs")) for entry in _list(_object(run).get("versionControlProvenance"))]
+    commits = {_text(_object(entry).get("revisionId")) for entry in told}
+    return commits.pop() if len(commits) == 1 else ""
 
 
 def _problem(result: Any, rules: Mapping[str, Any], source: str, paths: frozenset[str]) -> Problem | None:  # noqa: ANN401 - JSON

@@ -36,8 +36,8 @@ class Review:
     far, see core/code/compare.py; `rules` is what happened to each rule, see standards/rule_usage.py,
     and `rule_states` the same for people. `uncertain` are dropped drafts that are worth a look, each with the reason of the
     second look.
-    `unreachable` says that the model's server failed. `lines` counts the changed lines, and those of reviewed files;
-    `conversations` are the ones with the model.
+    `unreachable` says that the model's server failed, `awaits` that reports of other analysers have not arrived yet.
+    `lines` counts the changed lines, and those of reviewed files; `conversations` are the ones with the model.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -58,6 +58,7 @@ class Review:
     unreachable: bool = False
     lines: tuple[int, int] = (0, 0)
     conversations: tuple[ConversationRecord, ...] = ()
+    awaits: bool = False
 
     @property
     def by_severity(self) -> Counter[Severity]:

@@ -29,6 +29,14 @@ from bot.hosts.github.transport import PerLoop
 READ = (("contents", "read"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "read"))
 WRITE = (("checks", "write"), ("metadata", "read"), ("pull_requests", "write"))
 RESOLVE = (("contents", "write"), ("metadata", "read"), ("pull_requests", "write"))
+REPORTS = (
+    ("actions", "read"),
+    ("contents", "read"),
+    ("metadata", "read"),
+    ("pull_requests", "read"),
+    ("security_events", "read"),
+)
+"""For repositories whose policy has the key `sarif`."""
 
 METADATA = (("metadata", "read"),)
 

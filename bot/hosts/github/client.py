@@ -27,7 +27,17 @@ from bot.hosts.github.auth import GitHubApp, GivenToken, Grant, MintedToken, Tok
 from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
-from bot.hosts.github.transport import KeptOpen, PerLoop, opened, page, remote, same_origin, stays_below, vetted
+from bot.hosts.github.transport import (
+    KeptOpen,
+    PerLoop,
+    from_store,
+    opened,
+    page,
+    remote,
+    same_origin,
+    stays_below,
+    vetted,
+)
 from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
@@ -117,7 +127,8 @@ class GitHubClient:
         self.health = GitHubHealth(url)
         self._clock, self._secrets = clock, secrets
         self._connection = connection or Connection()
-        self._wire = KeptOpen(self._url, lambda: transport or opened(self._connection))
+        self._transport: Callable[[], httpx.AsyncBaseTransport] = lambda: transport or opened(self._connection)
+        self._wire = KeptOpen(self._url, self._transport)
         self._github: GitHub[UnauthAuthStrategy] = GitHub(
             base_url=url,
             user_agent="review-assistant",
@@ -135,9 +146,23 @@ class GitHubClient:
         """Reads one object."""
         return await self._granted(grant, GitHubRequest("GET", address, params))
 
-    async def raw(self, grant: Grant, address: str, limit: int, params: Mapping[str, str | int] | None = None) -> bytes:
-        """Reads a file's bytes. Raises TooLarge over `limit` of them."""
-        return (await self._granted(grant, GitHubRequest("GET", address, params, accept=RAW, limit=limit))).content
+    async def raw(self, grant: Grant, address: str, limit: int, accept: str = RAW) -> bytes:
+        """Reads a file's bytes, or an object in the form `accept`. Raises TooLarge over `limit` of them."""
+        return (await self._granted(grant, GitHubRequest("GET", address, accept=accept, limit=limit))).content
+
+    async def stored(self, grant: Grant, address: str, limit: int) -> bytes:
+        """Reads a file that GitHub keeps in a store of its own, to which it redirects; the store gets no token of ours.
+
+        Raises TooLarge over `limit` bytes, and Refused if the store does not answer with the file.
+        """
+        request = GitHubRequest("GET", address, limit=limit)
+        answer = await self._with_token(grant, lambda token: self._call(token, request))
+        if answer.moved_to is None:
+            return answer.content
+        url = self._url.join(answer.moved_to)
+        if url.scheme != "https" and not same_origin(url, self._url):
+            raise NotFound("GitHub redirects to an address without encryption")
+        return await from_store(self._transport(), url, limit)
 
     async def pages(
         self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None
@@ -245,12 +270,16 @@ class GitHubClient:
         await self._wire.close()
 
     async def _granted(self, grant: Grant, request: GitHubRequest) -> GitHubAnswer:
+        return await self._with_token(grant, lambda token: self._send(token, request, grant))
+
+    async def _with_token(self, grant: Grant, send: Callable[[str], Awaitable[GitHubAnswer]]) -> GitHubAnswer:
+        """Sends with a token of the grant; a refused token is replaced once."""
         token = await self._token(grant)
         try:
-            return await self._send(token, request, grant)
+            return await send(token)
         except Unauthorized:
             self._tokens.forget(grant, token)
-        return await self._send(await self._token(grant), request, grant)
+        return await send(await self._token(grant))
 
     async def _token(self, grant: Grant) -> str:
         """A token for `grant`. Raises OperatorTrouble if GitHub does not accept the App or suspended the installation."""

@@ -118,10 +118,59 @@ class ChangedFile(_Answer):
         return "" if self.status is Status.REMOVED else self.sha or ""
 
 
-class Commit(_Answer):
-    """A commit, of which we read only the id."""
+class ParentAnswer(_Answer):
+    """A parent of a commit."""
 
     sha: str
+
+
+class Commit(_Answer):
+    """A commit: its id and its parents."""
+
+    sha: str
+    parents: tuple[ParentAnswer, ...] = ()
+
+
+class ToolAnswer(_Answer):
+    """The tool of an analysis."""
+
+    name: str = ""
+
+
+class AnalysisAnswer(_Answer):
+    """An upload to code scanning. `commit_sha` is the analysed commit: the head, or GitHub's merge of it with the base."""
+
+    id: int
+    commit_sha: str = ""
+    category: str | None = None
+    tool: ToolAnswer = ToolAnswer()
+
+
+class ArtifactRun(_Answer):
+    """The workflow run that made an artifact."""
+
+    head_sha: str | None = None
+
+
+class ArtifactAnswer(_Answer):
+    """A file that a workflow run kept."""
+
+    id: int
+    name: str
+    expired: bool = False
+    workflow_run: ArtifactRun | None = None
+
+
+class ArtifactsAnswer(_Answer):
+    """A page of artifacts, newest first."""
+
+    artifacts: list[ArtifactAnswer] = []
+
+
+class MergeAnswer(_Answer):
+    """GitHub's trial merge of a pull request; None with conflicts, or before it was made."""
+
+    merge_commit_sha: str | None = None
 
 
 class Comparison(_Answer):

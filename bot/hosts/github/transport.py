@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from bot.core.code.secrets import without_secrets
-from bot.errors import Forbidden
+from bot.errors import Forbidden, Refused, TooLarge
 from bot.interfaces import Connection, Remote
 
 T = TypeVar("T")
@@ -82,6 +82,29 @@ class _Beginning(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._whole.aclose()
+
+
+async def from_store(transport: httpx.AsyncBaseTransport, url: httpx.URL, limit: int) -> bytes:
+    """Reads a file as it is stored: nothing is decompressed, so that a small answer cannot become a large one.
+
+    Raises TooLarge over `limit` bytes, and Refused if there is no such answer.
+    """
+    headers = {"Accept-Encoding": "identity", "User-Agent": "review-assistant"}
+    content = bytearray()
+    try:
+        async with (
+            httpx.AsyncClient(transport=transport, trust_env=False, timeout=httpx.Timeout(10, read=30)) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise Refused(f"the store of files at {url.host} answers with {response.status_code}")
+            async for part in response.aiter_raw():
+                content += part
+                if len(content) > limit:
+                    raise TooLarge(f"more than {limit:,} bytes")
+    except httpx.HTTPError as error:
+        raise Refused(f"the store of files at {url.host} does not answer ({type(error).__name__})") from error
+    return bytes(content)
 
 
 def same_origin(first: httpx.URL, second: httpx.URL) -> bool:

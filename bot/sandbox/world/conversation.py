@@ -181,11 +181,11 @@ def announce_check(world: World, repo: Repository, run: CheckRun, action: str, s
     emit(world, repo, "check_run", action, sender, check_run=shape.check_run(world, repo, run), **more)
 
 
-def announce_suite(world: World, repo: Repository, pull: Pull, sender: User) -> None:
-    """A `check_suite.rerequested` event for the head; GitHub names no pull requests for the head of a fork."""
+def announce_suite(world: World, repo: Repository, pull: Pull, sender: User, action: str, app: int) -> None:
+    """A `check_suite` event for the head; GitHub names no pull requests for the head of a fork."""
     pulls = [] if pull.head_repo is not repo else [{"number": pull.number, "head": {"sha": pull.head_sha}}]
     suite = {"id": world.next_id(), "head_sha": pull.head_sha, "status": "completed", "pull_requests": pulls}
-    emit(world, repo, "check_suite", "rerequested", sender, check_suite=suite)
+    emit(world, repo, "check_suite", action, sender, check_suite=suite | {"app": {"id": app}})
 
 
 def _pull(world: World, repo: Repository, pull: Pull) -> shape.Json:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from bot.sandbox.world import conversation, history, shape, writer
 from bot.sandbox.world.rules import Placed, place
 from bot.sandbox.world.state import (
+    Analysis,
+    Artifact,
     CheckRun,
     Issue,
     IssueComment,
@@ -17,6 +19,9 @@ from bot.sandbox.world.state import (
     Said,
     World,
 )
+
+ACTIONS = 15368
+"""The App of GitHub Actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,39 @@ class PullRequest(Topic):
 
     def rerequest_all(self, login: str) -> None:
         """Press "Re-run all checks" on the head."""
-        conversation.announce_suite(self.world, self.repo, self.state, self.world.user(login))
+        sender = self.world.user(login)
+        conversation.announce_suite(self.world, self.repo, self.state, sender, "rerequested", self.world.app.id)
+
+    def end_checks(self, app: int = ACTIONS) -> None:
+        """All checks of an App have ended at the head; by default those of GitHub Actions."""
+        sender = self.world.user("github-actions[bot]")
+        conversation.announce_suite(self.world, self.repo, self.state, sender, "completed", app)
+
+    async def trial_merge(self) -> str:
+        """GitHub's merge of the head with the base branch, which workflows on `pull_request` check out."""
+        tip = self.repo.branches[self.state.base_ref]
+        tree = await writer.merge(self.repo.git, tip, self.head)
+        self.state.trial_merge = await self._commit_tree(tree, [tip, self.head], f"Merge {self.head} into {tip}")
+        return self.state.trial_merge
+
+    def upload_sarif(self, sarif: str, *, tool: str = "scanner", commit: str = "", category: str = "") -> None:
+        """A workflow uploads a report to code scanning, by default one about the head itself."""
+        kind = "merge" if commit else "head"
+        analysis = Analysis(
+            id=self.world.next_id(),
+            ref=f"refs/pull/{self.number}/{kind}",
+            commit=commit or self.head,
+            tool=tool,
+            category=category,
+            sarif=sarif,
+            created_at=self.world.now(),
+        )
+        self.repo.analyses.append(analysis)
+
+    def keep_artifact(self, name: str, archive: bytes) -> None:
+        """A workflow run for the head keeps an archive."""
+        number, now = self.world.next_id(), self.world.now()
+        self.repo.artifacts.append(Artifact(id=number, name=name, head=self.head, archive=archive, created_at=now))
 
     def press(self, run: CheckRun, identifier: str, login: str) -> None:
         """Press one of a check's own buttons."""

@@ -138,6 +138,7 @@ def whole_pull(world: World, repo: Repository, item: Pull, files: tuple[FilePatc
     """A pull request asked for by number: with its counts."""
     return pull(world, repo, item) | {
         "merged": item.merged,
+        "merge_commit_sha": item.trial_merge,
         "mergeable": None if item.state == "closed" else True,
         "comments": len(item.comments),
         "review_comments": len(item.review_comments),

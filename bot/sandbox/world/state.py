@@ -100,13 +100,17 @@ class Issue:
 
 @dataclass(slots=True, kw_only=True)
 class Pull(Issue):
-    """A pull request. `head_repo` is None once a fork was deleted; `base_sha` is the base branch when last looked at."""
+    """A pull request. `head_repo` is None once a fork was deleted; `base_sha` is the base branch when last looked at.
+
+    `trial_merge` is GitHub's merge of the head with its base, once one was made.
+    """
 
     base_ref: str
     base_sha: str
     head_ref: str
     head_sha: str
     head_repo: Repository | None
+    trial_merge: str | None = None
     draft: bool = False
     merged: bool = False
     closed_at: str | None = None
@@ -134,6 +138,31 @@ class CheckRun:
     actions: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """A SARIF report that a workflow uploaded to code scanning."""
+
+    id: int
+    ref: str
+    commit: str
+    tool: str
+    category: str
+    sarif: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """An archive that a workflow run kept. `head` is the head of the run."""
+
+    id: int
+    name: str
+    head: str
+    archive: bytes
+    created_at: str
+    expired: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Repository:
     """A repository. A fork shares the git directory of its parent, as the object store does on GitHub.
@@ -154,6 +183,8 @@ class Repository:
     concealed: set[str] = field(default_factory=set)
     issues: dict[int, Issue] = field(default_factory=dict)
     check_runs: list[CheckRun] = field(default_factory=list)
+    analyses: list[Analysis] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
     compared: dict[tuple[str, str], Compared] = field(default_factory=dict)
 
     @property
