@@ -13,6 +13,7 @@ hosts/                 where pull requests live: GitHub, or a local git reposito
 checks/                analysers, one a file, and the jail they run in
 storage/               the database: tables, ledger, conversations, migrations
 web/                   pages for people: set-up, dashboard, the story of one review
+telemetry/             metrics for Prometheus, traces for OpenTelemetry
 cli/                   the `assistant` command
 sandbox/               a GitHub to play with, for the demo and the tests
 interfaces.py          the contracts between all of these, on one screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,11 +35,23 @@ from bot.handlers.review import Reviewer
 from bot.handlers.route import Router, use_cases
 from bot.hosts.github.auth import GitHubApp
 from bot.hosts.github.client import GitHubClient
+from bot.hosts.github.health import GitHubHealth
 from bot.hosts.github.host import GitHubHost
 from bot.hosts.github.installations import GitHubInstallations
 from bot.hosts.github.publisher import GitHubPublisher
 from bot.hosts.github.reports import GitHubReports
-from bot.interfaces import Check, CodeHost, Connection, JobLog, Model, Publisher, Reconcile, ReportSource, Standards
+from bot.interfaces import (
+    Account,
+    Check,
+    CodeHost,
+    Connection,
+    JobLog,
+    Model,
+    Publisher,
+    Reconcile,
+    ReportSource,
+    Standards,
+)
 from bot.model.account import LedgerAccount
 from bot.model.offline import OfflineModel
 from bot.model.prompts import Prompts
@@ -50,6 +63,8 @@ from bot.storage.conversations import ConversationStore, RequestLimits
 from bot.storage.database import Database
 from bot.storage.ledger import Ledger, SpendingLimit
 from bot.storage.runs import RunLog
+from bot.telemetry.metrics import Metrics, Readings
+from bot.telemetry.use_cases import NoSpans, Spans, Telemetry
 
 if TYPE_CHECKING:
     from bot.engine.durable import DurableEngine, Pace
@@ -83,6 +98,7 @@ class UseCases:
     search: SearcherFactory = ScanSearch
     conversations: ResponsesConversations | None = None
     reports: ReportSource | None = None
+    watch_account: Callable[[Account], Account] = lambda account: account
 
 
 def build_reviewer(parts: UseCases) -> Reviewer:
@@ -142,7 +158,9 @@ def build_model_review(parts: UseCases) -> ModelReview:
         standards=parts.standards,
         checks=build_checks(settings),
         words=load_prompts(),
-        account=lambda job, allowed: LedgerAccount(parts.ledger, job, spending_limits(settings, allowed)),
+        account=lambda job, allowed: parts.watch_account(
+            LedgerAccount(parts.ledger, job, spending_limits(settings, allowed))
+        ),
         allowed=review_budget(settings),
         passes=settings.passes,
         tools=settings.tools,
@@ -299,6 +317,7 @@ class App:
     ledger: Ledger
     client: GitHubClient
     answerer: Answerer
+    telemetry: Telemetry
 
     def start(self, *, work: bool) -> None:
         """Bring the schema up to date and start taking jobs, and working on them."""
@@ -309,6 +328,7 @@ class App:
         """Give running steps `drain` seconds to end; what is left goes on after the next start."""
         self.engine.stop(drain)
         self.ledger.database.close()
+        self.telemetry.spans.close()
 
     async def ready(self) -> dict[str, str]:
         """Returns what is not working, by name; empty when all is well. Asks GitHub who we are until it has answered."""
@@ -338,8 +358,9 @@ def build(
     transport: httpx.AsyncBaseTransport | None = None,
     pace: Pace | None = None,
     model: Model | None = None,
+    spans: Spans | None = None,
 ) -> App:
-    """The app for a server. `transport` replaces the network to GitHub, `model` the one that the settings name.
+    """The app for a server. `transport` replaces the network to GitHub, `model` and `spans` what the settings name.
 
     Raises ConfigurationError for settings that cannot work.
     """
@@ -363,7 +384,9 @@ def build(
     ledger = Ledger(Database(settings.database))
     signer = build_signer(app)
     standards = build_standards(settings, settings.assistant_data / "standards.db")
+    telemetry = Telemetry(Metrics(), spans or build_spans(settings))
     parts = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    parts = replace(parts, watch_account=telemetry.account)
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
     parts = replace(parts, reports=GitHubReports(client, host))
     reviewer, answerer = build_reviewer(parts), build_answerer(parts)
@@ -371,7 +394,32 @@ def build(
     handlers = use_cases(build_router(parts), reviewer, answerer)
     handlers = replace(handlers, reconcile=reconcile, ended=RunLog(ledger.database).end)
     pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
-    return App(settings, DurableEngine(settings.database, handlers, pace), ledger, client, answerer)
+    engine = DurableEngine(settings.database, telemetry.handlers(handlers), pace)
+    telemetry.metrics.watch(readings(engine, client.health))
+    return App(settings, engine, ledger, client, answerer, telemetry)
+
+
+def readings(engine: DurableEngine, health: GitHubHealth) -> Readings:
+    """What metrics read of the engine and of the way to GitHub."""
+    return Readings(
+        engine.readings,
+        lambda: engine.takeovers.get("runs", 0),
+        lambda: health.requests,
+        lambda: health.limits_left(time.time()),
+        health.standing,
+    )
+
+
+def build_spans(settings: Settings) -> Spans:
+    """Where traces go, as the settings say. Raises ConfigurationError without the extra that they need."""
+    if not settings.otel_exporter_otlp_endpoint:
+        return NoSpans()
+    try:
+        from bot.telemetry.traces import over_otlp
+    except ModuleNotFoundError as error:
+        need = "pip install 'review-assistant[otel]'"
+        raise ConfigurationError(f"OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK: {need}") from error
+    return over_otlp(settings.otel_exporter_otlp_endpoint)
 
 
 def closing(reconciler: Reconciler, client: GitHubClient) -> Reconcile:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.errors import BadDelivery, DeliveryTooLarge, IncompleteDelivery, NotDurable, TooManyBodies
 from bot.interfaces import Engine
 from bot.job import Job, Skip, decide
+from bot.telemetry.metrics import CONTENT_TYPE, Metrics
 from bot.webhook import LIMIT, parse, signed_digest, verify
 
 log = structlog.get_logger()
@@ -66,44 +65,22 @@ class BodyShare:
         self.taken += size
 
 
-class Metrics:
-    """The metrics for Prometheus, in their own registry."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.deliveries = Counter(
-            "assistant_deliveries", "Deliveries to the webhook, by outcome.", ["status"], registry=self.registry
-        )
-        self.acknowledged = Histogram(
-            "assistant_acknowledge_seconds",
-            "From the first byte read to the answer.",
-            registry=self.registry,
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        )
-
-
 def serve(
     engine: Engine,
     secrets: Sequence[bytes],
     ready: Callable[[], Awaitable[dict[str, str]]],
-    stop: Callable[[], Awaitable[None]] | None = None,
     app: str = "",
     name: Callable[[], str] = lambda: "",
+    metrics: Metrics | None = None,
 ) -> FastAPI:
-    """Builds the web application. `ready` returns what is not working (empty: all works); `stop` runs at shutdown.
+    """Builds the web application. `ready` returns what is not working (empty: all works).
 
     `app` is the numeric id of our App: deliveries for another one are refused; empty accepts all. `name` returns its
     login, empty until GitHub has told it: a comment that mentions it is a question.
     """
-    metrics, budget = Metrics(), BodyBudget(BODIES)
+    metrics, budget = metrics or Metrics(), BodyBudget(BODIES)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        if stop is not None:
-            await stop()
-
-    http = FastAPI(title="review-assistant", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    http = FastAPI(title="review-assistant", docs_url=None, redoc_url=None, openapi_url=None)
     http.router.redirect_slashes = False  # the address of such a redirect would come from the Host header
 
     async def webhook(request: Request) -> JSONResponse:
@@ -128,7 +105,7 @@ def serve(
 
     @http.get("/metrics")
     async def exposition() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await asyncio.to_thread(metrics.text), media_type=CONTENT_TYPE)
 
     return http
 

@@ -160,6 +160,11 @@ class Settings(BaseSettings):
         None, description="PEM certificates to trust beside the public ones: those of a private authority."
     )
 
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OpenTelemetry collector for traces (OTLP over HTTP); empty: none.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
 

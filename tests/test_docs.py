@@ -17,7 +17,16 @@ from bot.hosts.github.auth import READ, REPORTS, WRITE
 from bot.sandbox.sandbox import PERMISSIONS
 from bot.settings import Settings
 from bot.webhook import EVENTS
-from tests.support.generated_docs import COMMANDS_PAGE, PLACE, SETTINGS_PAGE, command_line, settings_table
+from tests.support.generated_docs import (
+    COMMANDS_PAGE,
+    METRICS_PAGE,
+    METRICS_PLACE,
+    PLACE,
+    SETTINGS_PAGE,
+    command_line,
+    metrics_table,
+    settings_table,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -120,6 +129,10 @@ def test_every_variable_that_is_named_is_a_setting(page):
 
 def test_every_setting_is_documented():
     assert PLACE.search(SETTINGS_PAGE.read_text())[0] == settings_table(), "run `make docs`"
+
+
+def test_every_metric_is_documented():
+    assert METRICS_PLACE.search(METRICS_PAGE.read_text())[0] == metrics_table(), "run `make docs`"
 
 
 def test_the_reference_of_the_command_line_is_current():

@@ -290,14 +290,18 @@ def serve(
 
 
 @cli.command()
-def work() -> None:
-    """Run a worker: review what a server received. Opens no port."""
+def work(
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve /metrics at $HOST on this port; by default no port is opened.")
+    ] = None,
+) -> None:
+    """Run a worker: review what a server received."""
     from bot.settings import Settings
 
     settings = Settings.read().require_app()
     from bot.cli.serve import work as run
 
-    run(settings)
+    run(settings, metrics_port)
 
 
 @cli.command()

@@ -30,6 +30,7 @@ from bot.sandbox import example
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world.people import PullRequest
 from bot.settings import Settings
+from bot.telemetry.use_cases import Spans
 
 PATIENCE = 120.0
 """Longest wait for the review, in seconds."""
@@ -59,14 +60,16 @@ class DemoStage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, pace: Pace, model: Model | None = None, **settings: object) -> AsyncIterator[DemoStage]:
+async def stage(
+    folder: Path, pace: Pace, model: Model | None = None, spans: Spans | None = None, **settings: object
+) -> AsyncIterator[DemoStage]:
     """Runs both servers until the block ends, on free ports and with their files in `folder`.
 
-    `settings` are those of our server. `model` replaces the model that they name.
+    `settings` are those of our server. `model` and `spans` replace what they name.
     """
     (github_socket, url), (our_socket, ours_url) = listen(), listen()
     sandbox = Sandbox.create(folder / "github", url=url)
-    app = build(_settings(sandbox, url, folder, settings), pace=pace, model=model)
+    app = build(_settings(sandbox, url, folder, settings), pace=pace, model=model, spans=spans)
     await asyncio.to_thread(app.start, work=True)
     servers = Server(sandbox.asgi, github_socket), Server(http(app), our_socket)
     serving = [asyncio.create_task(server.run_here()) for server in servers]

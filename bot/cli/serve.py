@@ -46,9 +46,11 @@ def serve(settings: Settings, *, work: bool) -> None:
         )
 
 
-def work(settings: Settings) -> None:
-    """Do jobs until SIGTERM."""
-    with _started(settings, work=True):
+def work(settings: Settings, metrics_port: int | None = None) -> None:
+    """Do jobs until SIGTERM. Serves `/metrics` at HOST on a port of its own, if one is given."""
+    with _started(settings, work=True) as app:
+        if metrics_port is not None:
+            app.telemetry.metrics.serve(settings.host, metrics_port)
         threading.Event().wait()
 
 
@@ -56,11 +58,12 @@ def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belo
     """The ASGI application of an app: the webhook, health and metrics, and the pages for people."""
     app_id = app.settings.github_app_id
     server = application(
-        app.engine,
+        app.telemetry.engine(app.engine),
         app.settings.webhook_secrets,
         app.ready,
         app=app_id if app_id.isdecimal() else "",
         name=lambda: app.client.name,
+        metrics=app.telemetry.metrics,
     )
     server.router.routes.extend(front())
     return server

@@ -22,13 +22,14 @@ from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST, LASTING
 from bot.engine.leases import Leases, Rounds, WorkerLease
-from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client
+from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client, queue_readings
 from bot.engine.steps import RetrySchedule
 from bot.engine.workers import Heartbeat, ProcessLocks, Reaper, hold_jobs_as
 from bot.engine.workflows import Workflows
 from bot.errors import NotDurable
 from bot.interfaces import Handlers, HeadState
 from bot.job import Job
+from bot.telemetry.metrics import QueueReading
 
 _SUBMIT_WITHIN = 8.0  # seconds; GitHub closes the connection after ten
 
@@ -157,6 +158,13 @@ class DurableEngine:
     async def queue_depth(self) -> Mapping[str, int]:
         """Returns the number of runs that have not ended, by queue."""
         return await asyncio.to_thread(self._open.runs.depth)
+
+    def readings(self) -> tuple[QueueReading, ...]:
+        """Returns the runs that have not ended, by queue and state. Raises NotDurable without a database."""
+        try:
+            return queue_readings(self._open.engine, time.time())
+        except SQLAlchemyError as failure:
+            raise NotDurable(f"the database does not answer: {type(failure).__name__}") from failure
 
     @property
     def _open(self) -> _Parts:

@@ -17,6 +17,7 @@ from bot.engine.database import JsonSerializer, pack, unpack
 from bot.engine.journal import from_json, to_json
 from bot.interfaces import HeadState, StepRecord
 from bot.job import Job
+from bot.telemetry.metrics import QueueReading
 
 NAME = "review-assistant"
 VERSION = "1"  # pinned: by default it is a hash of the source, and an update would strand every queued job
@@ -267,6 +268,24 @@ class Runs:
         return len(rows)
 
 
+def queue_readings(engine: sa.Engine, now: float) -> tuple[QueueReading, ...]:
+    """Counts the runs that have not ended, by queue and state, with the age of the oldest in seconds at `now`."""
+    table = "dbos.workflow_status" if engine.dialect.name == "postgresql" else "workflow_status"
+    wanted: sa.BindParameter[list[str]] = sa.bindparam("states", list(_LIVING), expanding=True)
+    query = sa.text(
+        f"SELECT queue_name, status, count(*), min(created_at) FROM {table} "  # noqa: S608 - one of two names of ours
+        "WHERE status IN :states AND queue_name IS NOT NULL GROUP BY queue_name, status"
+    ).bindparams(wanted)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    found = {(queue, status): (count, now - created / 1000) for queue, status, count, created in rows}
+    return tuple(
+        QueueReading(queue, state, *found.get((queue, status), (0, 0.0)))
+        for queue in sorted(set(QUEUES.values()))
+        for status, state in _LIVING.items()
+    )
+
+
 def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:
     """Returns a client. If the database is out of reach, it waits (`patient`, for a worker) or raises at once (webhook)."""
     return DBOSClient(
@@ -277,7 +296,8 @@ def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:
     )
 
 
-_STATES = {"ENQUEUED": "queued", "DELAYED": "waiting", "PENDING": "running", "CANCELLED": "cancelled"}
+_LIVING = {"ENQUEUED": "queued", "DELAYED": "waiting", "PENDING": "running"}
+_STATES = {**_LIVING, "CANCELLED": "cancelled"}
 
 
 def _record(row: WorkflowStatus) -> JobRecord:

@@ -87,6 +87,11 @@ class Database:
         return await asyncio.to_thread(transaction)
 
 
+def is_database_error(error: Exception) -> bool:
+    """Whether an error is the database's, or that of the way to it."""
+    return isinstance(error, sa.exc.SQLAlchemyError)
+
+
 def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], keep: tuple[str, ...]) -> None:
     """Inserts rows. For an existing primary key, overwrites all other columns except those in `keep`."""
     if not rows:

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.errors import Forbidden, HostLimited, NotFound, OperatorTrouble, Outage, Refused, TooLarge
 from bot.hosts.github.auth import GitHubApp, GivenToken, Grant, MintedToken, Tokens
-from bot.hosts.github.health import GitHubHealth, TroubleKind, connection_error, trouble
+from bot.hosts.github.health import GitHubHealth, RequestOutcome, TroubleKind, connection_error, trouble
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
 from bot.hosts.github.transport import (
@@ -329,14 +329,21 @@ class GitHubClient:
         """Sends one request and records how it went."""
         try:
             answer = await self._answered(token, request)
-        except (HostLimited, WebPage):
+        except HostLimited:
+            self.health.counted(RequestOutcome.LIMITED)
+            raise
+        except WebPage:
+            self.health.counted(RequestOutcome.FAILED)
             raise
         except Outage as error:
+            self.health.counted(RequestOutcome.FAILED)
             self.health.failed(error)
             raise
         except Refused:
+            self.health.counted(RequestOutcome.REFUSED)
             self.health.succeeded()
             raise
+        self.health.counted(RequestOutcome.ANSWERED)
         if answer.moved_to is None:
             self.health.succeeded()
         return answer
@@ -350,6 +357,7 @@ class GitHubClient:
             response = await self._github.arequest(
                 request.method, request.path, params=request.params, content=body, headers=headers, stream=True
             )
+            self.health.limited(response.headers)
             content = await _content(response, request.limit)
             if is_page(response.headers) and request.accept == JSON and response.status_code not in REDIRECTS:
                 raise WebPage("a web page answers instead of GitHub's API")

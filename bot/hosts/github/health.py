@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +19,9 @@ from bot.errors import OperatorTrouble, Outage
 
 log = structlog.get_logger()
 
+LIMITS = ("core", "graphql", "search", "code_search")
+"""GitHub's limits that we meet. https://docs.github.com/en/rest/rate-limit/rate-limit"""
+_MOST_LIMITS = 10_000
 _SUSPICIOUS = 3
 """Requests in a row without an answer after which GitHub counts as unreachable. Before the first answer one is enough."""
 
@@ -35,6 +38,15 @@ class TroubleKind(StrEnum):
     CERTIFICATE = "certificate"
     PROXY = "proxy"
     UNREACHABLE = "unreachable"
+
+
+class RequestOutcome(StrEnum):
+    """What became of a request, as metrics name it."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    LIMITED = "limited"
+    FAILED = "failed"
 
 
 _CURES = {
@@ -91,6 +103,8 @@ class GitHubHealth:
         self._others: set[int] = set()
         self.answered = False
         self.counts: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter(dict.fromkeys(RequestOutcome, 0))
+        self._limits: dict[tuple[str, float], int] = {}
 
     def succeeded(self) -> None:
         """Records an answer of GitHub's API to any request."""
@@ -116,6 +130,24 @@ class GitHubHealth:
         if self._unanswered >= (_SUSPICIOUS if self.answered else 1):
             self._begin(trouble(TroubleKind.UNREACHABLE, f"{self._url} does not work: {error}"), 0)
 
+    def counted(self, outcome: RequestOutcome) -> None:
+        """Counts a request."""
+        self.requests[outcome] += 1
+
+    def limited(self, headers: Mapping[str, str]) -> None:
+        """Records what is left of a limit. The installations' limits differ in the time of their reset."""
+        resource, left, reset = (headers.get(f"x-ratelimit-{name}", "") for name in ("resource", "remaining", "reset"))
+        if resource in LIMITS and left.isdecimal() and reset.isdecimal() and len(self._limits) < _MOST_LIMITS:
+            self._limits[resource, float(reset)] = int(left)
+
+    def limits_left(self, now: float) -> dict[str, int]:
+        """Returns the lowest number of requests left by resource, of the limits that are not reset yet (seconds since 1970)."""
+        self._limits = {key: left for key, left in self._limits.items() if key[1] > now}
+        lowest: dict[str, int] = {}
+        for (resource, _), left in self._limits.items():
+            lowest[resource] = min(left, lowest.get(resource, left))
+        return lowest
+
     def problems(self) -> dict[str, str]:
         """Returns what readiness reports, by kind.
 
@@ -131,7 +163,9 @@ class GitHubHealth:
 
     def standing(self) -> Counter[str]:
         """Returns how many troubles of each kind stand now, for metrics."""
-        return Counter({str(kind): 0 for kind in TroubleKind}) + Counter(kind for kind, _ in self._standing)
+        counts = Counter({str(kind): 0 for kind in TroubleKind})
+        counts.update(str(kind) for kind, _ in self._standing)
+        return counts
 
     def _begin(self, error: OperatorTrouble, installation: int) -> None:
         key = (error.kind, installation)

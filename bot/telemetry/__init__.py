@@ -1,0 +1,1 @@
+"""Metrics for Prometheus and traces for OpenTelemetry. The use cases do not know them; `bot/app.py` puts them around."""
