@@ -57,7 +57,7 @@ def turn_of(raw: str) -> Turn:
 def _response(raw: str) -> Mapping[str, Any]:
     try:
         response = json.loads(raw)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise Retryable("the model server sent an incomplete answer") from broken
     output = response.get("output") if isinstance(response, dict) else None
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):

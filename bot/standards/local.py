@@ -110,7 +110,7 @@ class FolderStandards:
 
     def _parse(self, document: Document, content: bytes) -> None:
         try:
-            found = within(_allowed(document, content), lambda: sections(document, content, self.readers))
+            found = within(allowed_seconds(document, content), lambda: sections(document, content, self.readers))
             self._store(document, found, "")
         except Refused as refusal:
             self._store(document, (), str(refusal))
@@ -198,7 +198,7 @@ def _key(document: Document) -> tuple[int, str, str, str]:
     return PARSER, document.path, document.blob, json.dumps([document.scope, document.languages])
 
 
-def _allowed(document: Document, content: bytes) -> float:
+def allowed_seconds(document: Document, content: bytes) -> float:
     """Seconds of CPU that reading a document may take: more for a larger one, and for an archive, which is packed."""
     per_second, most = (50_000, 20.0) if PurePosixPath(document.path).suffix.lower() in ARCHIVES else (500_000, 3.0)
     return min(1.0 + len(content) / per_second, most)

@@ -97,6 +97,10 @@ def test_what_is_not_offered_has_a_reason(replacement, place, path, reason):
     assert reason in refused
 
 
+def test_a_file_that_is_too_large_to_try_a_suggestion_has_none():
+    assert "too many to try" in prove("x = 2", OPEN, "a.py", HEAD + "# a\n" * 50_000)
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [

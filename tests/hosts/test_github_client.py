@@ -220,6 +220,15 @@ def test_a_redirect_is_not_followed_where_the_repository_has_no_known_id():
         read(ScriptedGitHub().on("GET", PULL, moved), grant=Grant(7, "octo/shop", 0, READ))
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 16_000, b'{"a":' * 3_000, b"\xff" * 100, b'{"message": {}, "errors": 5}', b"null", b"NaN"]
+)
+def test_an_error_with_any_body_is_one_of_our_errors(body):
+    refused = httpx.Response(403, content=body, headers={"content-type": "application/json"})
+    with pytest.raises(errors.AssistantError):
+        read(ScriptedGitHub().on("GET", PULL, refused))
+
+
 def test_two_redirects_are_one_too_many():
     again = f"{API}/repositories/42/pulls/1"
     script = (

@@ -23,7 +23,7 @@ _item = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+(\S.*)$")
 _hidden = re.compile(r"<!--.*?(?:-->|\Z)|^(`{3,}|~{3,}).*?(?:^\1|\Z)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 _link = re.compile(
     r"(?:\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+)?"
-    r"(?<![\w/#])(?:https?://[\w.:-]+/)?([\w.-]+/[\w.-]+)?(?:#|/issues/)(\d{1,9})\b",
+    r"(?<![\w/#])(?:https?://[\w.:-]{1,255}/)?([\w.-]{1,39}/[\w.-]{1,100})?(?:#|/issues/)(\d{1,9})\b",
     re.IGNORECASE,
 )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple
 
 from wcmatch.glob import escape
@@ -131,8 +132,8 @@ class PathAttributes:
     def of(cls, files: Mapping[str, str]) -> PathAttributes:
         """Reads the texts of `.gitattributes` files, by path. Rules of deeper folders win over those of outer ones."""
         ordered = sorted(files, key=lambda path: (path.count("/"), path))
-        rules = [rule for path in ordered for rule in _attribute_rules(path, files[path])]
-        return cls(tuple(rules[:_MOST_RULES]))
+        rules = (rule for path in ordered for rule in _attribute_rules(path, files[path]))
+        return cls(tuple(islice(rules, _MOST_RULES)))
 
     def kind(self, path: str) -> PathKind | None:
         """What the attributes say about `path`; WRITTEN if they only deny that it is generated or vendored."""
@@ -159,8 +160,10 @@ def _attribute_rules(path: str, text: str) -> Iterator[_AttributeRule]:
         pattern = found[1] or found[2] or ""
         if not pattern or pattern.endswith("/"):
             continue  # git matches no file with it
+        if not (attributes := _ATTRIBUTE.findall(line.strip()[found.end() :])):
+            continue
         below = pattern.removeprefix("/") if "/" in pattern else f"**/{pattern}"
         globs = Globs.of((f"/{escape(folder)}/{below}" if folder else f"/{below}",))
-        for sign, name, value in _ATTRIBUTE.findall(line.strip()[found.end() :]):
+        for sign, name, value in attributes:
             denied = sign == "-" or value.lower() in {"false", "unset", "0"}
             yield _AttributeRule(globs, PathKind(name.lower()), None if sign == "!" else not denied)

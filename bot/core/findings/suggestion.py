@@ -19,6 +19,8 @@ from bot.core.code.secrets import carries_secret
 from bot.core.findings.anchor import Anchor, Place
 
 MAX_CHARACTERS = 10_000
+LARGEST_FILE = 200_000
+"""Characters of a file up to which a suggestion is applied and parsed: that costs seconds for a megabyte of hostile code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ def prove(
     """
     if anchor.place is not Place.INLINE or anchor.side is not Side.RIGHT or anchor.line is None:
         return "a suggestion must replace lines of the new version"
+    if len(head_text) > LARGEST_FILE:
+        return f"the file has more than {LARGEST_FILE:,} characters, too many to try a suggestion"
     if not anchor.exact:
         return "the quote is not exactly the lines it would replace"
     start = anchor.start or anchor.line

@@ -97,7 +97,7 @@ def _message(content: bytes) -> str:
     """Returns GitHub's message, followed by each error."""
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _words(content[:MESSAGE_LENGTH].decode(errors="replace"))
     if not isinstance(answer, dict):
         return str(answer)[:MESSAGE_LENGTH]
