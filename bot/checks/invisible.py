@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bot.checks.jail import Jail
 from bot.core.code.hidden import HIDDEN
+from bot.core.code.language import is_code, language
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
 from bot.interfaces import Check, CheckResult, Source
@@ -20,12 +21,15 @@ _MARKS = "\u200e\u200f\u061c"  # belong into text that is written from right to 
 _BRAILLE = re.compile("[\u2801-\u28ff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _LAYOUT = "\r\f"
+_COLOUR = re.compile(
+    r"\x1b\[(?:(?:[34]8;5;\d{1,3}|[34]8;2(?:;\d{1,3}){3}|0?[0-79]|[1-9]\d{1,2})?(?:;|(?=m))){0,9}m"
+)  # any but 8, which conceals
 _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Invisible:
-    """A check for any text. It accepts emoji, and letters of scripts that need joiners or marks."""
+    """A check for any text. It accepts emoji, letters of scripts that need joiners or marks, and colours in recorded output."""
 
     name: str = "invisible"
     whole: bool = False
@@ -43,7 +47,7 @@ def _hidden(file: Source) -> Iterator[Problem]:
     if file.text.isascii() and not _CONTROL.search(file.text):
         return
     for number, line in enumerate(file.text.removeprefix("\ufeff").split("\n"), 1):
-        if found := _without_reason(line):
+        if found := _without_reason(line if is_code(language(file.path)) else _COLOUR.sub("", line)):
             names = dict.fromkeys(f"U+{ord(one):04X} {unicodedata.name(one, 'unnamed')}" for one in found)
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             yield Problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from bot.checks.jail import Jail
 from bot.core.findings.finding import Category, Severity
@@ -19,8 +21,8 @@ _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token char
 
 
 _KEY = (
-    r"(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|encryption|signing)[_\-]?key|token|credential)"
-    r"(?![A-Za-z_\-]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir|regex|pattern|hint|label|input|arn|format))"
+    r"(?<![pP]ublicKey)(?<!public_key_)(?<!PUBLIC_KEY_)(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|encryption|signing)[_\-]?key|token|credential)"
+    r"(?![A-Za-z_\-]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir|regex|pattern|hint|label|input|arn|format|kind))"
     r"(?!(?i:iz|is))(?![A-Za-z_\-]{0,20}(?:_id|-id|Id|ID)(?![a-z]))[A-Za-z_\-]{0,20}"
 )  # a name that says that its value is secret, not that it is about a secret
 _SETTINGS = re.compile(r"(?:^|/)\.env[^/]*$|\.(?:ya?ml|env|properties|ini|cfg|conf|tfvars|toml)$", re.IGNORECASE)
@@ -87,7 +89,7 @@ RULES = tuple(
         (
             "password-in-url",
             "A password in an address",
-            r"(?<![A-Za-z0-9+.\-])[a-z][a-z0-9+]{1,20}://[^\s:/@\"'<>]{1,64}:(?P<value>[^\s:/@\"'<>]{6,128})@[A-Za-z0-9.\-]{1,255}",
+            r"(?<![A-Za-z0-9+.\-])[a-z][a-z0-9+]{1,20}://[^\s:/@\"'<>]{0,64}:(?P<value>[^\s:/@\"'<>]{6,128})@[A-Za-z0-9.\-]{1,255}",
         ),
         (
             "hardcoded-secret",
@@ -141,8 +143,8 @@ _PLACEHOLDER = re.compile(
     r"example|sample|dummy|fake|placeholder|change_?me|your[_\-]|(?:^|[_\-])test|redacted|secret|passw|insert|replace|"
     r"x{4,}|\*{3,}|\.{3}|0{8,}|1234567|abcdef|todo|none|null|urn:|://|"
     r"^[0-9a-f]{8}-[0-9a-f]{4}-|^\d{4}-\d\d-\d\d|"  # names and dates more often than keys
-    r"\$\{|\$\(|\$[A-Za-z_]{3,}|%\(|%[sd]\b|^%\w+%$|[<>]|\{[^}]*\}|\w\([^()]*\)|\[[^\]]*\]|^!|^[&*]\w+$|"  # something else fills it in
-    r"\(\?|\.\*|\\[dws]|^arn:",  # a regular expression, or a name
+    r"\$\{|\$\(|\$[A-Za-z_]{3,}|%\(|%[sd]\b|^%\w+%$|[<>]|\{[^}]*\}|\w\([^()]*\)|^\[[^\]]*\]$|\w\[\w+\]$|^!|^[&*]\w+$|"  # something else fills it in
+    r"\(\?|\.\*|\\[dws]|\\u[0-9a-f]{4}|[aA]-[zZ]|^arn:",  # a regular expression, or a name
     re.IGNORECASE,
 )
 _STAND_IN = re.compile(r"example|x{8,}|abcdefgh|12345678|0{8,}", re.IGNORECASE)
@@ -158,7 +160,7 @@ _GUESSED = {
     "secret-fallback",
     "authorization-header",
 }
-_BITS_PER_CHARACTER = 3.0
+_BITS_PER_CHARACTER = 2.5
 _LONG = 16
 _WRITTEN = 2_000  # characters of a line; a longer one is data, in which a guess says nothing
 _LONG_LINE = re.compile(rf"[^\n]{{{_WRITTEN + 1},}}")
@@ -200,10 +202,21 @@ def _secrets(file: Source) -> Iterator[Problem]:
 def _is_real(rule: SecretRule, value: str) -> bool:
     """Whether the value is not a placeholder. A value found by a guess must also look random."""
     if rule.name in _GUESSED:
+        value = _plain(value)
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         stand_in = _PLACEHOLDER.search(value) or _WORDS.fullmatch(value)
         return mixed and not stand_in and _entropy(value) >= _BITS_PER_CHARACTER
     return not _STAND_IN.search(value) and len(set(value)) > _LONG // 2
+
+
+def _plain(value: str) -> str:
+    """What an encoded value stands for: %40 in an address, base64 in a manifest or a header. It is judged as it is used."""
+    value = unquote(value)
+    try:
+        decoded = base64.b64decode(value, validate=True).decode() if len(value) % 4 == 0 else value
+    except ValueError:  # not base64, or the bytes of something that is no text
+        return value
+    return decoded if decoded.isprintable() else value
 
 
 def _entropy(value: str) -> float:

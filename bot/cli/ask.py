@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +18,8 @@ from bot.core.code.globs import doubt
 from bot.core.command import parse_words
 from bot.core.comments.marker import Signer
 from bot.core.policy import PATH, Policy, PolicyLayer, describe, merge_layers, parse, unavailable_names
-from bot.errors import UserError
+from bot.errors import Refused, UserError
+from bot.hosts.git import Git
 from bot.job import Job, Trigger
 from bot.settings import Settings
 from bot.storage.database import Database
@@ -49,11 +52,21 @@ async def _answer(words: str, change: LocalChange, settings: Settings) -> tuple[
 def check_config(file: Path) -> tuple[str, ...]:
     """Returns the mistakes of a policy file with line and column, and what it names that does not exist."""
     policy, problems = parse(_text(file), str(file))
-    sentences = (*_doubts(policy), *_unknown(policy), *unplaced_citations(policy, file))
+    sentences = (*_doubts(policy, _paths(file)), *_unknown(policy), *unplaced_citations(policy, file))
     return (*map(str, problems), *(f"{file}: {sentence}" for sentence in sentences))
 
 
-def _doubts(policy: Policy) -> tuple[str, ...]:
+def _paths(file: Path) -> tuple[str, ...]:
+    """Returns the files of the last commit, if the policy file lies in a repository's .github folder."""
+    home = file.resolve().parent
+    if home.name != ".github":
+        return ()
+    with suppress(UserError, Refused):  # without a repository or a commit there is nothing to compare globs with
+        return tuple(entry.path for entry in asyncio.run(Git(home.parent).tree("HEAD")))
+    return ()
+
+
+def _doubts(policy: Policy, paths: Collection[str]) -> tuple[str, ...]:
     """Returns a sentence for each glob that probably does not match what it is meant to match."""
     standards = policy.standards
     lists = (
@@ -64,7 +77,7 @@ def _doubts(policy: Policy) -> tuple[str, ...]:
         ("standards.public", standards.public),
         *(("path_instructions", instruction.paths) for instruction in policy.path_instructions),
     )
-    found = ((key, doubt(pattern)) for key, patterns in lists for pattern in patterns)
+    found = ((key, doubt(pattern, paths)) for key, patterns in lists for pattern in patterns)
     return tuple(f"{key}: {doubted}" for key, doubted in found if doubted)
 
 

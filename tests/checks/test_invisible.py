@@ -12,9 +12,9 @@ from bot.core.findings.problem import Problem
 from bot.interfaces import Source
 
 
-def find(text: str) -> tuple[Problem, ...]:
+def find(text: str, path: str = "app.py") -> tuple[Problem, ...]:
     """What the check says about `text`."""
-    return asyncio.run(Invisible().run([Source("app.py", text)])).problems
+    return asyncio.run(Invisible().run([Source(path, text)])).problems
 
 
 HIDDEN = {
@@ -80,3 +80,12 @@ def test_a_line_full_of_them_is_one_short_problem() -> None:
     assert problem.title == "95 invisible characters on this line"
     assert problem.why.endswith(" and 87 more.")
     assert len(problem.why) < 500
+
+
+def test_colours_in_recorded_output_are_no_news_and_hiding_is() -> None:
+    recorded = "v18.0 \x1b[0;37m(LTS)\x1b[0m \x1b[1;32mnew\x1b[m \x1b[38;5;12mx\x1b[0m"
+
+    assert find(recorded, "tests/list.txt") == ()
+    assert len(find(recorded, "app.py")) == 1
+    for hidden in ("\x1b[8mrm -rf /", "\x1b[0;8mrm", "\x1b[2K\rsafe", "\x1b]0;title\x07", "a\x1b"):
+        assert len(find(hidden, "tests/list.txt")) == 1, hidden

@@ -167,24 +167,82 @@ def test_a_file_full_of_secrets_is_bounded() -> None:
     assert len(find(f"{SECRETS['github-token']}\n" * 10_000)) == 100
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        (".env", "DB_PASSWORD={0}\n"),
-        (".env.production", "export SECRET_KEY={0}\n"),
-        ("application.properties", "spring.datasource.password={0}\n"),
-        ("a.ts", "const apiKey: string = '{0}';\n"),
-        ("a.py", 'api_key: str = "{0}"\n'),
-        ("a.py", 'token: str | None = "{0}"\n'),
-        ("a.go", 'const apiKey string = "{0}"\n'),
-        ("a.py", 'headers = {{"x-api-key": "{0}"}}\n'),
-        ("a.py", 'password = "{0}(tL[P$7h"\n'),
-        ("a.py", 'KEY = os.getenv("DB_PASSWORD", default="{0}")\n'),
-        ("a.js", 'fetch(u, {{headers: {{Authorization: "Bearer {0}{0}"}}}})\n'),
-    ],
-)
-def test_a_guess_knows_the_common_shapes(path: str, text: str) -> None:
-    assert len(find(text.format(random(14)), path)) == 1
+SHAPES = {
+    "unquoted YAML": (
+        [("deploy.yml", "db:\n  password: {0}\n"), ("a.yaml", "- API_TOKEN: {0} # rotate\n")],
+        [("deploy.yml", "db:\n  password: correct-horse-battery\n"), ("a.yaml", "token: db-reader-2\n")],
+    ),
+    "environment file": (
+        [(".env", "DB_PASSWORD={0}\n"), (".env.production", "export SECRET_KEY={0}\n")],
+        [(".env", "DB_PASSWORD=${{DB_PASSWORD_1}}\n"), (".env.example", "SECRET_KEY=your-secret-key-1\n")],
+    ),
+    "properties": (
+        [("application.properties", "spring.datasource.password={0}\n"), ("a.ini", "[db]\npasswd = {0}\n")],
+        [("application.properties", "password.file=/run/secrets/db1\n"), ("a.ini", "token_url = https://a.b/c1\n")],
+    ),
+    "connection string": (
+        [
+            ("appsettings.json", '{{"Db": "Server=db;User Id=sa;Password={0};"}}\n'),
+            ("a.cs", 'var s = "Endpoint=sb://a/;SharedAccessKeyName=k;SharedAccessKey={0}";\n'),
+        ],
+        [
+            ("appsettings.json", '{{"Db": "Server=db;Password=<password1>;"}}\n'),
+            ("a.cs", 'var s = $"Server=db;Password={{pass1}};";\n'),
+        ],
+    ),
+    "TypeScript with a type": (
+        [("a.ts", "const apiKey: string = '{0}';\n"), ("a.ts", "private readonly authToken: string = `{0}`;\n")],
+        [("a.ts", "const apiKey: string = 'api-key-1';\n"), ("a.ts", "const tokenKind: Kind = 'a1b2c3d4e5f6g7h8';\n")],
+    ),
+    "Python with a type": (
+        [("a.py", 'api_key: str = "{0}"\n'), ("a.py", 'token: str | None = "{0}"\n')],
+        [("a.py", 'api_key: str = "change-me-2"\n'), ("a.py", 'token_url: str = "/oauth2/token/v1"\n')],
+    ),
+    "Go constant": (
+        [("a.go", 'const apiKey string = "{0}"\n'), ("a.go", 'password := "{0}"\n')],
+        [("a.go", 'const tokenHeader string = "X-Token-V1"\n'), ("a.go", 'password := "%s-%d-pass1"\n')],
+    ),
+    "x-api-key header": (
+        [("a.py", 'headers = {{"x-api-key": "{0}"}}\n'), ("a.js", "req.headers = {{'X-Api-Key': '{0}'}}\n")],
+        [("a.py", 'headers = {{"x-api-key": "{{key1}}"}}\n'), ("a.js", "h = {{'X-Api-Key-Name': 'orders2read9x'}}\n")],
+    ),
+    "punctuation in the value": (
+        [("a.py", 'password = "{0}(tL[P$7h"\n'), ("a.py", "password = 'p(4$w[0]rT{0}'\n")],
+        [("a.py", 'password = "$(cat pw1)"\n'), ("a.py", "password = 'get_pass(env1)'\n")],
+    ),
+    "XML element": (
+        [("pom.xml", "<password>{0}</password>\n"), ("a.config", "<Db.ApiKey>{0}</Db.ApiKey>\n")],
+        [("pom.xml", "<password>${{env.PW1}}</password>\n"), ("a.config", "<tokenName>reader-2a</tokenName>\n")],
+    ),
+    "default of the environment": (
+        [("a.py", 'KEY = os.getenv("DB_PASSWORD", default="{0}")\n'), ("a.js", "k = process.env.API_KEY ?? '{0}'\n")],
+        [("a.py", 'KEY = os.environ.get("API_KEY", "test-key-1")\n'), ("a.js", "k = process.env.TOKEN || 'dev-token-1'\n")],
+    ),
+    "authorization header": (
+        [("a.js", 'h = {{Authorization: "Bearer {0}{0}"}}\n'), ("a.sh", 'curl -H "Authorization: token {0}{0}"\n')],
+        [("a.js", "h = {{Authorization: `Bearer ${{token1}}`}}\n"), ("a.sh", 'curl -H "Authorization: Basic dXNlcm5hbWU6cGFzc3dvcmQ="\n')],
+    ),
+    "Terraform": (
+        [("main.tf", 'password = "hunter2hunter2"\n'), ("a.tfvars", 'db_password = "{0}"\n')],
+        [("main.tf", 'password = "${{var.db_password1}}"\n'), ("main.tf", "password = var.db_password1\n")],
+    ),
+    "base64 in a manifest": (
+        [("secret.yaml", "data:\n  password: aHVudGVyMmh1bnRlcjI=\n"), ("s.yml", "data:\n  token: {0}==\n")],
+        [("secret.yaml", "data:\n  password: cGFzc3dvcmQ=\n"), ("s.yml", "data:\n  password: bXBhc3M=\n")],
+    ),
+    "password in an address": (
+        [("a.py", 'URL = "amqp://app:{0}@mq.internal/1"\n'), ("a.yml", "url: redis://:{0}@cache\n")],
+        [("a.py", 'URL = "https://me:pa%20ssword1@example.com"\n'), ("a.py", 'URL = "https://a%3A:%3D%5B%5D@host/"\n')],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_guess_knows_each_common_shape_and_its_double(shape: str) -> None:
+    real, false = SHAPES[shape]
+
+    assert [(path, text) for path, text in real if len(find(text.format(random(14)), path)) != 1] == []
+    assert [(path, text) for path, text in false if find(text.format(random(14)), path)] == []
 
 
 @pytest.mark.parametrize(
@@ -194,6 +252,8 @@ def test_a_guess_knows_the_common_shapes(path: str, text: str) -> None:
         '{"token": "ctrl+shift+alt+f12"}',
         "const tokens = {accessToken: 'access-token-1'};",
         'password_regex = "^(?=.*[A-Z])(?=.*[0-9]).{8,}$"',
+        '<assemblyIdentity name="A.B" publicKeyToken="89845dcd8080cc91" />',
+        'TOKEN = "([a-zA-Z0-9-!#$%&*+.^_]+)"',
         'secret_ref = "arn:aws:secretsmanager:eu-west-1:1:db-a1b2c3"',
     ],
 )

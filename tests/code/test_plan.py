@@ -222,6 +222,25 @@ def test_a_hostile_glob_is_reported_and_ignores_nothing(hostile):
         ("app/[id]/**", "app/[id]/page.py", "write `app/\\[id\\]/**`"),
         ("docs\\x.py", "y.py", "write `docs/x.py`"),
         (" *.md", "y.py", "write `*.md`"),
+        ("gen/**", "Gen/X.py", "`Gen/X.py` is written otherwise; write `Gen/**`"),
+        ("*.MD", "a/b.md", "case counts"),
+        ("Docs/API/*.md", "docs/api/a.md", "write `docs/api/*.md`"),
+        ("[unclosed", "y.py", "never closed; write `\\[unclosed`"),
+        ("a{b,c", "y.py", "never closed"),
+        ("a]/*.py", "y.py", "never opened"),
+        ("^src/.*\\.py$", "y.py", "write `src/**/*.py`"),
+        ("src/.*", "y.py", "looks like a regular expression"),
+        ("@(a|b)/*.ts", "y.py", "write `{a,b}/*.ts`"),
+        ("*.py, *.js", "y.py", "each is an entry of the list"),
+        ("src/** docs/**", "y.py", "each is an entry of the list"),
+        ("*.py|*.js", "y.py", "each is an entry of the list"),
+        ("# generated", "y.py", "no comment"),
+        ("src//gen/**", "y.py", "write `src/gen/**`"),
+        ("a/../b/**", "y.py", "dots for one"),
+        ("/home/me/shop/**", "y.py", "place on one machine"),
+        ("src/**.py", "src/a/b.py", "write `src/**/*.py`"),
+        ("gen**/x.py", "gen/a/x.py", "write `gen*/**/x.py`"),
+        ("*.{py}", "a.py", "write `*.py`"),
     ],
 )
 def test_a_glob_that_matches_nothing_is_noted_with_what_was_meant(glob, path, meant):
@@ -233,7 +252,29 @@ def test_a_glob_that_matches_nothing_is_noted_with_what_was_meant(glob, path, me
 
 
 @pytest.mark.parametrize(
-    "glob", ["build", "Makefile", "app/[id]/**", "[abc].py", "[!a].md", "docs/**", "a-b/*.{js,ts}", "**"]
+    "glob",
+    [
+        "build",
+        "Makefile",
+        "app/[id]/**",
+        "[abc].py",
+        "[!a].md",
+        "docs/**",
+        "a-b/*.{js,ts}",
+        "**",
+        "*.py",
+        "a b/*.md",
+        "v1.2/**",
+        "*.d.ts",
+        "a/**/b/*",
+        "{a,b}/**",
+        "x[0-9].py",
+        "file{1..3}.py",
+        "src/*_pb2.py",
+        "C++/**",
+        "docs/(old)/*.md",
+        "a$b.py",
+    ],
 )
 def test_a_glob_that_may_do_what_it_says_is_not_noted(glob):
     assert plan(Diff((file("other.py", "x"), file("Makefile", "x"))), Policy(ignore=(glob,))).notes == ()

@@ -188,8 +188,9 @@ def plan(
             skimmed += [file] if omission.skimmed and file.hunks else []
     invalid = rules.invalid
     notes = [f"The glob {glob!r} is ignored: it is too long, or has too many `**` or alternatives." for glob in invalid]
-    doubts = filter(None, map(doubt, dict.fromkeys((*policy.review, *policy.ignore, *policy.generated))))
     paths = [file.path for file in diff]
+    written = dict.fromkeys((*policy.review, *policy.ignore, *policy.generated))
+    doubts = filter(None, (doubt(glob, paths) for glob in written if glob not in invalid))
     notes += [f"In `{PATH}`, {doubted}." for doubted in doubts if doubted.concerns(paths)]
     if diff.truncated:
         notes.append(diff.truncated)
