@@ -365,14 +365,17 @@ def build(
     Raises ConfigurationError for settings that cannot work.
     """
     from bot.engine.durable import DurableEngine, Pace  # a review on a terminal needs no engine
+    from bot.engine.lanes import DatabaseLanes
+    from bot.engine.leases import WorkerLease
 
     settings.require_app()
     app = GitHubApp(settings.github_app_id, settings.private_key).checked()
+    lease = WorkerLease(settings.database)
     client = GitHubClient(
         app,
         settings.github_api_url,
         transport=transport,
-        spacing=settings.assistant_write_spacing,
+        lane=DatabaseLanes(lease, settings.assistant_write_spacing),
         secrets=settings.secrets,
         connection=Connection(settings.proxy_for(settings.github_api_url), settings.ca_file),
     )
@@ -394,7 +397,7 @@ def build(
     handlers = use_cases(build_router(parts), reviewer, answerer)
     handlers = replace(handlers, reconcile=reconcile, ended=RunLog(ledger.database).end)
     pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
-    engine = DurableEngine(settings.database, telemetry.handlers(handlers), pace)
+    engine = DurableEngine(settings.database, telemetry.handlers(handlers), pace, lease)
     telemetry.metrics.watch(readings(engine, client.health))
     return App(settings, engine, ledger, client, answerer, telemetry)
 

@@ -119,8 +119,8 @@ class Publisher(Protocol):
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
         """Creates or updates the check run named by `run.key` at the head; returns its id."""
 
-    async def reply(self, job: Job, body: str, key: str) -> str:
-        """Replies in the thread or conversation of the job, once for `key`; returns the comment's address."""
+    async def reply(self, job: Job, body: str, key: str, *, courtesy: bool = False) -> str:
+        """Replies to the job, once for `key`; returns the comment's address. A `courtesy` gives way to every other write."""
 
     async def keep(self, pull: PullRef, body: str, key: str) -> str:
         """Creates or edits the comment in the conversation that has `key`; returns its address."""

@@ -78,7 +78,7 @@ class Router:
         admission = await self.gate(job, policy, pull, step)
         if not admission.admitted:
             if admission.tell and job.trigger in {Trigger.COMMAND, Trigger.LABEL} and not pull.locked:
-                await self._say(job, replies.refused(admission.reason), step)
+                await self._say(job, replies.refused(admission.reason), step, courtesy=True)
             return RouteDecision(Route.NOTHING, reason=admission.reason, silent=True)
         return await self._wish(job, pull, step)
 
@@ -220,9 +220,10 @@ class Router:
             run = held(check_key(job.seen, job.id), reason, until)
             await CheckReporter(self.publisher, self.signer).show(job.seen, run, "held", step)
 
-    async def _say(self, job: Job, words: str, step: Step) -> None:
+    async def _say(self, job: Job, words: str, step: Step, *, courtesy: bool = False) -> None:
+        """Replies. A `courtesy`, such as a refusal, never holds up what somebody else waits for."""
         key = self.signer.mark(job.pull, "reply", self.signer.name("reply", job.id))
-        await step("said", lambda: self.publisher.reply(job, f"{words}\n\n{key}", key), str)
+        await step("said", lambda: self.publisher.reply(job, f"{words}\n\n{key}", key, courtesy=courtesy), str)
 
 
 def use_cases(route: Router, review: Reviewer, answer: Answerer) -> Handlers:

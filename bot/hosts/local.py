@@ -178,7 +178,7 @@ class LocalHost:
         self.concluded = run
         return 1
 
-    async def reply(self, job: Job, body: str, key: str) -> str:
+    async def reply(self, job: Job, body: str, key: str, *, courtesy: bool = False) -> str:
         """Keeps the answer."""
         self.replied.append(body)
         return self.pull.url

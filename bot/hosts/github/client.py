@@ -6,11 +6,10 @@ https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, TypeVar, cast
@@ -25,11 +24,11 @@ from pydantic import TypeAdapter, ValidationError
 from bot.errors import Forbidden, HostLimited, NotFound, OperatorTrouble, Outage, Refused, TooLarge
 from bot.hosts.github.auth import GitHubApp, GivenToken, Grant, MintedToken, Tokens
 from bot.hosts.github.health import GitHubHealth, RequestOutcome, TroubleKind, connection_error, trouble
+from bot.hosts.github.lane import LocalLane, ReadyToWrite, WriteLane
 from bot.hosts.github.payloads import AppAccount, GraphQLAnswer, GraphQLError
 from bot.hosts.github.refusals import SECONDARY_LIMIT_SECONDS, Unauthorized, WebPage, is_page, refusal
 from bot.hosts.github.transport import (
     KeptOpen,
-    PerLoop,
     from_store,
     opened,
     page,
@@ -83,6 +82,18 @@ class GitHubAnswer:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class GitHubWriter:
+    """Writes in one turn. `ready` is for a GraphQL mutation in it."""
+
+    send: Callable[[GitHubRequest], Awaitable[GitHubAnswer]]
+    ready: ReadyToWrite
+
+    async def __call__(self, method: str, address: str, body: Mapping[str, Any] | None = None) -> GitHubAnswer:
+        """Sends one write."""
+        return await self.send(GitHubRequest(method, address, body=body))
+
+
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(cast("type[Any]", kind))
@@ -109,7 +120,7 @@ class GitHubClient:
     """Sends requests as the App or under a grant.
 
     `url` is the API's root ("https://HOST/api/v3" on GHES). `transport` replaces the network. Writes of an
-    installation go one at a time, `spacing` seconds apart, as GitHub asks, and carry none of `secrets`. `health` records what keeps us from GitHub.
+    installation go one at a time through `lane`, or, in a process that writes alone, `spacing` seconds apart; they carry none of `secrets`. `health` records what keeps us from GitHub.
     """
 
     def __init__(  # noqa: PLR0913 - what an operator sets, and what a test replaces
@@ -119,6 +130,7 @@ class GitHubClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         spacing: float = 1.0,
+        lane: WriteLane | None = None,
         clock: Callable[[], float] = time.time,
         secrets: Collection[str] = (),
         connection: Connection | None = None,
@@ -140,7 +152,8 @@ class GitHubClient:
         )
         self._app = ACTIONS if isinstance(app, GivenToken) else None
         self._tokens = app if isinstance(app, GivenToken) else Tokens(app, self._exchange, clock)
-        self._writers: PerLoop[defaultdict[int, _Writer]] = PerLoop(lambda: defaultdict(lambda: _Writer(spacing)))
+        self._lane = lane or LocalLane(spacing)
+        self._limited: dict[int, float] = {}
 
     async def get(self, grant: Grant, address: str, params: Mapping[str, str | int] | None = None) -> GitHubAnswer:
         """Reads one object."""
@@ -183,20 +196,30 @@ class GitHubClient:
         """Reads a whole list, whose pages are of `kind`."""
         return [item async for page in self.pages(grant, address, params) for item in page.read(kind)]
 
+    @asynccontextmanager
+    async def turn(self, grant: Grant, *, courtesy: bool = False) -> AsyncIterator[GitHubWriter]:
+        """A turn to write: one at a time for each installation, in all processes. What is looked up in it stays true."""
+        async with self._lane.turn(grant.installation, courtesy=courtesy) as ready:
+
+            async def send(request: GitHubRequest) -> GitHubAnswer:
+                return await self._granted(grant, replace(request, body=vetted(request.body, self._secrets)), ready)
+
+            yield GitHubWriter(send, ready)
+
     async def write(
         self, grant: Grant, method: str, address: str, body: Mapping[str, Any] | None = None
     ) -> GitHubAnswer:
-        """Writes, one request at a time for each installation."""
-        writer = self._writers()[grant.installation]
-        return await writer.write(
-            lambda: self._granted(grant, GitHubRequest(method, address, body=vetted(body, self._secrets)))
-        )
+        """Writes in a turn of its own."""
+        async with self.turn(grant) as write:
+            return await write(method, address, body)
 
-    async def graphql(self, grant: Grant, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Sends a GraphQL query. Raises Forbidden or NotFound as REST does."""
+    async def graphql(
+        self, grant: Grant, query: str, variables: Mapping[str, Any], ready: ReadyToWrite | None = None
+    ) -> dict[str, Any]:
+        """Sends a GraphQL query; a mutation in the turn of `ready`. Raises Forbidden or NotFound as REST does."""
         root = str(self._url).rstrip("/").removesuffix("/v3")
         request = GitHubRequest("POST", f"{root}/graphql", body={"query": query, "variables": variables})
-        answer = (await self._granted(grant, request)).read(GraphQLAnswer)
+        answer = (await self._granted(grant, request, ready)).read(GraphQLAnswer)
         if answer.errors or answer.data is None:
             error = answer.errors[0] if answer.errors else GraphQLError()
             raise {"FORBIDDEN": Forbidden, "RATE_LIMITED": HostLimited}.get(error.type, NotFound)(
@@ -269,8 +292,9 @@ class GitHubClient:
         """Closes the connections of the running event loop."""
         await self._wire.close()
 
-    async def _granted(self, grant: Grant, request: GitHubRequest) -> GitHubAnswer:
-        return await self._with_token(grant, lambda token: self._send(token, request, grant))
+    async def _granted(self, grant: Grant, request: GitHubRequest, ready: ReadyToWrite | None = None) -> GitHubAnswer:
+        """Sends a request under a grant; a write when its turn is `ready`, with nothing in between."""
+        return await self._with_token(grant, lambda token: self._limited_send(token, request, grant, ready))
 
     async def _with_token(self, grant: Grant, send: Callable[[str], Awaitable[GitHubAnswer]]) -> GitHubAnswer:
         """Sends with a token of the grant; a refused token is replaced once."""
@@ -280,6 +304,23 @@ class GitHubClient:
         except Unauthorized:
             self._tokens.forget(grant, token)
         return await send(await self._token(grant))
+
+    async def _limited_send(
+        self, token: str, request: GitHubRequest, grant: Grant, ready: ReadyToWrite | None
+    ) -> GitHubAnswer:
+        """Sends a request, unless GitHub limits the installation; keeps the limit that it is answered with."""
+        left = self._limited.get(grant.installation, 0.0) - self._clock()
+        if left > 0:
+            raise HostLimited("GitHub limits the requests of this installation", left, undone=True)
+        if ready is not None:
+            await ready()
+        try:
+            return await self._send(token, request, grant)
+        except HostLimited as limited:
+            if limited.after:
+                self._limited[grant.installation] = self._clock() + limited.after
+                await self._lane.limit(grant.installation, limited.after)
+            raise
 
     async def _token(self, grant: Grant) -> str:
         """A token for `grant`. Raises OperatorTrouble if GitHub does not accept the App or suspended the installation."""
@@ -405,23 +446,6 @@ class GitHubClient:
         if not stays_below(httpx.URL(where), home):
             raise NotFound("GitHub redirects to another repository")
         return where
-
-
-class _Writer:
-    """Sends the writes of one installation one at a time, with a pause after each."""
-
-    def __init__(self, spacing: float) -> None:
-        self._spacing = spacing
-        self._lock = asyncio.Lock()
-        self._free_at = 0.0
-
-    async def write(self, send: Callable[[], Awaitable[GitHubAnswer]]) -> GitHubAnswer:
-        async with self._lock:
-            await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
-            try:
-                return await send()
-            finally:
-                self._free_at = time.monotonic() + self._spacing
 
 
 def _answer(response: Response[Any], content: bytes) -> GitHubAnswer:

@@ -27,7 +27,7 @@ from bot.hosts.github.bodies import (
     review,
     with_comments_in_body,
 )
-from bot.hosts.github.client import GitHubClient, repository
+from bot.hosts.github.client import GitHubClient, GitHubWriter, repository
 from bot.hosts.github.host import pull_request
 from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
 from bot.hosts.github.threads import resolve
@@ -50,46 +50,48 @@ class GitHubPublisher:
         Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
         """
         post = bounded(post)
-        ours = await self._reviews(pull.ref)
-        posted, whole = _carrying(post.key, ours), False
-        if posted is None:
-            await self._discard_pending(pull.ref, ours)
-            await self._fresh(pull, post.commit)
-            posted, whole = await self._post(pull.ref, post)
-        await self._complete(pull.ref, post, posted, whole=whole)
+        async with self._client.turn(_grant(pull.ref)) as write:
+            ours = await self._reviews(pull.ref)
+            posted, whole = _carrying(post.key, ours), False
+            if posted is None:
+                await self._discard_pending(pull.ref, ours, write)
+                await self._fresh(pull, post.commit)
+                posted, whole = await self._post(pull.ref, post, write)
+            await self._complete(pull.ref, post, posted, write, whole=whole)
         return posted.html_url
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
         """Creates or updates the check run with the external id `run.key`; returns its id."""
         number, sent = self._runs.pop(run.key, (0, 0))
-        if not number:
-            number, sent = await self._run(pull, run.key)
-        for start in range(sent, max(sent + 1, len(run.annotations)), ANNOTATIONS):
-            number = await self._update_run(pull, number, check_run(run, start))
+        async with self._client.turn(_grant(pull.ref)) as write:
+            if not number:
+                number, sent = await self._run(pull, run.key)
+            for start in range(sent, max(sent + 1, len(run.annotations)), ANNOTATIONS):
+                number = await self._update_run(pull, number, check_run(run, start), write)
         self._runs[run.key] = (number, max(sent, len(run.annotations)))
         return number
 
-    async def reply(self, job: Job, body: str, key: str) -> str:
+    async def reply(self, job: Job, body: str, key: str, *, courtesy: bool = False) -> str:
         """Replies in the thread of the question, or in the conversation if that thread does not exist."""
         text = fit(body, BODY, key)
-        if job.thread == "inline":
-            comments = _address(job.pull, "pulls", "comments")
-            first = job.in_reply_to or job.comment  # the only comment of a thread that takes replies
-            with suppress(NotFound):
-                return await self._say(
-                    job.pull, comments, _address(job.pull, "pulls", "comments", first, "replies"), text, key
-                )
-        return await self._say_aside(job.pull, text, key)
+        async with self._client.turn(_grant(job.pull), courtesy=courtesy) as write:
+            if job.thread == "inline":
+                comments = _address(job.pull, "pulls", "comments")
+                first = job.in_reply_to or job.comment  # the only comment of a thread that takes replies
+                replies = _address(job.pull, "pulls", "comments", first, "replies")
+                with suppress(NotFound):
+                    return await self._say(job.pull, comments, replies, text, key, write)
+            return await self._say_aside(job.pull, text, key, write)
 
     async def keep(self, pull: PullRef, body: str, key: str) -> str:
         """Our comment with `key`: edited if its words differ, created if there is none."""
         text = fit(body, BODY, key)
-        found = await self._comment(pull, _address(pull, "issues", "comments"), key)
-        if found is None:
-            return await self._say_aside(pull, text, key)
-        if _normal(found.body) != _normal(text):
-            address = repository(pull.repo, "issues", "comments", found.id)
-            await self._client.write(_grant(pull), "PATCH", address, {"body": text})
+        async with self._client.turn(_grant(pull)) as write:
+            found = await self._comment(pull, _address(pull, "issues", "comments"), key)
+            if found is None:
+                return await self._say_aside(pull, text, key, write)
+            if _normal(found.body) != _normal(text):
+                await write("PATCH", repository(pull.repo, "issues", "comments", found.id), {"body": text})
         return found.html_url
 
     async def edit(self, pull: PullRef, comment: int, body: str) -> None:
@@ -100,11 +102,10 @@ class GitHubPublisher:
 
     async def answer(self, pull: PullRef, comment: int, body: str, key: str) -> None:
         """Replies in a thread; ignores a deleted thread."""
-        comments = _address(pull, "pulls", "comments")
-        with suppress(NotFound):
-            await self._say(
-                pull, comments, _address(pull, "pulls", "comments", comment, "replies"), fit(body, BODY, key), key
-            )
+        comments, replies = (_address(pull, "pulls", "comments", *segments) for segments in ((), (comment, "replies")))
+        async with self._client.turn(_grant(pull)) as write:
+            with suppress(NotFound):
+                await self._say(pull, comments, replies, fit(body, BODY, key), key, write)
 
     async def resolve(self, pull: PullRef, comment: int) -> bool:
         """Resolve a thread, with a token that may: https://docs.github.com/en/graphql/reference/mutations"""
@@ -133,11 +134,11 @@ class GitHubPublisher:
         reviews = await self._client.every(_grant(ref), _address(ref, "pulls", "reviews"), list[ReviewAnswer])
         return [posted for posted in reviews if us.is_author(posted.user)]
 
-    async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer]) -> None:
+    async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer], write: GitHubWriter) -> None:
         """Deletes our pending review, which would block every other one."""
         for leftover in (posted for posted in ours if posted.pending):
             with suppress(NotFound):
-                await self._client.write(_grant(ref), "DELETE", _address(ref, "pulls", "reviews", leftover.id))
+                await write("DELETE", _address(ref, "pulls", "reviews", leftover.id))
 
     async def _fresh(self, reviewed: PullRequest, commit: str) -> None:
         """Raises Superseded if the pull request changed since the review."""
@@ -153,21 +154,21 @@ class GitHubPublisher:
         if reasons := [reason for reason, true in changes.items() if true]:
             raise Superseded(f"{ref}: {', '.join(reasons)}")
 
-    async def _post(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
+    async def _post(self, ref: PullRef, post: ReviewPost, write: GitHubWriter) -> tuple[ReviewAnswer, bool]:
         """The review, and whether all of it is certain to be there. What GitHub refuses inline goes into its body."""
         try:
-            return await self._create(ref, post)
+            return await self._create(ref, post, write)
         except Unprocessable as refused:
             if (found := _carrying(post.key, await self._reviews(ref))) is not None:
                 return found, False
             if not post.comments:
                 raise
             log.warning("%s: GitHub refused the inline comments, so the review's body has them: %s", ref, refused)
-            return await self._create(ref, with_comments_in_body(post, post.comments))
+            return await self._create(ref, with_comments_in_body(post, post.comments), write)
 
-    async def _create(self, ref: PullRef, post: ReviewPost) -> tuple[ReviewAnswer, bool]:
+    async def _create(self, ref: PullRef, post: ReviewPost, write: GitHubWriter) -> tuple[ReviewAnswer, bool]:
         try:
-            answer = await self._client.write(_grant(ref), "POST", _address(ref, "pulls", "reviews"), review(post))
+            answer = await write("POST", _address(ref, "pulls", "reviews"), review(post))
             return answer.read(ReviewAnswer), True
         except RateLimited:
             raise
@@ -176,7 +177,9 @@ class GitHubPublisher:
                 return found, False
             raise
 
-    async def _complete(self, ref: PullRef, post: ReviewPost, posted: ReviewAnswer, *, whole: bool) -> None:
+    async def _complete(
+        self, ref: PullRef, post: ReviewPost, posted: ReviewAnswer, write: GitHubWriter, *, whole: bool
+    ) -> None:
         """Posts, in one comment, the comments of the review that GitHub lost."""
         if whole or not post.comments:
             return
@@ -189,18 +192,18 @@ class GitHubPublisher:
             if (comment.path, _normal(comment.body)) not in existing and comment.body not in (posted.body or "")
         ]
         if lost:
-            await self._say_aside(ref, fit(as_text(lost), BODY, post.key), post.key)
+            await self._say_aside(ref, fit(as_text(lost), BODY, post.key), post.key, write)
 
-    async def _say_aside(self, ref: PullRef, text: str, key: str) -> str:
+    async def _say_aside(self, ref: PullRef, text: str, key: str, write: GitHubWriter) -> str:
         conversation = _address(ref, "issues", "comments")
-        return await self._say(ref, conversation, conversation, text, key)
+        return await self._say(ref, conversation, conversation, text, key, write)
 
-    async def _say(self, ref: PullRef, where: str, address: str, text: str, key: str) -> str:
+    async def _say(self, ref: PullRef, where: str, address: str, text: str, key: str, write: GitHubWriter) -> str:
         """Post a comment at `address` unless the list at `where` has one of ours with `key`; its page."""
         if (found := await self._comment(ref, where, key)) is not None:
             return found.html_url
         try:
-            answer = await self._client.write(_grant(ref), "POST", address, {"body": text})
+            answer = await write("POST", address, {"body": text})
             return answer.read(CommentAnswer).html_url
         except RateLimited:
             raise
@@ -230,14 +233,13 @@ class GitHubPublisher:
                     return run.id, run.output.annotations_count
         return 0, 0
 
-    async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any]) -> int:
+    async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any], write: GitHubWriter) -> int:
         """Changes the check run, or creates it; returns its id."""
-        grant = _grant(pull.ref)
         if number:
-            await self._client.write(grant, "PATCH", repository(pull.ref.repo, "check-runs", number), body)
+            await write("PATCH", repository(pull.ref.repo, "check-runs", number), body)
             return number
         named = {"name": self._name, "head_sha": pull.head_sha, **body}
-        answer = await self._client.write(grant, "POST", repository(pull.ref.repo, "check-runs"), named)
+        answer = await write("POST", repository(pull.ref.repo, "check-runs"), named)
         return answer.read(CheckRunAnswer).id
 
 

@@ -35,7 +35,8 @@ async def resolve(client: GitHubClient, ref: PullRef, comment: int) -> bool:
     async for thread in threads(client, grant, ref):
         if any(opening.id == comment for opening in thread.comments.nodes):
             if not thread.resolved:
-                await client.graphql(grant, _RESOLVE, {"thread": thread.id})
+                async with client.turn(grant) as write:
+                    await client.graphql(grant, _RESOLVE, {"thread": thread.id}, write.ready)
             return True
     return False
 
