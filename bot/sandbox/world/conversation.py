@@ -101,7 +101,14 @@ def start_review(world: World, pull: Pull, author: User, body: str, commit: str)
     """Starts a pending review; only its author sees it."""
     now = world.now()
     review = Review(
-        id=world.next_id(), author=author, body=body, created_at=now, updated_at=now, state="PENDING", commit=commit
+        id=world.next_id(),
+        author=author,
+        body=body,
+        created_at=now,
+        updated_at=now,
+        state="PENDING",
+        commit=commit,
+        head=pull.head_sha,
     )
     pull.reviews.append(review)
     return review

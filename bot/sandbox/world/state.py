@@ -71,10 +71,11 @@ class ReviewComment(Said):
 
 @dataclass(slots=True, kw_only=True)
 class Review(Said):
-    """A review; `state` is PENDING until it is submitted."""
+    """A review; `state` is PENDING until it is submitted. `head` is the pull request's when the review was started."""
 
     state: str
     commit: str
+    head: str = ""
     submitted_at: str | None = None
 
 
