@@ -144,7 +144,7 @@ _PLACEHOLDER = re.compile(
     r"x{4,}|\*{3,}|\.{3}|0{8,}|1234567|abcdef|todo|none|null|urn:|://|"
     r"^[0-9a-f]{8}-[0-9a-f]{4}-|^\d{4}-\d\d-\d\d|"  # names and dates more often than keys
     r"\$\{|\$\(|\$[A-Za-z_]{3,}|%\(|%[sd]\b|^%\w+%$|[<>]|\{[^}]*\}|\w\([^()]*\)|^\[[^\]]*\]$|\w\[\w+\]$|^!|^[&*]\w+$|"  # something else fills it in
-    r"\(\?|\.\*|\\[dws]|\\u[0-9a-f]{4}|[aA]-[zZ]|^arn:",  # a regular expression, or a name
+    r"\(\?|\.\*|\\[dws]|\\u[0-9a-f]{4}|[aA]-[fFzZ]|^arn:",  # a regular expression, or a name
     re.IGNORECASE,
 )
 _STAND_IN = re.compile(r"example|x{8,}|abcdefgh|12345678|0{8,}", re.IGNORECASE)

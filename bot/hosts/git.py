@@ -283,7 +283,7 @@ def _text(raw: bytes) -> str:
 def _tree_entry(record: bytes) -> TreeEntry:
     meta, path = record.split(b"\t", 1)
     mode, _, sha, size = meta.decode().split()
-    return TreeEntry(_text(path), sha, 0 if size == "-" else int(size), mode)
+    return TreeEntry(_text(path), sha, int(size) if size.isdecimal() else 0, mode)
 
 
 def _log(out: bytes) -> list[LogEntry]:

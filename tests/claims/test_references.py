@@ -141,6 +141,120 @@ def test_doubt_is_silence(name: str) -> None:
     assert found(base, changed) == []
 
 
+TYPED = {
+    "java": {
+        "src/shop/Cart.java": "package shop;\n\npublic class Cart {\n    public static int total(int rows) {\n        return rows;\n    }\n\n    public Cart(int owner) {\n    }\n\n    void keep() {\n    }\n}\n",
+        "src/pay/Pay.java": "package pay;\n\nimport shop.Cart;\n\nclass Pay {\n    int a = Cart.total(1);\n    Cart b = new Cart(1);\n}\n",
+    },
+    "kotlin": {
+        "src/shop/Cart.kt": "package shop\n\nfun total(rows: Int): Int {\n    return rows\n}\n\nclass Cart(val owner: Int) {\n    companion object {\n        fun make(n: Int) = Cart(n)\n    }\n}\n",
+        "src/pay/Pay.kt": "package pay\n\nimport shop.Cart\nimport shop.total\n\nfun pay() {\n    total(rows = 1)\n    Cart.make(1)\n    Cart(1)\n}\n",
+    },
+    "csharp": {
+        "Shop/Cart.cs": "namespace Shop;\n\npublic class Cart\n{\n    public static int Total(int rows)\n    {\n        return rows;\n    }\n\n    public Cart(int owner)\n    {\n    }\n}\n",
+        "Pay/Pay.cs": "using Shop;\n\nnamespace Pay;\n\nclass Till\n{\n    int a = Cart.Total(rows: 1);\n    Cart b = new Cart(1);\n}\n",
+    },
+    "php": {
+        "src/Cart.php": "<?php\nnamespace Shop;\n\nfunction total($rows)\n{\n    return $rows;\n}\n\nclass Cart\n{\n    public static function make(int $n)\n    {\n    }\n\n    public function __construct(private int $owner)\n    {\n    }\n}\n",
+        "src/Pay.php": "<?php\nnamespace Shop;\n\ntotal(rows: 1);\nCart::make(1);\n$cart = new Cart(1);\n",
+    },
+    "swift": {
+        "Sources/Shop/Cart.swift": "func total(rows: Int) -> Int {\n    return rows\n}\n\nstruct Cart {\n    static func make(n: Int) -> Int {\n        return n\n    }\n}\n",
+        "Sources/Shop/Pay.swift": "func pay() {\n    _ = total(rows: 1)\n    _ = Cart.make(n: 1)\n}\n",
+    },
+    "ruby": {
+        "lib/cart.rb": "class Cart\n  def self.total(rows)\n    rows\n  end\nend\n",
+        "lib/pay.rb": "def pay\n  Cart.total(1)\nend\n",
+    },
+    "c": {
+        "inc/cart.h": "int cart_total(int rows);\n",
+        "src/cart.c": '#include "cart.h"\n\nint cart_total(int rows)\n{\n    return rows;\n}\n',
+        "src/pay.c": '#include "cart.h"\n\nint pay(void)\n{\n    return cart_total(1);\n}\n',
+    },
+    "cpp": {
+        "inc/cart.hpp": "int cart_total(int rows);\n",
+        "src/cart.cpp": '#include "cart.hpp"\n\nint cart_total(int rows)\n{\n    return rows;\n}\n',
+        "src/pay.cpp": '#include "cart.hpp"\n\nint pay()\n{\n    return cart_total(1);\n}\n',
+    },
+}  # fmt: skip
+
+
+def edited(name: str, *edits: tuple[str, str]) -> dict[str, str]:
+    """The files that define something, with replaced text; in C and C++ the header too."""
+    changed = {path: text for path, text in TYPED[name].items() if "art." in path}
+    for old, new in edits:
+        changed = {path: text.replace(old, new) for path, text in changed.items()}
+    return {path: text for path, text in changed.items() if text != TYPED[name][path]}
+
+
+ALTERED = {
+    "java static arity": ("java", [("int rows", "int rows, int tax")], MISFIT, "src/pay/Pay.java:6"),
+    "java constructor arity": ("java", [("int owner", "int owner, int tax")], MISFIT, "src/pay/Pay.java:7"),
+    "java static removed": ("java", [("total(int", "summed(int")], REMOVED, "src/pay/Pay.java:6"),
+    "kotlin arity": ("kotlin", [("rows: Int)", "rows: Int, tax: Int)")], MISFIT, "src/pay/Pay.kt:7"),
+    "kotlin parameter name": ("kotlin", [("(rows: Int", "(items: Int"), ("return rows", "return items")], MISFIT, "src/pay/Pay.kt:7"),
+    "kotlin companion arity": ("kotlin", [("n: Int", "n: Int, m: Int")], MISFIT, "src/pay/Pay.kt:8"),
+    "kotlin removed": ("kotlin", [("fun total", "fun summed")], REMOVED, "src/pay/Pay.kt:7"),
+    "csharp static arity": ("csharp", [("int rows", "int rows, int tax")], MISFIT, "Pay/Pay.cs:7"),
+    "csharp parameter name": ("csharp", [("int rows", "int items"), ("return rows", "return items")], MISFIT, "Pay/Pay.cs:7"),
+    "csharp constructor arity": ("csharp", [("int owner", "int owner, int tax")], MISFIT, "Pay/Pay.cs:8"),
+    "csharp removed": ("csharp", [("Total(", "Summed(")], REMOVED, "Pay/Pay.cs:7"),
+    "php function arity": ("php", [("($rows)", "($rows, $tax)")], MISFIT, "src/Pay.php:4"),
+    "php parameter name": ("php", [("$rows", "$items")], MISFIT, "src/Pay.php:4"),
+    "php static arity": ("php", [("int $n", "int $n, int $m")], MISFIT, "src/Pay.php:5"),
+    "php constructor arity": ("php", [("private int $owner", "private int $owner, int $m")], MISFIT, "src/Pay.php:6"),
+    "php removed": ("php", [("function total", "function summed")], REMOVED, "src/Pay.php:4"),
+    "swift arity": ("swift", [("rows: Int)", "rows: Int, tax: Int)")], MISFIT, "Sources/Shop/Pay.swift:2"),
+    "swift label": ("swift", [("rows: Int", "items rows: Int")], MISFIT, "Sources/Shop/Pay.swift:2"),
+    "swift static arity": ("swift", [("n: Int", "n: Int, m: Int")], MISFIT, "Sources/Shop/Pay.swift:3"),
+    "swift removed": ("swift", [("func total", "func summed")], REMOVED, "Sources/Shop/Pay.swift:2"),
+    "ruby arity": ("ruby", [("(rows)", "(rows, tax)")], MISFIT, "lib/pay.rb:2"),
+    "c arity": ("c", [("int rows", "int rows, int tax")], MISFIT, "src/pay.c:5"),
+    "cpp arity": ("cpp", [("int rows", "int rows, int tax")], MISFIT, "src/pay.cpp:5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_call_by_a_type_or_a_package_is_found_where_it_is_left_broken(name: str) -> None:
+    written_in, edits, rule, place = ALTERED[name]
+
+    assert (rule, (place,)) in found(TYPED[written_in], edited(written_in, *edits))
+
+
+SILENT = {
+    "java overload": ("java", [("int rows) {", "int rows, int tax) {"), ("    void keep", "    static int total(int a) {\n        return a;\n    }\n\n    void keep")], {}),
+    "java variable arguments": ("java", [("int rows)", "int... rows)")], {}),
+    "java other method of that name": ("java", [("int rows", "int rows, int tax")], {"src/a/B.java": "package a;\n\nclass B {\n    static int total(int a) {\n        return a;\n    }\n}\n"}),
+    "java removed and inherited": ("java", [("total(int", "summed(int"), ("class Cart", "class Cart extends Base")], {}),
+    "java another package": ("java", [("int rows", "int rows, int tax"), ("package shop", "package other")], {}),
+    "java syntax error": ("java", [("int rows", "int rows, int tax")], {"src/pay/Pay.java": "package pay;\nimport shop.Cart;\nclass Pay { int a = Cart.total(1) +; }\n"}),
+    "kotlin default": ("kotlin", [("rows: Int)", "rows: Int, tax: Int = 1)")], {}),
+    "kotlin local function": ("kotlin", [("fun total", "fun summed")], {"src/pay/Pay.kt": "package pay\n\nimport shop.total\n\nfun pay(total: (Int) -> Int) {\n    total(1)\n}\n"}),
+    "kotlin moved": ("kotlin", [("fun total(rows: Int)", "fun summed(rows: Int)")], {"src/shop/Sums.kt": "package shop\n\nfun total(rows: Int) = rows\n"}),
+    "kotlin in Scala": ("kotlin", [("fun total", "fun summed")], {"src/shop/A.scala": "package shop\nobject A { def total(a: Int) = a }\n"}),
+    "csharp optional": ("csharp", [("int rows", "int rows, int tax = 0")], {}),
+    "csharp other namespace": ("csharp", [("int rows", "int rows, int tax"), ("namespace Shop", "namespace Store")], {}),
+    "csharp extension elsewhere": ("csharp", [("Total(", "Summed(")], {"Pay/More.cs": "namespace Pay;\nstatic class More { public static int Total(this int a) { return a; } }\n"}),
+    "php default": ("php", [("($rows)", "($rows, $tax = 0)")], {}),
+    "php unpacked": ("php", [("($rows)", "($rows, $tax)")], {"src/Pay.php": "<?php\nnamespace Shop;\n\ntotal(...$all);\n"}),
+    "php other namespace": ("php", [("($rows)", "($rows, $tax)")], {"src/Pay.php": "<?php\nnamespace Pay;\n\ntotal(1);\n"}),
+    "swift default": ("swift", [("rows: Int)", "rows: Int, tax: Int = 1)")], {}),
+    "swift other module": ("swift", [("rows: Int)", "rows: Int, tax: Int)")], {"Sources/Shop/Pay.swift": "\n", "Sources/Pay/Pay.swift": "func pay() {\n    _ = total(rows: 1)\n}\n"}),
+    "ruby splat": ("ruby", [("(rows)", "(*rows)")], {}),
+    "c macro": ("c", [("int rows", "int rows, int tax")], {"inc/wrap.h": "#define cart_total(a) cart_total2(a, 0)\n"}),
+    "c two programs": ("c", [("int rows", "int rows, int tax")], {"tools/cart.c": "int cart_total(int rows)\n{\n    return rows;\n}\n"}),
+    "c removed": ("c", [("cart_total", "cart_sum")], {}),
+    "cpp default in the header": ("cpp", [("int rows)\n{", "int rows, int tax)\n{"), ("int rows);", "int rows, int tax = 0);")], {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_call_that_may_mean_something_else_is_not_reported(name: str) -> None:
+    written_in, edits, more = SILENT[name]
+
+    assert found(TYPED[written_in], edited(written_in, *edits) | more) == []
+
+
 def test_a_finding_stands_on_the_removed_line_and_names_the_places() -> None:
     base = PY | {f"a{n}.py": "from shop.cart import total\n" for n in range(5)}
     head = base | {"shop/cart.py": LESS_PY}
@@ -173,5 +287,5 @@ def test_a_repository_that_cannot_be_searched_is_said_to_be() -> None:
 
 
 def test_a_language_without_a_reader_has_no_imports() -> None:
-    assert imports("a.kt", "import shop.Cart") == ()
-    assert meant("a.kt", "shop.Cart", {"shop/Cart.kt"}) == frozenset()
+    assert imports("a.scala", "import shop.Cart") == ()
+    assert meant("a.scala", "shop.Cart", {"shop/Cart.scala"}) == frozenset()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from bot.core.claims.callers import misfits, orphans
 from bot.core.claims.imports import Import, imports, meant
 from bot.core.claims.uses import ChangedDefinition, changed_definitions
-from bot.core.code.calls import Arity, argument_counts, arity, bare_calls, fits, signatures
+from bot.core.code.calls import TYPED, Arity, argument_counts, arity, bare_calls, fits, signatures
 from bot.core.code.diff import Diff, FileDiff, Line, Side, Status, base_text
 from bot.core.code.language import language
 from bot.core.code.outline import Outline
@@ -78,7 +79,8 @@ def suspects(diff: Diff, heads: Mapping[str, str]) -> tuple[Suspect, ...]:
     names = [
         Suspect(one.path, one.word, one)
         for one in changed_definitions(known, heads)
-        if one.signature and ("." not in one.name or one.name == f"{one.word}.__init__")
+        if one.signature
+        and (one.name.count(".") <= (language(one.path) in TYPED) or one.name == f"{one.word}.__init__")
     ]
     return (*files, *names)
 
@@ -100,11 +102,14 @@ def broken(suspect: Suspect, diff: Diff, head: HeadFiles) -> Draft | None:
         title = f"`{PurePosixPath(suspect.path).name}` is {'moved' if file.status is Status.RENAMED else 'removed'} but still used"
         return _draft("removed-file-used", title, "These places still name the file", places, file, side=Side.LEFT)
     if not one.line:
-        places = list(_uses_of_name(suspect.path, suspect.word, head))
+        left = _text_before(one, diff, head)
+        texts = {**head.texts, one.path: head.heads.get(one.path, "")}
+        calls = list(orphans(one, left, texts)) if left else []
+        places = [*_uses_of_name(suspect.path, suspect.word, head), *(_at(p, n, texts[p]) for p, n in calls)]
         return _draft(
             "removed-name-used",
             f"`{suspect.word}` is removed but still used",
-            "These places still take it from this file",
+            "These places still use it",
             places,
             file,
             side=Side.LEFT,
@@ -115,6 +120,12 @@ def broken(suspect: Suspect, diff: Diff, head: HeadFiles) -> Draft | None:
     why = "These calls fitted the old parameters and do not fit the new ones"
     title = f"Calls of `{one.word}` no longer fit"
     return _draft("call-does-not-fit", title, why, places, file, side=Side.RIGHT, word=one.word)
+
+
+def _text_before(one: ChangedDefinition, diff: Diff, head: HeadFiles) -> str:
+    """The text at the base of a file that still exists."""
+    file = next((file for file in diff if file.base_path == one.path), None)
+    return (base_text(head.heads.get(file.path, ""), file) or "") if file and file.path in head.heads else ""
 
 
 def _draft(  # noqa: PLR0913 - the parts of a draft
@@ -284,6 +295,10 @@ def _binds(seen: Outline | None, word: str) -> bool:
 def _misfits(one: ChangedDefinition, before: str, head: HeadFiles) -> Iterator[_Broken]:
     """The calls that fitted the signature before the change and do not fit the one after it."""
     path, word, after = one.path, one.word, head.heads.get(one.path, "")
+    if language(path) in TYPED:
+        texts = {**head.texts, path: after}
+        yield from (_at(name, line, texts[name]) for name, line in misfits(one, before, texts))
+        return
     wrong = _python_calls(one, before, after) if path.endswith(".py") else _counted_calls(path, word, before, after)
     if wrong is None:
         return

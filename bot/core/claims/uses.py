@@ -19,7 +19,7 @@ CALLERS, OVERRIDES, TESTS = 8, 4, 4  # lines that are shown of each kind
 LENGTH = 160  # characters of a line
 SHORTEST = 3  # characters of a name that can be told apart
 
-_CONSTRUCTORS = frozenset({"__init__", "__new__", "constructor", "initialize"})
+_CONSTRUCTORS = frozenset({"__init__", "__new__", "__construct", "constructor", "initialize"})
 
 
 @dataclass(frozen=True, slots=True)

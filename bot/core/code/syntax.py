@@ -1,6 +1,6 @@
 """Source text -> Outline, with tree-sitter.
 
-One table of roles serves twelve languages, because their grammars share the names of fields: a `name`, a `left` or a
+One table of roles serves fourteen languages, because their grammars share the names of fields: a `name`, a `left` or a
 `pattern` binds; a `value`, a `right` or a `type` uses.
 """
 
@@ -19,10 +19,12 @@ import tree_sitter_cpp
 import tree_sitter_go
 import tree_sitter_java
 import tree_sitter_javascript
+import tree_sitter_kotlin
 import tree_sitter_php
 import tree_sitter_python
 import tree_sitter_ruby
 import tree_sitter_rust
+import tree_sitter_swift
 import tree_sitter_typescript
 from tree_sitter import Language, Parser
 from tree_sitter import Node as Node  # noqa: PLC0414 - for callers that need more than an outline
@@ -39,10 +41,12 @@ GRAMMARS = {
     ("go",): tree_sitter_go.language,
     ("java",): tree_sitter_java.language,
     ("cjs", "js", "jsx", "mjs"): tree_sitter_javascript.language,
+    ("kt", "kts"): tree_sitter_kotlin.language,
     ("php",): tree_sitter_php.language_php,
     ("py", "pyi"): tree_sitter_python.language,
     ("rake", "rb"): tree_sitter_ruby.language,
     ("rs",): tree_sitter_rust.language,
+    ("swift",): tree_sitter_swift.language,
     ("tsx",): tree_sitter_typescript.language_tsx,
     ("cts", "mts", "ts"): tree_sitter_typescript.language_typescript,
 }
@@ -53,7 +57,7 @@ _function = re.compile(
     r"|func_literal)(?:_(?:declaration|definition|expression|item|statement))?"
 )
 _type = re.compile(
-    r"(?:(?:abstract_)?class|enum|impl|interface|mod|namespace|record|struct|trait|union)"
+    r"(?:(?:abstract_)?class|enum|impl|interface|mod|namespace|object|protocol|record|struct|trait|union)"
     r"(?:_(?:declaration|definition|item|specifier))?|module|internal_module|type_spec"
 )
 _access = re.compile(
@@ -231,6 +235,8 @@ def _binds(field: str | None, kind: str, parent: str, *, importing: bool, inheri
     """Whether a name in this position is bound by it."""
     if field in _used:
         return False
+    if kind == "identifier" and parent == "variable_declaration":  # Kotlin
+        return True
     if importing or "parameter" in kind:
         return True
     if field in _target:
