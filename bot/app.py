@@ -393,7 +393,10 @@ def build(
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
     parts = replace(parts, reports=GitHubReports(client, host))
     reviewer, answerer = build_reviewer(parts), build_answerer(parts)
-    reconcile = closing(Reconciler(GitHubInstallations(client), parts.publisher, ledger), client)
+    reconcile = closing(
+        Reconciler(GitHubInstallations(client), parts.publisher, ledger, polls=settings.assistant_poll_deliveries),
+        client,
+    )
     handlers = use_cases(build_router(parts), reviewer, answerer)
     handlers = replace(handlers, reconcile=reconcile, ended=RunLog(ledger.database).end)
     pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)

@@ -443,8 +443,8 @@ class OwnCheckRun:
 class Installations(Protocol):
     """What the App sees on its host: its deliveries, its installations, and what is open there. Reads only."""
 
-    async def greet(self) -> None:
-        """Asks the host who we are. Raises Outage if it does not answer or does not accept us."""
+    async def greet(self) -> str:
+        """Asks the host who we are; returns our login. Raises Outage if it does not answer or does not accept us."""
 
     async def deliveries(self, since: float) -> tuple[LoggedDelivery, ...]:
         """The log of deliveries since then (seconds since 1970), newest first, within a bound."""
@@ -466,10 +466,11 @@ class Installations(Protocol):
 
 
 class HeadState(StrEnum):
-    """What the engine knows of a head: a review is under way, or has ended with a report, or neither."""
+    """What the engine knows of a head: a review is under way, or was posted, or failed, or none of these."""
 
     LIVING = "living"
     SETTLED = "settled"
+    FAILED = "failed"
     UNKNOWN = "unknown"
 
 

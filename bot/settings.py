@@ -135,6 +135,7 @@ class Settings(BaseSettings):
     )
     assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
+    assistant_poll_deliveries: bool = Field(default=False, description="Fetch deliveries: GitHub cannot reach us.")
     assistant_write_spacing: float = Field(1.0, ge=0, description="Seconds between two writes to GitHub.")
     assistant_resolve_threads: bool = Field(
         default=False, description="Resolve threads whose finding is fixed; the App needs `contents: write` for that."

@@ -237,8 +237,8 @@ class Leases:
 class Rounds:
     """A thread that does some work at the start of the process and then every few minutes, in one process at a time.
 
-    `work` receives the state that the last round returned; its time is bounded. Trouble is logged, and the next round
-    comes. A round ends early if `epoch` changes: the process was superseded.
+    `work` receives the state that the last round returned; its time is bounded. `again` in the state that it returns is
+    the number of seconds to the next round, instead of `every`. Trouble is logged, and the next round comes. A round ends early if `epoch` changes: the process was superseded.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ class Rounds:
             return
         self._started = True
         after = asyncio.run(self._bounded(state))
-        self._leases.store(self._name, {**after, "next": self._leases.clock() + self._every})
+        self._leases.store(self._name, {**after, "next": self._leases.clock() + after.get("again", self._every)})
 
     async def _bounded(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """One round, ended early when the thread has to stop."""

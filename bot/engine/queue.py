@@ -154,8 +154,10 @@ class Runs:
         if self.active(pull):
             return HeadState.LIVING
         rows = self.client.list_workflows(workflow_id_prefix=f"review/{key(pull)}/{head}/", load_input=False)
-        ended = (row for row in rows if row.status in _BROKEN or (row.output and row.output["end"] != "superseded"))
-        return HeadState.SETTLED if any(ended) else HeadState.UNKNOWN
+        ends = {row.output["end"] for row in rows if row.output} | {"failed" for row in rows if row.status in _BROKEN}
+        if ends - {"superseded", "failed"}:
+            return HeadState.SETTLED
+        return HeadState.FAILED if "failed" in ends else HeadState.UNKNOWN
 
     def cancel(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Stops these runs. Returns the ids of those that had not ended before."""

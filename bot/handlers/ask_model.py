@@ -187,7 +187,9 @@ class ModelSession:
             return await self._traced(name, await self.model.ask(prompt, self.tools, self.step, self.account))
         except (Forbidden, NotFound, TimedOut) as error:
             self._refusals.append(str(error))
-            return ModelAnswer(None, str(error))
+            answered = any(record.calls for record in self._records)  # such a server is only slow
+            hung = isinstance(error, TimedOut) and not answered
+            return ModelAnswer(None, str(error), unreachable=hung)
         except TooLarge:
             raise
         except (Refused, Retryable) as error:

@@ -1,7 +1,7 @@
 """Finds work that was lost: missed deliveries, heads without a review, reviews without model or reports, abandoned check runs.
 
 It runs at the start and every few minutes, in one process at a time. Each finding becomes a job with an id of its own, so
-that looking twice starts nothing twice.
+that looking twice starts nothing twice. A server that GitHub cannot reach asks for its deliveries every few seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -33,6 +33,14 @@ OVERLAP = 600.0
 """Seconds of the log that are read again: an entry appears when its delivery has ended."""
 FETCHED, INSTALLATIONS, REPOSITORIES, PULLS, REVIEWS = 300, 20, 60, 100, 300
 """Bounds of one look: payloads, installations, repositories of all of them, heads to check, reviews of the ledger."""
+EVERY = 300.0
+"""Seconds between two looks at everything."""
+POLLS = 10.0, 15.0
+"""Seconds between two looks at the deliveries alone: after one that found some, and the most after looks that found none."""
+SOON = 5.0
+"""Seconds to the next look if this one reached its bound."""
+VERIFIED = 500
+"""Heads that are remembered as in order, so that their check runs are asked for once."""
 SETTLING = 120.0
 """Seconds that a pull request must be unchanged: its own delivery may still be on its way."""
 AGAIN = 900.0
@@ -41,25 +49,37 @@ AGAIN = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Compares what GitHub shows with what we did. `clock` is in seconds since 1970."""
+    """Compares what GitHub shows with what we did. `clock` is in seconds since 1970.
+
+    `polls` says that GitHub cannot reach this server: the deliveries are asked for again and again. `begun` is when this
+    process began: its first look is a whole one.
+    """
 
     view: Installations
     publisher: Publisher
     ledger: Ledger
     clock: Callable[[], float] = time.time
+    polls: bool = False
+    begun: float = field(default_factory=time.time)
 
     async def __call__(self, jobs: JobLog, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Looks once; returns the state for the next look, as JSON. Never raises for trouble with GitHub."""
-        after = dict(state)
+        """Looks once; returns the state for the next look, as JSON. Never raises for trouble with GitHub.
+
+        `again` in it is the number of seconds to the next look.
+        """
+        after = {**state, "again": POLLS[1] if self.polls else EVERY}
+        whole = not self.polls or self.clock() >= max(state.get("looked", 0.0) + EVERY, self.begun)
         try:
-            await self.view.greet()
+            after["name"] = await self.view.greet() if whole or not state.get("name") else state["name"]
         except Retryable as error:
             log.warning("nothing is reconciled: GitHub does not answer", reason=str(error))
             return {**after, "down": True}
         counts: Counter[str] = Counter()
         if state.get("down", True):
             counts["woken"] = await jobs.wake()
-        for part in (self._deliveries, self._pulls, self._models):
+        if whole:
+            after["looked"] = self.clock()
+        for part in (self._deliveries, self._pulls, self._models) if whole else (self._deliveries,):
             try:
                 await part(jobs, after, counts)
             except (Retryable, Refused) as error:
@@ -68,6 +88,8 @@ class Reconciler:
                 )
         if found := +counts:
             log.info("reconciled", **found)
+        if self.polls and after["again"] != SOON:
+            after["again"] = POLLS[0] if counts["deliveries"] else min(state.get("again", POLLS[0]) + 1, POLLS[1])
         totals = Counter(state.get("totals", {})) + counts
         return {**after, "down": False, "totals": dict(totals)}
 
@@ -84,16 +106,18 @@ class Reconciler:
         }
         waiting = [entry for entry in reversed(missed.values()) if entry.guid not in state.get("taken", ())]
         for entry in waiting[:FETCHED]:
-            counts["deliveries"] += await self._take(jobs, entry)
+            counts["deliveries"] += await self._take(jobs, entry, state["name"])
         left = waiting[FETCHED:]
         newest = max((entry.sent for entry in entries), default=since)
         state["delivered"] = min(left[0].sent, newest) if left else newest
         state["taken"] = [guid for guid in missed if guid not in {entry.guid for entry in left}][:FETCHED]
+        if left:
+            state["again"] = SOON
 
-    async def _take(self, jobs: JobLog, entry: LoggedDelivery) -> bool:
-        """Submits a missed delivery; returns whether it made a new job."""
+    async def _take(self, jobs: JobLog, entry: LoggedDelivery, name: str) -> bool:
+        """Submits a missed delivery; returns whether it made a new job. `name` is our login, which comments may mention."""
         try:
-            job = decide(parse(*await self.view.delivery(entry.id)))
+            job = decide(parse(*await self.view.delivery(entry.id)), name)
         except (BadDelivery, Refused) as error:
             log.warning("a missed delivery cannot be taken", guid=entry.guid, reason=str(error))
             return False
@@ -118,37 +142,59 @@ class Reconciler:
                 ]
                 for repository in looked_at:
                     for pull in await self.view.open_pulls(repository):
-                        if left and self._is_recent(pull) and await self._heal(jobs, installation, pull, counts):
-                            left -= 1
+                        if left and self._is_recent(pull):
+                            left -= await self._heal(jobs, installation, pull, state, counts)
             except Refused as error:  # an App that was uninstalled, or lost a permission, in this moment
                 log.info("an installation was passed over", installation=installation.id, reason=str(error))
                 continue
             places[str(installation.id)] = looked_at[-1].repo_id if len(repositories) > share else 0
+        if not left:
+            state["again"] = SOON
         state["repositories"] = {str(found.id): places.get(str(found.id), 0) for found in everyone}
 
     def _is_recent(self, pull: OpenPull) -> bool:
         """Whether a lost event may explain that the head has no review. Older pull requests are left as they are."""
         return not pull.draft and SETTLING < self.clock() - pull.updated < WINDOW
 
-    async def _heal(self, jobs: JobLog, installation: AppInstallation, pull: OpenPull, counts: Counter[str]) -> bool:
-        """Starts the review of a head that has no record of ours; returns whether GitHub had to be asked."""
-        if await jobs.head(pull.ref, pull.head_sha) is not HeadState.UNKNOWN:
+    async def _heal(
+        self,
+        jobs: JobLog,
+        installation: AppInstallation,
+        pull: OpenPull,
+        state: dict[str, Any],
+        counts: Counter[str],
+    ) -> bool:
+        """Starts the review of a head that has no report of ours, or whose check run nothing works on any more.
+
+        Returns whether GitHub had to be asked.
+        """
+        known, name = await jobs.head(pull.ref, pull.head_sha), _name(pull)
+        verified: list[str] = state.setdefault("verified", [])
+        if known is HeadState.LIVING or name in verified:
             return False
         runs = await self.view.check_runs(pull.ref, pull.head_sha)
         unfinished = [run.key for run in runs if not run.completed]
-        if runs and not unfinished:
+        if not unfinished and (runs or known is HeadState.SETTLED):
+            verified.append(name)
+            del verified[:-VERIFIED]
             return True
-        if not runs and pull.created < installation.created and not await self.ledger.reviews(pull.ref, limit=1):
-            return True  # it is older than the installation, and was not asked for
+        if known is HeadState.UNKNOWN and not runs and not await self._is_ours(installation, pull):
+            return True
         head = PullRequest(pull.ref, "", "", "", "", "", pull.head_sha)
         for key in unfinished:
             await self.publisher.check(head, lost(key))
             counts["check_runs"] += 1
-        job = Job(f"recovered/{_name(pull)}", pull.ref, Trigger.RECOVERED, pull.head_sha)
+        if known is HeadState.SETTLED:
+            return True
+        job = Job(f"recovered/{name}", pull.ref, Trigger.RECOVERED, pull.head_sha)
         if await jobs.submit(job):
             log.info("unreviewed head found", pull=str(pull.ref), head=pull.head_sha)
             counts["heads"] += 1
         return True
+
+    async def _is_ours(self, installation: AppInstallation, pull: OpenPull) -> bool:
+        """Whether a pull request is to be reviewed: it is younger than the installation, or we were told of it before."""
+        return pull.created >= installation.created or await self.ledger.knows(pull.ref)
 
     async def _models(self, jobs: JobLog, _: dict[str, Any], counts: Counter[str]) -> None:
         """Repeats the reviews whose model could not be reached or whose reports had not arrived, less and less often."""

@@ -18,7 +18,7 @@ from bot.core.story import Story
 from bot.engine.journal import from_json, to_json
 from bot.storage.database import Database, upsert
 from bot.storage.runs import day_of, write_repository, write_story
-from bot.storage.tables import FINDINGS, REPOSITORIES, REVIEWS, SPENDING, of_pull
+from bot.storage.tables import FINDINGS, REPOSITORIES, REVIEWS, RUNS, SPENDING, of_pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,12 @@ class Ledger:
             query = query.where(of_pull(REVIEWS, pull))
         rows = await self.database.run(lambda connection: connection.execute(query).mappings().all())
         return tuple(dict(row) for row in rows)
+
+    async def knows(self, pull: PullRef) -> bool:
+        """Whether a review of the pull request was ever recorded, or a job that ended in another way."""
+        rows = (sa.select(sa.literal(1)).select_from(table).where(of_pull(table, pull)) for table in (REVIEWS, RUNS))
+        query = sa.union_all(*rows).limit(1)
+        return await self.database.run(lambda connection: connection.execute(query).first()) is not None
 
     async def address(self, name: str, number: int) -> PullRef | None:
         """Finds a pull request by owner/name in any case, as the repository was named at its last review; else None."""

@@ -161,6 +161,7 @@ RUNS = sa.Table(
     sa.Column("dollars", sa.Float, nullable=True),
     sa.Column("steps", sa.JSON, nullable=False),
     sa.Index("runs_page", "page", unique=True),
+    sa.Index("runs_pull", "repo_id", "number"),
     sa.Index("runs_ended", "kind", "ended", "job", "repo_id", "end"),
     sa.Index("runs_day", "kind", "day", "repo_id", "end", "outcome", "files", "files_read", "lines", "lines_read"),
     sa.Index("runs_cause", "end", "day", "repo_id", "cause", "kind"),

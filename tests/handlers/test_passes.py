@@ -12,7 +12,7 @@ from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Status
 from bot.core.code.plan import FileState, plan
 from bot.core.findings.standard import Shelf
 from bot.core.policy import PathInstruction, Policy
-from bot.errors import BudgetExhausted, Forbidden, RateLimited, Retryable, TooLarge
+from bot.errors import BudgetExhausted, Forbidden, RateLimited, Retryable, TimedOut, TooLarge
 from bot.handlers.ask_model import ModelSession, PassInput
 from bot.handlers.passes import Passes
 from bot.model.tools import Files, ToolContext, tools_for
@@ -535,6 +535,9 @@ def test_the_reduced_mode_asks_once_with_short_words_and_few_fields_and_verifies
     assert ("mode", FileState.SKIPPED) in [(row.path, row.state) for row in results.rows]
 
 
-@pytest.mark.parametrize(("error", "again"), [(Retryable("HTTP 502"), True), (Forbidden("no quota left"), False)])
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(Retryable("HTTP 502"), True), (TimedOut("no answer within 120 s"), True), (Forbidden("no quota left"), False)],
+)
 def test_a_review_whose_model_failed_is_known_for_another_look_once_it_is_back(error, again):
     assert run(ScriptedModel({"find": error})).unreachable is again

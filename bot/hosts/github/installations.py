@@ -31,9 +31,9 @@ class GitHubInstallations:
     def __init__(self, client: GitHubClient) -> None:
         self._client = client
 
-    async def greet(self) -> None:
+    async def greet(self) -> str:
         """Asks GitHub who we are, and records the answer."""
-        await self._client.introduce()
+        return (await self._client.introduce()).slug
 
     async def deliveries(self, since: float) -> tuple[LoggedDelivery, ...]:
         """Returns the deliveries since then. GitHub's filter for failed ones leaves out those without any answer."""
