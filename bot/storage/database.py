@@ -60,6 +60,8 @@ class Database:
         with self._opened() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            else:  # else each statement on the schema is a transaction of its own
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
 

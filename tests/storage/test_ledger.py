@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -153,6 +155,13 @@ def test_reservations_of_calls_that_were_lost_are_settled_by_the_next_call_of_an
         return await ledger.spent(PULL, limit), await ledger.spent(other, limit)
 
     assert asyncio.run(restart()) == (Spending(1000, 1.0), Spending(900, 0.9))
+
+
+def test_processes_that_start_together_on_a_new_file_all_bring_it_up_to_date(url):
+    program = "import sys; from bot.storage.database import Database; Database(sys.argv[1]).migrate()"
+    started = [subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE) for _ in range(4)]
+
+    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 4
 
 
 def test_rows_before_the_migrations_are_counted_and_belong_to_no_person(url):
