@@ -42,9 +42,12 @@ site: .venv/.ready  ## Write the documents as a web site to build/site
 	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/uv run --quiet --locked --isolated --no-dev --group site mkdocs build --quiet && echo "build/site/index.html"
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
-	@for script in $(filter-out benchmarks/citations.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/citations.py benchmarks/chaos.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-chaos: .venv/.ready  ## The long runs: many kills, many generated histories
+chaos: .venv/.ready  ## Five minutes of kills, outages and restarts on both databases; prints what came of it
+	@$(BIN)/python benchmarks/chaos.py
+
+long: .venv/.ready  ## The long runs of the tests: many kills, many generated histories
 	@$(BIN)/pytest -m long
 
 matrix: .venv/.ready  ## Run the demo and a server on every Python of this machine, with two versions of SQLite

@@ -28,7 +28,7 @@ def main() -> None:
         for name, count in sorted(counts.items()):
             print(f"  {name}: {count}")
         for violation in broken:
-            print(f"  BROKEN {violation.rule} {violation.where}: {violation.seen}")
+            print(f"  BROKEN {violation.invariant} {violation.where}: {violation.what}")
         print(f"  violations: {len(broken)}", flush=True)
         failed |= bool(broken)
     sys.exit(failed)
