@@ -47,9 +47,7 @@ class Settings(BaseSettings):
         pattern=r"^(\s*\w+\s*=[^,=]+(,|$))*$",
         description="Models of other passes and tasks, comma-separated: security=NAME, requirements=NAME, summary=NAME, …",
     )
-    assistant_model_choices: str = Field(
-        "", description="Models that a repository may choose with `model:` in its policy, comma-separated."
-    )
+    assistant_model_choices: str = Field("", description="Models a policy may choose with `model:`, comma-separated.")
     assistant_model_options: Mapping[str, object] = Field(
         default_factory=dict,
         description="JSON that is added to every request and never overwritten: temperature, top_p, seed, service_tier, …",
@@ -65,12 +63,8 @@ class Settings(BaseSettings):
         description="JSON, or the path of a JSON file: model -> {input, cached, written, output} in dollars per million tokens; "
         "also longest and context, in tokens.",
     )
-    assistant_file_search: str = Field(
-        "", description="Ids of the vector stores that the model may search at OpenAI, comma-separated."
-    )
-    assistant_code_interpreter: bool = Field(
-        default=False, description="Let the model run code in a container at OpenAI, without a network."
-    )
+    assistant_file_search: str = Field("", description="Ids of vector stores to search at OpenAI, comma-separated.")
+    assistant_code_interpreter: bool = Field(default=False, description="The model may run code on OpenAI's server.")
     assistant_fetch_megabytes: int = Field(
         200, ge=0, description="Largest repository that is fetched to be searched; larger ones are searched in part."
     )
@@ -130,9 +124,7 @@ class Settings(BaseSettings):
         pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
         description="owner/name or owner/name@branch of a repository whose standards apply to all repositories of its owner.",
     )
-    assistant_tools: str = Field(
-        "", description="Tools offered to the model, comma-separated; empty: all; none: no tool."
-    )
+    assistant_tools: str = Field("", description="Tools for the model, comma-separated; empty: all; none: no tool.")
     assistant_checks: str = Field("", description="Checks offered, comma-separated; empty: all.")
     assistant_debounce: float = Field(15.0, ge=0, description="Seconds to wait for more pushes.")
     assistant_poll_deliveries: bool = Field(default=False, description="Fetch deliveries: GitHub cannot reach us.")
@@ -154,9 +146,7 @@ class Settings(BaseSettings):
         "", pattern=r"^(https?://\S+)?$", description="Proxy for GitHub and the model, where their addresses are https."
     )
     http_proxy: str = Field("", pattern=r"^(https?://\S+)?$", description="The same for http.")
-    no_proxy: str = Field(
-        "", description="Hosts reached without a proxy, comma-separated; a name includes its subdomains."
-    )
+    no_proxy: str = Field("", description="Hosts without a proxy, comma-separated; a name includes subdomains.")
     ssl_cert_file: Path | None = Field(
         None, description="PEM certificates to trust beside the public ones: those of a private authority."
     )
@@ -164,8 +154,16 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
-        description="OpenTelemetry collector for traces (OTLP over HTTP); empty: none.",
+        description="Address of an OpenTelemetry collector (OTLP over HTTP).",
     )
+    github_client_id: str = Field("", description="The App's client id, for people who sign in to the dashboard.")
+    github_client_secret: SecretStr = Field(SecretStr(""), description="The client secret that belongs to it.")
+    assistant_dashboard: Literal["off", "local", "github"] = Field(
+        "local", description="Who sees the dashboard: nobody, this machine, or people who sign in with GitHub."
+    )
+    assistant_admins: str = Field("", description="Logins that see everything on the dashboard, comma-separated.")
+    public_url: str = Field("", pattern=r"^(https?://\S+)?$", description="Public address, for sign-in and links.")
+
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
 

@@ -21,10 +21,17 @@ from pydantic import SecretStr
 from bot.app import App, build
 from bot.cli.doctor import Health, examine_locally
 from bot.cli.progress import configure
+from bot.errors import ConfigurationError
+from bot.interfaces import Connection
 from bot.server import bounded_protocol
 from bot.server import serve as application
 from bot.settings import Settings
+from bot.storage.figures import Figures
+from bot.storage.runs import RunLog
+from bot.web.dashboard import Dashboard
+from bot.web.oauth import GitHubSignIn
 from bot.web.pages import front
+from bot.web.session import GitHubDoor, LocalDoor
 
 log = structlog.get_logger()
 
@@ -65,8 +72,37 @@ def http(app: App) -> Any:  # noqa: ANN401 - an ASGI application; its class belo
         name=lambda: app.client.name,
         metrics=app.telemetry.metrics,
     )
-    server.router.routes.extend(front())
+    server.router.routes.extend([*front(), *_dashboard(app)])
     return server
+
+
+def _dashboard(app: App) -> list[Any]:
+    """The routes of the dashboard, behind the door that the settings name. Raises ConfigurationError."""
+    settings, client = app.settings, app.client
+    if settings.assistant_dashboard == "off":
+        return []
+    figures, runs = Figures(app.ledger.database), RunLog(app.ledger.database)
+    door: GitHubDoor | LocalDoor = LocalDoor.of(settings.private_key)
+    if settings.assistant_dashboard == "github":
+        connection = Connection(settings.proxy_for(settings.github_api_url), settings.ca_file)
+        admins = frozenset(name.strip().lower() for name in settings.assistant_admins.split(","))
+        sign_in = GitHubSignIn(_client(settings), settings.github_api_url, connection)
+        door = GitHubDoor(sign_in, settings.public_url, settings.private_key, admins, lambda: client.owner)
+    dashboard = Dashboard(figures, runs, door, client.web, app.engine.queue_depth)
+    return [*dashboard.routes(), *door.routes()]
+
+
+def _client(settings: Settings) -> tuple[str, str]:
+    """The client id and secret of the sign-in. Raises ConfigurationError if something that it needs is not set."""
+    secret = settings.github_client_secret.get_secret_value()
+    needed = {
+        "GITHUB_CLIENT_ID": settings.github_client_id,
+        "GITHUB_CLIENT_SECRET": secret,
+        "PUBLIC_URL": settings.public_url,
+    }
+    if missing := [name for name, value in needed.items() if not value]:
+        raise ConfigurationError(f"ASSISTANT_DASHBOARD=github also needs {', '.join(missing)}")
+    return settings.github_client_id, secret
 
 
 @contextmanager
@@ -88,6 +124,9 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
         gc.collect()
         gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
         log.info("started", worker=work, model=settings.model_api, github=settings.github_api_url)
+        if settings.assistant_dashboard == "local" and settings.host in {"127.0.0.1", "localhost", "::1"}:
+            key = LocalDoor.of(settings.private_key).key
+            log.info("dashboard", address=f"http://{settings.host}:{settings.port}/auth/local?key={key}")
         yield app
     finally:
         app.stop()

@@ -23,7 +23,7 @@ from bot.hosts.git import MEGABYTE, Git, Pairs
 from bot.sandbox import pages
 from bot.sandbox.api import analysis as analysis_api
 from bot.sandbox.api import app as app_api
-from bot.sandbox.api import auth
+from bot.sandbox.api import auth, oauth
 from bot.sandbox.api import check as check_api
 from bot.sandbox.api import code as code_api
 from bot.sandbox.api import git as git_api
@@ -224,6 +224,7 @@ def _asgi(world: World) -> Starlette:
     rest = [endpoint.route(world) for endpoint in REST]
     graphql = [endpoint.route(world) for endpoint in graphql_api.ENDPOINTS]
     routes = [
+        *oauth.routes(world),
         Mount(PREFIX, routes=rest),
         Mount("/api", routes=graphql),
         *graphql,

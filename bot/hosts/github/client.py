@@ -36,6 +36,7 @@ from bot.hosts.github.transport import (
     same_origin,
     stays_below,
     vetted,
+    web,
 )
 from bot.interfaces import Connection, Remote
 
@@ -282,6 +283,16 @@ class GitHubClient:
     def name(self) -> str:
         """The login of our App without its suffix `[bot]`; empty until GitHub has told it."""
         return self._app.slug if self._app else ""
+
+    @property
+    def web(self) -> str:
+        """The root of GitHub's own pages, without a slash at its end."""
+        return str(web(self._url)).rstrip("/")
+
+    @property
+    def owner(self) -> int:
+        """The id of the account that owns our App; 0 until GitHub has told it."""
+        return self._app.owner.id if self._app and self._app.owner else 0
 
     @property
     def clock_offset(self) -> float:

@@ -45,6 +45,7 @@ class AppAccount(_Answer):
 
     id: int
     slug: str
+    owner: IdAnswer | None = None
 
     def is_author(self, user: AccountAnswer | None, app: IdAnswer | None = None) -> bool:
         """Whether `user`, acting through `app`, is this App itself."""

@@ -290,6 +290,7 @@ def app(world: World) -> Json:
         "client_id": f"Iv23sandbox{world.app.id}",
         "permissions": dict(world.app.permissions),
         "events": list(world.app.events),
+        "owner": user(world, world.user(world.owner)),
         "html_url": f"{world.url}/apps/{world.app.slug}",
     }
 

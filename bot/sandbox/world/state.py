@@ -247,9 +247,21 @@ class App:
     events: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SignInCode:
+    """A person who came back from the sign-in: where to, and with which PKCE challenge."""
+
+    user: User
+    redirect: str
+    challenge: str
+
+
 @dataclass(slots=True)
 class World:
-    """The whole state. `url` is the address of the pages; `secret` signs the webhooks, which go to `hook_url`."""
+    """The whole state. `url` is the address of the pages; `secret` signs the webhooks, which go to `hook_url`.
+
+    `owner` owns the App; `visitor` is who signs in when a browser comes to do so.
+    """
 
     directory: Path
     url: str
@@ -266,6 +278,10 @@ class World:
     deliveries: list[Delivery] = field(default_factory=list)
     requests: list[Recorded] = field(default_factory=list)
     windows: dict[int, Window] = field(default_factory=dict)
+    owner: str = "octo"
+    visitor: str = "alice"
+    sign_ins: dict[str, SignInCode] = field(default_factory=dict)
+    person_tokens: dict[str, User] = field(default_factory=dict)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
     commits: Iterator[int] = field(default_factory=lambda: itertools.count(1_767_225_600, 60))
 
