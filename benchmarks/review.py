@@ -41,7 +41,7 @@ OTHERS = {
     "api/rate_{}.go": "package api\n\nfunc Rate{0}(amount int) int {{\n\treturn amount * {0}\n}}\n",
     ".github/workflows/rate_{}.yml": "on: push\npermissions: {{}}\njobs:\n  rate:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: make rate-{0}\n",
 }
-AIMS = {"CPU s": ("small", 0.5), "requests": ("small", 12), "peak MB": ("", 250)}
+AIMS = {"CPU s": ("small, mixed", 0.5), "requests": ("small", 12), "peak MB": ("", 300)}
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ RULES = (
         Severity.NOTE,
         Category.HYGIENE,
         _Traits(_Where.PRODUCT, comment=True),
-        code=r"^(?!.*(?:#\d|https?://|\b[A-Z]{2,10}-\d|@\w)).*?(?:#|//|/\*|<!--|--|;|^\s*\*)\s?(?:TODO|FIXME)\b(?!\s?\()",
+        code=r"^(?!.*(?:#\d|https?://|\b[A-Z]{2,10}-\d|@\w)).*?(?:#|//|/\*|<!--|--|;|^\s*\*)\s?(?:TODO|FIXME)\b(?!\s?\()"
+        r"(?!.{0,160}(?:\b(?i:when|once|until|after|as soon as)\b|\bv?\d+\.\d))",  # it says what it waits for
     ),
     *_same(
         "new-suppression",

@@ -11,9 +11,10 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -144,7 +145,8 @@ async def _process(
 Parse = Callable[[bytes, Sequence[Source]], tuple[Problem, ...]]
 """Output and staged files -> problems; file number 7 was staged under the name 7. Raises ValueError for nonsense."""
 
-_RUNS = 16
+_RUNS, _CLOCK = 16, 2
+"""The most runs of one program, and how many times the jail's seconds all of them may take together."""
 _BARE_RETURN = re.compile(r"\r(?!\n)")  # a line break for some tools and not for git: line numbers would be wrong
 
 
@@ -161,7 +163,11 @@ class Analyser:
     readable: Sequence[str] = ()
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
-        """Analyse all files at once; in halves, at most 16 runs in all, as long as a file among them breaks the tool."""
+        """Analyse all files at once; in halves, at most 16 runs in all, as long as a file among them breaks the tool.
+
+        All runs together take at most twice the jail's seconds.
+        """
+        deadline = time.monotonic() + self.jail.seconds * _CLOCK
         failed = [(file.path, "has bare carriage returns") for file in files if _BARE_RETURN.search(file.text)]
         waiting = [[file for file in files if not _BARE_RETURN.search(file.text)]]
         problems: list[Problem] = []
@@ -169,7 +175,7 @@ class Analyser:
         while waiting:
             batch = waiting.pop()
             runs += 1
-            found, trouble, may_split = await self._try(batch)
+            found, trouble, may_split = await self._try(batch, deadline - time.monotonic())
             problems.extend(found)
             if trouble and may_split and len(batch) > 1 and runs + len(waiting) < _RUNS - 1:
                 half = len(batch) // 2
@@ -178,12 +184,15 @@ class Analyser:
                 failed += [(file.path, trouble) for file in batch]
         return CheckResult(tuple(problems), tuple(failed))
 
-    async def _try(self, batch: Sequence[Source]) -> tuple[tuple[Problem, ...], str, bool]:
-        """Problems, or the trouble and whether a file may be the cause of it."""
+    async def _try(self, batch: Sequence[Source], left: float) -> tuple[tuple[Problem, ...], str, bool]:
+        """Problems, or the trouble and whether a file may be the cause of it. `left` are the seconds for all runs."""
         if not batch:
             return (), "", False
+        if left < 1:
+            return (), f"was not analysed: the program took {self.jail.seconds * _CLOCK} s for the files before", False
         staged = [(file.path, file.text.encode(errors="replace")) for file in batch]
-        ran = await self.jail.run(self.argv, staged, self.readable)
+        jail = replace(self.jail, seconds=min(self.jail.seconds, int(left)))
+        ran = await jail.run(self.argv, staged, self.readable)
         if ran.trouble:
             return (), ran.trouble, ran.exit_code is not None
         try:

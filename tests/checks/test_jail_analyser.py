@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -49,3 +50,16 @@ def test_a_crash_on_one_file_is_said_of_that_file() -> None:
     texts = [("crash" if number == 5 else "fine") + "\n" for number in range(8)]
 
     assert run(script, texts) == CheckResult(failed=(("src/5.go", "died of SIGABRT"),))
+
+
+def test_a_slow_program_has_one_clock_for_all_its_runs() -> None:
+    files = [Source(f"src/{number}.go", "fine") for number in range(16)]
+    began = time.monotonic()
+
+    checked = asyncio.run(
+        Analyser(("/bin/sh", "-c", "while :; do :; done", "own", FILES), Jail(seconds=1), parse).run(files)
+    )
+
+    assert time.monotonic() - began < 5
+    assert sorted(path for path, _ in checked.failed) == sorted(file.path for file in files)
+    assert {"was not analysed: the program took 2 s for the files before"} & {reason for _, reason in checked.failed}

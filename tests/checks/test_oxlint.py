@@ -102,7 +102,47 @@ EXAMPLES = {
         "export const A = () => <b />;",
     ),
     "no-debugger": ("debugger;", "function f() { debugger; } f();", "f('debugger');", "a.debugger = 1;"),
+    "no-class-assign": ("class A {}\nA = 1;\nf(A);", "f(class A { b() { A = 1; } });", "let A = class {};\nA = 1;\nf(A);", "class A {}\nA.b = 1;\nf(A);"),
+    "no-func-assign": ("function a() {}\na = 1;\nf(a);", "f(function a() { a = 1; });", "let a = function () {};\na = 1;\nf(a);", "function a() {}\na.b = 1;\nf(a);"),
+    "no-import-assign": ("import a from 'a';\na = 1;", "import * as a from 'a';\na.b = 1;", "import a from 'a';\na.b = 1;", "import { a } from 'a';\na.b.c = 1;"),
+    "no-ex-assign": ("try { f(); } catch (e) { e = 1; g(e); }", "try { f(); } catch (e) { [e] = g(); h(e); }", "try { f(); } catch (e) { let a = e; a = 1; g(a); }", "let e = 1;\ntry { f(); } catch { e = 2; }\nf(e);"),
+    "no-global-assign": ("Object = null;", "undefined = 1;", "Object.a = 1;", "let Object = 1;\nObject = 2;\nf(Object);"),
+    "no-dupe-class-members": ("f(class { a() {} a() {} });", "f(class { static a() {} static a() {} });", "f(class { a() {} b() {} });", "f(class { a() {} static a() {} });"),
+    "no-duplicate-enum-values": ("export enum A { B = 1, C = 1 }", "export enum A { B = 'x', C = 'x' }", "export enum A { B = 1, C = 2 }", "export enum A { B = 'x', C = 'y' }"),
+    "jsx-no-duplicate-props": ("f(<a b='1' b='2' />);", "f(<A b={1} c={2} b={3} />);", "f(<a b='1' c='2' />);", "f(<A b={1} {...c} />);"),
+    "no-dupe-else-if": ("if (a) f(); else if (a) g();", "if (a || b) f(); else if (a) g();", "if (a) f(); else if (b) g();", "if (a && b) f(); else if (a) g();"),
+    "no-self-assign": ("a = a;", "[a, b] = [a, b];", "a = b;", "[a, b] = [b, a];"),
+    "no-compare-neg-zero": ("if (a === -0) f();", "if (a < -0) f();", "if (a === 0) f();", "if (Object.is(a, -0)) f();"),
+    "bad-object-literal-comparison": ("if (a === {}) f();", "if (a == []) f();", "if (a.length === 0) f();", "if (a === b) f();"),
+    "bad-char-at-comparison": ("if (a.charAt(4) === 'aa') f();", "if (a.charAt(0) !== 'ab') f();", "if (a.charAt(4) === 'a') f();", "if (a.charAt(0) === b) f();"),
+    "const-comparisons": ("if (a <= 400 && a > 500) f();", "if (a < 200 && a <= 200) f();", "if (a <= 500 && a > 400) f();", "if (a < 100 || a > 200) f();"),
+    "double-comparisons": ("if (a === b || a < b) f();", "if (a < b || a > b) f();", "if (a <= b) f();", "if (a === b || a < c) f();"),
+    "bad-comparison-sequence": ("if (a == b == c) f();", "if (a < b < c) f();", "if (a == b && b == c) f();", "if (a < b && b < c) f();"),
+    "no-unsafe-optional-chaining": ("f((a?.b).c);", "f([...a?.b]);", "f(a?.b.c);", "f((a?.b ?? {}).c);"),
+    "no-non-null-asserted-optional-chain": ("f(a?.b!);", "f(a?.b()!);", "f(a?.b);", "f(a!.b);"),
+    "getter-return": ("f({ get a() { g(); } });", "f(class { get a() { if (b) { return 1; } } });", "f({ get a() { return 1; } });", "f(class { get a() { throw new Error(); } });"),
+    "no-setter-return": ("f({ set a(b) { return b; } });", "f(class { set a(b) { if (b) { return 1; } } });", "f({ set a(b) { g(b); } });", "f(class { set a(b) { if (!b) return; g(b); } });"),
+    "uninvoked-array-callback": ("f(new Array(5).map((_) => g()));", "f(new Array(5).filter((_) => g()));", "f([1, 2].map((_) => g()));", "f(new Array(5).fill(0).map((_) => g()));"),
+    "no-this-before-super": ("f(class extends A { constructor() { this.a = 1; super(); } });", "f(class extends A { constructor() { super.b(); super(); } });", "f(class extends A { constructor() { super(); this.a = 1; } });", "f(class { constructor() { this.a = 1; } });"),
+    "no-new-native-nonconstructor": ("f(new Symbol('a'));", "f(new BigInt(9));", "f(Symbol('a'));", "f(BigInt(9));"),
+    "no-obj-calls": ("f(Math());", "f(new JSON());", "f(Math.abs(a));", "f(JSON.parse(a));"),
+    "no-misused-new": ("export interface A { new (): A; }", "export interface A { constructor(): void; }", "export interface A { make(): A; }", "export interface A { new (): B; }"),
+    "no-await-in-promise-methods": ("f(async () => Promise.all([await a, b]));", "f(async () => Promise.race([await a(), b]));", "f(async () => await Promise.all([a, b]));", "f(async () => Promise.all([a(), b]));"),
+    "no-invalid-fetch-options": ("f(fetch(a, { body: 'b' }));", "f(new Request(a, { method: 'GET', body: 'b' }));", "f(fetch(a, { method: 'POST', body: 'b' }));", "f(fetch(a, { method: 'GET' }));"),
+    "no-invalid-remove-event-listener": ("a.removeEventListener('b', () => f());", "a.removeEventListener('b', f.bind(a));", "a.removeEventListener('b', f);", "a.removeEventListener('b', a.f);"),
+    "missing-throw": ("function a() { new Error('b'); }\na();", "function a(b) { f(b); new Error('b'); }\na();", "function a() { throw new Error('b'); }\na();", "const a = () => new Error('b');\na();"),
+    "erasing-op": ("f(a * 0);", "f(0 & a);", "f(a * 1);", "f(0 + a);"),
+    "bad-min-max-func": ("f(Math.min(Math.max(100, a), 0));", "f(Math.max(1000, Math.min(0, a)));", "f(Math.max(Math.min(100, a), 0));", "f(Math.min(a, 100));"),
+    "number-arg-out-of-range": ("f(a.toString(42));", "f(a.toFixed(101));", "f(a.toString(36));", "f(a.toFixed(2));"),
+    "bad-replace-all-arg": ("f(a.replaceAll(/b/, 'c'));", "f(a.replaceAll(new RegExp('b', 'i'), 'c'));", "f(a.replaceAll(/b/g, 'c'));", "f(a.replaceAll('b', 'c'));"),
+    "bad-array-method-on-arguments": ("function a() { return arguments.map((b) => b); }\na();", "function a() { arguments.forEach((b) => f(b)); }\na();", "function a() { return Array.from(arguments).map((b) => b); }\na();", "function a(...b) { return b.map((c) => c); }\na();"),
+    "no-empty-character-class": ("f(/a[]/);", "f(/^abc[]/.test(b));", "f(/a[b]/);", "f(/a\\[]/);"),
+    "no-misleading-character-class": ("f(/^[👍]$/);", "f(/[👨‍👩‍👦]/u);", "f(/^[👍]$/u);", "f(/👍/);"),
+    "no-useless-backreference": ("f(/\\1(a)/);", "f(/(?:a|(b))\\2(c)/);", "f(/(a)\\1/);", "f(/(a)(b)\\2/);"),
+    "no-sparse-arrays": ("f([1, , 2]);", "f([, 1]);", "f([1, 2]);", "f([1, 2,]);"),
+    "no-direct-mutation-state": ("import React from 'react';\nexport class A extends React.Component { b() { this.state.c = 1; } }", "import { Component } from 'react';\nexport class A extends Component { b() { this.state.c.d++; } }", "import React from 'react';\nexport class A extends React.Component { b() { this.setState({ c: 1 }); } }", "export class A { b() { this.state.c = 1; } }"),
 }  # fmt: skip
+TYPED = {"no-duplicate-enum-values", "no-non-null-asserted-optional-chain", "no-misused-new"}
 
 
 def check(*files: tuple[str, str]) -> CheckResult:
@@ -112,16 +152,18 @@ def check(*files: tuple[str, str]) -> CheckResult:
 
 def test_each_kind_of_rule_finds_its_bad_examples_and_not_its_good_ones() -> None:
     files = [
-        (f"{rule}-{number}.jsx", f"{text}\n") for rule, texts in EXAMPLES.items() for number, text in enumerate(texts)
+        (f"{rule}-{number}.{'tsx' if rule in TYPED else 'jsx'}", f"{text}\n")
+        for rule, texts in EXAMPLES.items()
+        for number, text in enumerate(texts)
     ]
     checked = check(*files)
 
-    found = {(problem.path, problem.rule) for problem in checked.problems}
+    found = {(problem.path.partition(".")[0], problem.rule) for problem in checked.problems}
     wrong = [
         (rule, text)
         for rule, texts in EXAMPLES.items()
         for number, text in enumerate(texts)
-        if ((f"{rule}-{number}.jsx", rule) in found) != (number < 2)
+        if ((f"{rule}-{number}", rule) in found) != (number < 2)
     ]
     assert checked.failed == ()
     assert wrong == []
@@ -134,6 +176,7 @@ def test_every_rule_of_the_list_is_known_to_oxlint(monkeypatch: pytest.MonkeyPat
     names = [name for rule in RULES for name in rule.names.split()]
 
     assert len(names) == len(set(names))
+    assert {name.rpartition("/")[2] for name in names} == EXAMPLES.keys()
     assert check(("a.ts", "f();\n")) == CheckResult()
     monkeypatch.setattr(oxlint, "_config", lambda: {"rules": {"no-such-rule": "error"}})
     assert check(("a.ts", "f();\n")).failed  # so an unknown name would not pass unseen

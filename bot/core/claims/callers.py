@@ -35,9 +35,10 @@ def misfits(one: ChangedDefinition, before: str, texts: Mapping[str, str]) -> It
 
 
 def orphans(one: ChangedDefinition, before: str, texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """The calls (path, line) of a function or type that the change removes, if nothing of its name is left.
+    """The calls (path, line) of a function that the change removes, if nothing of its name is left.
 
-    In C and C++ a library may have it, so that nothing is proven.
+    A call proves something only if it names the type, which is still there without the function, or if the file imports the
+    function by its full name: otherwise a library, a standard module or an import may have another one.
     """
     name, written_in = one.name.rpartition(".")[2], language(one.path)
     was = _only(one, name, before)
@@ -49,7 +50,21 @@ def orphans(one: ChangedDefinition, before: str, texts: Mapping[str, str]) -> It
     if was.owner and was.owner != was.name and not _stands_alone(texts.get(one.path, ""), was.owner):
         return
     for path, call in _calls(one, was, alike):
-        yield path, call.line
+        if _is_home(was, call) or _imports_by_name(alike[path], one, alike.get(one.path, "")):
+            yield path, call.line
+
+
+def _is_home(function: Function, call: Invocation) -> bool:
+    """Whether the call names the type that had the function."""
+    return bool(call.owner) and call.owner == function.owner
+
+
+def _imports_by_name(text: str, one: ChangedDefinition, home: str) -> bool:
+    """Whether the file imports the function itself from its package. In Swift, whether it imports nothing that may have it."""
+    if language(one.path) == "swift":
+        return not re.search(r"^\s*(?:@testable\s+)?import\s+(?!Foundation\b)", text, re.MULTILINE)
+    name = re.escape(_package(home)) + r"[.\\]" + re.escape(one.word)
+    return re.search(rf"^\s*(?:import|use\s+function)\s+\\?{name}\s*;?\s*$", text, re.MULTILINE) is not None
 
 
 def _only(one: ChangedDefinition, name: str, text: str) -> Function | None:

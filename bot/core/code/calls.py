@@ -303,7 +303,7 @@ def _parameters(holder: Node | None, written_in: str) -> tuple[int, int | None, 
     names: list[str] = []
     fewest, free = 0, False
     children = list(holder.named_children) if holder else []
-    for n, child in enumerate(children):
+    for child in children:
         if child.type in _FREE or "vararg" in node_text(child)[:20] or re.match(r"params\b|\.\.\.", _before(child)):
             free = True
         if (
@@ -312,15 +312,12 @@ def _parameters(holder: Node | None, written_in: str) -> tuple[int, int | None, 
             or node_text(child) == "void"
         ):
             continue
-        following = children[n + 1].type if n + 1 < len(children) else ""
         optional = (
             child.child_by_field_name("default_value") is not None
             or child.child_by_field_name("value") is not None
             or "optional" in child.type
             or "=" in node_text(child)
-            or (
-                written_in in {"kotlin", "swift"} and following not in {"", *_PARAMETERS, "parameter_modifiers", *_ENDS}
-            )
+            or _after(child).startswith("=")
         )
         names.append(_parameter_name(child, written_in))
         fewest += not optional
@@ -328,18 +325,6 @@ def _parameters(holder: Node | None, written_in: str) -> tuple[int, int | None, 
     if written_in == "swift":
         return fewest, None if free else len(names), tuple(names)
     return (0 if free else fewest), None if free else len(names), tuple(names)
-
-
-_ENDS = {
-    "function_body",
-    "type_constraints",
-    "user_type",
-    "optional_type",
-    "tuple_type",
-    "array_type",
-    "throws",
-    "type_parameters",
-}
 
 
 def _parameter_name(node: Node, written_in: str) -> str:
