@@ -29,6 +29,7 @@ from bot.core.costs import ModelCall, Usage
 from bot.core.findings.problem import Problem
 from bot.core.findings.sarif import AnalysisReports
 from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
+from bot.errors import Refused
 from bot.job import Job, RouteDecision
 
 
@@ -64,6 +65,9 @@ class CodeHost(Protocol):
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
         """A file's content by git object id. Raises TooLarge if it is over the host's bound."""
+
+    async def blobs(self, ref: PullRef, shas: Collection[str]) -> Mapping[str, bytes | Refused]:
+        """The contents of several files by git object id, read in few requests; for a refused one, the error."""
 
     async def issue(self, ref: PullRef, number: int) -> Issue:
         """An issue of the pull request's own repository. Raises NotFound if GitHub redirects to another repository."""
@@ -154,7 +158,7 @@ class SearchPassage:
 class Standards(Protocol):
     """Makes the team's coding standards searchable."""
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
+    async def sync(self, shelf: Shelf, read: ReadDocuments) -> tuple[UnreadDocument, ...]:
         """Indexes `shelf`, reading only documents with a new blob; returns what could not be indexed, and why."""
 
     async def search(
@@ -315,6 +319,7 @@ class Model(Protocol):
 
 
 T = TypeVar("T")
+ReadDocuments = Callable[[Sequence[Document]], Awaitable[Mapping[Document, bytes | Refused]]]  # contents, or the error
 
 
 class Step(Protocol):
@@ -381,10 +386,10 @@ async def _no_record(_: RunEnd, /) -> None:
 class Handlers:
     """The use cases, as an engine calls them. The word that a handler returns says how the job ended.
 
-    `reconcile` looks for lost work and returns its state for the next look. `route` decides where a job goes; `review` and `answer` do the work; `abandon` reports on the pull request that a run
-    was superseded or stopped; `fail` reports that it failed, and why; `announce` reports that a review was accepted or,
-    with a reason, that there will be none; `hold` reports what a run waits for, and the time of its next attempt; `ended`
-    records how a run ended. All may be run again after a crash.
+    `reconcile` looks for lost work and returns its state for the next look. `route` decides where a job goes; `review` and
+    `answer` do the work; `abandon` reports that a run was superseded or stopped; `fail` that it failed, and why; `announce` that
+    a review was accepted or, with a reason, that there will be none; `hold` what a run waits for, and the time of its next
+    attempt. `ended` records how a run ended. All may be run again after a crash.
     """
 
     route: Callable[[Job, Step], Awaitable[RouteDecision]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -75,9 +75,10 @@ class CommittedStandards:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task("Reading documents", total=len(self.shelf.documents))
 
-            async def read(document: Document) -> bytes:
-                progress.advance(bar)
-                return await self.host.blob(self.host.pull.ref, document.blob)
+            async def read(documents: Sequence[Document]) -> Mapping[Document, bytes | Refused]:
+                contents = await self.host.blobs(self.host.pull.ref, [document.blob for document in documents])
+                progress.advance(bar, len(documents))
+                return {document: contents[document.blob] for document in documents}
 
             return (*self.skipped, *map(str, await index.sync(self.shelf, read)))
 

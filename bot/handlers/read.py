@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from bot.core.code.diff import Diff, FileDiff
+from bot.core.code.diff import Diff, FileDiff, whole_content
 from bot.core.code.generated import PathAttributes
 from bot.core.code.plan import CoverageRow, FileState, Plan, limit_to_paths, plan
 from bot.core.code.pull_request import PullRequest
@@ -23,8 +23,6 @@ T = TypeVar("T")
 ORGANISATION = "organisation defaults"
 _POLICY_SECONDS = 1.0
 """CPU seconds to read the policy files of a review."""
-_AT_ONCE = 10
-"""Files read from the host at the same time."""
 
 
 async def material(step: Step, name: str, read: Callable[[], Awaitable[T]]) -> T:
@@ -122,26 +120,25 @@ async def read_change(
     settings, trouble = await _settings(host, pull, diff)
     attributes = PathAttributes.of({path: text for path, text in settings.items() if path.endswith(ATTRIBUTES)})
     planned = limit_to_paths(plan(diff, policy, attributes=attributes), paths)
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def read(file: FileDiff) -> str | CoverageRow:
-        async with gate:
-            try:
-                content = await host.blob(pull.ref, file.blob)
-            except Refused as error:
-                return CoverageRow(file.path, FileState.FAILED, f"only its changed lines were read: {error}")
-        return content.decode(errors="replace")
-
-    wanted = [file for file in planned.files if needed(file.path)]
-    texts = await asyncio.gather(*(read(file) for file in wanted))
-    pairs = list(zip(wanted, texts, strict=True))
+    heads = await _heads(host, pull, [file for file in planned.files if needed(file.path)])
     return Change(
         diff,
         replace(planned, notes=(*planned.notes, *trouble)),
-        {file.path: text for file, text in pairs if isinstance(text, str)},
-        tuple(text for _, text in pairs if isinstance(text, CoverageRow)),
+        {path: content.decode(errors="replace") for path, content in heads.items() if isinstance(content, bytes)},
+        tuple(
+            CoverageRow(path, FileState.FAILED, f"only its changed lines were read: {content}")
+            for path, content in heads.items()
+            if isinstance(content, Refused)
+        ),
         _builtins(settings),
     )
+
+
+async def _heads(host: CodeHost, pull: PullRequest, files: Sequence[FileDiff]) -> dict[str, bytes | Refused]:
+    """The head's version of files, by path. What the diff holds whole is not asked for; the rest is read together."""
+    known = await asyncio.to_thread(lambda: {file.path: whole_content(file) for file in files})
+    contents = await host.blobs(pull.ref, [file.blob for file in files if known[file.path] is None])
+    return {file.path: contents[file.blob] if (content := known[file.path]) is None else content for file in files}
 
 
 ATTRIBUTES = ".gitattributes"
@@ -160,10 +157,14 @@ async def _settings(host: CodeHost, pull: PullRequest, diff: Diff) -> tuple[dict
         entries = [entry for entry in await host.tree(pull.ref, pull.base_sha) if entry.path in names]
         entries.sort(key=lambda entry: (entry.path.count("/"), entry.path))
         near = [entry for entry in entries if entry.size <= _LARGEST_SETTINGS][:_MOST_SETTINGS]
-        texts = [(await host.blob(pull.ref, entry.blob)).decode(errors="replace") for entry in near]
+        contents = await host.blobs(pull.ref, [entry.blob for entry in near])
+        refused = next((content for content in contents.values() if isinstance(content, Refused)), None)
+        if refused:
+            raise refused
     except Refused as error:
         return {}, (f"`{ATTRIBUTES}` of the base branch could not be read: {error}",)
-    return {entry.path: text for entry, text in zip(near, texts, strict=True)}, ()
+    texts = ((entry.path, contents[entry.blob]) for entry in near)
+    return {path: content.decode(errors="replace") for path, content in texts if isinstance(content, bytes)}, ()
 
 
 def _builtins(settings: Mapping[str, str]) -> dict[str, frozenset[str]]:

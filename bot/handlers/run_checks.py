@@ -18,7 +18,7 @@ from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
 from bot.core.findings.sarif import AnalysisReport, AnalysisReports, read_sarif
 from bot.core.findings.suggestion import apply_replacement
-from bot.errors import Refused, UserError
+from bot.errors import Refused
 from bot.interfaces import Check, CheckResult, Source
 from bot.model.tools import Files, Searcher
 
@@ -196,25 +196,20 @@ async def find_references(searcher: Searcher, files: Files, change: Diff, heads:
     wanted = suspects(change, heads)
     try:
         paths = frozenset(await files.entries("head"))
-        examples = {path: await files.text(path, "head") for path in example_paths(paths)[:EXAMPLES]}
-        found = list(missing_settings(change, heads, examples))
-        common = 0
-        texts: dict[str, str] = {}
-        for suspect in wanted if paths else ():
-            named = dict.fromkeys(match.path for match in await searcher.grep(suspect.word, "head", word=True))
-            if len(named) > MENTIONS:
-                common += 1
-                continue
-            texts |= {
-                path: text for path in named if path not in texts and (text := await _text(files, path)) is not None
-            }
-            mentions = {path: texts[path] for path in named if path in texts}
-            draft = broken(suspect, change, HeadFiles(paths, heads, mentions, sys.stdlib_module_names))
-            found += [draft] if draft else []
+        named = [(suspect, await _mentions(searcher, suspect.word)) for suspect in wanted if paths]
+        rare = [(suspect, names) for suspect, names in named if len(names) <= MENTIONS]
+        examples = example_paths(paths)[:EXAMPLES]
+        texts = await files.texts(dict.fromkeys((*examples, *(path for _, names in rare for path in names))), "head")
     except Refused as error:
         return FoundReferences((), replace(NOTHING_TO_LOOK_UP, reason=f"the repository could not be searched: {error}"))
+    found = list(missing_settings(change, heads, {path: texts[path] for path in examples if path in texts}))
+    for suspect, names in rare:
+        mentions = {path: texts[path] for path in names if path in texts}
+        draft = broken(suspect, change, HeadFiles(paths, heads, mentions, sys.stdlib_module_names))
+        found += [draft] if draft else []
     if not wanted:
         return FoundReferences(tuple(found))
+    common = len(named) - len(rare)
     counted = f"{len(wanted) - common} names looked up", *((f"{common} are too common",) if common else ())
     return FoundReferences(tuple(found), CoverageRow(f"check: {REFERENCES}", FileState.REVIEWED, by=counted))
 
@@ -223,11 +218,9 @@ EXAMPLES = 5
 """Example files of settings that are read."""
 
 
-async def _text(files: Files, path: str) -> str | None:
-    try:
-        return await files.text(path, "head")
-    except (UserError, Refused):  # binary or too large
-        return None
+async def _mentions(searcher: Searcher, word: str) -> tuple[str, ...]:
+    """Returns the head's files that contain a word."""
+    return tuple(dict.fromkeys(match.path for match in await searcher.grep(word, "head", word=True)))
 
 
 def with_references(checked: CheckedChange, found: FoundReferences, change: Diff) -> CheckedChange:

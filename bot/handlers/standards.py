@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -77,7 +78,7 @@ async def documents(host: CodeHost, pull: PullRequest, policy: Policy, changed: 
     found = select(files, policy, changed=changed)
     kept, fresh = found.documents, [document for document in found.documents if importing(document.path)]
     for _ in range(DEPTH):
-        contents = {document.path: await _content(host, pull.ref, document) for document in fresh}
+        contents = await _contents(host, pull.ref, fresh)
         fresh = list(imported(kept, contents, files))
         kept = (*kept, *fresh)
     return replace(found, documents=kept)
@@ -118,12 +119,11 @@ async def _policy(host: CodeHost, library: OrganisationStandards, entries: Colle
     return parse((await host.blob(library.ref, entry.blob)).decode(errors="replace"))[0]
 
 
-async def _content(host: CodeHost, ref: PullRef, document: Document) -> bytes:
-    """Returns a document's bytes; nothing if it cannot be read, which the index reports."""
-    try:
-        return await host.blob(ref, document.blob)
-    except Refused:
-        return b""
+async def _contents(host: CodeHost, ref: PullRef, documents: Sequence[Document]) -> dict[str, bytes]:
+    """Returns the documents' bytes by path; nothing for one that cannot be read, which the index reports."""
+    contents = await host.blobs(ref, [document.blob for document in documents])
+    found = ((document.path, contents[document.blob]) for document in documents)
+    return {path: content if isinstance(content, bytes) else b"" for path, content in found}
 
 
 async def _settings(host: CodeHost, pull: PullRequest, policy: Policy, diff: Diff) -> tuple[str, ...]:
@@ -197,15 +197,20 @@ class DocumentReader:
     later: Retryable | None = None
     refused: set[str] = field(default_factory=set)
 
-    async def __call__(self, document: Document) -> bytes:
+    async def __call__(self, documents: Sequence[Document]) -> Mapping[Document, bytes | Refused]:
+        by_home: defaultdict[PullRef, list[Document]] = defaultdict(list)
+        for document in documents:
+            by_home[home(self.pull, document)].append(document)
+        found: dict[Document, bytes | Refused] = {}
         try:
-            return await self.host.blob(home(self.pull, document), document.blob)
+            for ref, shelved in by_home.items():
+                contents = await self.host.blobs(ref, [document.blob for document in shelved])
+                found |= {document: contents[document.blob] for document in shelved}
         except Retryable as error:
             self.later = error
             raise
-        except (NotFound, Forbidden):
-            self.refused.add(document.path)
-            raise
+        self.refused |= {doc.path for doc, content in found.items() if isinstance(content, (NotFound, Forbidden))}
+        return found
 
 
 async def shelve(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Collection, Sequence
+import tempfile
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import NotFound, Refused, Retryable, TooLarge, UserError
+
+if TYPE_CHECKING:
+    from bot.interfaces import Remote
 
 Pairs = Sequence[tuple[str, str]]
 MEGABYTE = 1024 * 1024
@@ -59,6 +64,15 @@ COMPARE = (
     "--no-abbrev",
     "--submodule=short",
 )
+FETCH = (
+    "--quiet",
+    "--depth=1",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-auto-maintenance",
+    "--stdin",
+)
 PATCH = ("--full-index", "--unified=3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
 
 
@@ -76,7 +90,7 @@ class TreeEntry:
 class GitChange:
     """A changed file: git's status letter, the object ids of both sides, and the lines added and deleted.
 
-    `status` is one of A D M R C T. For binary files the counts are None. A missing side has NO_OBJECT.
+    `status` is one of A D M R C T. For binary files the counts are None. A missing side has NO_OBJECT. Modes are git's.
     """
 
     status: str
@@ -86,6 +100,8 @@ class GitChange:
     new_blob: str
     additions: int | None
     deletions: int | None
+    old_mode: str = ""
+    new_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,14 @@ class Git:
     seconds: float = 60.0
     limit: int = 64 * MEGABYTE
 
+    @classmethod
+    async def temporary(cls, owner: object) -> Git:
+        """Returns a new bare repository in a temporary directory, which is deleted with `owner`."""
+        git = cls(Path(tempfile.mkdtemp(prefix="assistant-")))
+        weakref.finalize(owner, shutil.rmtree, git.directory, ignore_errors=True)
+        await git.run(("init", "--quiet", "--bare", "--template=", "."))
+        return git
+
     async def resolve(self, revision: str, kind: str = "commit") -> str:
         """Returns the commit (or its "tree") that a branch, tag or other revision names. Raises NotFound."""
         if revision.startswith("-") or not revision or "\0" in revision:
@@ -130,9 +154,11 @@ class Git:
             raise NotFound(f"{first} and {second} have no common ancestor")
         return out.decode().strip()
 
-    async def diff(self, base: str, head: str) -> bytes:
-        """Returns the patch from `base` to `head`, with renames found; binary files as "Binary files … differ"."""
-        return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--"))
+    async def diff(self, base: str, head: str, paths: Sequence[str] = ()) -> bytes:
+        """Returns the patch from `base` to `head` (of `paths` alone, if any are named), with renames found; binary files
+        as "Binary files … differ".
+        """
+        return await self.run(("diff", *COMPARE, *PATCH, _revision(base), _revision(head), "--", *paths))
 
     async def diff_staged(self, base: str) -> bytes:
         """Returns the patch from a commit or tree to the index, in the format of `diff`."""
@@ -161,6 +187,14 @@ class Git:
         out = await self.run(("diff", *COMPARE, "--raw", "--numstat", "-z", _revision(base), _revision(head), "--"))
         return _changes(out)
 
+    async def changed_entries(self, base: str, head: str) -> list[GitChange]:
+        """Returns the changed files as the folders alone tell them: without contents, so without renames and counts."""
+        return _changes(
+            await self.run(
+                ("diff-tree", "-r", "--raw", "--no-renames", "--no-abbrev", "-z", _revision(base), _revision(head))
+            )
+        )
+
     async def tree(self, commit: str, *, directories: bool = False) -> list[TreeEntry]:
         """Returns every file of a commit or tree, submodules with size 0; with `directories` also these (mode "040000")."""
         arguments = ("ls-tree", "-r", "-z", "-l", "--full-tree", *(("-t",) if directories else ()), _revision(commit))
@@ -173,6 +207,33 @@ class Git:
             _explain(error)
             raise NotFound(f"{sha} is not a blob here")
         return out
+
+    async def blobs(self, shas: Collection[str], largest: int) -> dict[str, bytes]:
+        """Returns the contents of those blobs that are here and have at most `largest` bytes, by object id."""
+        wanted = dict.fromkeys(map(_revision, shas))
+        out = await self.run(("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)"), _lines(wanted))
+        rows = [line.split(" ") for line in out.decode().splitlines()]
+        sizes = {row[0]: int(row[2]) for row in rows if row[1] == "blob" and int(row[2]) <= largest}
+        found: dict[str, bytes] = {}
+        for chunk in _chunks(sizes, self.limit // 2):
+            found |= _contents(await self.run(("cat-file", "--batch", "--buffer"), _lines(chunk)))
+        return found
+
+    async def fetch(self, remote: Remote, objects: Collection[str], *, blobs: bool = True) -> None:
+        """Fetches commits, without their history, and other objects from `remote`; without `blobs` only what is named.
+
+        The credential and the proxy are passed in the environment, so no file or process list shows them. Git follows
+        no redirects, and trusts only the certificates of a private authority where there is one.
+        """
+        settings = [("http.followRedirects", "false"), ("http.extraHeader", f"Authorization: {remote.authorization}")]
+        settings += [("http.proxy", remote.connection.proxy)]
+        settings += [] if blobs else [("fetch.negotiationAlgorithm", "noop")]
+        settings += [("http.sslCAInfo", remote.connection.ca_file)] if remote.connection.ca_file else []
+        more = [("GIT_ALLOW_PROTOCOL", "http:https"), ("GIT_CONFIG_COUNT", str(len(settings)))]
+        for number, (name, value) in enumerate(settings):
+            more += [(f"GIT_CONFIG_KEY_{number}", name), (f"GIT_CONFIG_VALUE_{number}", value)]
+        some = () if blobs else ("--filter=blob:none",)
+        await self.run(("fetch", *FETCH, *some, "--", remote.url), _lines(map(_revision, objects)), more=more)
 
     async def log(self, base: str, head: str) -> list[LogEntry]:
         """Returns the commits of `head` that `base` does not have, oldest first."""
@@ -263,6 +324,36 @@ def _revision(text: str) -> str:
     return text
 
 
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def _chunks(sizes: Mapping[str, int], most: int) -> Iterator[list[str]]:
+    """Yields object ids in groups of at most `most` bytes together."""
+    chunk: list[str] = []
+    total = 0
+    for sha, size in sizes.items():
+        if chunk and total + size > most:
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(sha)
+        total += size
+    if chunk:
+        yield chunk
+
+
+def _contents(out: bytes) -> dict[str, bytes]:
+    """Reads the records of `cat-file --batch`: a line with id, type and size, the content, a newline."""
+    found: dict[str, bytes] = {}
+    at = 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        sha, _, size = out[at:end].decode().split(" ")
+        found[sha] = out[end + 1 : end + 1 + int(size)]
+        at = end + 1 + int(size) + 1
+    return found
+
+
 def _explain(stderr: bytes) -> None:
     """Raises UserError for two problems that git reports only in its text, in English because of LC_ALL=C."""
     if b"not a git repository" in stderr:
@@ -311,7 +402,7 @@ def _changes(out: bytes) -> list[GitChange]:
                 path = next(tokens)
             counts[_text(path)] = (_count(added), _count(deleted))
     return [
-        GitChange(meta[4][0], path, previous, meta[2], meta[3], *counts.get(path, (0, 0)))
+        GitChange(meta[4][0], path, previous, meta[2], meta[3], *counts.get(path, (0, 0)), *meta[:2])
         for meta, previous, path in raw
     ]
 

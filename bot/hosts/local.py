@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff
+from bot.core.code.diff import Diff, FileDiff, Status, blob_id, head_content, parse_diff
 from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.post import CheckRun, ReviewPost
-from bot.errors import NotFound, UserError
+from bot.errors import NotFound, Refused, UserError
 from bot.hosts import working_tree
 from bot.hosts.git import EMPTY_TREE, MEGABYTE, NO_OBJECT, Git
-from bot.hosts.working_tree import SUBMODULE_MODE, blob_id, readable
+from bot.hosts.working_tree import SUBMODULE_MODE, readable
 from bot.interfaces import OrganisationStandards, TreeFile
 from bot.job import Job
 
@@ -144,6 +144,19 @@ class LocalHost:
             raise NotFound("a patch alone does not hold the whole file")
         return await replace(self.git, limit=MEGABYTE).blob(sha)
 
+    async def blobs(self, ref: PullRef, shas: Collection[str]) -> Mapping[str, bytes | Refused]:
+        """Several files' contents, all that git has of them read by two processes."""
+        found: dict[str, bytes | Refused] = {sha: self.contents[sha] for sha in shas if sha in self.contents}
+        if self.git is not None:
+            found |= await self.git.blobs([sha for sha in shas if sha and sha not in found], MEGABYTE)
+        for sha in shas:
+            if sha not in found:
+                try:
+                    found[sha] = await self.blob(ref, sha)
+                except Refused as error:
+                    found[sha] = error
+        return found
+
     async def issue(self, ref: PullRef, number: int) -> Issue:
         """Raises NotFound: a local change has no issues."""
         raise NotFound(f"a local change has no issue #{number}")
@@ -253,5 +266,4 @@ def _whole(file: FileDiff) -> bytes | None:
     """Returns the content of a file that a patch adds: the patch contains all of it."""
     if file.status is not Status.ADDED or file.unread:
         return None
-    lines = (line for hunk in file.hunks for line in hunk.on(Side.RIGHT))
-    return "".join(line.text + line.ending for line in lines).encode()
+    return head_content(file)

@@ -6,7 +6,6 @@ Git would read each file as the repository's own configuration says, and run the
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
 from bot.core.code.compare import is_binary, make_patch
-from bot.core.code.diff import FileDiff, Status, base_text, head_text, parse_patch
+from bot.core.code.diff import FileDiff, Status, base_text, blob_id, head_text, parse_patch
 from bot.errors import NotFound, TooLarge
 from bot.hosts.git import MEGABYTE, Git
 from bot.interfaces import TreeFile
@@ -97,11 +96,6 @@ async def _blob(git: Git, sha: str) -> bytes | None:
 def readable(path: str) -> str:
     """Returns a path as it is shown and stored: bytes that are not UTF-8 become U+FFFD."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def blob_id(content: bytes) -> str:
-    """Returns the git object id of a file's content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _scan(root: Path, paths: Iterable[str], before: Mapping[str, TreeFile]) -> list[tuple[TreeFile, bytes | None]]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -22,13 +22,15 @@ from bot.core.claims.prompt import HostedSearch
 from bot.core.findings.standard import ARCHIVES, Document, Hit, Shelf, Standard, UnreadDocument
 from bot.deadline import within
 from bot.errors import ConfigurationError, NotFound, Refused, Retryable
-from bot.interfaces import SearchPassage
+from bot.interfaces import ReadDocuments, SearchPassage
 from bot.standards import READERS
 from bot.standards.local_index import Index
 from bot.standards.sections import Reader, sections
 
 PARSER = 2
 """Version of the parser. It is raised when documents are cut differently: rows of older versions are not used."""
+TOGETHER = 100
+"""Documents that are read together."""
 KEPT = 5_000
 """Most documents in the file; the least recently used are deleted first."""
 OPEN = 4
@@ -59,15 +61,15 @@ class FolderStandards:
     _open: OrderedDict[tuple[Document, ...], Index] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
+    async def sync(self, shelf: Shelf, read: ReadDocuments) -> tuple[UnreadDocument, ...]:
         """Parses new documents. A document that cannot be parsed is kept with the reason and not read again."""
-        for document in await asyncio.to_thread(self._missing, shelf):
-            try:
-                content = await read(document)
-            except Refused as refusal:
-                await asyncio.to_thread(self._store, document, (), str(refusal), read=False)
-            else:
-                await asyncio.to_thread(self._parse, document, content)
+        missing = await asyncio.to_thread(self._missing, shelf)
+        for start in range(0, len(missing), TOGETHER):
+            for document, content in (await read(missing[start : start + TOGETHER])).items():
+                if isinstance(content, Refused):
+                    await asyncio.to_thread(self._store, document, (), str(content), read=False)
+                else:
+                    await asyncio.to_thread(self._parse, document, content)
         return await asyncio.to_thread(self._unread, shelf)
 
     async def search(

@@ -8,15 +8,15 @@ measured, decides which sections govern.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from bot.core.claims.prompt import HostedSearch
 from bot.core.code.globs import Globs
-from bot.core.findings.standard import Document, Hit, Shelf, Standard, UnreadDocument
+from bot.core.findings.standard import Hit, Shelf, Standard, UnreadDocument
 from bot.errors import NotFound
-from bot.interfaces import SearchPassage, Standards
+from bot.interfaces import ReadDocuments, SearchPassage, Standards
 from bot.standards.vector_store_api import AccountFile, Attributes, Chunk, StoreFile, VectorStoreClient
 
 HALF = 0.5
@@ -98,7 +98,7 @@ class VectorStoreStandards:
     grace: float = GRACE
     _stores: dict[str, str] = field(default_factory=dict, init=False)
 
-    async def sync(self, shelf: Shelf, read: Callable[[Document], Awaitable[bytes]]) -> tuple[UnreadDocument, ...]:
+    async def sync(self, shelf: Shelf, read: ReadDocuments) -> tuple[UnreadDocument, ...]:
         """Uploads what the store does not have, and removes leftovers, also those of a crash.
 
         It may be stopped at any point and run again: it finds an unattached upload by its name and attaches it.

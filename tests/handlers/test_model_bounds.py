@@ -10,6 +10,7 @@ import pytest
 from genai_prices.data import providers
 
 from bot.app import UseCases, build_model, build_reviewer
+from bot.core.code.diff import blob_id
 from bot.core.code.pull_request import PullRef
 from bot.core.command import parse
 from bot.core.comments.marker import Signer
@@ -20,7 +21,6 @@ from bot.errors import ConfigurationError, UserError
 from bot.handlers.ask_model import ModelSession
 from bot.handlers.passes import Passes
 from bot.hosts.local import LocalHost
-from bot.hosts.working_tree import blob_id
 from bot.interfaces import TreeFile
 from bot.job import Job, Trigger
 from bot.model.account import MeteredSteps

@@ -51,7 +51,7 @@ class Host(Repository):
 
     async def blob(self, ref, sha):
         self.asked.append(("blob", ref.repo, sha))
-        found = self.shared[sha.removeprefix("handbook ")] if sha.startswith("handbook ") else self.blobs[sha]
+        found = self.shared[sha.removeprefix("handbook ")] if sha.startswith("handbook ") else self.contents[sha]
         for part, error in self.broken.items():
             if part.encode() in found:
                 raise error

@@ -9,7 +9,6 @@ from bot.app_openai import build_model, endpoint_of
 from bot.errors import ConfigurationError, Refused, Retryable
 from bot.hosts.git import Git
 from bot.interfaces import Connection, Remote
-from bot.model.tools.grep import fetch
 from bot.sandbox.api.auth import key_pair
 from bot.settings import Settings
 from tests.support.conversation import YES, Journal, prompt
@@ -90,11 +89,16 @@ def test_the_environment_alone_changes_no_connection(ask, server, tmp_path, monk
     assert asyncio.run(ask(chosen))
 
 
-def test_git_fetches_through_the_proxy(tmp_path):
+async def fetched(remote):
+    copy = await Git.temporary(fetched)
+    await copy.fetch(remote, ("a" * 40,))
+
+
+def test_git_fetches_through_the_proxy():
     with ForwardProxy() as proxy:
         remote = Remote("http://git.test/octo/shop.git", "Basic x", Connection(proxy.url))
         with pytest.raises(Refused):
-            asyncio.run(fetch(Git(tmp_path), remote, ("a" * 40,)))
+            asyncio.run(fetched(remote))
     assert proxy.seen[0].startswith("GET http://git.test/octo/shop.git/info/refs?")
 
 

@@ -11,6 +11,7 @@ from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import VectorStoreStandards
 from bot.standards.vector_store_api import VectorStoreClient
+from tests.support.documents import together
 from tests.support.vector_store_server import VectorStoreServer
 
 TEXTS = {
@@ -51,7 +52,7 @@ async def broken(document):
 
 def test_after_a_sync_the_rule_that_governs_is_found(standards):
     async def claim():
-        assert await standards.sync(shelf(), read) == ()
+        assert await standards.sync(shelf(), together(read)) == ()
         first = (await standards.search(shelf(), "E722 Do not use bare except", path="a.py", language="python"))[0]
 
         assert first.standard.id == "docs/python.md#bare-except"
@@ -63,15 +64,15 @@ def test_after_a_sync_the_rule_that_governs_is_found(standards):
 
 def test_a_second_sync_reads_nothing(standards):
     async def claim():
-        await standards.sync(shelf(), read)
-        assert await standards.sync(shelf(), unwanted) == ()
+        await standards.sync(shelf(), together(read))
+        assert await standards.sync(shelf(), together(unwanted)) == ()
 
     asyncio.run(claim())
 
 
 def test_sections_come_in_the_order_of_the_documents(standards):
     async def claim():
-        await standards.sync(shelf(), read)
+        await standards.sync(shelf(), together(read))
         found = [one.id for one in await standards.sections(shelf())]
 
         assert found == ["docs/python.md#bare-except", "docs/python.md#names", "docs/web.md#colours"]
@@ -81,7 +82,7 @@ def test_sections_come_in_the_order_of_the_documents(standards):
 
 def test_scope_shelf_and_limit_are_kept(standards):
     async def claim():
-        await standards.sync(shelf(), read)
+        await standards.sync(shelf(), together(read))
 
         assert await standards.search(shelf(), "palette for colours", path="web/a.css")
         elsewhere = await standards.search(shelf(), "palette for colours", path="api/a.py")
@@ -96,7 +97,7 @@ def test_scope_shelf_and_limit_are_kept(standards):
 
 def test_what_is_not_covered_does_not_govern(standards):
     async def claim():
-        await standards.sync(shelf(), read)
+        await standards.sync(shelf(), together(read))
         hits = await standards.search(shelf(), "kubernetes memory limits for functions", path="a.py")
 
         assert not any(hit.governs for hit in hits)
@@ -119,9 +120,11 @@ def test_a_document_that_cannot_be_fetched_is_reported_and_the_others_serve(stan
         return await (missing if document.path == "docs/web.md" else read)(document)
 
     async def claim():
-        assert await standards.sync(shelf(), some) == (UnreadDocument("docs/web.md", "blob of docs/web.md: 404"),)
+        assert await standards.sync(shelf(), together(some)) == (
+            UnreadDocument("docs/web.md", "blob of docs/web.md: 404"),
+        )
         assert await standards.search(shelf(), "bare except")
-        assert await standards.sync(shelf(), read) == ()
+        assert await standards.sync(shelf(), together(read)) == ()
 
     asyncio.run(claim())
 
@@ -129,7 +132,7 @@ def test_a_document_that_cannot_be_fetched_is_reported_and_the_others_serve(stan
 def test_a_world_that_fails_for_now_is_worth_another_try(standards):
     async def claim():
         with pytest.raises(Retryable):
-            await standards.sync(shelf(), broken)
-        assert await standards.sync(shelf(), read) == ()
+            await standards.sync(shelf(), together(broken))
+        assert await standards.sync(shelf(), together(read)) == ()
 
     asyncio.run(claim())

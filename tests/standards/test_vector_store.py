@@ -12,6 +12,7 @@ from bot.model.client import Endpoint
 from bot.standards.local import FolderStandards
 from bot.standards.vector_store import GRACE, VectorStoreStandards
 from bot.standards.vector_store_api import VectorStoreClient
+from tests.support.documents import together
 from tests.support.vector_store_server import VectorStoreServer
 
 STANDARDS = Path(__file__).parents[2] / "examples" / "standards"
@@ -31,7 +32,7 @@ def reader(texts=None):
     async def read(document):
         return (TEXTS if texts is None else texts)[document.path].encode()
 
-    return read
+    return together(read)
 
 
 class World:

@@ -4,7 +4,7 @@ import hashlib
 
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import Issue, Permission, PullRef, PullRequest
-from bot.errors import NotFound
+from bot.errors import NotFound, Refused
 from bot.interfaces import TreeFile
 
 REF = PullRef("octo/shop", 7)
@@ -35,7 +35,7 @@ class Repository:
 
     def __init__(self, head, base=None, issues=(), said=(), diff=None):
         self.commits = {HEAD: self._bytes(head), BASE: self._bytes(head if base is None else base)}
-        self.blobs = {blob_id(content): content for files in self.commits.values() for content in files.values()}
+        self.contents = {blob_id(content): content for files in self.commits.values() for content in files.values()}
         self.issues = {issue.number: issue for issue in issues}
         self.threads = tuple(said)
         self.change = diff or Diff()
@@ -57,7 +57,16 @@ class Repository:
 
     async def blob(self, ref, sha):
         self.asked.append(("blob", ref.repo, sha))
-        return self.blobs[sha]
+        return self.contents[sha]
+
+    async def blobs(self, ref, shas):
+        found = {}
+        for sha in shas:
+            try:
+                found[sha] = await self.blob(ref, sha)
+            except Refused as error:
+                found[sha] = error
+        return found
 
     async def issue(self, ref, number):
         self.asked.append(("issue", ref.repo, number))

@@ -13,7 +13,7 @@ from bot.errors import Retryable
 from bot.hosts.git import Git
 from bot.interfaces import Remote
 from bot.model.tools import Files
-from bot.model.tools.grep import FetchedGrep, GitGrep, ScanSearch, fetch
+from bot.model.tools.grep import FetchedGrep, GitGrep, ScanSearch
 from bot.sandbox.api import auth
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world import writer
@@ -94,25 +94,26 @@ def basic(secret):
     return "Basic " + base64.b64encode(f"x-access-token:{secret}".encode()).decode()
 
 
-def test_a_copy_has_the_commits_and_neither_history_nor_credential(tmp_path):
-    (tmp_path / "copy").mkdir()
+def test_a_copy_has_the_commits_and_neither_history_nor_credential(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     async def act(sandbox, repo, url):
         await repo.push({"src/cart.py": "rate = 3\n"})
         head, secret = repo.state.branches["main"], token(sandbox)
-        copy = Git(tmp_path / "copy")
-        await fetch(copy, Remote(url, basic(secret)), [head])
+        copy = await Git.temporary(act)
+        await copy.fetch(Remote(url, basic(secret)), [head])
         history = (await copy.run(("rev-list", "--count", head))).strip()
-        return secret, history, [entry.path for entry in await copy.tree(head)]
+        kept = b"".join(file.read_bytes() for file in copy.directory.rglob("*") if file.is_file())
+        hooks = list((copy.directory / "hooks").glob("*"))
+        return secret, history, [entry.path for entry in await copy.tree(head)], kept, hooks
 
-    secret, history, paths = asyncio.run(served(tmp_path / "github", act))
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "copy").rglob("*") if file.is_file())
+    secret, history, paths, kept, hooks = asyncio.run(served(tmp_path / "github", act))
 
     assert history == b"1"
     assert "src/cart.py" in paths
     assert secret.encode() not in kept
     assert basic(secret).encode() not in kept
-    assert not list((tmp_path / "copy" / "hooks").glob("*"))
+    assert not hooks
 
 
 @pytest.mark.parametrize("trouble", ["no token", "another host", "too large", "nobody to ask"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -197,6 +198,28 @@ def _file(section: PatchSection, times: int) -> FileDiff:
     patch = "\n".join(section.body)
     parsed = parse_patch(file.path, file.status, patch, previous_path=file.previous_path, blob=file.blob)
     return replace(parsed, link=file.link)
+
+
+def blob_id(content: bytes, length: int = 40) -> str:
+    """The git object id of a file's content: SHA-1, or SHA-256 in a repository whose ids have 64 digits."""
+    header = b"blob %d\0" % len(content)
+    name = "sha1" if length == 40 else "sha256"  # noqa: PLR2004 - git's two kinds of ids
+    return hashlib.new(name, header + content, usedforsecurity=False).hexdigest()
+
+
+def head_content(file: FileDiff) -> bytes:
+    """The head's lines that the hunks show; of an added file that is all of it."""
+    return "".join(line.text + line.ending for hunk in file.hunks for line in hunk.on(Side.RIGHT)).encode(
+        errors="replace"
+    )
+
+
+def whole_content(file: FileDiff) -> bytes | None:
+    """The head's version, if the hunks hold all of it, which git's object id proves; else None."""
+    if file.unread or len(file.hunks) > 1:
+        return None
+    content = head_content(file)
+    return content if file.blob == blob_id(content, len(file.blob)) else None
 
 
 def base_text(after: str, file: FileDiff) -> str | None:

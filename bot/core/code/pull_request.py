@@ -47,6 +47,7 @@ class PullRequest:
     labels: tuple[str, ...] = ()
     url: str = ""
     review_comments: int = 0
+    changed_files: int = 0
 
     @property
     def from_fork(self) -> bool:

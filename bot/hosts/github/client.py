@@ -48,6 +48,7 @@ PAGES = 100
 API_VERSION = "2022-11-28"  # the one that github.com and every supported GHES know
 JSON = "application/vnd.github+json"
 RAW = "application/vnd.github.raw+json"
+ANSWER = 64 * 1024 * 1024  # bytes
 REDIRECTS = {301, 302, 307, 308}
 ACTIONS = AppAccount(id=15368, slug="github-actions")
 """The App of GitHub Actions, whose installation GITHUB_TOKEN belongs to."""
@@ -63,7 +64,7 @@ class GitHubRequest:
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     accept: str = JSON
-    limit: int = 64 * 1024 * 1024  # bytes of the answer
+    limit: int = ANSWER  # bytes of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +216,20 @@ class GitHubClient:
             return await write(method, address, body)
 
     async def graphql(
-        self, grant: Grant, query: str, variables: Mapping[str, Any], ready: ReadyToWrite | None = None
+        self,
+        grant: Grant,
+        query: str,
+        variables: Mapping[str, Any],
+        ready: ReadyToWrite | None = None,
+        *,
+        limit: int = ANSWER,
     ) -> dict[str, Any]:
-        """Sends a GraphQL query; a mutation in the turn of `ready`. Raises Forbidden or NotFound as REST does."""
+        """Sends a GraphQL query; a mutation in the turn of `ready`.
+
+        Raises Forbidden or NotFound as REST does, and TooLarge over `limit` bytes.
+        """
         root = str(self._url).rstrip("/").removesuffix("/v3")
-        request = GitHubRequest("POST", f"{root}/graphql", body={"query": query, "variables": variables})
+        request = GitHubRequest("POST", f"{root}/graphql", body={"query": query, "variables": variables}, limit=limit)
         answer = (await self._granted(grant, request, ready)).read(GraphQLAnswer)
         if answer.errors or answer.data is None:
             error = answer.errors[0] if answer.errors else GraphQLError()

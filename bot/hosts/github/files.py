@@ -1,16 +1,22 @@
 """Entries of the files API -> FileDiff: a patch that GitHub omits is made from the contents, or marked as missing.
 
+Reads many files in few GraphQL queries; git's object id proves each text, so a wrong or missing one is never used.
+
 https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
+https://docs.github.com/en/graphql/reference/git-management#object-blob
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bot.core.code.compare import is_binary, make_patch
-from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, parse_patch
-from bot.errors import NotFound, TooLarge
+from bot.core.code.diff import EMPTY_BLOB, Diff, FileDiff, Status, blob_id, parse_patch
+from bot.errors import HostLimited, NotFound, OperatorTrouble, Outage, Refused, TooLarge
+from bot.hosts.github.auth import Grant
+from bot.hosts.github.client import GitHubClient
 from bot.hosts.github.payloads import ChangedFile
 from bot.interfaces import TreeFile
 
@@ -88,3 +94,62 @@ def _without_hunks(file: ChangedFile, *, binary: bool = False) -> FileDiff:
         unread="binary" if binary else "",
         binary=binary,
     )
+
+
+TOGETHER, FEWEST = 100, 25
+"""Most files of a query, and the size at which a query that fails is not halved again."""
+LIMIT = 24 * 1024 * 1024  # bytes of an answer
+AT_ONCE = 4  # queries
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+async def read_together(client: GitHubClient, grant: Grant, shas: Sequence[str]) -> dict[str, bytes]:
+    """Returns the contents, by object id, of those files that GitHub gave as whole texts; the others are left to the caller.
+
+    GitHub gives no text of a binary file, cuts a long one, and may refuse or time out a large query, which is then
+    halved. Raises HostLimited and OperatorTrouble.
+    """
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def read(batch: Sequence[str]) -> dict[str, bytes]:
+        try:
+            async with gate:
+                return await _query(client, grant, batch)
+        except (HostLimited, OperatorTrouble):
+            raise
+        except (Refused, Outage):
+            half = len(batch) // 2
+            halves = [batch[:half], batch[half:]] if half >= FEWEST else []
+        return {sha: content for part in halves for sha, content in (await read(part)).items()}
+
+    wanted = [sha for sha in shas if _OBJECT_ID.fullmatch(sha)]
+    batches = [wanted[start : start + TOGETHER] for start in range(0, len(wanted), TOGETHER)]
+    found = await asyncio.gather(*map(read, batches))
+    return {sha: content for part in found for sha, content in part.items()}
+
+
+async def _query(client: GitHubClient, grant: Grant, shas: Sequence[str]) -> dict[str, bytes]:
+    owner, _, name = grant.repo.partition("/")
+    data = await client.graphql(grant, _text(shas), {"owner": owner, "name": name}, limit=LIMIT)
+    return await asyncio.to_thread(_proven, shas, data.get("repository"))
+
+
+def _text(shas: Sequence[str]) -> str:
+    """The query. The ids have only hexadecimal digits, and each has a name of its own in the answer."""
+    objects = "".join(
+        f'b{number}: object(oid: "{sha}") {{ ... on Blob {{ text }} }}\n' for number, sha in enumerate(shas)
+    )
+    return "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) {" + objects + "} }"
+
+
+def _proven(shas: Sequence[str], answer: object) -> dict[str, bytes]:
+    """The texts whose object id is the one that was asked for."""
+    objects: Mapping[str, object] = answer if isinstance(answer, dict) else {}
+    found = {}
+    for number, sha in enumerate(shas):
+        blob = objects.get(f"b{number}")
+        text = blob.get("text") if isinstance(blob, dict) else None
+        content = text.encode(errors="replace") if isinstance(text, str) else None
+        if content is not None and blob_id(content, len(sha)) == sha:
+            found[sha] = content
+    return found

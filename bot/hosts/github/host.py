@@ -5,9 +5,11 @@ Read next: client.py (requests; the only user of githubkit), auth.py (tokens), r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -16,10 +18,11 @@ from cachetools import Cache, LRUCache
 
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import Issue, Permission, PostedComment, PullRef, PullRequest
-from bot.errors import Forbidden, NotFound, TooLarge
+from bot.errors import AssistantError, Forbidden, HostLimited, NotFound, OperatorTrouble, Refused, TooLarge
+from bot.hosts.clone import PartialClone
 from bot.hosts.github.auth import READ, Grant
 from bot.hosts.github.client import GitHubClient, repository
-from bot.hosts.github.files import complete, needs_base
+from bot.hosts.github.files import LISTED, complete, needs_base, read_together
 from bot.hosts.github.payloads import (
     GHOST,
     AppAccount,
@@ -45,14 +48,31 @@ Key = tuple[int, str, str, str]
 MEGABYTE = 1024 * 1024
 ISSUE_COMMENTS = 20
 LINK_MODE = "120000"
+CLONES = 4
+"""Copies of large changes that are kept on disk."""
+AT_ONCE = 10
+"""Files that are read one by one at the same time."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A commit's files, and the object ids and sizes of its links."""
+
+    files: tuple[TreeFile, ...]
+    links: tuple[tuple[str, int], ...] = ()
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        yield from ((file.blob, file.size) for file in self.files)
+        yield from self.links
 
 
 class GitHubHost:
     """The CodeHost of production.
 
     The content of a SHA never changes and is cached in memory, within bounds: `cached` bytes of files, and beside them some
-    trees and diffs. A file over `largest` bytes is not read. `defaults` (owner/name) holds the organisation's files,
-    `library` (owner/name or owner/name@branch) its standards.
+    trees and diffs. A file over `largest` bytes is not read. A change of more than `listed` files is fetched with git.
+    `defaults` (owner/name) holds the organisation's files, `library` (owner/name or owner/name@branch) its standards.
     """
 
     def __init__(
@@ -61,6 +81,7 @@ class GitHubHost:
         *,
         largest: int = MEGABYTE,
         cached: int = 32 * MEGABYTE,
+        listed: int = 300,
         defaults: str = "",
         library: str = "",
     ) -> None:
@@ -68,8 +89,10 @@ class GitHubHost:
         self._defaults = defaults
         self._library = library
         self._largest = largest
+        self._listed = listed
         self._blobs: Cache[Key, bytes] = LRUCache(cached, len)
-        self._trees: Cache[Key, tuple[TreeFile, ...]] = LRUCache(150_000, len)
+        self._trees: Cache[Key, _Listing] = LRUCache(150_000, lambda listing: len(listing.files))
+        self._clones: Cache[Key, PartialClone] = LRUCache(CLONES)
         self._diffs: Cache[Key, Diff] = LRUCache(60_000, _lines)
 
     async def pull_request(self, ref: PullRef) -> PullRequest:
@@ -79,18 +102,42 @@ class GitHubHost:
         return replace(pull, url=self._client.page(pull.url))
 
     async def diff(self, pull: PullRequest) -> Diff:
-        """Returns the diff of the files API; makes missing patches from the contents within bounds, else marks them."""
+        """Returns what changed since the merge base: of a large change by git, else by the files API."""
         key = _key(pull.ref, "diff", f"{pull.base_sha}...{pull.head_sha}")
         if (kept := self._diffs.get(key)) is not None:
             return kept
+        fetched = await self._fetched(pull, key) if pull.changed_files > self._listed else None
+        return _keep(self._diffs, key, fetched or await self._listed_diff(pull))
+
+    async def _listed_diff(self, pull: PullRequest) -> Diff:
+        """The diff of the files API; makes missing patches from the contents within bounds, else marks them."""
         address = repository(pull.ref.repo, "pulls", pull.ref.number, "files")
         files = await self._client.every(_grant(pull.ref), address, list[ChangedFile])
         base = await self._base(pull) if needs_base(files) else {}
-        diff = await self._with_links(pull, await complete(files, base, partial(self.blob, pull.ref)))
-        return _keep(self._diffs, key, diff)
+        return await self._with_links(pull, await complete(files, base, partial(self.blob, pull.ref)))
+
+    async def _fetched(self, pull: PullRequest, key: Key) -> Diff | None:
+        """The diff of a large change and its files, fetched with git; None if that is not possible."""
+        try:
+            base = await self._merge_base(pull)
+            listings = [await self._listing(pull.ref, commit) for commit in (base, pull.head_sha)]
+            sizes = {sha: size for listing in listings for sha, size in listing.sizes()}
+            clone = PartialClone(base, pull.head_sha, sizes, self._largest)
+            diff = await clone.fetch(await self.remote(pull.ref))
+        except (HostLimited, OperatorTrouble):
+            raise
+        except AssistantError as error:
+            log.warning("git cannot fetch the change of %s, so its files are listed: %s", pull.ref, error)
+            return None
+        self._clones[key] = clone
+        most = f"only the first {LISTED:,} files are read" if len(diff.files) > LISTED else ""
+        return Diff(diff.files[:LISTED], most)
 
     async def tree(self, ref: PullRef, commit: str) -> tuple[TreeFile, ...]:
         """Every file at `commit`, links and submodules left out. Raises TooLarge if GitHub lists only a part."""
+        return (await self._listing(ref, commit)).files
+
+    async def _listing(self, ref: PullRef, commit: str) -> _Listing:
         key = _key(ref, "tree", commit)
         if (kept := self._trees.get(key)) is not None:
             return kept
@@ -98,8 +145,10 @@ class GitHubHost:
         answer = (await self._client.get(_grant(ref), address, {"recursive": 1})).read(TreeAnswer)
         if answer.truncated:
             raise TooLarge(f"the tree of {commit} is over 100,000 entries or 7 MB: GitHub lists only a part of it")
-        files = (node for node in answer.tree if node.type == "blob" and node.mode != LINK_MODE)
-        return _keep(self._trees, key, tuple(TreeFile(node.path, node.sha, node.size) for node in files))
+        blobs = [node for node in answer.tree if node.type == "blob"]
+        files = tuple(TreeFile(node.path, node.sha, node.size) for node in blobs if node.mode != LINK_MODE)
+        links = tuple((node.sha, node.size) for node in blobs if node.mode == LINK_MODE)
+        return _keep(self._trees, key, _Listing(files, links))
 
     async def blob(self, ref: PullRef, sha: str) -> bytes:
         """A file's content by git object id. Raises TooLarge."""
@@ -108,6 +157,32 @@ class GitHubHost:
             return kept
         address = repository(ref.repo, "git", "blobs", sha)
         return _keep(self._blobs, key, await self._client.raw(_grant(ref), address, self._largest))
+
+    async def blobs(self, ref: PullRef, shas: Collection[str]) -> Mapping[str, bytes | Refused]:
+        """Several files' contents: from the cache, a copy that git fetched, few GraphQL queries, and what is left one by one."""
+        found: dict[str, bytes | Refused] = {}
+
+        def left() -> list[str]:
+            return [sha for sha in dict.fromkeys(shas) if sha not in found]
+
+        found |= {sha: kept for sha in left() if (kept := self._blobs.get(_key(ref, "blob", sha))) is not None}
+        for key, clone in list(self._clones.items()):
+            if key[:2] == _key(ref, "", "")[:2]:
+                found |= await clone.blobs(left())
+        if len(left()) > 1:
+            together = await read_together(self._client, _grant(ref), left())
+            found |= {sha: _keep(self._blobs, _key(ref, "blob", sha), content) for sha, content in together.items()}
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def read(sha: str) -> bytes | Refused:
+            async with gate:
+                try:
+                    return await self.blob(ref, sha)
+                except Refused as error:
+                    return error
+
+        rest = left()
+        return found | dict(zip(rest, await asyncio.gather(*map(read, rest)), strict=True))
 
     async def issue(self, ref: PullRef, number: int) -> Issue:
         """Returns an issue with its first comments. A pull request is an issue too, and its state says so."""
@@ -211,13 +286,16 @@ class GitHubHost:
 
     async def _base(self, pull: PullRequest) -> dict[str, TreeFile]:
         """Returns the files at the merge base by path; none if GitHub cannot list them."""
-        address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
         try:
-            answer = await self._client.get(_grant(pull.ref), address, {"per_page": 1, "page": 2})  # 1 has the files
-            entries = await self.tree(pull.ref, answer.read(Comparison).merge_base_commit.sha)
+            entries = await self.tree(pull.ref, await self._merge_base(pull))
         except (NotFound, TooLarge):
             return {}
         return {entry.path: entry for entry in entries}
+
+    async def _merge_base(self, pull: PullRequest) -> str:
+        address = repository(pull.ref.repo, "compare", f"{pull.base_sha}...{pull.head_sha}")
+        answer = await self._client.get(_grant(pull.ref), address, {"per_page": 1, "page": 2})  # 1 has the files
+        return answer.read(Comparison).merge_base_commit.sha
 
 
 def pull_request(ref: PullRef, pull: PullAnswer) -> PullRequest:
@@ -245,6 +323,7 @@ def pull_request(ref: PullRef, pull: PullAnswer) -> PullRequest:
         labels=tuple(label.name for label in pull.labels),
         url=pull.html_url,
         review_comments=pull.review_comments,
+        changed_files=pull.changed_files,
     )
 
 

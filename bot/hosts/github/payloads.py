@@ -93,6 +93,7 @@ class PullAnswer(_Answer):
     user: AccountAnswer | None = None
     labels: tuple[LabelAnswer, ...] = ()
     review_comments: int = 0
+    changed_files: int = 0
     head: Branch
     base: Branch
 

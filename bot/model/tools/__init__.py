@@ -6,7 +6,7 @@ number; it never chooses a repository, a host or a commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -17,10 +17,11 @@ from typing import Any, Literal, Protocol, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.claims.prompt import strict_schema
+from bot.core.code.compare import is_binary
 from bot.core.code.diff import Diff
 from bot.core.code.pull_request import PostedComment, PullRequest, written_before
 from bot.core.findings.standard import Shelf
-from bot.errors import TooLarge, UserError
+from bot.errors import Refused, TooLarge, UserError
 from bot.interfaces import Check, CodeHost, Standards, Tool, TreeFile
 
 Version = Literal["head", "base"]
@@ -99,9 +100,23 @@ class Files:
         if entry.size > LARGEST:
             raise TooLarge(f"the file has {entry.size} bytes; at most {LARGEST} are read")
         content = await self.host.blob(self.pull.ref, entry.blob)
-        if b"\0" in content[:8000]:
+        if is_binary(content):
             raise UserError(f"a binary file of {entry.size} bytes")
         return content.decode(errors="replace")
+
+    async def texts(self, paths: Iterable[str], version: Version) -> dict[str, str]:
+        """Returns the texts of several files by path, read together; without those that do not exist, are binary or too large."""
+        entries = await self.entries(version)
+        wanted = {path: entries[path] for path in paths if path in entries and entries[path].size <= LARGEST}
+        contents = await self.host.blobs(self.pull.ref, [entry.blob for entry in wanted.values()])
+        texts = {}
+        for path, entry in wanted.items():
+            match contents[entry.blob]:
+                case bytes() as content if not is_binary(content):
+                    texts[path] = content.decode(errors="replace")
+                case Refused() as error if not isinstance(error, TooLarge):
+                    raise error
+        return texts
 
 
 SearcherFactory = Callable[[Files], Searcher]

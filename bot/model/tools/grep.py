@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
-import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from bot.errors import AssistantError, Refused, TooLarge, UserError
+from bot.errors import AssistantError, Refused, TooLarge
 from bot.hosts.git import Git
-from bot.interfaces import Remote, TreeFile
+from bot.interfaces import Remote
 from bot.model.tools import MATCHES, Files, Searcher, TextMatch, Version
 
 MENTIONS = 40  # files
 MEGABYTE = 1024 * 1024
 GREP_OPTIONS = ("-z", "-n", "-I", "-F", "--full-name", "--no-color", "--no-column", "--no-textconv")
 """Fixed strings, text files only, no external programs, no colours."""
-FETCH_OPTIONS = (
-    "--quiet",
-    "--depth=1",
-    "--no-tags",
-    "--no-write-fetch-head",
-    "--no-recurse-submodules",
-    "--no-auto-maintenance",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +25,6 @@ class ScanSearch:
     files: Files
     most_files: int = 400
     most_bytes: int = 4 * 1024 * 1024
-    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def grep(self, text: str, version: Version, *, word: bool = False, under: str = "") -> tuple[TextMatch, ...]:
         """Returns matching lines by path. Raises TooLarge over the bounds."""
@@ -49,19 +35,8 @@ class ScanSearch:
         if len(chosen) > self.most_files or sum(entry.size for entry in chosen) > self.most_bytes:
             raise TooLarge("search unavailable: too many files; name a smaller folder")
         pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)" if word else re.escape(text))
-        found = await asyncio.gather(*(self._search(entry, version, pattern) for entry in chosen))
-        return tuple(match for matches in found for match in matches)[:MATCHES]
-
-    async def _search(self, entry: TreeFile, version: Version, pattern: re.Pattern[str]) -> list[TextMatch]:
-        async with self._gate:
-            try:
-                text = await self.files.text(entry.path, version)
-            except (UserError, TooLarge):  # binary or too large
-                return []
-        if not pattern.search(text):
-            return []
-        lines = enumerate(text.split("\n"), 1)
-        return [TextMatch(entry.path, number, line) for number, line in lines if pattern.search(line)]
+        texts = await self.files.texts([entry.path for entry in chosen], version)
+        return tuple(match for path, text in texts.items() for match in _found(path, text, pattern))[:MATCHES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,41 +84,27 @@ class FetchedGrep:
         try:
             if sum(entry.size for entry in (await self.files.entries("head")).values()) > self.most:
                 return self.fallback
-            git = Git(Path(tempfile.mkdtemp(prefix="assistant-")))
-            weakref.finalize(self, shutil.rmtree, git.directory, ignore_errors=True)
-            await fetch(git, await self.remote(), (pull.head_sha, pull.base_sha))
+            git = await Git.temporary(self)
+            await git.fetch(await self.remote(), (pull.head_sha, pull.base_sha))
         except AssistantError:  # the fetch is not possible or too slow
             return self.fallback
         return GitGrep(git, {"head": pull.head_sha, "base": pull.base_sha}, self.fallback)
-
-
-async def fetch(git: Git, remote: Remote, commits: Sequence[str]) -> None:
-    """Makes the directory of `git` a bare repository with `commits` and their files, without history.
-
-    The credential and the proxy are passed in the environment, so no file or process list shows them. Git follows no
-    redirects, and trusts only the certificates of a private authority where there is one.
-    """
-    settings = [("http.followRedirects", "false"), ("http.extraHeader", f"Authorization: {remote.authorization}")]
-    settings += [("http.proxy", remote.connection.proxy)]
-    settings += [("http.sslCAInfo", remote.connection.ca_file)] if remote.connection.ca_file else []
-    more = [("GIT_ALLOW_PROTOCOL", "http:https"), ("GIT_CONFIG_COUNT", str(len(settings)))]
-    for number, (name, value) in enumerate(settings):
-        more += [(f"GIT_CONFIG_KEY_{number}", name), (f"GIT_CONFIG_VALUE_{number}", value)]
-    await git.run(("init", "--quiet", "--bare", "--template=", "."))
-    await git.run(("fetch", *FETCH_OPTIONS, "--", remote.url, *commits), more=more)
 
 
 async def texts_with_word(searcher: Searcher, files: Files, word: str) -> Mapping[str, str]:
     """Returns the texts of the files at the head that contain a word; none if the search is not possible."""
     try:
         matches = await searcher.grep(word, "head", word=True)
+        return await files.texts(list(dict.fromkeys(match.path for match in matches))[:MENTIONS], "head")
     except Refused:
         return {}
-    texts: dict[str, str] = {}
-    for path in list(dict.fromkeys(match.path for match in matches))[:MENTIONS]:
-        with suppress(UserError, Refused):  # binary or too large
-            texts[path] = await files.text(path, "head")
-    return texts
+
+
+def _found(path: str, text: str, pattern: re.Pattern[str]) -> list[TextMatch]:
+    if not pattern.search(text):
+        return []
+    lines = enumerate(text.split("\n"), 1)
+    return [TextMatch(path, number, line) for number, line in lines if pattern.search(line)]
 
 
 def _match(row: bytes) -> TextMatch:

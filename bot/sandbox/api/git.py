@@ -19,7 +19,8 @@ from bot.sandbox.world.state import Repository, World
 from bot.sandbox.world.traffic import Recorded
 
 SERVICE = "git-upload-pack"
-SERVE = ("-c", "uploadpack.allowAnySHA1InWant=true", "upload-pack", "--stateless-rpc")
+ALLOWED = ("-c", "uploadpack.allowAnySHA1InWant=true", "-c", "uploadpack.allowFilter=true")
+SERVE = (*ALLOWED, "upload-pack", "--stateless-rpc")
 BANNER = b"001e# service=git-upload-pack\n0000"
 
 
@@ -32,7 +33,7 @@ def routes(world: World) -> list[Route]:
             return repository
         if request.query_params.get("service") != SERVICE:
             return PlainTextResponse("Read-only.", 403)
-        out = await repository.git.run((*SERVE, "--advertise-refs", "."))
+        out = await repository.git.run((*SERVE, "--advertise-refs", "."), more=_version(request))
         return Response(BANNER + out, media_type=f"application/x-{SERVICE}-advertisement")
 
     async def pack(request: Request) -> Response:
@@ -41,7 +42,7 @@ def routes(world: World) -> list[Route]:
             return repository
         body = await request.body()
         wanted = gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
-        out = await repository.git.run((*SERVE, "."), wanted)
+        out = await repository.git.run((*SERVE, "."), wanted, more=_version(request))
         return Response(out, media_type=f"application/x-{SERVICE}-result")
 
     place = "/{owner}/{name}.git"
@@ -61,6 +62,12 @@ def _admitted(world: World, request: Request) -> Repository | Response:
         challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'} if refused.status == 401 else {}  # noqa: PLR2004 - HTTP
         return PlainTextResponse("Repository not found.", refused.status, challenge)
     return found
+
+
+def _version(request: Request) -> tuple[tuple[str, str], ...]:
+    """The protocol version that the client asks for, as upload-pack reads it."""
+    wanted = request.headers.get("git-protocol", "")
+    return (("GIT_PROTOCOL", "version=2"),) if wanted == "version=2" else ()
 
 
 def _password(authorization: str) -> str:

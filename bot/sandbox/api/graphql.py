@@ -1,4 +1,4 @@
-"""POST /graphql: review threads and what may be done with them, and folding comments away. Nothing else."""
+"""POST /graphql: review threads and what may be done with them, folding comments away, and files. Nothing else."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from bot.errors import Refused
 from bot.sandbox.api import auth
-from bot.sandbox.api.call import Call, Endpoint, ok
+from bot.sandbox.api.call import SHA, Call, Endpoint, ok
 from bot.sandbox.api.graphql_query import GraphQLError, parse, select
 from bot.sandbox.world import conversation, shape
 from bot.sandbox.world.rules import Rejected
@@ -17,13 +18,14 @@ from bot.sandbox.world.state import Pull, Repository, ReviewComment, Said, User
 CLASSIFIERS = ("ABUSE", "DUPLICATE", "OFF_TOPIC", "OUTDATED", "RESOLVED", "SPAM")
 NODES = {"IC": "IssueComment", "PRRC": "PullRequestReviewComment", "PRR": "PullRequestReview"}
 MOST = 100
+TEXT = 512 * 1024
 
 
 async def graphql(call: Call) -> Response:
     """POST /graphql: always 200, with `errors` where something is wrong"""
     try:
         kind, fields = parse(str(call.body.get("query") or ""), call.body.get("variables") or {})
-        return ok({"data": select(fields, _mutations(call) if kind == "mutation" else _queries(call))})
+        return ok({"data": await select(fields, _mutations(call) if kind == "mutation" else _queries(call))})
     except GraphQLError as error:
         problem = {"message": str(error), "locations": [{"line": 1, "column": 1}]}
         return ok({"data": None, "errors": [problem | ({"type": error.kind} if error.kind else {})]})
@@ -57,7 +59,36 @@ def _repository(call: Call, repo: Repository) -> dict[str, Any]:
             "reviewThreads": _connection([_thread(call, repo, pull, root) for root in _roots(pull)]),
         }
 
-    return {"__typename": "Repository", "id": shape.node("R", repo.id), "pullRequest": pull_request}
+    async def git_object(expression: str | None = None, oid: str | None = None) -> dict[str, Any] | None:
+        _allow(call, repo, "contents:read")
+        if (expression is None) == (oid is None):
+            raise GraphQLError("Field 'object' needs exactly one of 'expression' and 'oid'")
+        if oid is not None and not SHA.fullmatch(oid):
+            raise GraphQLError(
+                f"Argument 'oid' on Field 'object' has an invalid value ({oid}). Expected type 'GitObjectID'."
+            )
+        try:
+            sha = oid or await repo.git.resolve(expression or "", kind="blob")
+            return _blob(sha, await repo.git.blob(sha))
+        except Refused:
+            return None
+
+    about = {"__typename": "Repository", "id": shape.node("R", repo.id), "nameWithOwner": repo.full_name}
+    return about | {"pullRequest": pull_request, "object": git_object}
+
+
+def _blob(sha: str, content: bytes) -> dict[str, Any]:
+    """A file as GitHub gives it: a text only if it is UTF-8 without a NUL, cut after half a megabyte."""
+    binary = b"\0" in content
+    cut = content[:TEXT]
+    return {
+        "__typename": "Blob",
+        "oid": sha,
+        "byteSize": len(content),
+        "isBinary": binary,
+        "isTruncated": len(content) > len(cut),
+        "text": None if binary else cut.decode(errors="replace"),
+    }
 
 
 def _roots(pull: Pull) -> list[ReviewComment]:

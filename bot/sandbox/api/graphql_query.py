@@ -62,10 +62,10 @@ def _fields(selection: language.SelectionSetNode | None, variables: Mapping[str,
             raise GraphQLError("Parse error: named fragments are not supported")
 
 
-def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Returns the selected part of `value`. A value may be a function of its field's arguments."""
+async def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Returns the selected part of `value`. A value may be a function of its field's arguments, also an async one."""
     if isinstance(value, list):
-        return [select(selection, item) for item in value]
+        return [await select(selection, item) for item in value]
     if not isinstance(value, Mapping):
         return value
     kind = value.get("__typename", "")
@@ -78,13 +78,14 @@ def select(selection: tuple[Field, ...], value: Any) -> Any:  # noqa: ANN401 - a
         if one.name not in value:
             raise GraphQLError(f"Field '{one.name}' doesn't exist on type '{kind}'")
         item = value[one.name]
-        chosen[one.alias] = select(one.selection, _resolve(one, item) if callable(item) else item)
+        chosen[one.alias] = await select(one.selection, await _resolve(one, item) if callable(item) else item)
     return chosen
 
 
-def _resolve(one: Field, resolver: Callable[..., Any]) -> Any:  # noqa: ANN401 - any JSON value
+async def _resolve(one: Field, resolver: Callable[..., Any]) -> Any:  # noqa: ANN401 - any JSON value
     try:
         bound = inspect.signature(resolver).bind(**one.arguments)
     except TypeError as error:
         raise GraphQLError(f"Field '{one.name}' doesn't accept these arguments: {error}") from error
-    return resolver(*bound.args, **bound.kwargs)
+    resolved = resolver(*bound.args, **bound.kwargs)
+    return await resolved if inspect.isawaitable(resolved) else resolved
