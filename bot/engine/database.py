@@ -66,6 +66,20 @@ def _refuse(_: DefaultSerializer, serialized_data: str) -> NoReturn:
     raise TypeError(f"a pickled row of {len(serialized_data)} characters is refused")
 
 
+def retry_failed_connects() -> None:
+    """Makes DBOS retry every failed connect. It knows most by their words, but not a socket that is gone or a name without address.
+
+    Without this, a step that meets a restart of the database would be journaled as failed.
+    """
+    if not sa.event.contains(sa.Engine, "handle_error", _mark_failed_connect):
+        sa.event.listen(sa.Engine, "handle_error", _mark_failed_connect)
+
+
+def _mark_failed_connect(context: sa.engine.ExceptionContext) -> None:
+    if context.connection is None and isinstance(context.sqlalchemy_exception, sa.exc.OperationalError):
+        context.is_disconnect = True
+
+
 _REMEMBERED = 400 * 86_400.0
 """Seconds for which the digest of a delivery's body is kept: for as long, it cannot be used under another id."""
 

@@ -18,7 +18,7 @@ from dbos import DBOS, error
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle
+from bot.engine.database import EngineDatabase, JsonSerializer, forbid_pickle, retry_failed_connects
 from bot.engine.intake import Intake
 from bot.engine.journal import FIRST, LASTING
 from bot.engine.leases import Leases, Rounds, WorkerLease
@@ -83,6 +83,7 @@ class DurableEngine:
     def start(self, *, work: bool = True) -> None:
         """Starts to accept jobs and, with `work`, to run them. Call it before the web server starts."""
         forbid_pickle()
+        retry_failed_connects()
         self._database.prepare()
         engine = self._database.engine()
         runs = Runs(client(engine, patient=False))

@@ -53,7 +53,7 @@ class Heartbeat:
     def __init__(self, lease: WorkerLease, workflows: Workflows, every: float) -> None:
         self._lease, self._workflows, self._every = lease, workflows, every
         self._owed = 0
-        self._superseded = False
+        self._superseded = self._failing = False
         self._stop = Event()
         self._thread = Thread(target=self._work, name="heartbeat", daemon=True)
 
@@ -68,8 +68,11 @@ class Heartbeat:
         while not self._stop.wait(_STEPPING_DOWN if self._superseded else self._every):
             try:
                 self._beat()
-            except SQLAlchemyError as failure:
-                log.warning("the lease could not be renewed", reason=type(failure).__name__)  # the next beat is near
+                self._failing = False
+            except SQLAlchemyError as failure:  # the next beat is near
+                if not self._failing:
+                    log.warning("the lease could not be renewed", reason=type(failure).__name__)
+                self._failing = True
 
     def _beat(self) -> None:
         if self._hangs():
