@@ -108,6 +108,7 @@ def environment(place, tmp_path):
             "GITHUB_API_URL": github,
             "PORT": str(port),
             "COLUMNS": "100",
+            "ASSISTANT_CHECKS": "ruff,hygiene,secrets,standards",  # the others start programs of their own
         }
 
 

@@ -97,7 +97,7 @@ def live(plans, new_url, folder):
     return {name: World(each / "world") for name, each in folders.items()}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def new_url(request):
     """Makes databases of each kind, for a folder."""
     if request.param == "sqlite":

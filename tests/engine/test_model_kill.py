@@ -79,7 +79,8 @@ def test_a_crash_after_any_entry_costs_no_call_no_lookup_and_no_second_review(wo
     assert not world.server.rejected
 
 
-@pytest.mark.parametrize("deaths", [[17], pytest.param([10, 9, 8], marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("deaths", [[17], [10, 9, 8]])
 def test_processes_that_are_killed_one_after_another_finish_one_review(tmp_path, deaths):
     """Real workers are killed by SIGKILL during a review on the sandbox; the last one finishes it."""
     product = ProductWithModel(script, **FEW)

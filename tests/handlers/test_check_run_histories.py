@@ -123,7 +123,7 @@ def seeds(first, quick, most):
     return [pytest.param(first + n, marks=[pytest.mark.long] if n >= quick else []) for n in range(most)]
 
 
-@pytest.mark.parametrize("seed", seeds(0, 10, 25))
+@pytest.mark.parametrize("seed", seeds(0, 5, 25))
 def test_every_check_run_ends_after_any_events(product, seed):
     play(product, steps_of(seed))
 
@@ -133,7 +133,7 @@ def test_every_check_run_ends_after_any_events_with_trouble(product, seed):
     play(product, steps_of(seed), trouble=seed % len(TROUBLE))
 
 
-@pytest.mark.parametrize("seed", seeds(200, 5, 12))
+@pytest.mark.parametrize("seed", seeds(200, 3, 12))
 def test_events_that_change_nothing_leave_the_review_of_the_head_in_its_check_run(product, seed):
     pull = play(product, [("opened again", True), *((event, True) for event, _ in steps_of(seed, NO_CHANGE))])
 

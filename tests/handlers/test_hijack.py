@@ -37,7 +37,7 @@ WISHES = (
     ("get_review_threads", {"post": "hello"}),
     ("list_files", "{not json"),
 )
-MANY = tuple(("list_files", {"pattern": f"*{n}", "side": "head"}) for n in range(10_000))
+MANY = tuple(("list_files", {"pattern": f"*{n}", "side": "head"}) for n in range(3_000))
 
 
 def on(number, title, **rest):
@@ -158,7 +158,7 @@ def told(product):
     return {text for one in product.model.asked for text in Request(one.body).told}
 
 
-def test_wishes_are_denied_and_ten_thousand_calls_are_a_few(product, pull):
+def test_wishes_are_denied_and_three_thousand_calls_are_a_few(product, pull):
     answers = told(product)
     longest = max(len(Request(one.body).told) for one in product.model.asked)
 
@@ -173,7 +173,7 @@ def test_wishes_are_denied_and_ten_thousand_calls_are_a_few(product, pull):
     assert pull.check_runs()[-1].conclusion == "neutral"
     requests = [Request(one.body) for one in product.model.asked]
     openings = [one for one in requests if one.lens == "security" and not one.told]
-    assert len(openings) > 1, "ten thousand denials are too much: the change is read in halves"
+    assert len(openings) > 1, "three thousand denials are too much: the change is read in halves"
     assert max(estimate(json.dumps(one.body, ensure_ascii=False)) for one in requests) < 260_000
 
 
