@@ -110,7 +110,7 @@ ELSEWHERE = {
     "I15": "standards/test_documents.py::test_on_a_public_pull_request_another_repositorys_documents_need_the_label_public",
     "M01": "corpus/test_corpus.py::test_a_text_of_the_model_is_dead_when_it_is_posted",
     "M02": "corpus/test_corpus.py::test_a_text_of_the_model_is_dead_when_it_is_posted",
-    "M04": "handlers/test_hijack.py::test_wishes_are_denied_and_ten_thousand_calls_are_a_few",
+    "M04": "handlers/test_hijack.py::test_wishes_are_denied_and_three_thousand_calls_are_a_few",
     "M06": "findings/test_suggestion.py::test_what_is_not_offered_has_a_reason",
     "M08": "corpus/test_hijacked_product.py::test_nothing_that_the_hijacked_model_wrote_can_act",
     "D02": "hosts/test_github_host.py::test_what_github_leaves_out_is_read_or_marked",
