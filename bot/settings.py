@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
 import ipaddress
 import json
 import os
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict, SettingsError
 
+from bot.credentials import is_example, is_placeholder, is_weak, pem, stored_app
 from bot.errors import ConfigurationError
 
 
@@ -174,6 +172,9 @@ class Settings(BaseSettings):
             if _effort_is_empty(overrides.get("_env_file", ".env")):
                 overrides = {"assistant_effort": ""} | overrides
             settings = cls(**overrides)  # type: ignore[arg-type]
+            stored = stored_app(settings.assistant_data)
+            if "_env_file" not in overrides and not settings.names_app and stored.exists():
+                settings = cls(**overrides | {"_env_file": (stored, ".env")})  # type: ignore[arg-type]
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, details['loc'])).upper()}: {details['msg']}" for details in error.errors()]
             raise ConfigurationError("; ".join(lines)) from error
@@ -181,6 +182,8 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"ASSISTANT_MODEL_OPTIONS is not JSON: {error.__cause__}") from error
         except UnicodeDecodeError as error:
             raise ConfigurationError(f".env is not text in UTF-8: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(f"{error.filename} cannot be read: {error.strerror}") from error
         return settings
 
     @property
@@ -198,12 +201,12 @@ class Settings(BaseSettings):
         """The App's private key as PEM text. Raises ConfigurationError if its file cannot be read."""
         if self.github_private_key_file is not None:
             try:
-                return _pem(self.github_private_key_file.read_text(encoding="utf-8"))
+                return pem(self.github_private_key_file.read_text(encoding="utf-8"))
             except OSError as error:
                 raise ConfigurationError(f"GITHUB_PRIVATE_KEY_FILE cannot be read: {error.strerror}") from error
             except UnicodeDecodeError as error:
                 raise ConfigurationError("GITHUB_PRIVATE_KEY_FILE is not text; PEM or base64 is expected") from error
-        return _pem(self.github_private_key.get_secret_value())
+        return pem(self.github_private_key.get_secret_value())
 
     def proxy_for(self, url: str) -> str:
         """The proxy through which `url` is reached; empty if it is reached directly."""
@@ -283,12 +286,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be posted, logged or shown; without weak ones, which are words of many texts."""
-        return tuple(dict.fromkeys(value for _, value in self._secret_values if not _is_weak(value)))
+        return tuple(dict.fromkeys(value for _, value in self._secret_values if not is_weak(value)))
 
     @property
     def weak_secrets(self) -> tuple[str, ...]:
         """A sentence for each variable whose secret is short or a word, so that it is not cut out of what is posted."""
-        names = dict.fromkeys(name for name, value in self._secret_values if _is_weak(value))
+        names = dict.fromkeys(name for name, value in self._secret_values if is_weak(value))
         return tuple(f"{name} holds a secret that is short or a word: make a random one" for name in names)
 
     @property
@@ -321,6 +324,20 @@ class Settings(BaseSettings):
             "GITHUB_WEBHOOK_SECRET": self.webhook_secrets,
         }
 
+    def with_variables(self, variables: Mapping[str, str]) -> Settings:
+        """These settings, with some replaced that have another value now. Raises ConfigurationError."""
+        known = {name: getattr(self, name) for name in type(self).model_fields}
+        changed = {name.lower(): value for name, value in variables.items()}
+        try:
+            return type(self)(_env_file=None, **known | changed)
+        except ValidationError as error:
+            raise ConfigurationError(str(error)) from error
+
+    @property
+    def names_app(self) -> bool:
+        """Whether an App's id or key is set: without both, set-up may register a new App."""
+        return bool(self.github_app_id or self.github_private_key.get_secret_value() or self.github_private_key_file)
+
     @property
     def connects_to_github(self) -> bool:
         """Whether any variable of an App is set."""
@@ -347,15 +364,15 @@ class Settings(BaseSettings):
     def _secret_troubles(self) -> Iterator[str]:
         """Webhook secrets that can be guessed, and passwords that our own examples or texts name."""
         secrets = [secret.decode() for secret in self.webhook_secrets]
-        if any(secret.strip("….<>").lower() in _PLACEHOLDERS for secret in secrets):
+        if any(map(is_placeholder, secrets)):
             yield "GITHUB_WEBHOOK_SECRET is a placeholder; write the secret of the App's webhook"
-        elif any(_is_weak(secret) or (secret in _OURS and not self._github_is_here) for secret in secrets):
+        elif any(is_weak(secret) or (is_example(secret) and not self._github_is_here) for secret in secrets):
             yield (
                 "GITHUB_WEBHOOK_SECRET is short, a word or an example, so it can be guessed; "
                 "make one with `openssl rand -hex 32`, and set it here and on the App's settings page"
             )
         for name, value in self._secret_values:
-            if name in _WITH_PASSWORD and value.lower() in _OURS:
+            if name in _WITH_PASSWORD and is_example(value.lower()):
                 yield f"{name} has the password of an example; make another with `openssl rand -hex 32`"
 
     @property
@@ -426,7 +443,6 @@ def unknown_variables() -> tuple[str, ...]:
     return tuple(found)
 
 
-_PLACEHOLDERS = {"", "changeme", "change-me", "your-secret", "your-webhook-secret", "secret-here", "xxx"}
 _OTHER_NAMES = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
     "OPENAI_MODEL": "ASSISTANT_MODEL",
@@ -454,44 +470,4 @@ def _is_within(host: str, port: int | None, place: str) -> bool:
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
-_WIDTH = 64  # characters of base64 in a line of PEM
-
-
-def _pem(text: str) -> str:
-    """Returns the first PEM block of `text` as PEM; without one, `text` without white space at its ends.
-
-    Reads real or escaped line ends, spaces for line ends, quotes or other text around the block, and base64 of it all.
-    """
-    found = _PEM.search(_unescaped(text)) or _PEM.search(_unescaped(_from_base64(text)))
-    if found is None:
-        return text.strip()
-    label, body = found.groups()
-    if ":" in body:  # a header, of a key with a passphrase
-        return found[0]
-    code = "".join(body.split())
-    lines = [code[at : at + _WIDTH] for at in range(0, len(code), _WIDTH)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----"])
-
-
-def _unescaped(text: str) -> str:
-    return text.replace("\\r", "").replace("\\n", "\n").replace("\r", "")
-
-
-def _from_base64(text: str) -> str:
-    try:
-        return base64.b64decode("".join(text.strip("\ufeff \t\r\n\"'").split()), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-
-
-def _is_weak(secret: str) -> bool:
-    """Whether a secret is short or a word: it can be guessed, and to cut it out of every text would cut out words."""
-    is_word = secret.isalpha() and secret in {secret.lower(), secret.upper(), secret.title()}
-    return is_word or len(secret) < _STRONG or len(set(secret)) < _VARIED
-
-
-_STRONG, _VARIED = 12, 5  # characters, and different ones
 _WITH_PASSWORD = ("DATABASE_URL", "HTTPS_PROXY", "HTTP_PROXY")
-_OURS = {"assistant", "review-assistant", "sandbox-webhook-secret", "/assistant review", *_PLACEHOLDERS}
-"""Words of our own, and the secrets of our own examples. The sandbox's may be used with a sandbox."""

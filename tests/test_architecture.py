@@ -15,7 +15,7 @@ TREES = {name: ast.parse(file.read_text()) for name, file in MODULES.items()}
 
 # A place may import from places to its left and from itself; places between commas do not know each other.
 DIRECTION = """
-errors < deadline, settings, webhook, core.policy < core.command < core.code < core.costs < core.findings < core.claims
+errors, credentials < deadline, settings, webhook, core.policy < core.command < core.code < core.costs < core.findings < core.claims
        < core.comments < core.story < job < interfaces < telemetry.metrics < hosts, checks, engine, server < storage < model < standards < handlers
        < telemetry < sandbox < app_openai < app < web < cli < __main__
 """
@@ -66,7 +66,7 @@ HOMES = {
     "typer": ("bot.cli",),
     "unidiff": ("bot.core.code.diff",),
     "uvicorn": ("bot.cli.serve", "bot.server"),
-    "yaml": ("bot.core.policy", "bot.core.findings.executable_rules", "bot.checks.pack"),
+    "yaml": ("bot.core.policy", "bot.core.findings.executable_rules", "bot.checks.pack", "bot.web.setup_app"),
 }
 PURE = {"urllib.parse"} | set(sys.stdlib_module_names) - {
     "asyncio", "datetime", "http", "io", "logging", "multiprocessing", "os", "random", "secrets", "shutil",
@@ -218,7 +218,7 @@ def test_only_the_settings_read_the_environment(name):
 
 # --- Rooms, names and sizes. Each rule is a function that returns what breaks it, so that a test can break it on purpose.
 
-MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 242, 500, 60
+MOST_ROOMS, MOST_FLAT, MOST_IN_A_ROOM, MOST_MODULES, LONGEST, SHORTEST = 12, 12, 14, 246, 500, 60
 MOST_IN = {"bot": MOST_FLAT}
 BANNED_NAMES = {
     "utils",

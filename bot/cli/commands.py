@@ -279,11 +279,13 @@ def serve(
         bool, typer.Option("--no-worker", help="Only receive webhooks; `assistant work` runs the reviews.")
     ] = False,
 ) -> None:
-    """Run the server: receive webhooks and review pull requests."""
+    """Run the server: receive webhooks and review pull requests. Without an App it prints a link that sets one up."""
     from bot.settings import Settings
 
     changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
-    settings = Settings.read(**changes).require_app()  # fail before the heavy imports
+    settings = Settings.read(**changes)
+    if settings.names_app:
+        settings.require_app()  # fail before the heavy imports
     from bot.cli.serve import serve as run
 
     run(settings, work=not no_worker)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from socket import AF_INET, IPPROTO_TCP, SOCK_STREAM
 from socket import socket as Socket  # noqa: N812 - a class, in spite of its name
 from typing import Any
 
 import structlog
+import typer
 import uvicorn
 from pydantic import SecretStr
 
-from bot.app import App, build
+from bot.app import App, build, bundled
 from bot.cli.doctor import Health, examine_locally
 from bot.cli.progress import configure
+from bot.credentials import stored_app
 from bot.errors import ConfigurationError
+from bot.hosts.github.installations import GitHubInstallations
 from bot.interfaces import Connection
 from bot.server import bounded_protocol
 from bot.server import serve as application
@@ -32,25 +36,97 @@ from bot.web.dashboard import Dashboard
 from bot.web.oauth import GitHubSignIn
 from bot.web.pages import front
 from bot.web.session import GitHubDoor, LocalDoor
+from bot.web.setup import MINUTES, ConnectedServer, SetUp, SetUpPlace
+from bot.web.setup_app import GitHubServer, read_manifest
 
 log = structlog.get_logger()
 
+_NOT_STARTED = 3
+"""The exit code where the port is taken."""
 _GRACE = 5
 """Seconds that open requests have to end after SIGTERM."""
 
 
 def serve(settings: Settings, *, work: bool) -> None:
-    """Receive deliveries until SIGTERM; with `work`, do the jobs too. The engine starts before the web server."""
+    """Receive deliveries until SIGTERM; with `work`, do the jobs too. Without an App, set-up comes first.
+
+    The engine starts before the web server.
+    """
+    if not settings.names_app:
+        _set_up(settings, work=work)
+        return
     with _started(settings, work=work) as app:
-        uvicorn.run(
-            http(app),
-            http=bounded_protocol(),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
+        _run(http(app), settings)
+
+
+def _set_up(settings: Settings, *, work: bool) -> None:
+    """Serve the pages that register an App, and from then on the server that works with it."""
+    _begin(settings)
+    forget_environment()
+    apps: list[App] = []
+
+    async def activate(variables: Mapping[str, str]) -> ConnectedServer:
+        app = build(settings.with_variables(variables))
+        apps.append(app)
+        await asyncio.to_thread(_start, app, work=work)
+        return ConnectedServer(http(app), GitHubInstallations(app.client), app.engine.submit)
+
+    page = SetUp(_place(settings), activate)
+    invitation = (
+        f"\nNo GitHub App is connected. Set one up here; the link works once, for {MINUTES} minutes:\n\n  {page.link}\n"
+    )
+    try:
+        _run(page, settings, lambda: typer.echo(invitation))
+    finally:
+        for app in apps:
+            app.stop()
+        log.info("stopped")
+
+
+def _place(settings: Settings) -> SetUpPlace:
+    """Where this server is set up. Its address comes from the settings, never from a request."""
+    here = "127.0.0.1" if settings.host in {"0.0.0.0", "::", "localhost"} else settings.host  # noqa: S104 - compared only
+    here = f"[{here}]" if ":" in here else here
+    base = settings.public_url.rstrip("/") or f"http://{here}:{settings.port}"
+    return SetUpPlace(
+        base,
+        bool(settings.public_url),
+        GitHubServer.of_api(settings.github_api_url),
+        read_manifest(bundled("app.yml").read_text(encoding="utf-8")),
+        stored_app(settings.assistant_data),
+        Connection(settings.proxy_for(settings.github_api_url), settings.ca_file),
+    )
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """A web server that calls `announce` as soon as it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[Socket] | None = None) -> None:
+        """Listens."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def _run(asgi: Any, settings: Settings, announce: Callable[[], None] = lambda: None) -> None:  # noqa: ANN401 - an ASGI application
+    config = uvicorn.Config(
+        asgi,
+        http=bounded_protocol(),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = _AnnouncedServer(config, announce)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(_NOT_STARTED)
 
 
 def work(settings: Settings, metrics_port: int | None = None) -> None:
@@ -108,6 +184,19 @@ def _client(settings: Settings) -> tuple[str, str]:
 @contextmanager
 def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     """The app of a server, which takes its leave whenever SIGTERM comes: uvicorn passes the signal on when it is done."""
+    _begin(settings)
+    app = build(settings)
+    forget_environment()
+    try:
+        _start(app, work=work)
+        yield app
+    finally:
+        app.stop()
+        log.info("stopped")
+
+
+def _begin(settings: Settings) -> None:
+    """Ends on SIGTERM, configures the log, and logs what the quick half of `doctor` finds."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     configure()
     for one in examine_locally(settings):
@@ -116,21 +205,17 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
     for sentence in settings.weak_secrets:
         log.warning(sentence)
     be_private()
-    app = build(settings)
-    forget_environment()
-    try:
-        app.start(work=work)
-        threading.Thread(target=app.greet, name="greeting", daemon=True).start()
-        gc.collect()
-        gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
-        log.info("started", worker=work, model=settings.model_api, github=settings.github_api_url)
-        if settings.assistant_dashboard == "local" and settings.host in {"127.0.0.1", "localhost", "::1"}:
-            key = LocalDoor.of(settings.private_key).key
-            log.info("dashboard", address=f"http://{settings.host}:{settings.port}/auth/local?key={key}")
-        yield app
-    finally:
-        app.stop()
-        log.info("stopped")
+
+
+def _start(app: App, *, work: bool) -> None:
+    app.start(work=work)
+    threading.Thread(target=app.greet, name="greeting", daemon=True).start()
+    gc.collect()
+    gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
+    log.info("started", worker=work, model=app.settings.model_api, github=app.settings.github_api_url)
+    if app.settings.assistant_dashboard == "local" and app.settings.host in {"127.0.0.1", "localhost", "::1"}:
+        key = LocalDoor.of(app.settings.private_key).key
+        log.info("dashboard", address=f"http://{app.settings.host}:{app.settings.port}/auth/local?key={key}")
 
 
 def forget_environment() -> None:

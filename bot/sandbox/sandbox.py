@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 
 from bot.hosts.git import MEGABYTE, Git, Pairs
-from bot.sandbox import pages
+from bot.sandbox import pages, registration
 from bot.sandbox.api import analysis as analysis_api
 from bot.sandbox.api import app as app_api
 from bot.sandbox.api import auth, oauth
@@ -221,7 +221,7 @@ class Sandbox:
 
 
 def _asgi(world: World) -> Starlette:
-    rest = [endpoint.route(world) for endpoint in REST]
+    rest = [*(endpoint.route(world) for endpoint in REST), registration.conversion(world)]
     graphql = [endpoint.route(world) for endpoint in graphql_api.ENDPOINTS]
     routes = [
         *oauth.routes(world),
@@ -230,6 +230,7 @@ def _asgi(world: World) -> Starlette:
         *graphql,
         *git_api.routes(world),
         *analysis_api.routes(world),
+        *registration.routes(world),
         *pages.routes(world),
         *rest,
     ]

@@ -133,4 +133,7 @@ async def _nowhere(message: Message) -> None:
 
 
 def _is_api(path: str) -> bool:
-    return path.startswith(("/api/", "/repos/", "/app/", "/installation/", "/search/", "/graphql")) or path == "/app"
+    return (
+        path.startswith(("/api/", "/repos/", "/app/", "/installation/", "/search/", "/graphql", "/app-manifests/"))
+        or path == "/app"
+    )

@@ -245,6 +245,7 @@ class App:
     bot: User
     permissions: Mapping[str, str]
     events: tuple[str, ...]
+    setup_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,7 @@ class World:
     """The whole state. `url` is the address of the pages; `secret` signs the webhooks, which go to `hook_url`.
 
     `owner` owns the App; `visitor` is who signs in when a browser comes to do so.
+    `manifests` are those that were confirmed, by the code that a program may exchange once.
     """
 
     directory: Path
@@ -282,6 +284,7 @@ class World:
     visitor: str = "alice"
     sign_ins: dict[str, SignInCode] = field(default_factory=dict)
     person_tokens: dict[str, User] = field(default_factory=dict)
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
     commits: Iterator[int] = field(default_factory=lambda: itertools.count(1_767_225_600, 60))
 
