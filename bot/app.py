@@ -144,6 +144,7 @@ def build_router(parts: UseCases) -> Router:
     limits = RequestLimits(
         person=settings.assistant_requests_per_person_hour,
         repository=settings.assistant_requests_per_repository_hour,
+        automatic=settings.assistant_automatic_per_pull_day,
     )
     gate = Gate(parts.host, store, settings.bots, limits)
     return Router(parts.host, parts.publisher, gate, store, parts.signer)
@@ -222,11 +223,12 @@ def _price_of(settings: Settings) -> Price | None:
 
 
 def spending_limits(settings: Settings, allowed: ReviewBudget) -> tuple[SpendingLimit, ...]:
-    """What may be spent on a review, a pull request, a repository and an installation."""
+    """What may be spent on a review, a pull request, by a person, in a repository and in an installation."""
     day, month, daily = timedelta(days=1), timedelta(days=30), settings.assistant_dollars_per_pull_day
     return (
         SpendingLimit("job", None, allowed.tokens, allowed.dollars),
         SpendingLimit("pull", day, dollars=max(_PULL_DAY, allowed.dollars) if daily is None else daily),
+        SpendingLimit("person", day, dollars=settings.assistant_dollars_per_person_day),
         SpendingLimit("repository", day, dollars=settings.assistant_dollars_per_repository_day),
         SpendingLimit("installation", month, dollars=settings.assistant_dollars_per_installation_month),
     )

@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     assistant_dollars_per_pull_day: float | None = Field(
         None, ge=0, description="US dollars per pull request and day; default: 5, or one review if that is more."
     )
+    assistant_dollars_per_person_day: float = Field(25.0, ge=0, description="US dollars per person and day.")
     assistant_dollars_per_repository_day: float = Field(50.0, ge=0, description="US dollars per repository and day.")
     assistant_dollars_per_installation_month: float = Field(500.0, ge=0, description="US dollars per month.")
     assistant_tokens_per_review: int = Field(1_500_000, ge=0, description="Tokens one review may use.")
@@ -112,6 +113,7 @@ class Settings(BaseSettings):
     )
     assistant_requests_per_person_hour: int = Field(30, ge=0, description="Commands and replies of one person.")
     assistant_requests_per_repository_hour: int = Field(200, ge=0, description="Commands and replies in a repository.")
+    assistant_automatic_per_pull_day: int = Field(60, ge=0, description="Reviews nobody asked for, per pull request.")
     assistant_organisation_defaults: str = Field(
         "",
         pattern=r"^([\w.-]+/[\w.-]+)?$",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
 
@@ -289,9 +289,11 @@ class Answerer:
 def reported(bounds: Sequence[SpendingLimit], people: Iterable[str] = ()) -> tuple[SpendingLimit, ...]:
     """What a status reports: the scopes with a limit, and the last 30 days of the pull request, the repository and people."""
     month = timedelta(days=30)
-    shown = [*bounds, SpendingLimit("pull", month), SpendingLimit("repository", month)]
+    of_people = [bound for bound in bounds if bound.scope == "person"] + [SpendingLimit("person", month)]
+    shown = [bound for bound in bounds if bound.scope != "person"]
+    shown += [SpendingLimit("pull", month), SpendingLimit("repository", month)]
     ranked = sorted(shown, key=lambda bound: (_ORDER.index(bound.scope), bound.within or month))
-    return (*ranked, *(SpendingLimit("person", month, person=person) for person in people))
+    return (*ranked, *(replace(bound, person=person) for person in people for bound in of_people))
 
 
 _ORDER = ("job", "pull", "repository", "installation")

@@ -57,6 +57,10 @@ class Gate:
             return Admission(admitted=False, reason=reason, tell=counted.tell)
         return Admission(admitted=not counted.over, reason=counted.over, tell=counted.tell)
 
+    async def bounds(self, job: Job, step: Step) -> RequestCount:
+        """Whether an event that starts a review by itself is one too many for its pull request or its sender today."""
+        return await step("counted", lambda: self.conversations.count_automatic(job, self.limits), RequestCount)
+
     async def permits(self, login: str, association: str, policy: Policy, pull: PullRequest, step: Step) -> bool:
         """Whether `login` has the permission that the policy asks for.
 

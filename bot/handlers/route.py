@@ -114,6 +114,9 @@ class Router:
         reason = await self._obstacle(pull, policy, step)
         if reason:
             return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=not job.is_repetition)
+        if (bound := await self.gate.bounds(job, step)).over:
+            reason = f"There were {bound.over}. A person can start a review with /assistant review."
+            return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=bound.tell, silent=True)
         return RouteDecision(Route.REVIEW, pull.head_sha, forced=job.trigger is Trigger.RETARGETED or job.is_repetition)
 
     async def _awaits(self, job: Job) -> bool:

@@ -63,9 +63,10 @@ class LedgerAccount:
             _cost(kept or Usage()),
             person_of(self.job),
         )
+        bounds = [replace(bound, person=call.person) if bound.scope == "person" else bound for bound in self.bounds]
         while True:
             seen = self._settled
-            shortage = await self.ledger.reserve(call, self.bounds)
+            shortage = await self.ledger.reserve(call, bounds)
             if shortage is None:
                 self._rows[name] = call.name
                 return

@@ -59,15 +59,22 @@ def _fingerprint(text: str) -> str:
 
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_PULLS = 5
+"""Pull requests whose automatic reviews one person may use up in a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Requests per hour of one person and in one repository, and posted refusals per day in one repository."""
+    """Requests per hour of one person and in one repository, and posted refusals per day in one repository.
+
+    `automatic` are the reviews per day that nobody asks for (opened, pushed, another base), on one pull request; one person
+    may cause five times as many on all pull requests.
+    """
 
     person: int = 30
     repository: int = 200
     refusals: int = 20
+    automatic: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class ConversationStore:
 
         def write(connection: sa.Connection) -> RequestCount:
             mine, here = ASKED.c.actor == job.actor_id, ASKED.c.repo_id == job.pull.repo_id
-            others = ASKED.c.job != job.id
+            others = sa.and_(~ASKED.c.automatic, ASKED.c.job != job.id)
             asked = _count(connection, _HOUR, mine, others)
             admitted = _count(connection, _HOUR, here, others, ASKED.c.admitted)
             over = _over(asked, admitted, limits)
@@ -103,6 +110,29 @@ class ConversationStore:
             admit = permitted and not over
             upsert(connection, ASKED, [_row(job, admit=admit, tell=tell)], keep=("at",))
             return RequestCount(over, tell and not admit)
+
+        return await self.database.run(write)
+
+    async def count_automatic(self, job: Job, limits: RequestLimits) -> RequestCount:
+        """Records an event that starts a review by itself, and decides whether there were too many within a day.
+
+        That is told once a day on a pull request.
+        """
+
+        def write(connection: sa.Connection) -> RequestCount:
+            others = sa.and_(ASKED.c.automatic, ASKED.c.job != job.id)
+            here = sa.and_(others, of_pull(ASKED, job.pull))
+            over = ""
+            if _count(connection, _DAY, here, ASKED.c.admitted) >= limits.automatic:
+                over = f"more than {limits.automatic} automatic reviews of this pull request within a day"
+            elif job.actor_id and _count(connection, _DAY, others, ASKED.c.admitted, ASKED.c.actor == job.actor_id) >= (
+                limits.automatic * _PULLS
+            ):
+                over = f"more than {limits.automatic * _PULLS} automatic reviews for one person within a day"
+            tell = bool(over) and not _count(connection, _DAY, here, ASKED.c.told)
+            row = _row(job, admit=not over, tell=tell) | {"automatic": True}
+            upsert(connection, ASKED, [row], keep=("at",))
+            return RequestCount(over, tell)
 
         return await self.database.run(write)
 

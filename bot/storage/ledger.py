@@ -77,6 +77,7 @@ LOST_AFTER = timedelta(minutes=15)
 _DOLLAR_SETTINGS = {
     "job": "ASSISTANT_DOLLARS_PER_REVIEW, or budgets.dollars of the policy,",
     "pull": "ASSISTANT_DOLLARS_PER_PULL_DAY",
+    "person": "ASSISTANT_DOLLARS_PER_PERSON_DAY",
     "repository": "ASSISTANT_DOLLARS_PER_REPOSITORY_DAY",
     "installation": "ASSISTANT_DOLLARS_PER_INSTALLATION_MONTH",
 }

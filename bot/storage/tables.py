@@ -73,6 +73,7 @@ ASKED = sa.Table(
     sa.Column("admitted", sa.Boolean, nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("automatic", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("asked_repository", "repo_id", "at"),
 )
 EXCHANGES = sa.Table(

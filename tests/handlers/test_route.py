@@ -184,6 +184,67 @@ def test_who_asks_too_often_is_asked_to_wait(play):
     assert ["more than 2 requests of one person within an hour" in body for body in desk.said] == [True]
 
 
+def test_pushes_and_other_bases_are_reviewed_a_limited_number_of_times_a_day_and_that_is_said_once(play):
+    async def story(desk):
+        await desk.open(private=True, limits=RequestLimits(automatic=2))
+        kinds = (Trigger.OPENED, Trigger.RETARGETED, Trigger.PUSHED, Trigger.RETARGETED, Trigger.RECOVERED)
+        routes = [(await desk.route(kind)).route for kind in kinds]
+        return routes, (await desk.route(Trigger.COMMAND, "alice", "/assistant review")).route, desk
+
+    routes, asked, desk = play(story)
+
+    assert routes == [Route.REVIEW] * 2 + [Route.NOTHING] * 3
+    assert asked is Route.REVIEW, "a person may still ask"
+    told = [run for run in desk.pull.check_runs() if "automatic reviews of this pull request" in str(run)]
+    assert len(told) == 1
+    assert desk.said == []
+
+
+def test_one_person_uses_up_no_more_than_five_pull_requests_in_a_day(play):
+    async def story(desk):
+        await desk.open(private=True, limits=RequestLimits(automatic=1))
+        routes = []
+        for number in range(7):
+            desk.pull = await desk.github.repo.open_pull(f"Pay {number}", "", {"app.py": f"x = {number}\n"})
+            routes.append((await desk.route(Trigger.OPENED, "bob")).route)
+        return routes
+
+    assert play(story) == [Route.REVIEW] * 5 + [Route.NOTHING] * 2
+
+
+@pytest.mark.parametrize("trigger", [Trigger.LABEL, Trigger.COMMAND])
+def test_forty_labels_or_edits_of_somebody_without_permission_get_one_sign(play, trigger):
+    async def story(desk):
+        await desk.open()
+        desk.pull.label("alice", "assistant:review")
+        text = "assistant:review" if trigger is Trigger.LABEL else "/assistant review"
+        routes = {(await desk.route(trigger, "mallory", text)).route for _ in range(40)}
+        answer = await desk.route(Trigger.COMMAND, "alice", "/assistant help")
+        return routes, answer.route, desk
+
+    routes, answer, desk = play(story)
+
+    assert routes == {Route.NOTHING}
+    assert answer is Route.ANSWER
+    assert len(desk.said) == 1
+    assert sum(len(one.reactions) for one in desk.pull.state.comments) == 1, "the maintainer's"
+
+
+def test_toggling_a_label_starts_a_limited_number_of_reviews_in_an_hour(play):
+    async def story(desk):
+        await desk.open(limits=RequestLimits(person=5))
+        desk.pull.label("alice", "assistant:review")
+        return [(await desk.route(kind, "alice", "assistant:review")).route for _ in range(8) for kind in _TOGGLES]
+
+    routes = play(story)
+
+    assert routes.count(Route.REVIEW) == 5
+    assert routes.count(Route.STOP) == 8
+
+
+_TOGGLES = (Trigger.LABEL, Trigger.UNLABEL)
+
+
 def test_a_repository_is_limited_by_those_who_may_ask_alone(play):
     async def story(desk):
         await desk.open(limits=RequestLimits(repository=2))

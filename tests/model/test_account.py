@@ -98,6 +98,24 @@ def test_a_refusal_names_the_setting_that_sets_the_limit(ledger, limit, setting)
         asyncio.run(account.reserve("call-1", Usage(input=5, dollars=0.5)))
 
 
+def test_one_persons_spending_leaves_another_persons_alone(ledger):
+    limit = SpendingLimit("person", timedelta(days=1), dollars=1.0)
+    alice, again, bob = (
+        LedgerAccount(
+            ledger, Job(name, PULL, Trigger.COMMAND, actor=who, text="/assistant ask x"), (limit,), patience=0
+        )
+        for name, who in (("a", "alice"), ("b", "alice"), ("c", "bob"))
+    )
+
+    async def spend():
+        await alice.reserve("call-1", Usage(input=5, dollars=0.8))
+        with pytest.raises(BudgetExhausted, match="ASSISTANT_DOLLARS_PER_PERSON_DAY"):
+            await again.reserve("call-1", Usage(input=5, dollars=0.8))
+        await bob.reserve("call-1", Usage(input=5, dollars=0.8))
+
+    asyncio.run(spend())
+
+
 def test_a_call_waits_for_the_calls_of_other_jobs_that_share_a_limit(ledger):
     limit = SpendingLimit("pull", timedelta(days=1), tokens=100)
 
