@@ -17,7 +17,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bot.errors import Forbidden, Outage
-from bot.hosts.github.transport import KeptOpen, opened, web
+from bot.hosts.github.transport import opened, web
 from bot.interfaces import Connection
 
 T = TypeVar("T", bound=BaseModel)
@@ -77,8 +77,7 @@ class GitHubSignIn:
         self._id, self._secret = client
         self._api = httpx.URL(url)
         self._web = web(self._api)
-        self._to_api = KeptOpen(self._api, lambda: opened(connection))
-        self._to_web = KeptOpen(self._web, lambda: opened(connection))
+        self._connection = connection
 
     def address(self, redirect: str, state: str, verifier: str) -> str:
         """Returns the address at which a person signs in. GitHub sends the person back to `redirect` with `state`."""
@@ -101,7 +100,7 @@ class GitHubSignIn:
             "code_verifier": verifier,
         }
         url = self._web.copy_with(path="/login/oauth/access_token")
-        answer = await self._read(self._to_web, httpx.Request("POST", url, data=asked), _TokenAnswer)
+        answer = await self._read(httpx.Request("POST", url, data=asked), _TokenAnswer)
         if not answer.access_token:
             raise Forbidden(f"GitHub does not accept the sign-in ({answer.error[:60] or 'no token'})")
         user = await self._get("/user", answer.access_token, _UserAnswer)
@@ -139,24 +138,24 @@ class GitHubSignIn:
         request = httpx.Request(
             "DELETE", url, json={"access_token": token}, headers={"Authorization": f"Basic {basic}"}
         )
-        await self._send(self._to_api, request)
+        await self._send(request)
 
     async def _get(self, at: str, token: str, kind: type[T]) -> T:
         headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"}
         request = httpx.Request("GET", f"{str(self._api).rstrip('/')}{at}", headers=headers)
-        return await self._read(self._to_api, request, kind)
+        return await self._read(request, kind)
 
-    async def _read(self, wire: KeptOpen, request: httpx.Request, kind: type[T]) -> T:
-        response = await self._send(wire, request)
+    async def _read(self, request: httpx.Request, kind: type[T]) -> T:
+        response = await self._send(request)
         try:
             return TypeAdapter(kind).validate_json(response.content)
         except ValidationError:
             raise Outage("GitHub's answer to the sign-in is not what it documents") from None
 
-    async def _send(self, wire: KeptOpen, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         request.headers["Accept"] = "application/json"
         try:
-            async with httpx.AsyncClient(transport=wire, timeout=_SECONDS) as client:
+            async with httpx.AsyncClient(transport=opened(self._connection), timeout=_SECONDS) as client:
                 response = await client.send(request)
         except httpx.HTTPError as error:
             raise Outage(f"GitHub cannot be reached to sign in ({type(error).__name__})") from error
