@@ -238,7 +238,8 @@ class Rounds:
     """A thread that does some work at the start of the process and then every few minutes, in one process at a time.
 
     `work` receives the state that the last round returned; its time is bounded. `again` in the state that it returns is
-    the number of seconds to the next round, instead of `every`. Trouble is logged, and the next round comes. A round ends early if `epoch` changes: the process was superseded.
+    the number of seconds to the next round, instead of `every`. Trouble is logged, and the next round comes. The lease is
+    renewed during a round, which ends early if another process has it, or if `epoch` changes: the process was superseded.
     """
 
     def __init__(
@@ -284,12 +285,16 @@ class Rounds:
 
     async def _bounded(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """One round, ended early when the thread has to stop."""
-        epoch = self._epoch()
+        epoch, renewed = self._epoch(), time.monotonic()
         async with asyncio.timeout(_LOOK):
             working = asyncio.ensure_future(self._work(state))
             while not working.done():
                 await asyncio.wait([working], timeout=0.2)
-                if (self._stop.is_set() or self._epoch() != epoch) and not working.done():
+                ended = self._stop.is_set() or self._epoch() != epoch
+                if not ended and time.monotonic() - renewed > _HELD / 3:
+                    renewed = time.monotonic()
+                    ended = await asyncio.to_thread(self._leases.take, self._name, _HELD) is None
+                if ended and not working.done():
                     working.cancel()
                     await asyncio.wait([working])
                     return state

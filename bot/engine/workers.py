@@ -266,6 +266,7 @@ class ProcessLocks:
         """Takes the lock of this process. For Postgres the lease alone has to do where that is not possible."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_folder()
             number = os.open(self._folder / worker, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as failure:
             if self._all_here:
@@ -278,6 +279,7 @@ class ProcessLocks:
     def is_free(self, worker: str) -> bool:
         """Whether the worker's process has ended for certain."""
         try:
+            self._check_folder()
             number = os.open(self._folder / worker, os.O_RDWR)
         except FileNotFoundError:  # it was stopped normally, or works on another machine
             return self._all_here
@@ -290,6 +292,11 @@ class ProcessLocks:
         finally:
             os.close(number)
         return True
+
+    def _check_folder(self) -> None:
+        """Raises PermissionError for a temporary folder that somebody else made there: a lock in it proves nothing."""
+        if not self._all_here and self._folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._folder} belongs to another user")
 
     def remove(self, worker: str) -> None:
         """Removes the file of an ended worker."""

@@ -13,6 +13,7 @@ import pytest
 from bot.engine import durable, workers
 from bot.engine.durable import DurableEngine, Pace
 from bot.engine.leases import GIVEN_UP
+from bot.engine.queue import Order
 from bot.engine.workers import RETENTION, tidy
 from bot.errors import NotDurable, Outage, RateLimited, Unprocessable
 from bot.job import Route, RouteDecision
@@ -85,6 +86,24 @@ def test_a_job_that_kills_its_worker_is_given_up_in_sight(run, world, url, job, 
     run(story)
 
     assert world.told == [("failed", job("poison").id, "its worker crashed again and again")]
+
+
+def test_a_report_that_kills_its_worker_is_never_given_up(run, world, url, job):
+    """Eight workers have died while they reported a failure; the ninth reports it."""
+    order = Order("fail", "fail/review/1", job("broken"), reason="an internal error")
+
+    async def submit(engine):
+        await asyncio.to_thread(engine._open.runs.add, order)
+
+    async def story(engine):
+        await until(lambda: world.told)
+        await done(engine)
+
+    run(submit, work=False)
+    doomed(url, order.id)
+    run(story)
+
+    assert world.told == [("failed", job("broken").id, "an internal error")]
 
 
 def test_an_automatic_event_that_is_given_up_leaves_a_reviewed_head_alone(run, world, url, job, monkeypatch):

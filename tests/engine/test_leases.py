@@ -6,6 +6,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from bot.engine import leases
 from bot.engine.leases import GIVEN_UP, WAITS, CrashRecords, Leases, Rounds
 from bot.engine.tables import TABLES
 
@@ -95,6 +96,35 @@ def test_a_round_ends_early_when_its_process_was_superseded(engine):
     while not ended:
         time.sleep(0.01)
     rounds.stop()
+
+
+def test_a_long_round_keeps_its_lease(engine, monkeypatch):
+    """It takes longer than the lease lasts; a second process looks all the while, and ends the round when it has the lease."""
+    monkeypatch.setattr(leases, "_HELD", 0.9)
+    first, second, ended = Leases(engine, "first"), Leases(engine, "second"), []
+
+    async def work(_):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(time.monotonic())
+
+    rounds = Rounds(first, "look", 3600.0, work)
+    rounds.start()
+    time.sleep(0.3)
+    tries = []
+    for _ in range(10):
+        time.sleep(0.15)
+        tries.append(second.take("look", 0.01))
+    assert tries == [None] * 10
+    assert not ended
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE assistant_leases SET holder='second', until=9e9")
+    deadline = time.monotonic() + 5
+    while not ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    rounds.stop()
+    assert ended
 
 
 @pytest.fixture

@@ -211,6 +211,19 @@ def test_a_lock_that_cannot_be_taken_is_no_proof(tmp_path, monkeypatch):
     locks.release()
 
 
+def test_a_folder_of_another_user_proves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers.tempfile, "gettempdir", lambda: tmp_path)
+    mine = ProcessLocks(None)
+    mine.take("ended")
+    os.close(mine._held[1])
+    assert ProcessLocks(None).is_free("ended")
+    mine._folder.rename(tmp_path / "review-assistant-4000000")
+    monkeypatch.setattr(workers.os, "getuid", lambda: 4_000_000)
+    assert not ProcessLocks(None).is_free("ended")
+    ProcessLocks(None).take("me")
+    assert not (tmp_path / "review-assistant-4000000" / "me").exists()
+
+
 def test_locks_for_postgres_lie_in_the_users_own_folder():
     locks = ProcessLocks(None)
     locks.take("me")
