@@ -15,6 +15,8 @@ from markdown_it import MarkdownIt
 
 from bot.sandbox.api.auth import key_pair
 from tests.support.app_address import app_address
+from tests.support.interpreters import interpreter
+from tests.support.uv_program import uv
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if "```console" in page.read_text()]
@@ -112,10 +114,8 @@ def environment(place, tmp_path):
         }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_the_page_tells_to_type_works_and_prints_what_it_shows(page, place, environment):
-    start = environment["HOME"] if page.parent.name == "tutorial" else place
-    shown = [(commands, expected) for commands, expected in blocks(page) if "pip install" not in commands]
+def type_in(shown, start, environment):
+    """Types the commands in one shell, and compares what they print with what the page shows."""
     script = "set -e\nexec 2>&1 < /dev/null\n" + "".join(f"echo '@@@'\n{commands}\n" for commands, _ in shown)
     ran = subprocess.run(
         ["bash", "-c", script], cwd=start, env=environment, capture_output=True, text=True, check=False
@@ -125,3 +125,35 @@ def test_what_the_page_tells_to_type_works_and_prints_what_it_shows(page, place,
     assert ran.returncode == 0, outputs[-1]
     for (commands, expected), output in zip(shown, outputs, strict=True):
         assert expected is None or fits(expected, output), f"{commands}\nprinted:\n{output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_the_page_tells_to_type_works_and_prints_what_it_shows(page, place, environment):
+    start = environment["HOME"] if page.parent.name == "tutorial" else place
+    type_in([block for block in blocks(page) if "pip install" not in block[0]], start, environment)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("minor", [11, 12, 13, 14])
+def test_the_tutorial_works_from_the_wheel_alone(minor, tmp_path):
+    """With an empty HOME, and nothing of this checkout in sight."""
+    python = interpreter(minor)
+    uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", tmp_path / "dist")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(python)
+    (tmp_path / "home").mkdir()
+    reachable = {
+        name: text for name, text in os.environ.items() if name.lower().endswith(("_proxy", "_index_url", "_cert_file"))
+    }
+    environment = {
+        **reachable,
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "HOME": str(tmp_path / "home"),
+        "COLUMNS": "100",
+    }
+    page = next(page for page in PAGES if page.stem == "first-review")
+
+    shown = [(commands.replace("--quiet .", f"--quiet {wheel}"), expected) for commands, expected in blocks(page)]
+    assert str(wheel) in shown[0][0]
+    type_in(shown, tmp_path / "home", environment)

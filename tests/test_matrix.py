@@ -1,17 +1,14 @@
 """Each Python that is at hand, with its own SQLite and with the newest: the demo runs in a C locale, and a server starts."""
 
-import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from bot.sandbox.api.auth import key_pair
 from tests.support.app_address import app_address
+from tests.support.interpreters import interpreter
 from tests.support.uv_program import uv
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0"}
@@ -21,22 +18,6 @@ from pysqlite3 import dbapi2
 sys.modules |= {"sqlite3": pysqlite3, "sqlite3.dbapi2": dbapi2}
 """
 VERSIONS = "import sys, sqlite3; print(sys.version.split()[0], sqlite3.sqlite_version)"
-
-
-def interpreter(minor):
-    """A Python 3.`minor` of this machine; without one the test is skipped."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which(f"python3.{minor}"), *sorted(root.glob(f"3.{minor}.*/bin/python3"))]
-    if sys.version_info[1] == minor:
-        found.insert(0, sys.executable)
-    return next((str(place) for place in found if place and _runs(place)), None) or pytest.skip(
-        f"Python 3.{minor} is not here"
-    )
-
-
-def _runs(python):
-    ran = subprocess.run((python, "-c", "import sqlite3, venv"), capture_output=True, check=False, timeout=20)
-    return ran.returncode == 0
 
 
 @pytest.mark.long
