@@ -229,6 +229,7 @@ SILENT = {
     "java another package": ("java", [("int rows", "int rows, int tax"), ("package shop", "package other")], {}),
     "java syntax error": ("java", [("int rows", "int rows, int tax")], {"src/pay/Pay.java": "package pay;\nimport shop.Cart;\nclass Pay { int a = Cart.total(1) +; }\n"}),
     "kotlin default": ("kotlin", [("rows: Int)", "rows: Int, tax: Int = 1)")], {}),
+    "kotlin secondary constructor": ("kotlin", [("val owner: Int)", "val owner: Int, val tax: Int)"), ("    companion", "    constructor(owner: Int) : this(owner, 0)\n\n    companion")], {}),
     "kotlin default of null": ("kotlin", [("rows: Int)", "rows: Int, tax: Int? = null)")], {}),
     "kotlin in the standard library": ("kotlin", [("fun total", "fun summed")], {"src/pay/Pay.kt": "package shop\n\nfun pay() {\n    total(1)\n}\n"}),
     "java static import": ("java", [("total(int", "summed(int")], {"src/shop/B.java": "package shop;\n\nimport static java.lang.Math.total;\n\nclass B {\n    int a = total(1);\n}\n", "src/pay/Pay.java": "package pay;\n"}),

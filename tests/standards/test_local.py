@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.checks import hygiene, ruff, secrets
+from bot.checks import hygiene, oxlint, ruff, secrets, zizmor
+from bot.checks.pack import rules_for
+from bot.core.code.language import LANGUAGES
 from bot.core.findings.standard import Document, Shelf, UnreadDocument
 from bot.errors import ConfigurationError, NotFound, Retryable
 from bot.standards import local as folder
@@ -347,6 +349,45 @@ def test_every_rule_of_our_checks_has_a_subject_in_every_language():
     assert len(codes) > 100
     assert not without
     assert not poor
+
+
+def test_every_rule_of_our_own_pack_of_oxlint_and_of_zizmor_has_a_subject():
+    pack = {rule.id for rule in rules_for(sorted(LANGUAGES))}
+    codes = [name.rpartition("/")[2] for rule in oxlint.RULES for name in rule.names.split()]
+    codes += [audit.name for audit in zizmor.AUDITS]
+
+    assert len(pack) > 90
+    assert [code for code in (*sorted(pack), *codes) if not topics_of_rule(code)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "right", "wrong"),
+    [
+        (
+            "cors-any-origin",
+            "Allow CORS only for the origins of our list.",
+            "Log every request with its origin country.",
+        ),
+        ("runs-as-root", "Containers run as a user that is not root.", "Keep the root folder of the project tidy."),
+        ("defer-in-loop", "Never defer inside a loop: the function holds all of them.", "Prefer range loops."),
+        ("rules-of-hooks", "Call hooks only at the top level.", "Commit hooks are installed by make."),
+        (
+            "template-injection",
+            "Untrusted input never stands in a run step of a workflow.",
+            "Name workflows after what they do.",
+        ),
+        ("logged-secret", "Never log passwords or tokens.", "Log with the module's logger."),
+    ],
+)
+def test_our_own_rules_are_governed_by_the_sentence_about_their_subject(rule, right, wrong):
+    held = {"docs/standards/a.md": f"# A\n\n## One\n\n{right}\n\n## Two\n\n{wrong}\n"}
+
+    async def claim(standards):
+        await standards.sync(shelf(held), Reading(held))
+        hits = await standards.search(shelf(held), f"`{rule}`")
+        assert [hit.quote for hit in hits if hit.governs] == [right]
+
+    run(claim)
 
 
 def test_a_section_that_says_all_of_a_concept_governs_whatever_its_heading():

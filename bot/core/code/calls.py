@@ -273,6 +273,8 @@ def _functions(root: Node, name: str, written_in: str) -> Iterator[Function]:
             inner = _child(node, "primary_constructor")
             parameters = _child(inner, "class_parameters") if inner else None
             yield _function(node, name, parameters, written_in)
+            if any(other.type == "secondary_constructor" for _, _, other in nodes(node)):
+                yield _function(node, name, None, written_in)
         elif node.type == "declaration" and written_in in {"c", "cpp"}:
             declared = next((n for _, _, n in nodes(node) if n.type == "function_declarator"), None)
             if declared and node_text(declared.child_by_field_name("declarator")) == name:
