@@ -196,3 +196,11 @@ def test_the_command_exits_with_1_for_trouble_and_prints_json(monkeypatch, capsy
         ConfigurationError, match=r"GITHUB_API_URL: https://github.com is not GitHub's API; write https://"
     ):
         Settings.read().require_app()
+
+
+def test_an_analyser_that_is_not_installed_is_named_with_the_way_to_get_it(network, monkeypatch):
+    monkeypatch.setattr(doctor, "find_program", lambda _: None)
+    found = {one.subject: one for one in examined(network)}
+
+    assert found["zizmor"].health is Health.SKIPPED
+    assert "review-assistant[actions]" in found["zizmor"].cure
