@@ -104,6 +104,9 @@ FEWEST_FENCES = 3
 _EVERYWHERE = frozenset({"*", "**", "**/*"})
 
 
+_RULE_KEYS = frozenset({"id", "severity"})
+
+
 def sections(document: Document, content: bytes, readers: Mapping[str, Reader] = NO_READERS) -> tuple[Standard, ...]:
     """Returns the sections of `document`, in order. Scope and languages come from its front matter, path and fences.
 
@@ -159,6 +162,7 @@ def _standards(
                 scope=_within(scope, _usable(head.scope)),
                 examples=_examples(layout.fences, start, end),
                 retired=retired or is_retired(path, layout.text[start:end]),
+                front=tuple((key, values[0]) for key, values in keys.items() if key in _RULE_KEYS and values),
             )
         )
         if len(found) > MOST:

@@ -5,7 +5,8 @@ import pytest
 from bot.core.code.diff import FileDiff, Hunk, Line, Status
 from bot.core.findings.executable_rules import MOST_RULES, executable_rules, rule_drafts, waiver
 from bot.core.findings.finding import Category, Draft, Severity
-from bot.core.findings.standard import Standard
+from bot.core.findings.standard import Document, Standard
+from bot.standards.sections import sections
 
 BLOCK = "```yaml ast-grep\nlanguage: python\nrule: {pattern: print($A)}\n```\n"
 TEXT = f"## Log\n\nRule: `no-print`; severity: note; scope: `services/**`, *.pyi; enforcement: gate\n\nUse the log.\n\n{BLOCK}"
@@ -42,6 +43,16 @@ def test_a_section_names_its_rule_in_one_line():
 
 def test_a_rule_without_a_line_has_the_anchor_of_its_section():
     assert (only(BLOCK).id, only(BLOCK).severity) == ("log-0", Severity.WARNING)
+
+
+def test_front_matter_names_the_rule_and_its_severity_where_the_section_does_not():
+    document = b"---\nid: SHOP-7\nseverity: error\n---\n# Log\n\n" + BLOCK.encode() + b"\n## More\n\n" + BLOCK.encode()
+    read = executable_rules(sections(Document("docs/log.md", "b" * 40), document))
+
+    assert [(rule.id, rule.severity) for rule in read.rules] == [("SHOP-7", Severity.ERROR), ("more", Severity.ERROR)]
+    named = only(TEXT.replace("; enforcement: gate", ""), front=(("id", "SHOP-7"), ("severity", "error")))
+    assert (named.id, named.severity) == ("no-print", Severity.NOTE)
+    assert "severity" in str(executable_rules([section(BLOCK, front=(("severity", "high"),))]).unusable[0])
 
 
 def test_examples_in_a_later_piece_of_the_section_belong_to_the_rule():

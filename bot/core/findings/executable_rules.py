@@ -1,7 +1,7 @@
 """Rules that the team's documents carry as code: a fenced block in a section, which the check `standards` runs.
 
 A block is a rule of ast-grep (https://ast-grep.github.io/reference/yaml.html) in a fence that is marked `ast-grep`. A line
-`Rule: ID; severity: …; scope: …; enforcement: …` below the heading names it. Fences marked `bad` and `good` are its examples.
+`Rule: ID; severity: …; scope: …; enforcement: …` below the heading names it, or the keys `id` and `severity` of the front matter. Fences marked `bad` and `good` are its examples.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def _rule(
     name = language_named(block.language)
     if not name:
         raise ValueError(f"{block.language[:40]} is no language that is known here")
-    id_ = block.id or details.id or section.anchor
+    front = _Details.model_validate(dict(section.front)) if section.front else _Details()
+    id_ = block.id or details.id or (front.id if front.id not in known else "") or section.anchor
     if not _ID.fullmatch(id_):
         raise ValueError("the rule needs an id of letters, digits, dots and hyphens")
     if id_ in known:
@@ -195,7 +196,9 @@ def _rule(
         title=block.message or (section.heading[-1][:200] if section.heading else id_),
         why=block.note or _sentence(section),
         match={key: value for key, value in given.items() if value},
-        severity=Severity.ERROR if details.enforcement == GATE else _SEVERITIES[block.severity or details.severity],
+        severity=Severity.ERROR
+        if details.enforcement == GATE
+        else _SEVERITIES[block.severity or details.severity or front.severity],
         category=block.category,
         scope=details.scope,
         line=fence.line,

@@ -58,7 +58,8 @@ class Standard:
 
     `text` is an exact substring of the document at `blob`, so a quote from it can be verified. `languages` limit the code
     that it applies to, `examples` are the languages of its code blocks. A `retired` section is withdrawn, deprecated or
-    replaced: nothing may be held against it. An item of a list or table has the id of its `section`.
+    replaced: nothing may be held against it. An item of a list or table has the id of its `section`. `front` are the keys
+    of the document's front matter about rules that it carries as code: id, severity.
     """
 
     document: str
@@ -75,6 +76,7 @@ class Standard:
     examples: tuple[str, ...] = ()
     retired: bool = False
     section: str = ""
+    front: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
