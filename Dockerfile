@@ -20,7 +20,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates git \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --no-create-home --home-dir /data assistant \
- && install -d -o 10001 -g 10001 /data
+ && install -d -o 10001 -g 10001 /data \
+ && install -d -m 0700 -o 10001 -g 10001 /data/secrets
 COPY --from=build /src/.venv /src/.venv
 ENV PATH=/src/.venv/bin:$PATH \
     HOST=0.0.0.0 PORT=8000 \

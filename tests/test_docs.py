@@ -181,22 +181,53 @@ def test_the_scale_profile_connects_every_service_to_its_own_postgres():
     assert services["worker"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-{postgres}}}"
     assert services["server"]["environment"]["DATABASE_URL"] == f"${{DATABASE_URL:-${{COMPOSE_PROFILES:+{postgres}}}}}"
     assert services["server"]["depends_on"]["postgres"] == {"condition": "service_healthy", "required": False}
+    assert "app:/data/secrets" in services["server"]["volumes"], "what set-up stores …"
+    assert "app:/data/secrets:ro" in services["worker"]["volumes"], "… the workers read"
     assert "POSTGRES_PASSWORD" not in services["postgres"]["environment"], "a random one, from a file"
 
 
-def test_the_deploy_examples_run_verbs_that_exist_with_few_privileges():
+def manifests_of(name):
+    return list(yaml.safe_load_all((ROOT / "examples" / "deploy" / name).read_text()))
+
+
+@pytest.mark.parametrize(("name", "deployments"), [("kubernetes.yaml", 2), ("kubernetes-small.yaml", 1)])
+def test_the_kubernetes_manifests_fit_together_and_grant_little(name, deployments):
+    manifests = [one for one in manifests_of(name) if one]
+    pods = [one["spec"]["template"] for one in manifests if one["kind"] == "Deployment"]
+    claims = {one["metadata"]["name"] for one in manifests if one["kind"] == "PersistentVolumeClaim"}
+
+    assert len(pods) == deployments
+    for one in manifests:
+        assert set(one) <= {"apiVersion", "kind", "metadata", "spec", "type", "stringData"}
+        assert one["metadata"]["name"].startswith("assistant")
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        check(container["args"])
+        assert pod["spec"]["securityContext"]["runAsNonRoot"]
+        assert not pod["spec"]["automountServiceAccountToken"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["spec"]["volumes"]}
+        assert {
+            one["persistentVolumeClaim"]["claimName"]
+            for one in pod["spec"]["volumes"]
+            if len(one) > 1 and "persistentVolumeClaim" in one
+        } <= claims
+        assert {"livenessProbe" in container, "readinessProbe" in container} == {"ports" in container}
+    labels = [pod["metadata"]["labels"] for pod in pods]
+    selectors = [one["spec"]["podSelector"]["matchLabels"] for one in manifests if one["kind"] == "NetworkPolicy"]
+    selectors += [one["spec"]["selector"] for one in manifests if one["kind"] == "Service"]
+    for selector in selectors:
+        assert any(selector.items() <= label.items() for label in labels), "it selects a pod of this file"
+
+
+def test_the_systemd_unit_and_the_proxies_fit_the_server():
     folder = ROOT / "examples" / "deploy"
-    manifests = list(yaml.safe_load_all((folder / "kubernetes.yaml").read_text()))
-    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
     (start,) = re.findall(r"^ExecStart=\S+/assistant (.+)$", (folder / "assistant.service").read_text(), re.MULTILINE)
 
     check(start.split())
-    assert len(pods) == 2
-    for pod in pods:
-        (container,) = pod["containers"]
-        check(container["args"])
-        assert pod["securityContext"]["runAsNonRoot"]
-        assert container["securityContext"]["readOnlyRootFilesystem"]
-        assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
     for proxy in ("Caddyfile", "nginx.conf"):
         assert "/webhooks/github" in (folder / proxy).read_text()
