@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sbom audit format docs site bench chaos matrix image unlocked clean
+.PHONY: help demo test check sbom audit format docs site bench mutation chaos matrix image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -40,6 +40,9 @@ docs: .venv/.ready  ## Write the generated reference: settings and command line
 
 site: .venv/.ready  ## Write the documents as a web site to build/site
 	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/uv run --quiet --locked --isolated --no-dev --group site mkdocs build --quiet && echo "build/site/index.html"
+
+mutation: .venv/.ready  ## Change security code on purpose: tests must notice 90 % (MOST: changes of each module, 0 for all)
+	@$(BIN)/python benchmarks/mutation.py --most $(or $(MOST),25)
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
 	@for script in $(filter-out benchmarks/citations.py benchmarks/chaos.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bot.core.code.plan import CoverageRow
@@ -20,6 +21,7 @@ from bot.errors import Forbidden, NotFound, Refused, Superseded
 from bot.handlers.read import read_change, read_policy
 from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Trigger
+from bot.storage.audit import AuditLog
 from bot.storage.figures import Figures, Window
 from bot.storage.ledger import Ledger
 
@@ -113,16 +115,20 @@ class KnownFindings:
         """Handles a thread that an authorised person resolved or reopened, or a merged pull request."""
         match job.trigger:
             case Trigger.RESOLVED:
-                await step(
-                    "kept",
-                    lambda: _identity_of(self.dismiss(job.pull, job.comment, job.actor, UNCHANGED, resolved=True)),
-                    str,
-                )
+                dismissal = partial(self.dismiss, job.pull, job.comment, job.actor, UNCHANGED, resolved=True)
+                await step("kept", lambda: self._logged(job, dismissal(), "dismissed"), str)
             case Trigger.UNRESOLVED:
-                await step("kept", lambda: _identity_of(self.reopen(job.pull, job.comment)), str)
+                await step("kept", lambda: self._logged(job, self.reopen(job.pull, job.comment), "reopened"), str)
             case _:
                 await step("outcomes", lambda: self._record_outcomes(job), int)
         return job.trigger.value
+
+    async def _logged(self, job: Job, change: Awaitable[KnownFinding | None], what: str) -> str:
+        """Makes a change of a finding and logs it; returns the finding's identity, empty if the thread is not ours."""
+        changed = await _identity_of(change)
+        if changed:
+            await AuditLog(self.ledger.database).append(job, what, UNCHANGED, finding=changed)
+        return changed
 
     async def _record_outcomes(self, job: Job) -> int:
         """Records the outcome of each finding; returns their number."""

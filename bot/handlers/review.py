@@ -17,7 +17,7 @@ from bot.core.comments.post import ReviewPost
 from bot.core.findings.anchor import Place
 from bot.core.findings.executable_rules import ExecutableRule, ExecutableRules, executable_rules, rule_drafts
 from bot.core.findings.finding import Finding
-from bot.core.findings.known import KnownFinding, new_known_finding, pack
+from bot.core.findings.known import DismissedBy, KnownFinding, new_known_finding, pack
 from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.core.story import story_of
@@ -231,9 +231,17 @@ class Reviewer:
         story = story_of(review, LinkBase.of(pull))
         end = conclusion(review).value
         record = ReviewRecord(job.id, pull.ref, pull.head_sha, job.trigger.value, end, url, detail, story)
+        log = AuditLog(self.ledger.database)
+        known = {finding.identity for finding in await self.ledger.findings(pull.ref) if not finding.standing}
+        for finding in review.known:  # a thumbs down has no event of its own, and that of a thread may be lost
+            if finding.dismissed_by in {DismissedBy.REACTION, DismissedBy.THREAD} and finding.identity not in known:
+                what = f"dismissed {finding.identity}"
+                await log.append(
+                    job, what, finding.reason, finding=finding.identity, by=finding.by, how=finding.dismissed_by
+                )
         await self.ledger.record(record, [*review.known, *news])
         posted = [finding.identity for finding in review.findings]
-        await AuditLog(self.ledger.database).append(
+        await log.append(
             job, "reviewed", end, head=pull.head_sha, url=url, model=review.model, posted=posted,
             prompts=dict(review.versions), tokens=review.usage.input + review.usage.output,
         )  # fmt: skip

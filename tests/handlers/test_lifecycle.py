@@ -9,6 +9,7 @@ from bot.checks.hygiene import Hygiene
 from bot.core.findings.known import FindingState
 from bot.core.findings.muting import add_rates
 from bot.sandbox.world.state import User
+from bot.storage.audit import AuditLog
 from bot.storage.figures import Figures, Window
 from tests.support.review_rounds import Critic, ReviewRounds, ours, over, replies
 
@@ -50,6 +51,13 @@ async def read_again(here, pull):
 async def push(here, pull, files, **options):
     await pull.push(files, **options)
     await here.settle()
+
+
+async def dismissals(here):
+    """(what, who) of each dismissal in the audit log, and of each that was taken back."""
+    entries = await AuditLog(here.ledger.database).entries()
+    found = [(entry.what.partition(" ")[0], entry.detail.get("by") or entry.actor) for entry in entries]
+    return [pair for pair in found if pair[0] in {"dismissed", "reopened"}]
 
 
 def title(pull):
@@ -324,6 +332,7 @@ def test_a_thread_that_a_person_resolves_without_a_change_is_dismissed_until_it_
         assert ours(pull) == [thread]
         assert over(pull) == []
         assert "1 still open" in title(pull)
+        assert await dismissals(here) == [("dismissed", "alice"), ("reopened", "alice")]
 
     tell(story, FLAWED)
 
@@ -341,6 +350,7 @@ def test_a_resolved_thread_is_seen_at_the_next_review_if_its_webhook_was_lost(te
         assert ("**Resolved** by `alice`: resolved without a change" in thread.body) is heeded
         assert known.resolved == (who if heeded else "")
         assert ours(pull) == [thread]
+        assert await dismissals(here) == ([("dismissed", "alice")] if heeded else [])
 
     tell(story, FLAWED)
 
@@ -370,6 +380,7 @@ def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal_until_it_is_ta
 
         assert bool(over(pull)) is heeded
         assert ("still open" in title(pull)) is not heeded
+        assert await dismissals(here) == ([("dismissed", "alice")] if heeded else [])
         thread.reactions.clear()
         await push(here, pull, {"other.py": "x = 3\n"})
 
