@@ -390,7 +390,8 @@ def build(
     signer = build_signer(app)
     standards = build_standards(settings, settings.assistant_data / "standards.db")
     telemetry = Telemetry(Metrics(), spans or build_spans(settings))
-    parts = UseCases(settings, host, GitHubPublisher(client), standards, ledger, signer, model)
+    pages = settings.public_url if settings.assistant_dashboard == "github" else ""
+    parts = UseCases(settings, host, GitHubPublisher(client, pages=pages), standards, ledger, signer, model)
     parts = replace(parts, watch_account=telemetry.account)
     parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
     parts = replace(parts, reports=GitHubReports(client, host))

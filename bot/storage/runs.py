@@ -63,8 +63,8 @@ def _covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def page_of(job: str) -> str:
-    """Returns the last part of the address of a job's page, 20 hexadecimal digits."""
-    return hashlib.sha256(job.encode()).hexdigest()[:20]
+    """Returns the last part of the address of a job's page: the last part of its check run's key, see `check_key`."""
+    return hashlib.sha256(job.encode()).hexdigest()[:16]
 
 
 def day_of(moment: datetime) -> str:

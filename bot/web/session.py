@@ -38,7 +38,7 @@ SESSION, SIGN_IN = 8 * 3600, 600
 _REMEMBERED, _PEOPLE = 300, 1_000
 """Seconds for which what a person may read is not asked again, and for how many people it is remembered."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-_PAGES = re.compile(r"/(dashboard|reviews(/[0-9a-f]{20})?)(\?[\w=&.%:+~-]*)?", re.ASCII)
+_PAGES = re.compile(r"/(dashboard|reviews(/[0-9a-f]{16})?)(\?[\w=&.%:+~-]*)?", re.ASCII)
 _MANY = "You may read more repositories than GitHub lists for us: some are missing here."
 
 

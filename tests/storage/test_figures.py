@@ -156,7 +156,7 @@ def test_a_page_has_the_steps_and_the_story(database):
     assert (page.run.pull, page.run.outcome, page.run.url) == (PULL, "neutral", "https://github.test/1")
     assert page.story == STORY
     assert page.steps[1] == StepRecord("find/security/1/call-1", NOW + 11.0, 3.0, 1, "the model is busy")
-    assert asyncio.run(log.page("0" * 20)) is None
+    assert asyncio.run(log.page("0" * 16)) is None
 
 
 def test_a_finding_keeps_the_day_on_which_it_was_first_said(database):

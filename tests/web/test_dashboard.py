@@ -30,13 +30,13 @@ DIVIDES = {
 NOWHERE = {"path": "nowhere.py", "quoted_code": "gone()", "near": 1, "title": "A file that is nowhere"}
 
 
-def careful(body):
+def careful(body, found=DIVIDES):
     """A model that looks something up, finds a problem, invents another one, and confirms its own words."""
     asked = Request(body)
     if not asked.told and asked.purpose == "find":
         return calls(("grep", {"pattern": "order", "path": None, "side": "head"}))
     if asked.purpose == "find":
-        return says(findings(DIVIDES, NOWHERE) if asked.lens == "correctness" else findings())
+        return says(findings(found, NOWHERE) if asked.lens == "correctness" else findings())
     verdict = {"evidence": ["app.py:3 / order.count"], "reason": "as the code says", "verdict": "holds"}
     return says({"verdicts": [verdict | {"finding": n} for n, _ in enumerate(asked.claims, 1)]})
 
@@ -71,7 +71,7 @@ def story(show, pull):
     """The page about the review of the pull request."""
     listed = show("/reviews")
     (row,) = [row for row in listed.text.split("<tr>") if f"{pull.repo.full_name}#{pull.number}" in row]
-    return show(re.search(r"/reviews/[0-9a-f]{20}", row)[0]).text
+    return show(re.search(r"/reviews/[0-9a-f]{16}", row)[0]).text
 
 
 def test_the_story_of_a_review_is_told_whole(story, pull):
@@ -122,7 +122,7 @@ def test_pages_load_nothing_from_elsewhere_and_are_not_stored(show):
     [{"host": "assistant.example"}, {"x-forwarded-for": "203.0.113.7"}, {"forwarded": "for=203.0.113.7"}],
     ids=str,
 )
-@pytest.mark.parametrize("path", ["/dashboard", "/reviews", "/reviews/00000000000000000000"])
+@pytest.mark.parametrize("path", ["/dashboard", "/reviews", "/reviews/0000000000000000"])
 def test_the_local_dashboard_is_closed_to_every_other_machine(show, path, headers):
     assert show(path, headers=headers).status_code == 403
 
@@ -140,7 +140,7 @@ def test_the_local_dashboard_needs_the_key_that_the_server_prints(product, key):
 
 
 def test_an_unknown_review_is_a_page_that_says_so(show):
-    answer = show("/reviews/00000000000000000000")
+    answer = show("/reviews/0000000000000000")
 
     assert answer.status_code == 404
     assert "There is no such review" in answer.text

@@ -72,6 +72,15 @@ def test_people_see_the_repositories_that_they_may_read(product, browser, pulls)
     assert "Queue" not in browser.get("/dashboard").text
 
 
+def test_the_details_of_the_check_run_lead_to_the_page_of_the_review(product, browser, pulls):
+    (run,) = pulls[0].check_runs()
+    sign_in(product, browser, "alice")
+    shown = visit(browser, run.details_url)
+
+    assert shown.status_code == 200
+    assert f"{pulls[0].repo.full_name}#{pulls[0].number}" in shown.text
+
+
 def test_a_review_that_a_person_may_not_read_looks_like_none(product, browser, pulls):
     with httpx.Client(base_url=browser.base_url) as bobs:
         listed = sign_in(product, bobs, "bob").text
@@ -80,7 +89,7 @@ def test_a_review_that_a_person_may_not_read_looks_like_none(product, browser, p
     sign_in(product, browser, "alice")
 
     assert browser.get(path).status_code == 404
-    assert browser.get(path).text == browser.get(f"/reviews/{'0' * 20}").text
+    assert browser.get(path).text == browser.get(f"/reviews/{'0' * 16}").text
 
 
 @pytest.mark.parametrize("login", ["octo", "root", "boss"])

@@ -59,8 +59,11 @@ def review(post: ReviewPost) -> dict[str, Any]:
     }
 
 
-def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
-    """The body that brings a check run up to date, with the annotations that follow the first `sent`."""
+def check_run(run: CheckRun, sent: int, pages: str = "") -> dict[str, Any]:
+    """The body that brings a check run up to date, with the annotations that follow the first `sent`.
+
+    Its details are on our page about the job, below the address `pages` if there is one; the key ends with the page's name.
+    """
     output: dict[str, Any] = {
         "title": run.title[:TITLE],
         "summary": fit(run.summary, OUTPUT),
@@ -69,6 +72,8 @@ def check_run(run: CheckRun, sent: int) -> dict[str, Any]:
     if run.text:
         output["text"] = fit(run.text, OUTPUT)
     body: dict[str, Any] = {"status": run.status, "external_id": run.key, "output": output}
+    if pages and run.key.startswith("review/"):
+        body["details_url"] = f"{pages}/reviews/{run.key.rpartition('/')[2].removesuffix('+end')}"
     if run.conclusion is not None:
         body["conclusion"] = run.conclusion.value
     if run.actions:

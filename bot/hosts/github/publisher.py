@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class GitHubPublisher:
-    """The Publisher of production. `name` is what people see in the list of checks."""
+    """The Publisher of production. `name` is what people see in the list of checks, `pages` the address of our own pages."""
 
-    def __init__(self, client: GitHubClient, *, name: str = "review-assistant") -> None:
-        self._client = client
+    def __init__(self, client: GitHubClient, *, name: str = "review-assistant", pages: str = "") -> None:
+        self._client, self._pages = client, pages.rstrip("/")
         self._name = name
         self._runs: LRUCache[str, tuple[int, int]] = LRUCache(1024)  # key -> id, annotations it has
 
@@ -67,7 +67,7 @@ class GitHubPublisher:
             if not number:
                 number, sent = await self._run(pull, run.key)
             for start in range(sent, max(sent + 1, len(run.annotations)), ANNOTATIONS):
-                number = await self._update_run(pull, number, check_run(run, start), write)
+                number = await self._update_run(pull, number, check_run(run, start, self._pages), write)
         self._runs[run.key] = (number, max(sent, len(run.annotations)))
         return number
 

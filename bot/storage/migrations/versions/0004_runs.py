@@ -111,7 +111,7 @@ def _run(row: sa.RowMapping) -> dict[str, object]:
     kept = {name: row[name] for name in ("job", "installation", "repo_id", "repo", "number", "head", "trigger", "url")}
     return kept | {
         "kind": "review",
-        "page": hashlib.sha256(row["job"].encode()).hexdigest()[:20],
+        "page": hashlib.sha256(row["job"].encode()).hexdigest()[:16],
         "title": "",
         "actor": "",
         "end": "done",
