@@ -31,6 +31,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["assistant", "healthcheck"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["assistant", "healthcheck", "--live"]
 ENTRYPOINT ["assistant"]
 CMD ["serve"]

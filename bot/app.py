@@ -323,6 +323,7 @@ class App:
 
     def start(self, *, work: bool) -> None:
         """Bring the schema up to date and start taking jobs, and working on them."""
+        self.engine.look_for_file()
         self.ledger.database.migrate()
         self.engine.start(work=work)
 

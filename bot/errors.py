@@ -11,6 +11,7 @@ AssistantError
 │   ├── TooManyBodies           503: other deliveries fill the memory for bodies
 │   └── MalformedDelivery       400: signed, but not what GitHub sends
 ├── NotDurable              503: the job could not be stored now; the sender may try again
+│   └── DatabaseGone            the file of the database was deleted or replaced while the server runs
 ├── Superseded              the pull request has a newer head or is closed: stop without a comment
 ├── LeaseLost               another worker has the jobs of this one: stop without a write
 ├── Retryable               another try may succeed later (after `after` seconds)
@@ -81,6 +82,10 @@ class MalformedDelivery(BadDelivery):
 
 class NotDurable(AssistantError):
     """The job could not be stored; nothing was accepted."""
+
+
+class DatabaseGone(NotDurable):
+    """The file of the database was deleted or replaced: what is stored now would be lost with this process."""
 
 
 class Superseded(AssistantError):

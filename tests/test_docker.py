@@ -94,7 +94,7 @@ def test_the_image_runs_as_a_user_and_asks_itself_how_it_is():
     assert named(final, "STOPSIGNAL") == ["SIGTERM"]
     assert named(final, "ENTRYPOINT") == ['["assistant"]']
     assert named(final, "CMD") == ['["serve"]']
-    assert named(final, "HEALTHCHECK")[0].endswith('CMD ["assistant", "healthcheck"]')
+    assert named(final, "HEALTHCHECK")[0].endswith('CMD ["assistant", "healthcheck", "--live"]')
 
 
 def test_nothing_that_is_copied_is_kept_out_of_the_context():

@@ -348,12 +348,16 @@ def audit(
 
 
 @cli.command()
-def healthcheck() -> None:
+def healthcheck(
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask only if it answers: a restart mends no outage of GitHub.")
+    ] = False,
+) -> None:
     """Ask the local server if it is ready. Exits with 3 if not."""
     from bot.cli.replay import healthy
     from bot.settings import Settings
 
-    raise typer.Exit(0 if healthy(Settings.read()) else FAILED)
+    raise typer.Exit(0 if healthy(Settings.read(), live=live) else FAILED)
 
 
 @cli.command()

@@ -57,10 +57,10 @@ def _stored(file: Path, event: str, app: str) -> tuple[dict[str, str], bytes]:
     return headers, payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
 
 
-def healthy(settings: Settings) -> bool:
-    """Returns whether the server on this machine is ready."""
+def healthy(settings: Settings, *, live: bool = False) -> bool:
+    """Returns whether the server on this machine is ready; with `live` only whether it answers."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     try:
-        return httpx.get(f"http://{host}:{settings.port}/readyz", timeout=5).is_success
+        return httpx.get(f"http://{host}:{settings.port}/{'livez' if live else 'readyz'}", timeout=5).is_success
     except httpx.HTTPError:
         return False

@@ -170,6 +170,16 @@ class EngineDatabase:
         url = sa.make_url(self.url)
         return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
+    def identity(self) -> tuple[int, int] | None:
+        """Returns what tells the file from another one at its place: device and inode. Zeros without a file; None on Postgres."""
+        if self.file is None:
+            return None
+        try:
+            found = self.file.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
     def prepare(self) -> None:
         """Creates the database and the tables of DBOS. Several processes may call it at once."""
         if self.file is not None:

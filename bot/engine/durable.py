@@ -11,9 +11,11 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
+import structlog
 from dbos import DBOS, error
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,11 +28,17 @@ from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client, queu
 from bot.engine.steps import RetrySchedule
 from bot.engine.workers import Heartbeat, ProcessLocks, Reaper, hold_jobs_as
 from bot.engine.workflows import Workflows
-from bot.errors import NotDurable
+from bot.errors import DatabaseGone, NotDurable
 from bot.interfaces import Handlers, HeadState
 from bot.job import Job
 from bot.telemetry.metrics import QueueReading
 
+log = structlog.get_logger()
+
+_GONE = (
+    "Stop the server, put a backup back with `assistant restore FILE`, and start it. Without a backup start it all the same: "
+    "posted reviews are recognised by their markers, and lost deliveries are fetched from GitHub."
+)
 _SUBMIT_WITHIN = 8.0  # seconds; GitHub closes the connection after ten
 
 
@@ -79,12 +87,21 @@ class DurableEngine:
         self._database, self._handlers, self._pace = EngineDatabase(url), handlers, pace
         self._lease = lease or WorkerLease(url)
         self._parts: _Parts | None = None
+        self._identity: tuple[int, int] | None = None
+        self._is_gone = False
+
+    def look_for_file(self) -> None:
+        """Logs an error if the database of an earlier start is missing. Call it before anything opens the database."""
+        file = self._database.file
+        if file is not None and not file.exists() and ProcessLocks.folder_of(file).is_dir():
+            log.error("the database of the last start is missing: a new one is made", file=str(file), cure=_GONE)
 
     def start(self, *, work: bool = True) -> None:
         """Starts to accept jobs and, with `work`, to run them. Call it before the web server starts."""
         forbid_pickle()
         retry_failed_connects()
         self._database.prepare()
+        self._identity = self._database.identity()
         engine = self._database.engine()
         runs = Runs(client(engine, patient=False))
         worker = self._start_worker(engine, runs) if work else None
@@ -101,7 +118,7 @@ class DurableEngine:
             return
         if self._parts.rounds is not None:
             self._parts.rounds.stop()
-        parts, self._parts = self._parts, None
+        parts, self._parts, self._identity = self._parts, None, None
         parts.intake.stop()
         if parts.worker is not None:
             parts.worker.reaper.stop()
@@ -113,6 +130,7 @@ class DurableEngine:
 
     async def submit(self, job: Job) -> bool:
         """Stores the job; False if it is already known. On return it survives a power cut. Raises NotDurable."""
+        self._require_file()
         try:
             async with asyncio.timeout(_SUBMIT_WITHIN):
                 job = replace(job, received=job.received or time.time())
@@ -123,7 +141,10 @@ class DurableEngine:
     async def ready(self) -> dict[str, str]:
         """Returns why jobs cannot be stored now; empty if they can. Writes to the disk, as a job does."""
         try:
+            self._require_file()
             await asyncio.wait_for(asyncio.to_thread(self._open.runs.probe), _SUBMIT_WITHIN)
+        except DatabaseGone as gone:
+            return {"database": str(gone)}
         except (SQLAlchemyError, error.DBOSException, NotDurable, TimeoutError) as failure:
             return {"database": f"does not take jobs: {type(failure).__name__}"}
         return {}
@@ -162,10 +183,25 @@ class DurableEngine:
 
     def readings(self) -> tuple[QueueReading, ...]:
         """Returns the runs that have not ended, by queue and state. Raises NotDurable without a database."""
+        self._require_file()
         try:
             return queue_readings(self._open.engine, time.time())
         except SQLAlchemyError as failure:
             raise NotDurable(f"the database does not answer: {type(failure).__name__}") from failure
+
+    def _require_file(self) -> None:
+        """Raises DatabaseGone if the database is not the one of the start any more. Logs it once."""
+        if self._identity is None or self._database.identity() == self._identity:
+            return
+        file = self._database.file
+        if not self._is_gone:
+            self._is_gone = True
+            log.error("the database is gone", file=str(file), cure=_GONE)
+        raise DatabaseGone(f"{file} was deleted or replaced while the server runs. {_GONE}")
+
+    def _watch_file(self) -> None:
+        with suppress(DatabaseGone):  # logged
+            self._require_file()
 
     @property
     def _open(self) -> _Parts:
@@ -206,6 +242,7 @@ class DurableEngine:
         with ThreadPoolExecutor(1) as thread:  # on an event loop's thread, DBOS would run the jobs on that loop
             thread.submit(self._launch, workflows).result()
         reaper = Reaper(workflows, runs, lease, locks, self._database, pace.silence)
+        reaper.watch = self._watch_file
         reaper.start()
         return _Worker(locks, heartbeat, reaper)
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -127,7 +127,7 @@ class Silence:
 class Reaper:
     """A thread that looks every two seconds: for silent workers, for lost runs, and for runs that ended without a report.
 
-    `counts` are the workers that were superseded and the runs taken over from them, for metrics.
+    `counts` are the workers that were superseded and the runs taken over from them, for metrics. `watch` is called at each look.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class Reaper:
         database: EngineDatabase,
         silence: float,
     ) -> None:
+        self.watch: Callable[[], None] = lambda: None
         self._workflows, self._runs, self._lease, self._locks = workflows, runs, lease, locks
         self._database = database
         self._silence = Silence(silence)
@@ -167,6 +168,7 @@ class Reaper:
             self._stop.wait(_EVERY)
 
     def _look(self) -> None:
+        self.watch()
         running = self._runs.running()
         workers = self._lease.workers()
         mine = running.pop(self._lease.holder, [])
@@ -259,8 +261,13 @@ class ProcessLocks:
     def __init__(self, file: Path | None) -> None:
         own = Path(tempfile.gettempdir()) / f"review-assistant-{os.getuid()}"
         self._all_here = file is not None
-        self._folder = own if file is None else file.with_name(f"{file.name}.workers")
+        self._folder = own if file is None else self.folder_of(file)
         self._held: tuple[str, int] | None = None
+
+    @staticmethod
+    def folder_of(file: Path) -> Path:
+        """The folder of the locks beside an SQLite file."""
+        return file.with_name(f"{file.name}.workers")
 
     def take(self, worker: str) -> None:
         """Takes the lock of this process. For Postgres the lease alone has to do where that is not possible."""
