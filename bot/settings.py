@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict, SettingsError
 
 from bot.credentials import is_example, is_placeholder, is_weak, pem, stored_app
@@ -178,8 +179,7 @@ class Settings(BaseSettings):
             if "_env_file" not in overrides and not settings.names_app and stored.exists():
                 settings = cls(**overrides | {"_env_file": (stored, ".env")})  # type: ignore[arg-type]
         except ValidationError as error:
-            lines = [f"{'.'.join(map(str, details['loc'])).upper()}: {details['msg']}" for details in error.errors()]
-            raise ConfigurationError("; ".join(lines)) from error
+            raise ConfigurationError("; ".join(map(_sentence, error.errors()))) from error
         except SettingsError as error:
             raise ConfigurationError(f"ASSISTANT_MODEL_OPTIONS is not JSON: {error.__cause__}") from error
         except UnicodeDecodeError as error:
@@ -333,7 +333,7 @@ class Settings(BaseSettings):
         try:
             return type(self)(_env_file=None, **known | changed)
         except ValidationError as error:
-            raise ConfigurationError(str(error)) from error
+            raise ConfigurationError("; ".join(map(_sentence, error.errors()))) from error
 
     @property
     def names_app(self) -> bool:
@@ -420,6 +420,14 @@ class Settings(BaseSettings):
             found = f"{len(self.private_key)} characters without a line `-----BEGIN … PRIVATE KEY-----`"
             raise ConfigurationError(f"{used} is neither PEM nor base64 of PEM: it has {found}")
         return self
+
+
+def _sentence(details: ErrorDetails) -> str:
+    """What is wrong with a variable. Where its form is wrong, its description says what is expected, and no pattern."""
+    name = ".".join(map(str, details["loc"]))
+    if details["type"] != "string_pattern_mismatch":
+        return f"{name.upper()}: {details['msg']}"
+    return f"{name.upper()} does not have the form that is expected: {Settings.model_fields[name].description}"
 
 
 def _effort_is_empty(env_file: object) -> bool:

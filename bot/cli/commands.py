@@ -375,9 +375,8 @@ def action(
 def doctor(as_json: AsJson = False) -> None:
     """Examine this installation and name each trouble with its cure. Exits with 1 if there is one."""
     from bot.cli.doctor import run
-    from bot.settings import Settings
 
-    raise typer.Exit(run(Settings.read(), as_json=as_json))
+    raise typer.Exit(run(as_json=as_json))
 
 
 @cli.command()

@@ -7,26 +7,28 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from bot.app import build_checks, build_model
 from bot.checks.jail_cell import obstacle
 from bot.checks.scan import find_program
 from bot.cli.standards import CommittedStandards
-from bot.errors import AssistantError, ConfigurationError, OperatorTrouble, Refused, UserError
+from bot.core.claims.prompt import Prompt
+from bot.core.costs import Usage
+from bot.errors import AssistantError, BudgetExhausted, ConfigurationError, OperatorTrouble, Refused, UserError
 from bot.hosts.github.auth import READ, REPORTS, RESOLVE, WRITE, GitHubApp
 from bot.hosts.github.client import GitHubClient
-from bot.interfaces import Connection
+from bot.interfaces import Connection, Model, ModelAnswer
 from bot.settings import Settings, unknown_variables
 from bot.storage.database import OLDEST_SQLITE
 from bot.webhook import EVENTS
@@ -37,8 +39,13 @@ _LEAST_DISK = 1024**3
 _SHORTEST_SECRET = 16
 _LAST = 20  # deliveries that are looked at
 _SECONDS = 10.0
+_PROBE_SECONDS = 60.0
+_CALLS = 4
+_WORD = "quicksilver"
+_PROBED = "Model answers"
 _CLOCK = 60  # seconds that GitHub's clock may differ from ours
 _LEVELS = {"": 0, "read": 1, "write": 2}
+T = TypeVar("T")
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _OBJECTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
 
@@ -62,9 +69,14 @@ class Diagnosis:
     cure: str = ""
 
 
-def run(settings: Settings, *, as_json: bool) -> int:
-    """Examine everything and print it. Returns 1 if there is a trouble, else 0."""
-    found = examine_locally(settings) + asyncio.run(examine_remotely(settings))
+def run(*, as_json: bool) -> int:
+    """Read the settings, examine everything and print it. Returns 1 if there is a trouble, else 0."""
+    try:
+        settings = Settings.read()
+    except ConfigurationError as error:
+        found = [Diagnosis("Settings", Health.TROUBLE, str(error), "Correct it; see `docs/reference/settings.md`.")]
+    else:
+        found = examine_locally(settings) + asyncio.run(examine_remotely(settings))
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))  # noqa: T201 - this is the output
     else:
@@ -95,12 +107,18 @@ def examine_locally(settings: Settings) -> list[Diagnosis]:
     ]
 
 
-async def examine_remotely(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> list[Diagnosis]:
+async def examine_remotely(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None = None, model: Model | None = None
+) -> list[Diagnosis]:
     """The other half: GitHub, the model's server, and the standards of the current folder's repository.
 
-    `transport` replaces the network.
+    `transport` replaces the network, and `model` the one that the settings name.
     """
-    return [*await _github(settings, transport), await _model_server(settings, transport), await _standards()]
+    server = await _model_server(settings, transport)
+    found = [*await _github(settings, transport), server]
+    if server.health in {Health.OK, Health.WARNING}:
+        found.append(await _understanding(model or build_model(settings, b"doctor")))
+    return [*found, await _standards()]
 
 
 def _settings(settings: Settings) -> Iterator[Diagnosis]:
@@ -360,6 +378,86 @@ def _judged(settings: Settings, url: str, answer: httpx.Response) -> Diagnosis:
         cure = f"Set ASSISTANT_MODEL to a model of the server, for example {', '.join(sorted(names)[:3])}."
         return Diagnosis("Model server", Health.TROUBLE, f"{url} does not offer {', '.join(unknown)}", cure)
     return Diagnosis("Model server", Health.OK, f"{url} offers {', '.join(settings.models)}")
+
+
+class ProbeAnswer(BaseModel):
+    """What the model has to answer to the doctor."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ProbeTool:
+    """A tool that only gives a word away."""
+
+    name: str = "get_word"
+    description: str = "Returns the word of today."
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+
+    async def __call__(self, arguments: Mapping[str, Any]) -> str:
+        return _WORD
+
+
+@dataclass(slots=True)
+class _ProbeAccount:
+    """Adds up what the probe cost, and ends it after a few calls."""
+
+    spent: Usage = field(default_factory=Usage)
+
+    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None, kept: Usage | None = None) -> None:
+        if self.spent.calls >= _CALLS:
+            raise BudgetExhausted(f"the doctor makes {_CALLS} calls at most")
+
+    async def settle(self, name: str, actual: Usage) -> bool:
+        self.spent += replace(actual, calls=1)
+        return self.spent.calls >= _CALLS - 1
+
+
+async def _at_once(_: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:  # noqa: ARG001 - a Step
+    """A Step that journals nothing."""
+    return await work()
+
+
+async def _understanding(model: Model) -> Diagnosis:
+    """Asks the model one small question that needs a tool and an answer in a schema, in at most four calls."""
+    account = _ProbeAccount()
+    ask = "Call the tool `get_word` once. Then answer with the word that it returned."
+    prompt = Prompt("doctor", "You test whether a connection works.", "", "", ask, ProbeAnswer)
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            answer = await model.ask(prompt, (_ProbeTool(),), _at_once, account)
+    except TimeoutError:
+        cure = "Look at the load of the model's server; a review waits longer than the doctor."
+        return Diagnosis(_PROBED, Health.WARNING, f"No answer within {_PROBE_SECONDS:.0f} s", cure)
+    except AssistantError as error:
+        cure = "Check OPENAI_API_KEY, ASSISTANT_MODEL and ASSISTANT_MODEL_API; see `docs/how-to/models.md`."
+        return Diagnosis(_PROBED, Health.TROUBLE, str(error), cure)
+    finally:
+        await model.close()
+    return _understood(model.name, answer, _price_of(account.spent))
+
+
+def _understood(name: str, answer: ModelAnswer, cost: str) -> Diagnosis:
+    if answer.value is None:
+        cure = "Try another ASSISTANT_MODEL_API, or list what the server understands in ASSISTANT_CAPABILITIES."
+        return Diagnosis(_PROBED, Health.TROUBLE, f"{name} gives no answer in a schema: {answer.reason} ({cost})", cure)
+    if answer.toolless or not answer.looked_up:
+        found = f"{name} answers in a schema, but does not use tools ({cost})"
+        return Diagnosis(
+            "Model", Health.WARNING, found, "Reviews show it whole files instead; see `docs/how-to/models.md`."
+        )
+    if answer.value["word"].strip().lower() != _WORD:
+        found = f"{name} uses tools, and does not say what they answered ({cost})"
+        return Diagnosis(_PROBED, Health.WARNING, found, "Expect weak reviews; choose a stronger model.")
+    return Diagnosis(_PROBED, Health.OK, f"{name} answers in a schema and uses tools ({cost})")
+
+
+def _price_of(spent: Usage) -> str:
+    dollars = "an unknown price" if spent.dollars is None else f"${spent.dollars:.4f}"
+    return f"asked in {spent.calls} calls, {spent.tokens} tokens, {dollars}"
 
 
 async def _standards() -> Diagnosis:

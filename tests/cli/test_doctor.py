@@ -1,6 +1,7 @@
 """`assistant doctor`: each broken configuration is named by its cause and its cure."""
 
 import asyncio
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -11,13 +12,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bot.app import build_model
 from bot.cli import doctor
 from bot.cli.commands import main
 from bot.cli.doctor import Health, examine_locally, examine_remotely
+from bot.core.costs import Usage
 from bot.errors import ConfigurationError
+from bot.interfaces import ModelAnswer, ToolUse
 from bot.sandbox.api.auth import key_pair
 from bot.sandbox.sandbox import PERMISSIONS, Sandbox
 from bot.settings import Settings
+from tests.support.model_server import ModelServer
+from tests.support.model_turns import calls, fails, says
 
 SOUND = {
     "GITHUB_APP_ID": "1234",
@@ -78,7 +84,21 @@ def network(tmp_path, monkeypatch):
 
 def examined(network):
     settings = Settings.read()
-    return examine_locally(settings) + asyncio.run(examine_remotely(settings, network))
+    return examine_locally(settings) + asyncio.run(examine_remotely(settings, network, Obliging()))
+
+
+class Obliging:
+    """A model that does what it is asked."""
+
+    name = "llama"
+
+    async def ask(self, prompt, tools, _step, account):
+        await account.settle("one", Usage(input=90, output=10))
+        word = await tools[0]({})
+        return ModelAnswer({"word": word}, looked_up=(ToolUse(tools[0].name, {}, word),))
+
+    async def close(self):
+        pass
 
 
 def test_a_sound_installation_has_no_trouble_and_no_warning(network):
@@ -137,6 +157,40 @@ def test_a_wrong_variable_is_named_with_its_cure(network, monkeypatch, variables
     assert found[0].cure
 
 
+def probed(script, api, **settings):
+    """What the doctor says of a model server that follows a script and then repeats its last turn, and the server."""
+    server = ModelServer(itertools.chain(script, itertools.repeat(script[-1])))
+    named = {"assistant_model_api": api, "openai_base_url": "http://models.test/v1", "openai_api_key": "sk-x"}
+    model = build_model(Settings.read(_env_file=None, **(named | settings)), b"doctor")
+    model.endpoint.transport = server.transport()
+    return asyncio.run(doctor._understanding(model)), server
+
+
+WORD = says({"word": "Quicksilver"})
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+@pytest.mark.parametrize(
+    ("script", "health", "words"),
+    [
+        ([calls(("get_word", {})), WORD], Health.OK, "answers in a schema and uses tools (asked in "),
+        ([WORD], Health.WARNING, "does not use tools"),
+        ([calls(("get_word", {})), says({"word": "lead"})], Health.WARNING, "does not say what they answered"),
+        ([says("{no"), says("sorry")], Health.TROUBLE, "gives no answer in a schema"),
+        ([calls(("get_word", {}))] * 9, Health.TROUBLE, "gives no answer in a schema"),
+        ([fails(401)], Health.TROUBLE, "does not accept the key"),
+        ([fails(404, "model_not_found")], Health.TROUBLE, "does not know the model"),
+    ],
+)
+def test_what_a_model_understands_is_asked_in_four_calls_at_most_and_the_cost_is_said(api, script, health, words):
+    found, server = probed(script, api)
+
+    assert (found.health, words in found.found) == (health, True), found
+    assert len(server.asked) <= 4
+    assert server.rejected == []
+    assert found.cure or health is Health.OK
+
+
 def no_landlock(_, monkeypatch):
     monkeypatch.setattr(doctor, "obstacle", lambda: "this kernel offers no Landlock")
 
@@ -179,6 +233,29 @@ def test_a_web_page_and_a_suspended_installation_are_named(network):
     network.page = httpx.Response(404, html="<!DOCTYPE html><title>Page not found</title>")
     (found,) = [one for one in examined(network) if one.health is Health.TROUBLE]
     assert (found.subject, "is not GitHub's API" in found.found) == ("GitHub", True)
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("GITHUB_API_URL", "api.github.com", "GHES: https://HOST/api/v3"),
+        ("DATABASE_URL", "mysql://x", "postgresql://"),
+        ("HTTPS_PROXY", "proxy:3128", "Proxy for GitHub"),
+        ("PORT", "http", "valid integer"),
+        ("ASSISTANT_MODEL_API", "claude", "'chat' or 'offline'"),
+        ("ASSISTANT_MODEL_OPTIONS", "{", "is not JSON"),
+    ],
+)
+def test_a_setting_of_a_wrong_form_is_a_trouble_in_words_without_a_pattern(monkeypatch, capsys, name, value, words):
+    monkeypatch.setenv(name, value)
+    code = doctor.run(as_json=True)
+    [row] = json.loads(capsys.readouterr().out)
+
+    assert (code, row["subject"], row["health"]) == (1, "Settings", "trouble")
+    assert name in row["found"]
+    assert words in row["found"]
+    assert not {"^", "$", "\\"} & set(row["found"])
 
 
 @pytest.mark.usefixtures("network")
