@@ -110,6 +110,21 @@ RULES: dict[str, tuple[str, str, str, str]] = {
 }
 """For each rule of docs/explanation/security.md: how it is broken once (module, text, new text), and the test that must notice."""
 
+EQUAL: dict[str, tuple[str, ...]] = {
+    "signature": (
+        "False -> (True)",  # include_url, include_input: only place and message of an error are shown
+        "where or 'body' -> (where and 'body')",  # pydantic names a place in every error but that of the whole body
+        "raise -> pass",  # the second reading of the same bytes raises the same error
+    ),
+    "anchor": (
+        "hunk.lines[0].number(side) if hunk.lines else None",  # a guess: the search that follows finds the same line
+        "0 -> (1)",  # the first of prefix sums, of which only differences are read
+        "self.file is other.file -> (self.file is not other.file)",  # a cache that never hits
+        "len(rows) > 1",  # the reading of a single row is one of the others
+    ),
+}
+"""Beginnings of changes that nobody can see from outside, with the reason. They do not count, and are printed."""
+
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -233,6 +248,10 @@ def run(name: str, most: int) -> tuple[int, int]:
     made = list(mutants(source, names))
     if most and len(made) > most:
         made = sorted(random.Random(0).sample(made, most))
+    equal = [change for change in made if change[1].startswith(EQUAL.get(name, ("\0",)))]
+    made = [change for change in made if change not in equal]
+    for line, what, _ in equal:
+        print(f"  {module}:{line}: nothing can be seen of: {what}", flush=True)
     with copied() as folder:
         if noticed(folder, tests):
             sys.exit(f"{name}: the tests fail without a change")

@@ -73,3 +73,15 @@ def test_installed_alone_it_runs_the_demo_and_reviews_a_repository(assistant, tm
     assert len(places) >= 3
     assert "📖 docs/standards/" in demo
     assert [(one["path"], one["line"], one["rule"]) for one in review["findings"]] == [("app.py", 2, "T100")]
+
+
+def test_the_bill_of_materials_is_cyclonedx_and_names_every_locked_dependency_with_its_version(tmp_path):
+    uv("export", "-q", "--frozen", "--no-dev", "--all-extras", "--format", "cyclonedx1.5", "-o", tmp_path / "sbom.json")
+    bill = json.loads((tmp_path / "sbom.json").read_text())
+    named = {part["name"]: part for part in bill["components"]}
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    assert named.keys() >= {"githubkit", "dbos", "openai", "fastapi", "sqlalchemy", "markdown-it-py"}
+    assert not [
+        name for name, part in named.items() if not part.get("version") or not part["purl"].startswith("pkg:pypi/")
+    ]

@@ -97,6 +97,8 @@ def test_among_equals_the_nearest_changed_line_wins():
     assert placed("return text").line == 6
     assert placed("return text", near=24).line == 24
     assert placed("return text", near=1).line == 6
+    assert placed("return text", near=8).line == 6
+    assert placed("return text", near=20).line == 24
 
 
 def test_a_changed_line_wins_over_a_nearer_one():
