@@ -18,9 +18,10 @@ PREFIX = "/api/v3"
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with calls number `nth` .. `nth + times - 1` of `method` on paths like `path` (a glob).
+    """What goes wrong with calls number `nth` .. `nth + times - 1` of `method` on paths like `path` (both are globs).
 
-    `after`: the work is done and only the answer is lost. `status` 0 drops the connection, -1 never answers.
+    `after`: the work is done and only the answer is lost. `status` 0 drops the connection, -1 never answers; `cut` ends
+    the connection in the middle of the body. `page` is a body in HTML.
     """
 
     method: str
@@ -31,14 +32,21 @@ class Fault:
     nth: int = 1
     times: int = 1
     after: bool = False
+    cut: bool = False
+    page: str = ""
     seen: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
         """Counts a matching call. Returns whether this one fails."""
-        if method != self.method or not fnmatchcase(path, self.path):
+        if not fnmatchcase(method, self.method) or not fnmatchcase(path, self.path):
             return False
         self.seen += 1
         return self.nth <= self.seen < self.nth + self.times
+
+
+def outage() -> Fault:
+    """GitHub is down: a 502 to everything, until the fault is removed from what is planned."""
+    return Fault("*", "*", 502, "Bad Gateway", times=1_000_000)
 
 
 def server_error(method: str, path: str, *, status: int = 500, nth: int = 1, times: int = 1) -> Fault:
@@ -120,11 +128,17 @@ async def _fail(fault: Fault, receive: Receive, send: Send) -> None:
             pass
         return
     body = json.dumps({"message": fault.message, "documentation_url": "https://docs.github.com/rest"}).encode()
-    given = {"content-type": "application/json; charset=utf-8", "content-length": str(len(body))} | dict(fault.headers)
+    kind = "application/json; charset=utf-8"
+    if fault.page:
+        body, kind = fault.page.encode(), "text/html"
+    given = {"content-type": kind, "content-length": str(len(body))} | dict(fault.headers)
     headers = [(name.encode(), value.encode()) for name, value in given.items()]
     await send({"type": "http.response.start", "status": fault.status or 200, "headers": headers})
     if fault.status == 0:
         raise httpx.ReadTimeout("the sandbox dropped the connection")
+    if fault.cut:
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        raise httpx.ReadTimeout("the sandbox cut its answer off")
     await send({"type": "http.response.body", "body": body})
 
 
