@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.code.plan import globs_of
-from bot.core.code.pull_request import PullRequest
+from bot.core.code.pull_request import PullRef, PullRequest
 from bot.core.command import Command, Verb, parse
 from bot.core.comments import replies
 from bot.core.comments.check_run import check_key, held, queued_to_merge, stopped, waiting
 from bot.core.comments.marker import Signer
 from bot.core.policy import Policy
-from bot.errors import Forbidden, NotFound, UserError
+from bot.errors import Forbidden, NotFound, Retryable, UserError
 from bot.handlers.answer import Answerer
 from bot.handlers.check_runs import CheckReporter, optional
 from bot.handlers.known_findings import ABOUT_KNOWN_FINDINGS
@@ -37,6 +37,8 @@ _PUSHES = {Trigger.PUSHED, Trigger.RETARGETED}
 _NEWCOMERS = {"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE"}
 _CLOSED = "The pull request is closed."
 _LOCKED = "The conversation is locked, so nothing can be posted."
+_APPEARS_WITHIN = 2
+"""Further tries to read a pull request that is not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Router:
         if job.trigger not in _AUTOMATIC and (ignored := await self.gate.ignores(job, step)):
             return RouteDecision(Route.NOTHING, reason=ignored)
         try:
-            pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+            pull = await step("pull", self._appearing(job.pull), PullRequest)
         except (NotFound, Forbidden) as error:
             return RouteDecision(Route.NOTHING, reason=f"the pull request cannot be read: {error}", unread=True)
         if pull.archived:
@@ -69,6 +71,22 @@ class Router:
         policy = (await step("policy", lambda: read_policy(self.host, pull), PolicyFile)).policy
         routed = replace(await self._routed(job, pull, policy, step), seen=pull)
         return await self._told(job, pull, routed, step)
+
+    def _appearing(self, ref: PullRef) -> Callable[[], Awaitable[PullRequest]]:
+        """Reads a pull request that may have been opened a moment ago: GitHub's API answers 404 until it knows it."""
+        missed = 0
+
+        async def read() -> PullRequest:
+            nonlocal missed
+            try:
+                return await self.host.pull_request(ref)
+            except NotFound as error:
+                missed += 1
+                if missed > _APPEARS_WITHIN:
+                    raise
+                raise Retryable(str(error)) from error
+
+        return read
 
     async def _routed(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         if job.trigger in _AUTOMATIC:

@@ -47,6 +47,14 @@ QUICK = [f"{name} {'after' if number % 2 else 'before'}" for number, name in enu
 OTHER = [f"{name} {'before' if number % 2 else 'after'}" for number, name in enumerate(FAILPOINTS)]
 
 
-@pytest.mark.parametrize("points", [QUICK, pytest.param(OTHER, marks=pytest.mark.long)], ids=["one side", "other side"])
+REQUESTS = [f"request {number} {when}" for number in range(1, 26) for when in ("before", "after")]
+PLANS = {
+    "one side of each point": QUICK,
+    "the other side": pytest.param(OTHER, marks=pytest.mark.long),
+    "each request to GitHub": pytest.param(REQUESTS, marks=pytest.mark.long),
+}
+
+
+@pytest.mark.parametrize("points", PLANS.values(), ids=PLANS)
 def test_a_server_killed_at_any_point_of_the_pipeline_loses_and_doubles_nothing(tmp_path, points):
     check(tmp_path, points)

@@ -32,10 +32,10 @@ PATIENCE = 90.0
 
 
 class Process:
-    """One server or worker process. `port` 0: a worker."""
+    """One server or worker process. `port` 0: a worker. `child` is set if this process has to bury it."""
 
-    def __init__(self, pid, port):
-        self.pid, self.port = pid, port
+    def __init__(self, pid, port, child=None):
+        self.pid, self.port, self.child = pid, port, child
 
     @property
     def url(self):
@@ -46,6 +46,8 @@ class Process:
             os.kill(self.pid, number)
 
     def is_alive(self):
+        if self.child is not None:
+            return self.child.poll() is None
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -75,23 +77,23 @@ class Process:
 
 
 class Served:
-    """The world of the processes. `url` is their database."""
+    """The world of the processes: their `settings`, with the database at `url`, and the `port` of the server."""
 
-    def __init__(self, folder, url, sandbox, model, program, **settings):
-        self.folder, self.url, self.sandbox, self.model = folder, url, sandbox, model
-        self._program, self._settings = program, settings
-        self._free = [free_port() for _ in range(8)]
+    def __init__(self, folder, sandbox, model, program, **settings):
+        self.folder, self.sandbox, self.model = folder, sandbox, model
+        self.url = settings["database_url"]
+        self._program, self.settings = program, settings
+        self.port = free_port()
         self.processes = []
-        self.expected = None
         self.pulls = []
-        self._engine = EngineDatabase(url).engine()
+        self._engine = EngineDatabase(self.url).engine()
         self._client = httpx.AsyncClient(timeout=15)
 
     async def start(self, *, worker=False, point="", waits=1.0, pace=None):
         """Starts a process; returns it before it is ready."""
-        port = 0 if worker else self._free[0]
+        port = 0 if worker else self.port
         spec = {
-            "settings": self._settings | {"database_url": self.url},
+            "settings": self.settings,
             "pace": PACE | (pace or {}),
             "port": port,
             "log": str(self.folder / "log"),
@@ -192,6 +194,7 @@ async def served(folder, url="", **settings):
         "openai_api_key": KEY,
         "assistant_data": str(folder / "data"),
         "assistant_write_spacing": 0,
+        "database_url": url or f"sqlite:///{folder}/data/assistant.db",
         **small_review.SETTINGS,
         **settings,
     }
@@ -203,7 +206,7 @@ async def served(folder, url="", **settings):
         stdout=asyncio.subprocess.PIPE,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
     )
-    here = Served(folder, url or f"sqlite:///{folder}/data/assistant.db", sandbox, model, program, **ours)
+    here = Served(folder, sandbox, model, program, **ours)
     try:
         yield here
     finally:

@@ -2,8 +2,8 @@
 
 server_to_kill.py reads lives from its input, one JSON object a line: {settings, pace, port, log, point}. It forks a process
 for each and answers with its id. All imports happen once. `port` 0 makes a worker without a web server. `point` is a
-place of FAILPOINTS with "before" or "after": after a SIGUSR1 the process kills itself there, at the next call. No product
-code knows of it: this program wraps the functions before the server starts.
+place of FAILPOINTS, or "request N" for the N-th request to GitHub, with "before" or "after": after a SIGUSR1 the process
+kills itself there. No product code knows of it: this program wraps the functions before the server starts.
 """
 
 import asyncio
@@ -58,30 +58,30 @@ FAILPOINTS = {
 ARMED = threading.Event()
 
 
-def die():
-    """Kills this process, once it is armed."""
-    if ARMED.is_set():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def plant(point):
     """Makes this process die before or after the function of a point."""
     name, _, when = point.rpartition(" ")
-    owner, attribute = FAILPOINTS[name]
-    original = getattr(owner, attribute)
+    nth = int(name.removeprefix("request ")) if name.startswith("request ") else 1
+    owner, attribute = FAILPOINTS.get(name, (GitHubClient, "_answered"))
+    original, calls = getattr(owner, attribute), []
+
+    def die(now):
+        """Kills this process, once it is armed, around the n-th call."""
+        if ARMED.is_set() and now == "before":
+            calls.append(now)
+        if ARMED.is_set() and now == when and len(calls) >= nth:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     async def slow(*arguments, **options):
-        if when == "before":
-            die()
+        die("before")
         result = await original(*arguments, **options)
-        die()
+        die("after")
         return result
 
     def quick(*arguments, **options):
-        if when == "before":
-            die()
+        die("before")
         result = original(*arguments, **options)
-        die()
+        die("after")
         return result
 
     setattr(owner, attribute, slow if inspect.iscoroutinefunction(original) else quick)
