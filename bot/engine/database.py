@@ -35,8 +35,13 @@ def pack(error: BaseException) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> Exception:
-    """Returns the error that `pack` stored; a class outside bot/errors.py becomes a RuntimeError with its name."""
+    """Returns the error that `pack` stored.
+
+    A class outside bot/errors.py becomes a RuntimeError with its name; only an error of the database keeps its class.
+    """
     kind, message = _ERRORS.get(packed["type"]), packed["message"]
+    if packed["type"] == sa.exc.OperationalError.__name__:
+        return sa.exc.OperationalError(None, None, RuntimeError(message))
     if kind is None:
         return RuntimeError(f"{packed['type']}: {message}")
     return kind(message, packed["after"]) if issubclass(kind, Retryable) else kind(message)

@@ -201,11 +201,18 @@ class Runs:
             status=list(_BROKEN),
             name=["ingest", "review", "answer"],
             completed_after=since.isoformat(),
-            load_output=False,
         )
         return tuple(
-            (Run(row.workflow_id, _job(row)), _BROKEN[row.status]) for row in rows if isinstance(row.input, dict)
+            (Run(row.workflow_id, _job(row)), _BROKEN[row.status])
+            for row in rows
+            if isinstance(row.input, dict) and not isinstance(row.error, sa.exc.OperationalError)
         )
+
+    def unstored(self, since: datetime) -> tuple[Order, ...]:
+        """Returns the next turn of each run that ended only because the database failed when its end was stored."""
+        rows = self.client.list_workflows(status="ERROR", name=list(QUEUES), completed_after=since.isoformat())
+        lost = (row for row in rows if isinstance(row.error, sa.exc.OperationalError) and isinstance(row.input, dict))
+        return tuple(map(_next_turn, lost))
 
     def requeue(self, id_: str) -> None:
         """Puts a run back into its queue, as if no worker had claimed it."""
@@ -320,6 +327,11 @@ def _ended_unread(row: WorkflowStatus) -> bool:
     return row.status in _BROKEN or bool(row.output and row.output["end"] in {"failed", "unread"})
 
 
+def _next_turn(row: WorkflowStatus) -> Order:
+    _, turn, reason = row.input["args"] if row.input else (None, 1, "")
+    return Order(row.name, row.workflow_id.removesuffix(f"~{turn}"), _job(row), turn + 1, reason)
+
+
 def _turn_before(id_: str) -> str:
     first, _, turn = id_.rpartition("~")
     return first if turn == "2" else f"{first}~{int(turn) - 1}"
@@ -342,8 +354,11 @@ def _arguments(order: Order) -> tuple[Any, ...]:
 
 
 def _entry(step: StepInfo) -> dict[str, Any]:
-    """Returns a step's journal entry; empty for the calls that DBOS numbers between steps."""
-    if step["error"] is not None:
+    """Returns a step's journal entry; empty for the calls that DBOS numbers between steps.
+
+    It is empty too if the database failed while the step's result was stored: that is not how the step ended.
+    """
+    if step["error"] is not None and not isinstance(step["error"], sa.exc.OperationalError):
         return {"error": pack(step["error"])}
     return step["output"] if isinstance(step["output"], dict) else {}
 

@@ -219,7 +219,13 @@ class Reaper:
             del self._unclaimed_since[id_]
 
     def _announce_broken(self) -> None:
-        for run, reason in self._runs.broken(datetime.now(UTC) - timedelta(days=1)):
+        """Reports runs that ended without a report, and goes on with those whose end the database did not store."""
+        since = datetime.now(UTC) - timedelta(days=1)
+        for order in self._runs.unstored(since):
+            if order.id not in self._announced:
+                self._announced.add(order.id)
+                self._runs.add(order)
+        for run, reason in self._runs.broken(since):
             if run.id not in self._announced:
                 self._announced.add(run.id)
                 self._runs.add(Order("fail", f"fail/{run.id}", run.job, reason=reason))

@@ -49,7 +49,7 @@ def scene(monkeypatch, lease, tmp_path):
             raise OperationalError("SELECT", {}, Exception("the database is restarting"))
         return {"me/1": [], "other/1": ["review/1~2"]} if not scene.taken else {}
 
-    scene.runs = SimpleNamespace(running=running, broken=lambda _: (), progress=lambda _: 4)
+    scene.runs = SimpleNamespace(running=running, broken=lambda _: (), unstored=lambda _: (), progress=lambda _: 4)
     dbos = SimpleNamespace(_recover_pending_workflows=lambda names: scene.taken.extend(names) or names)
     monkeypatch.setattr(workers, "DBOS", dbos)
     monkeypatch.setattr(workers, "monotonic", lambda: scene.now)

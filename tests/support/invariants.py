@@ -287,7 +287,9 @@ def _the_end_is_the_same(world: World) -> Found:
     for id_, row in world.rows.items():
         if row.status == "PENDING" and row.executor_id not in live:
             yield id_, f"belongs to {row.executor_id}, which is gone"
-        if row.status not in (*ENDED, *WAITING) and f"fail/{id_}" not in world.rows:
+        first, _, turn = id_.partition("~")
+        followed = {f"fail/{id_}", f"{first}~{int(turn or 1) + 1}"} & world.rows.keys()
+        if row.status not in (*ENDED, *WAITING) and not followed:
             yield id_, f"ended as {row.status}, and no report follows"
     for repo, pull in world.pulls:
         person = PullRequest(world.sandbox.world, repo, pull)
