@@ -306,12 +306,13 @@ def test_trouble_with_github_ends_a_look_and_the_next_one_goes_on(product):
     assert outcomes(pull) == [REVIEWED]
 
 
-def test_a_review_whose_model_was_down_is_repeated_once_after_a_while(product):
+@pytest.mark.parametrize("lack", ["unreachable", "awaits"])
+def test_a_review_whose_model_or_reports_were_missing_is_repeated_once_after_a_while(product, lack):
     pull = product.open()
     product.settle()
     [row] = [one for one in product.play(product.app.ledger.reviews()) if one["repo"] == pull.repo.full_name]
     ref = PullRef(row["repo"], row["number"], row["repo_id"], row["installation"])
-    detail = row["detail"] | {"unreachable": True}
+    detail = row["detail"] | {lack: True}
     record = ReviewRecord(row["job"], ref, row["head"], row["trigger"], row["outcome"], row["url"], detail)
     product.play(product.app.ledger.record(record))
     state = look(product, later=60)
