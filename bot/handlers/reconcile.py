@@ -39,6 +39,8 @@ POLLS = 10.0, 15.0
 """Seconds between two looks at the deliveries alone: after one that found some, and the most after looks that found none."""
 SOON = 5.0
 """Seconds to the next look if this one reached its bound."""
+TROUBLED = 30.0
+"""Seconds to the next look, at most, if GitHub failed during this one."""
 VERIFIED = 500
 """Heads that are remembered as in order, so that their check runs are asked for once."""
 SETTLING = 120.0
@@ -73,7 +75,7 @@ class Reconciler:
             after["name"] = await self.view.greet() if whole or not state.get("name") else state["name"]
         except Retryable as error:
             log.warning("nothing is reconciled: GitHub does not answer", reason=str(error))
-            return {**after, "down": True}
+            return {**after, "down": True, "again": min(after["again"], TROUBLED)}
         counts: Counter[str] = Counter()
         if state.get("down", True):
             counts["woken"] = await jobs.wake()
@@ -83,9 +85,9 @@ class Reconciler:
             try:
                 await part(jobs, after, counts)
             except (Retryable, Refused) as error:
-                log.warning(
-                    "a part of the reconciliation ended early", part=part.__name__.strip("_"), reason=str(error)
-                )
+                name = part.__name__.strip("_")
+                log.warning("a part of the reconciliation ended early", part=name, reason=str(error))
+                after["again"] = min(after["again"], TROUBLED)
         if found := +counts:
             log.info("reconciled", **found)
         if self.polls and after["again"] != SOON:

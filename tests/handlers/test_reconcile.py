@@ -77,6 +77,19 @@ def test_five_events_during_a_downtime_are_five_reviews_and_no_second_look_repea
     assert state["totals"]["deliveries"] == 6
 
 
+@pytest.mark.parametrize("path", ["/app", "/app/hook/deliveries*"])
+def test_a_look_that_github_cut_short_is_repeated_within_half_a_minute(product, path):
+    pull = product.open()
+    lose(product)
+    product.sandbox.plan(Fault("GET", path, 502))
+    first = look(product, later=0)
+    product.sandbox.asgi.planned.clear()
+    second = look(product, first, later=0)
+
+    assert outcomes(pull) == [REVIEWED]
+    assert (first["again"], second["again"]) == (30, 300)
+
+
 def test_a_delivery_that_reached_us_at_last_is_not_taken_again(product):
     pull = product.open()
     lose(product)

@@ -281,10 +281,10 @@ class Chaos:
 
     async def _rest(self, patience):
         """Wait until no run is under way and every open pull request has its last word."""
-        for child in self.children:
-            child.revive()
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
+            for child in self.children:
+                child.revive()
             if all(self._is_done(repo, pull) for repo, pull in self._pulls()) and not await self._busy():
                 return
             await asyncio.sleep(1)

@@ -5,9 +5,10 @@ import sys
 
 import bot.app
 from bot.cli.serve import serve, work
+from bot.handlers import reconcile
 from bot.settings import Settings
 
-bot.app._RECONCILE = float(os.environ.pop("RECONCILE_EVERY"))
+reconcile.EVERY = reconcile.TROUBLED = bot.app._RECONCILE = float(os.environ.pop("RECONCILE_EVERY"))
 settings = Settings.read()
 if sys.argv[1] == "serve":
     serve(settings, work=True)
