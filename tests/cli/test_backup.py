@@ -1,5 +1,6 @@
 """The database of a running server: copied, restored elsewhere, and deleted under it."""
 
+import gc
 import shutil
 import subprocess
 from dataclasses import replace
@@ -14,6 +15,17 @@ from bot.engine.database import EngineDatabase
 from tests.support.product import FAST, RunningProduct
 
 pytest_plugins = ["tests.support.postgres"]
+# Servers end here within a process that goes on: the collector finds their last connections in a later test.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Leaves no such connection to the tests of other modules."""
+    yield
+    gc.collect()
+
+
 REVIEWED = [("completed", "neutral")]
 
 
