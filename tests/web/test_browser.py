@@ -22,6 +22,17 @@ __all__ = ["chromium"]
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 PLAIN = DIVIDES | {"title": "An empty order divides by zero"}
 KEPT = {"dashboard-wide-light", "dashboard-phone-dark", "review-wide-light"}
+OPENS = "import json\n\n\ndef load(path):\n    with open(path) as file:\n        return json.load(file)\n"
+OPENS_ANYHOW = """import json
+
+
+def load(path):
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except:
+        return {}
+"""
 SIZES = {"wide": (1120, 1400), "phone": (390, 844)}
 
 
@@ -105,3 +116,19 @@ def test_a_person_walks_from_the_dashboard_to_the_story_without_javascript(produ
     page.get_by_text("All ", exact=False).locator("visible=true").first.wait_for()
     assert page.get_by_role("heading", name="What was said").is_visible()
     context.close()
+
+
+def test_the_comment_on_a_change_shows_the_rule_that_governs(product, chromium):
+    """The picture of the README."""
+    rules = "# Python\n\n## Errors\n\nNever use a bare `except`: it also catches KeyboardInterrupt.\n"
+    repo = product.repository({"settings.py": OPENS, "docs/standards/python.md": rules})
+    pull = product.play(repo.open_pull("Load the settings", "", {"settings.py": OPENS_ANYHOW}, author="alice"))
+    product.settle()
+    page = chromium.new_context(viewport={"width": 900, "height": 700}, device_scale_factor=2).new_page()
+    page.goto(f"{pull.url}/files")
+    comment = page.locator("article").filter(has_text="Do not use bare")
+
+    assert comment.get_by_role("link", name="docs/standards/python.md > Python > Errors").is_visible()
+    if os.environ.get("ASSISTANT_SCREENSHOTS"):
+        page.locator(".diff").first.screenshot(path=PICTURES / "comment.png")
+    page.context.close()
