@@ -38,6 +38,7 @@ class Trigger(StrEnum):
     REPLY = "reply"
     RERUN = "rerun"
     RECOVERED = "recovered"
+    SET_UP = "set_up"
     CHECKS_ENDED = "checks_ended"
     MERGE_GROUP = "merge_group"
     CLOSED = "closed"
@@ -108,6 +109,7 @@ class Job:
             Trigger.RETARGETED,
             Trigger.READY,
             Trigger.RECOVERED,
+            Trigger.SET_UP,
             Trigger.CHECKS_ENDED,
         }
 

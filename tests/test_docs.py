@@ -229,5 +229,8 @@ def test_the_systemd_unit_and_the_proxies_fit_the_server():
     (start,) = re.findall(r"^ExecStart=\S+/assistant (.+)$", (folder / "assistant.service").read_text(), re.MULTILINE)
 
     check(start.split())
+    public = ["/webhooks/github", "setup", "auth", "dashboard", "reviews", "css"]
     for proxy in ("Caddyfile", "nginx.conf"):
-        assert "/webhooks/github" in (folder / proxy).read_text()
+        rules = re.sub(r"#.*", "", (folder / proxy).read_text())
+        assert [word for word in public if word not in rules] == []
+        assert not [word for word in ("metrics", "readyz", "livez") if word in rules]

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import urljoin
 
+import httpx
 import pytest
 
+from tests.support.set_up import free_port, link_of
 from tests.support.uv_program import ROOT, uv
 
 
@@ -31,15 +34,17 @@ def assistant(wheel, tmp_path_factory):
     uv("venv", "--python", sys.executable, folder / "env")
     uv("pip", "install", "--python", folder / "env", "--constraint", locked, wheel)
 
+    environment = {"PATH": str(Path(shutil.which("git")).parent), "HOME": str(folder / "home"), "COLUMNS": "80"}
+    program = folder / "env" / "bin" / "assistant"
+
     def run(*arguments, cwd=folder):
-        environment = {"PATH": str(Path(shutil.which("git")).parent), "HOME": str(folder / "home"), "COLUMNS": "80"}
-        program = folder / "env" / "bin" / "assistant"
         ran = subprocess.run(
             (program, *arguments), cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert (ran.returncode, ran.stderr) == (0, "")
         return ran.stdout
 
+    run.program, run.environment = program, environment
     return run
 
 
@@ -85,3 +90,20 @@ def test_the_bill_of_materials_is_cyclonedx_and_names_every_locked_dependency_wi
     assert not [
         name for name, part in named.items() if not part.get("version") or not part["purl"].startswith("pkg:pypi/")
     ]
+
+
+def test_installed_alone_it_starts_and_serves_the_pages_of_its_set_up(assistant, tmp_path):
+    environment = assistant.environment | {"PORT": str(free_port())}
+    command = (assistant.program, "serve")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        link = link_of(server)
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(link)
+            style = browser.get(urljoin(link, "/assistant.css"))
+        server.terminate()
+        server.wait(30)
+
+    assert (page.status_code, "Register on github.com" in page.text) == (200, True)
+    assert (style.status_code, server.returncode) == (200, 0)

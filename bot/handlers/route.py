@@ -31,6 +31,7 @@ _AUTOMATIC = {
     Trigger.RETARGETED,
     Trigger.READY,
     Trigger.RECOVERED,
+    Trigger.SET_UP,
     Trigger.CHECKS_ENDED,
 }
 _PUSHES = {Trigger.PUSHED, Trigger.RETARGETED}
@@ -119,7 +120,8 @@ class Router:
 
     async def _automatic(self, job: Job, pull: PullRequest, policy: Policy, step: Step) -> RouteDecision:
         wanted = policy.triggers.pushed if job.trigger in _PUSHES else policy.triggers.opened
-        if not wanted and not job.is_repetition:
+        asked = job.trigger is Trigger.SET_UP  # by the operator, who is not known on GitHub
+        if not wanted and not job.is_repetition and not asked:
             return RouteDecision(
                 Route.NOTHING, reason="the repository's policy turns automatic reviews off for this event"
             )
@@ -129,7 +131,7 @@ class Router:
             return RouteDecision(
                 Route.NOTHING, reason="the head that was to be reviewed again is not the head any more"
             )
-        reason = await self._obstacle(pull, policy, step)
+        reason = await self._obstacle(pull, policy, step, asked=asked)
         if reason:
             return RouteDecision(Route.NOTHING, pull.head_sha, reason=reason, visible=not job.is_repetition)
         if (bound := await self.gate.bounds(job, step)).over:
@@ -142,7 +144,7 @@ class Router:
         newest = await Ledger(self.conversations.database).reviews(job.pull, limit=1)
         return any(review["head"] == job.head_sha and review["detail"].get("awaits") for review in newest)
 
-    async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step) -> str:
+    async def _obstacle(self, pull: PullRequest, policy: Policy, step: Step, *, asked: bool = False) -> str:
         """What a person has to do before there is an automatic review; said on the check run."""
         if pull.locked:
             return _LOCKED
@@ -152,7 +154,7 @@ class Router:
             return (
                 f"Paused by {by}. Use /assistant resume for automatic reviews, or /assistant review for one review now."
             )
-        if await self._held_back(pull, policy, step):
+        if not asked and await self._held_back(pull, policy, step):
             return f"First contribution: a maintainer can start the review with the label {policy.label}."
         return ""
 

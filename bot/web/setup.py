@@ -277,7 +277,7 @@ class SetUp:
                 "Set-up is over", "Each pull request that is opened or pushed to is reviewed from now on.", status=200
             )
         name = f"setup/{pull.ref.repo_id}/{pull.ref.number}/{pull.head_sha}"
-        await self._connected.submit(Job(name, pull.ref, Trigger.RECOVERED, pull.head_sha))
+        await self._connected.submit(Job(name, pull.ref, Trigger.SET_UP, pull.head_sha))
         pages = self._app.html_url.partition("/apps/")[0].partition("/github-apps/")[0]
         return page("setup_started.html", pull=str(pull.ref), address=f"{pages}/{pull.ref.repo}/pull/{pull.ref.number}")
 

@@ -60,7 +60,6 @@ def browser():
 def github(tmp_path):
     with sandbox_on_loopback(tmp_path / "github") as served:
         repo = served.play(served.sandbox.repository("you/shop", {"app.py": "x = 1\n"}, installed=False))
-        repo.user("alice", "write")
         served.pull = served.play(repo.open_pull("Pay", "Takes payments.", {"app.py": FLAWED}))
         yield served
 
