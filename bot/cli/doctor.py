@@ -132,7 +132,7 @@ def _settings(settings: Settings) -> Iterator[Diagnosis]:
 
 def _key(settings: Settings) -> Diagnosis:
     if not settings.connects_to_github:
-        return Diagnosis("GitHub App", Health.SKIPPED, "No App is set; local reviews and the demo need none")
+        return Diagnosis("GitHub App", Health.SKIPPED, "No App is set; `assistant serve` sets one up")
     try:
         GitHubApp(settings.github_app_id, settings.private_key).checked()
     except ConfigurationError as error:
@@ -231,7 +231,11 @@ async def _github(settings: Settings, transport: httpx.AsyncBaseTransport | None
         return [Diagnosis("GitHub", Health.SKIPPED, "Not asked: the key and the certificates come first")]
     try:
         await client.introduce()
-        return [*_app(settings, await _read(client, "/app", _OBJECT)), _clock(client), *await _deliveries(client)]
+        return [
+            *_app(settings, await _read(client, "/app", _OBJECT)),
+            _clock(client),
+            *await _deliveries(client, polls=settings.assistant_poll_deliveries),
+        ]
     except OperatorTrouble as error:
         return [Diagnosis("GitHub", Health.TROUBLE, str(error), error.cure)]
     except AssistantError as error:
@@ -290,11 +294,17 @@ def _clock(client: GitHubClient) -> Diagnosis:
     return Diagnosis("Clock", Health.OK, "GitHub accepts it")
 
 
-async def _deliveries(client: GitHubClient) -> list[Diagnosis]:
-    """Examines the webhook's address, the last deliveries and the installations."""
+async def _deliveries(client: GitHubClient, *, polls: bool) -> list[Diagnosis]:
+    """Examines the webhook's address, the last deliveries and the installations.
+
+    With `polls` the server fetches the deliveries itself, so it does not matter that GitHub reaches no address.
+    """
     config = await _read(client, "/app/hook/config", _OBJECT)
     last = (await _read(client, f"/app/hook/deliveries?per_page={_LAST}", _OBJECTS))[:1]
     installations = await _read(client, "/app/installations", _OBJECTS)
+    if polls:
+        fetched = "The server fetches what GitHub cannot deliver (ASSISTANT_POLL_DELIVERIES)"
+        return [Diagnosis("Deliveries", Health.OK, fetched), _installations(installations)]
     return [_hook(config), *map(_delivery, last), _installations(installations)]
 
 
@@ -306,6 +316,9 @@ def _hook(config: Mapping[str, Any]) -> Diagnosis:
         return Diagnosis("Webhook", Health.TROUBLE, "The App has no webhook address", cure)
     if parts.hostname == "example.com" or parts.hostname.endswith(".example.com"):
         return Diagnosis("Webhook", Health.TROUBLE, f"Its address is the example's: {url}", cure)
+    if parts.hostname.endswith(".invalid"):
+        cure += " Set PUBLIC_URL too; or set ASSISTANT_POLL_DELIVERIES=true, and the server fetches the deliveries."
+        return Diagnosis("Webhook", Health.TROUBLE, "Set-up gave the App an address that does not exist", cure)
     if parts.path != WEBHOOK:
         return Diagnosis("Webhook", Health.TROUBLE, f"Its address {url} does not end in {WEBHOOK}", cure)
     if config.get("content_type") != "json":

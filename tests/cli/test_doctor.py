@@ -22,6 +22,7 @@ from bot.interfaces import ModelAnswer, ToolUse
 from bot.sandbox.api.auth import key_pair
 from bot.sandbox.sandbox import PERMISSIONS, Sandbox
 from bot.settings import Settings
+from bot.web.setup_app import NO_ADDRESS
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import calls, fails, says
 
@@ -224,6 +225,18 @@ def test_what_is_wrong_on_github_or_on_a_server_is_named_with_its_cure(network, 
 
     assert [one.subject for one in found] == [subject]
     assert words in f"{found[0].found} {found[0].cure}"
+
+
+def test_a_server_without_an_address_is_sound_as_long_as_it_fetches_the_deliveries(network, monkeypatch):
+    network.sandbox.world.hook_url = NO_ADDRESS
+    asyncio.run(network.lose_a_delivery(502))
+    troubles = [one for one in examined(network) if one.health is Health.TROUBLE]
+    monkeypatch.setenv("ASSISTANT_POLL_DELIVERIES", "true")
+    fetched = [one for one in examined(network) if one.health is Health.TROUBLE]
+
+    assert [one.subject for one in troubles] == ["Webhook", "Deliveries"]
+    assert "ASSISTANT_POLL_DELIVERIES=true" in troubles[0].cure
+    assert fetched == []
 
 
 def test_a_web_page_and_a_suspended_installation_are_named(network):
