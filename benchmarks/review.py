@@ -128,7 +128,7 @@ async def _github(folder: Path, bound: socket.socket, pipe: Connection) -> None:
 def server(settings: dict[str, Any], pipe: Connection) -> None:
     """Our server with its worker: takes deliveries from the pipe, says what each of them cost."""
     configure("ERROR")
-    app = build(Settings.read(_env_file=None, **settings), pace=Pace(debounce=0))
+    app = build(Settings.read(_env_file=None, **settings), pace=Pace(debounce=0, poll=0.2))
     app.start(work=True)
     pipe.send("ready")
     while delivery := pipe.recv():

@@ -49,7 +49,7 @@ class Pace:
     workers: int = 8  # reviews at once in this process
     per_repository: int = 4  # reviews at once of one repository, in all processes
     debounce: float = 15.0  # from a push to the start of its review
-    poll: float = 0.2  # between two reads of a queue
+    poll: float = 1.0  # between two reads of a queue: at 0.2 an idle server takes 6 % of a core, at 1.0 2 %
     patience: float = 60.0  # a step that has to wait longer frees its worker
     retry: float = FIRST  # between the first two attempts of a step; doubles each time
     reconcile: float = 0.0  # between two looks for lost work; 0: never
