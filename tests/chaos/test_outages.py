@@ -30,7 +30,7 @@ def review(product, number):
     return product.play(product.repository(BASE).open_pull(f"Pull {number}", "", code(number)))
 
 
-@pytest.mark.parametrize("minutes", [8, 120])
+@pytest.mark.parametrize("minutes", [8, pytest.param(120, marks=pytest.mark.long)])
 def test_all_is_reviewed_after_an_outage_of_github(product, minutes):
     whole = review(product, 0)
     product.settle()

@@ -258,7 +258,6 @@ def test_before_the_first_commit_everything_is_a_change(assistant, tmp_path):
         (("review", "--output=/tmp/x"), "No such option"),
         (("banana",), "No such command"),
         (("demo", "--repo", ".", "--base", "nowhere"), "nowhere names no commit here; see --base"),
-        (("serve",), "GITHUB_APP_ID, GITHUB_PRIVATE_KEY or GITHUB_PRIVATE_KEY_FILE, GITHUB_WEBHOOK_SECRET"),
         (("work",), "`assistant demo` needs none"),
         (("replay", "missing.json"), "missing.json"),
         (("replay", "app.py"), "app.py is not a stored delivery"),

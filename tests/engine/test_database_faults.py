@@ -99,7 +99,7 @@ def whole(product):
     return shown(pull)
 
 
-QUICK = {("connection lost", False), ("disk full", True)}
+QUICK = {("disk full", True)}
 WAYS = [
     pytest.param(kind, commits, marks=[] if (kind, commits) in QUICK else pytest.mark.long)
     for kind in KINDS

@@ -128,7 +128,7 @@ def test_every_check_run_ends_after_any_events(product, seed):
     play(product, steps_of(seed))
 
 
-@pytest.mark.parametrize("seed", seeds(99, len(TROUBLE), 4 * len(TROUBLE)))
+@pytest.mark.parametrize("seed", seeds(99, 3, 4 * len(TROUBLE)))
 def test_every_check_run_ends_after_any_events_with_trouble(product, seed):
     play(product, steps_of(seed), trouble=seed % len(TROUBLE))
 

@@ -91,11 +91,11 @@ def review(product):
 
 
 def chosen(every, kinds, methods):
-    """Pairs of a request's number and a kind: all of them, or a sixth, with each number and each kind."""
+    """Pairs of a request's number and a kind: all of them, or a twelfth, spread over the numbers and kinds."""
     pairs = [(nth, kind) for nth in range(1, len(methods) + 1) for kind in kinds]
     if every:
         return pairs
-    return [pair for at, pair in enumerate(pairs) if at % 6 == pair[0] % 6]
+    return [pair for at, pair in enumerate(pairs) if at % 12 == pair[0] % 12]
 
 
 def found(product, expected=None):
