@@ -280,6 +280,14 @@ def test_a_cut_never_leaves_a_fence_open():
     assert once.endswith("\n```")
 
 
+def test_a_text_with_too_many_marks_becomes_one_block_of_code_within_the_limit():
+    shown = clean("[a" * 7_000, limit=7_000)
+
+    assert shown.startswith("```text\n[a[a")
+    assert shown.endswith("\n```")
+    assert 5_000 < len(shown) <= 7_000
+
+
 TITLES = st.text(max_size=60) | HOSTILE
 
 
