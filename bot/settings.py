@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     )
     assistant_requests_per_person_hour: int = Field(30, ge=0, description="Commands and replies of one person.")
     assistant_requests_per_repository_hour: int = Field(200, ge=0, description="Commands and replies in a repository.")
-    assistant_automatic_per_pull_day: int = Field(60, ge=0, description="Reviews nobody asked for, per pull request.")
+    assistant_automatic_per_pull_day: int = Field(60, ge=0, description="Reviews without a request, per pull request.")
     assistant_organisation_defaults: str = Field(
         "",
         pattern=r"^([\w.-]+/[\w.-]+)?$",
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     github_client_id: str = Field("", description="The App's client id, for people who sign in to the dashboard.")
     github_client_secret: SecretStr = Field(SecretStr(""), description="The client secret that belongs to it.")
     assistant_dashboard: Literal["off", "local", "github"] = Field(
-        "local", description="Who sees the dashboard: nobody, this machine, or people who sign in with GitHub."
+        "local", description="off; local: shown on this machine; github: shown to people who sign in."
     )
     assistant_admins: str = Field("", description="Logins that see everything on the dashboard, comma-separated.")
     public_url: str = Field("", pattern=r"^(https?://\S+)?$", description="Public address, for sign-in and links.")

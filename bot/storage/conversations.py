@@ -67,7 +67,7 @@ _PULLS = 5
 class RequestLimits:
     """Requests per hour of one person and in one repository, and posted refusals per day in one repository.
 
-    `automatic` are the reviews per day that nobody asks for (opened, pushed, another base), on one pull request; one person
+    `automatic` are the reviews per day without a request (opened, pushed, another base), on one pull request; one person
     may cause five times as many on all pull requests.
     """
 

@@ -192,7 +192,7 @@ class SetUp:
         return answer
 
     async def _callback(self, request: Request) -> Response:
-        """GET /setup/callback: GitHub sends the person back with a code. Whoever knows the state began here."""
+        """GET /setup/callback: GitHub sends the person back with a code; the state proves that the registration began here."""
         state = request.query_params.get("state", "")
         code = request.query_params.get("code", "")
         async with self._lock:

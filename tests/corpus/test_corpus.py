@@ -10,12 +10,10 @@ import hashlib
 import hmac
 import json
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
-import yaml
 
 from bot.core.claims.prompt import fence, nonce
 from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_patch
@@ -34,10 +32,10 @@ from bot.webhook import parse as parse_delivery
 from bot.webhook import verify
 from tests.comments.test_sanitize import faults
 from tests.findings.test_anchor import DIFF
+from tests.support.corpus import FOLDER, corpus, names
 from tests.support.deliveries import SECRET, payload, signed
 
-FOLDER = Path(__file__).parent
-CORPUS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))}
+CORPUS = {name: corpus(name) for name in names()}
 OLD = b"the-old-secret-of-two"
 OURS = "correct7horse9battery2staple"
 ROWS = [

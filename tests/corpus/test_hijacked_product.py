@@ -1,22 +1,20 @@
 """The corpus through the running product: a model that writes and asks for all of it, over HTTP, and what came of it."""
 
 import re
-from pathlib import Path
 
 import httpx
 import httpx2
 import pytest
-import yaml
 
 from tests.comments.test_sanitize import faults
+from tests.support.corpus import corpus
 from tests.support.model_turns import calls, says
 from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.scripted_model import finding
 
-FOLDER = Path(__file__).parent
-TEXTS = [entry["text"] for entry in yaml.safe_load((FOLDER / "model_text.yaml").read_text())]
-TITLES = [entry["input"] for entry in yaml.safe_load((FOLDER / "titles.yaml").read_text())]
-TOOLS = yaml.safe_load((FOLDER / "tools.yaml").read_text())
+TEXTS = [entry["text"] for entry in corpus("model_text")]
+TITLES = [entry["input"] for entry in corpus("titles")]
+TOOLS = corpus("tools")
 BATCH, WISHED = 28, 12
 INPUTS = [(f"Input {n}", text) for n, text in enumerate(TEXTS)] + [(title, "Why.") for title in TITLES]
 BATCHES = [INPUTS[at : at + BATCH] for at in range(0, len(INPUTS), BATCH)]

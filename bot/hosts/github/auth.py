@@ -180,7 +180,7 @@ class GivenToken:
     offset: float = 0.0
 
     async def token(self, grant: Grant) -> str:
-        """Returns the token, whatever the grant: its permissions were chosen where it was minted."""
+        """Returns the token for every grant: the program that minted it chose its permissions."""
         return self.text
 
     def forget(self, grant: Grant, token: str) -> None:

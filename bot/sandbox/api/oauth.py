@@ -1,4 +1,4 @@
-"""Sign-in with the sandbox: it asks nobody, signs in `world.visitor`, and tells what that person may read."""
+"""Sign-in with the sandbox: signs in `world.visitor` without a question, and lists what that person may read."""
 
 from __future__ import annotations
 
