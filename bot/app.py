@@ -382,31 +382,38 @@ def build(
         secrets=settings.secrets,
         connection=Connection(settings.proxy_for(settings.github_api_url), settings.ca_file),
     )
+    telemetry = Telemetry(Metrics(), spans or build_spans(settings))
+    parts = replace(_shared(settings, app, client), model=model, watch_account=telemetry.account)
+    reviewer, answerer = build_reviewer(parts), build_answerer(parts)
+    polls = settings.assistant_poll_deliveries
+    reconcile = closing(Reconciler(GitHubInstallations(client), parts.publisher, parts.ledger, polls=polls), client)
+    handlers = use_cases(build_router(parts), reviewer, answerer)
+    handlers = replace(handlers, reconcile=reconcile, ended=RunLog(parts.ledger.database).end)
+    pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
+    engine = DurableEngine(settings.database, telemetry.handlers(handlers), pace, lease)
+    telemetry.metrics.watch(readings(engine, client.health))
+    return App(settings, engine, parts.ledger, client, answerer, telemetry)
+
+
+def _shared(settings: Settings, app: GitHubApp, client: GitHubClient) -> UseCases:
+    """What the use cases of a server share, on GitHub."""
     host = GitHubHost(
         client,
         defaults=settings.assistant_organisation_defaults,
         library=settings.assistant_organisation_standards,
     )
-    ledger = Ledger(Database(settings.database))
-    signer = build_signer(app)
-    standards = build_standards(settings, settings.assistant_data / "standards.db")
-    telemetry = Telemetry(Metrics(), spans or build_spans(settings))
     pages = settings.public_url if settings.assistant_dashboard == "github" else ""
-    parts = UseCases(settings, host, GitHubPublisher(client, pages=pages), standards, ledger, signer, model)
-    parts = replace(parts, watch_account=telemetry.account)
-    parts = replace(parts, search=build_search(settings, host), conversations=build_conversations(settings))
-    parts = replace(parts, reports=GitHubReports(client, host))
-    reviewer, answerer = build_reviewer(parts), build_answerer(parts)
-    reconcile = closing(
-        Reconciler(GitHubInstallations(client), parts.publisher, ledger, polls=settings.assistant_poll_deliveries),
-        client,
+    return UseCases(
+        settings,
+        host,
+        GitHubPublisher(client, pages=pages),
+        build_standards(settings, settings.assistant_data / "standards.db"),
+        Ledger(Database(settings.database)),
+        build_signer(app),
+        search=build_search(settings, host),
+        conversations=build_conversations(settings),
+        reports=GitHubReports(client, host),
     )
-    handlers = use_cases(build_router(parts), reviewer, answerer)
-    handlers = replace(handlers, reconcile=reconcile, ended=RunLog(ledger.database).end)
-    pace = pace or Pace(debounce=settings.assistant_debounce, reconcile=_RECONCILE)
-    engine = DurableEngine(settings.database, telemetry.handlers(handlers), pace, lease)
-    telemetry.metrics.watch(readings(engine, client.health))
-    return App(settings, engine, ledger, client, answerer, telemetry)
 
 
 def readings(engine: DurableEngine, health: GitHubHealth) -> Readings:

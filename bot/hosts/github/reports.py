@@ -32,6 +32,7 @@ COMMITS = 5
 DIRECTORY = 1024 * 1024
 """Bytes of the directory of an archive: some thousand files."""
 _END_OF_ARCHIVE = b"PK\x05\x06"
+# zipfile raises RuntimeError for an encrypted member, NotImplementedError for an unknown compression.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError, ValueError)
 
 
