@@ -379,3 +379,11 @@ def test_the_rules_of_the_house_can_be_broken():
     assert importers({"bot.job": ast.parse("import bot.errors"), "bot.errors": ast.parse("")})["bot.errors"] == {
         "bot.job"
     }
+
+
+def test_tests_share_what_they_need_through_support():
+    """A module of tests imports no other one: what both need is in tests/support."""
+    pattern = re.compile(r"^(?:from|import) tests\.(?!support\b)\S+", re.MULTILINE)
+    files = sorted((ROOT / "tests").rglob("*.py"))
+
+    assert {str(file.relative_to(ROOT)): found for file in files if (found := pattern.findall(file.read_text()))} == {}

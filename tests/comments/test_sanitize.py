@@ -4,83 +4,24 @@ import base64
 import re
 import time
 import unicodedata
-from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from bot.core.code.secrets import WITHHELD
 from bot.core.comments.sanitize import clean, plain, show_hidden
+from tests.support.corpus import corpus
+from tests.support.posted_text import HIDDEN, MARKS, faults
 
-CORPUS = yaml.safe_load((Path(__file__).parents[1] / "corpus" / "model_text.yaml").read_text())
+CORPUS = corpus("model_text")
 HOSTS = {"docs.example"}
 REPO = "https://github.com/octo/repo"
 TOKEN = "ghs_1234_eyJhbGciOi.payload-AbCdEfGhIjKlMnOp"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEAx0Qm3b9kq1Zt\nq7YwHc2kX9vR0pLmN4sT8uB5aE1d\n-----END RSA PRIVATE KEY-----\n"
 PLAIN_SECRET = "correct-horse-battery-staple-42"
 SECRETS = (TOKEN, PEM, PLAIN_SECRET)
-
-TAGS = set(
-    re.findall(
-        r"\w+", "p br hr h1 h2 h3 h4 h5 h6 em strong s a code pre blockquote ul ol li table thead tbody tr th td"
-    )
-)
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u115f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\U000e0000-\U000e0fff]"
-)
-LIVE = re.compile(r"@\w|(?<!&)#\d|://|(?<![a-z0-9])(?:gh-\d|www\.|(?:mailto|xmpp):\S)", re.IGNORECASE)
-ALLOWED = re.compile(r"https://docs\.example(?:[/#][^?]*)?|https://github\.com/octo/repo/(?:blob|tree)/(?!.*\.\.)[^?]*")
-
-
-# Code blocks that GitHub does not show as code.
-RENDERED = {f"language-{name}" for name in ("suggestion", "mermaid", "geojson", "topojson", "stl", "math")}
-
-
-class Page(HTMLParser):
-    """What a reader's browser would get."""
-
-    def __init__(self, markdown):
-        super().__init__()
-        self.faults, self.inside = [], []
-        self.feed(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown))
-
-    def handle_starttag(self, tag, attrs):
-        self.inside.append(tag)
-        for name, value in attrs:
-            fine = (tag, name) == ("a", "href") and ALLOWED.fullmatch(value)
-            style = (name == "class" and value not in RENDERED) or name in {"start", "style"}
-            self.faults += [] if fine or style else [f"<{tag} {name}={value}>"]
-        self.faults += [] if tag in TAGS else [f"<{tag}>"]
-
-    def handle_endtag(self, tag):
-        while self.inside and self.inside.pop() != tag:
-            pass
-
-    def handle_comment(self, data):
-        self.faults.append(f"<!--{data}-->")
-
-    def handle_decl(self, decl):
-        self.faults.append(f"<!{decl}>")
-
-    unknown_decl = handle_pi = handle_decl
-
-    def handle_data(self, data):
-        if not {"code", "a"} & set(self.inside):
-            self.faults += LIVE.findall(data)
-
-
-def faults(cleaned):
-    """Everything in a cleaned text that should not be there."""
-    found = list(Page(cleaned).faults)
-    found += HIDDEN.findall(cleaned)
-    found += re.findall(r"^/[A-Za-z].*", cleaned, re.MULTILINE)
-    found += re.findall("<!--", cleaned)
-    return found
 
 
 def cleaned(text, **options):
@@ -120,24 +61,6 @@ def test_the_oracle_sees_what_is_wrong():
             assert faults(hostile["text"])
 
 
-WORDS = (
-    "```",
-    "://",
-    "<!--",
-    "-->",
-    "\n\n",
-    "    ",
-    "> ",
-    "- ",
-    "1. ",
-    "|-|",
-    "\u200b",
-    "&#64;",
-    "fixes ",
-    "www.",
-    "[x]: ",
-)
-MARKS = st.sampled_from("`*_[]()<>!#@/\\|~-+=&;:.\n\t 0a") | st.sampled_from(WORDS)
 PIECES = st.sampled_from([one["text"] for one in CORPUS])
 HOSTILE = st.lists(MARKS | PIECES | st.text(max_size=8), max_size=12).map("".join)
 

@@ -30,10 +30,10 @@ from bot.job import Skip, decide
 from bot.sandbox.api.auth import key_pair
 from bot.webhook import parse as parse_delivery
 from bot.webhook import verify
-from tests.comments.test_sanitize import faults
-from tests.findings.test_anchor import DIFF
 from tests.support.corpus import FOLDER, corpus, names
 from tests.support.deliveries import SECRET, payload, signed
+from tests.support.posted_text import faults
+from tests.support.store_change import DIFF
 
 CORPUS = {name: corpus(name) for name in names()}
 OLD = b"the-old-secret-of-two"

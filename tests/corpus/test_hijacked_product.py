@@ -6,9 +6,9 @@ import httpx
 import httpx2
 import pytest
 
-from tests.comments.test_sanitize import faults
 from tests.support.corpus import corpus
 from tests.support.model_turns import calls, says
+from tests.support.posted_text import faults
 from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.scripted_model import finding
 

@@ -13,8 +13,8 @@ from bot.core.command import first_line
 from bot.core.comments.sanitize import clean, plain
 from bot.job import decide
 from bot.webhook import parse
-from tests.comments.test_sanitize import MARKS
 from tests.support.deliveries import comment, signed
+from tests.support.posted_text import MARKS
 
 SMALL, LARGE = 6_000, 60_000  # characters; GitHub takes 65,536
 NOISE = 0.004  # seconds

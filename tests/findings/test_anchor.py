@@ -11,40 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.code.diff import Diff, FileDiff, Side, Status, parse_diff, parse_patch
+from bot.core.code.diff import Diff, Side, Status, parse_diff, parse_patch
 from bot.core.findings.anchor import Place, _exact_lines, _inline, _line_with_number, anchor
 from tests.support.patches import changes, lines_of, unified
+from tests.support.store_change import DIFF, PATCH
 
 ROOT = Path(__file__).parents[2]
-PATCH = """\
-@@ -1,6 +1,8 @@ class Store:
- import os
-
- def load(path):
--    return open(path).read()
-+    file = open(path)
-+    text = file.read()
-+    return text
-
- def save(path):
-@@ -20,5 +22,6 @@ def save(path):
-     a = 1
--    b = 2
--    c = 3
-+    b = 20
-+    return text
-+    c = 30
-     d = 4
-     e = 5
-"""
-FILE = parse_patch("src/store.py", Status.MODIFIED, PATCH)
-DIFF = Diff(
-    (
-        FILE,
-        FileDiff("logo.png", Status.ADDED, unread="binary", binary=True),
-        FileDiff("b.py", Status.RENAMED, previous_path="a.py"),
-    )
-)
 
 
 def placed(quoted, side=Side.RIGHT, near=None, path="src/store.py"):

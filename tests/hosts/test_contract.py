@@ -14,30 +14,8 @@ from bot.hosts.github.publisher import GitHubPublisher
 from bot.hosts.local import LocalHost
 from bot.job import Job, Trigger
 from bot.sandbox.sandbox import Clock, Sandbox
+from tests.support.changed_files import AFTER, BEFORE
 from tests.support.github_client import KEY, connect
-
-BEFORE = {
-    "kept.py": "".join(f"{n}\n" for n in range(40)),
-    "gone.py": "old\n",
-    "moved.py": "".join(f"line {n}\n" for n in range(40)),
-    "logo.png": b"\x89PNG\0old",
-    "docs/standards/style.md": "# Style\n",
-    "crlf.txt": "a\r\nb\r\n",
-    "nonewline.txt": "a\nb",
-}
-AFTER = BEFORE | {
-    "kept.py": BEFORE["kept.py"].replace("7\n", "seven\n").replace("30\n", ""),
-    "gone.py": None,
-    "moved.py": None,
-    "there.py": BEFORE["moved.py"].replace("line 5\n", "line five\n"),
-    "logo.png": b"\x89PNG\0new",
-    "crlf.txt": "a\r\nc\r\n",
-    "nonewline.txt": "a\nb\nc",
-    'od"d/näme\t.py': "x\n",
-    "latin.txt": b"caf\xe9\n",
-    "empty.py": "",
-    "large.txt": "".join(f"row {n}\n" for n in range(4000)),
-}
 
 
 class Local:

@@ -12,9 +12,9 @@ from bot.hosts.clone import PartialClone
 from bot.hosts.github.host import GitHubHost
 from bot.interfaces import Remote
 from bot.sandbox.world.faults import Fault, server_error
-from tests.hosts.test_contract import AFTER, BEFORE
+from tests.support.changed_files import AFTER, BEFORE
 from tests.support.github_client import REF, ScriptedGitHub, answer, connect, hosted, scripted, sent
-from tests.tools.test_grep import basic, served, token
+from tests.support.served_repository import basic, served, token
 
 ODD = {
     "crlf.py": b"a = 1\r\nb = 2\r\n",

@@ -1,31 +1,21 @@
 """Search by git: the same lines as reading every file finds, in a copy that holds no credential and is gone afterwards."""
 
 import asyncio
-import base64
 import gc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.cli.serve import Server, listen
 from bot.errors import Retryable
 from bot.hosts.git import Git
 from bot.interfaces import Remote
 from bot.model.tools import Files
 from bot.model.tools.grep import FetchedGrep, GitGrep, ScanSearch
-from bot.sandbox.api import auth
-from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.world import writer
 from tests.support.repository import Repository, pull_request
+from tests.support.served_repository import FILES, basic, served, token
 
-FILES = {
-    "src/cart.py": "rate = 2\n\n\ndef total(items):\n    return sum(items) * rate  # café\n",
-    "src/tax.py": "corporate = 1\nrates = [rate, 2]\n",
-    "docs/a b.md": "The rate: 2.\r\n-e rate --open-files-in-pager=sh\n",
-    "logo.png": b"\x89PNG\0rate",
-    ".gitattributes": "*.py diff=evil\n",
-}
 QUESTIONS = [
     ("rate", {}),
     ("rate", {"word": True}),
@@ -69,29 +59,6 @@ def test_a_version_without_a_commit_is_read_instead(tmp_path):
         return await GitGrep(git, {"base": commit}, scan).grep("fresh", "head")
 
     assert [one.path for one in asyncio.run(search())] == ["new.py"]
-
-
-async def served(folder, act):
-    """Play with a repository of a sandbox that is served on loopback."""
-    socket, url = listen()
-    sandbox = Sandbox.create(folder, url=url)
-    repo = await sandbox.repository("octo/shop", FILES, private=True)
-    server = Server(sandbox.asgi, socket)
-    serving = asyncio.create_task(server.run_here())
-    try:
-        return await act(sandbox, repo, f"{url}/octo/shop.git")
-    finally:
-        server.should_exit = True
-        await serving
-
-
-def token(sandbox):
-    installation = next(iter(sandbox.world.installations.values()))
-    return auth.mint(sandbox.world, installation, {"permissions": {"contents": "read"}}).text
-
-
-def basic(secret):
-    return "Basic " + base64.b64encode(f"x-access-token:{secret}".encode()).decode()
 
 
 def test_a_copy_has_the_commits_and_neither_history_nor_credential(tmp_path, monkeypatch):

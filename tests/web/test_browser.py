@@ -15,8 +15,8 @@ from benchmarks.dashboard import finding_rows, run_rows, spending_rows
 from bot.storage.tables import FINDINGS, REPOSITORIES, RUNS, SPENDING
 from bot.web.session import LocalDoor
 from tests.support.browser import chromium, violations
+from tests.support.careful_model import CODE, DIVIDES, careful
 from tests.support.product_with_model import ProductWithModel
-from tests.web.test_dashboard import CODE, DIVIDES, careful
 
 __all__ = ["chromium"]
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
