@@ -331,8 +331,9 @@ class Step(Protocol):
     async def __call__(self, name: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T: ...
 
 
-CALL, TOOL = "/call-", "/tool-"
-"""Parts of the names of steps: the calls of a conversation, CONVERSATION/call-1, and its tools, CONVERSATION/tool-1-2."""
+CALL, TOOL, READING = "/call-", "/tool-", ", reading "
+"""Parts of the names of steps: the calls of a conversation, CONVERSATION/call-1, and its tools, CONVERSATION/tool-1-2; the
+readings of material that is not journaled, WHAT, reading 1: each takes place again after a crash, as the next number."""
 
 Reconcile = Callable[["JobLog", Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Looks for lost work with the state of the last look; returns the state for the next."""

@@ -15,7 +15,7 @@ from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 from bot.core.code.pull_request import PullRef
 from bot.engine.database import JsonSerializer, pack, unpack
 from bot.engine.journal import from_json, to_json
-from bot.interfaces import HeadState, StepRecord
+from bot.interfaces import READING, HeadState, StepRecord
 from bot.job import Job
 from bot.telemetry.metrics import QueueReading
 
@@ -182,11 +182,12 @@ class Runs:
         return tuple(map(_step, timed))
 
     def progress(self, id_: str) -> int:
-        """Returns the number of steps that a run has finished in all its turns."""
+        """Returns the number of steps that a run has finished in all its turns. To read something again is no progress."""
         first, _, turn = id_.partition("~")
         turns = (first, *(f"{first}~{number}" for number in range(2, int(turn or 1) + 1)))
         steps = (step for row in turns for step in self.client.list_workflow_steps(row, load_output=False))
-        return len({step["function_name"] for step in steps if not step["function_name"].startswith(_OWN)})
+        names = (step["function_name"] for step in steps)
+        return len({name.partition(READING)[0] for name in names if not name.startswith(_OWN)})
 
     def running(self) -> dict[str, list[str]]:
         """Returns the ids of running workflows by the worker that claimed them."""

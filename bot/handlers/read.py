@@ -16,7 +16,7 @@ from bot.core.code.pull_request import PullRequest
 from bot.core.policy import PATH, LayeredPolicy, Policy, PolicyLayer, merge_layers
 from bot.deadline import within
 from bot.errors import NotFound, Refused, TooLarge
-from bot.interfaces import CodeHost, Step
+from bot.interfaces import READING, CodeHost, Step
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ async def material(step: Step, name: str, read: Callable[[], Awaitable[T]]) -> T
     turn = 0
     while not kept:
         turn += 1
-        await step(f"{name}, reading {turn}", keep, int)
+        await step(f"{name}{READING}{turn}", keep, int)
     return kept[0]
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from bot.engine import leases
 from bot.engine.leases import GIVEN_UP, WAITS, CrashRecords, Leases, Rounds
+from bot.engine.queue import Runs
 from bot.engine.tables import TABLES
 
 
@@ -160,6 +162,19 @@ def test_a_step_forward_forgives_the_crashes_before_it(history):
     history(*[(60, {"review/1": 3})] * 7)
 
     assert history((60, {"review/1": 4})) == history((1000, {"review/1": 5})).__class__(0.0, given_up=False)
+
+
+def test_reading_again_after_a_crash_is_no_step_forward():
+    """Otherwise a crash loop would call the model again at once, after each crash, until the budget is spent."""
+
+    def progress(*names):
+        client = SimpleNamespace(list_workflow_steps=lambda _row, **_: [{"function_name": n} for n in names])
+        return Runs(client).progress("review/1")
+
+    before = progress("engine/record", "policy", "change, reading 1", "verify/1/facts, reading 1")
+    assert before == 3
+    assert progress("policy", "change, reading 1", "verify/1/facts, reading 1", "change, reading 2") == before
+    assert progress("policy", "change, reading 1", "change, reading 2", "paths, reading 1", "checks") == before + 1
 
 
 def test_a_run_that_kills_every_worker_is_given_up(history):
