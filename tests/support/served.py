@@ -159,6 +159,11 @@ class Served:
         """Waits until every head has its review and no run is left."""
         await until(lambda: not self.open_ends() and not self.unfinished(), self.trouble, patience)
 
+    async def dies(self, process):
+        """Waits until the process has ended, True, or every head has its review without that."""
+        await until(lambda: not process.is_alive() or not (self.open_ends() or self.unfinished()), self.trouble)
+        return not process.is_alive()
+
     def trouble(self):
         log = (self.folder / "log").read_text()[-3000:]
         return f"{self.unfinished()} runs, {[(p.number, p.check_runs()) for p in self.open_ends()]}\n{log}"
