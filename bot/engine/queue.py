@@ -26,6 +26,7 @@ WAITING = ("ENQUEUED", "DELAYED", "PENDING")
 _OWN = ("engine/", "DBOS.")
 """The beginnings of the names of steps that are not a handler's."""
 _TROUBLE = 200
+_AT_ONCE = 100
 _APART = 0.2
 """Seconds between the runs that go on after an outage."""
 _BROKEN = {
@@ -278,12 +279,46 @@ class Runs:
         return len(rows)
 
 
+def _table(engine: sa.Engine, name: str) -> str:
+    return f"dbos.{name}" if engine.dialect.name == "postgresql" else name
+
+
+def drop_journals(engine: sa.Engine, ended_before: datetime) -> int:
+    """Deletes the steps of the runs that succeeded before a time, all turns included. Returns how many rows of runs lost them.
+
+    The rows of the runs stay, with what they were given and how they ended: a redelivery needs only these. Each hundred
+    rows are a transaction, so that no worker waits long.
+    """
+    steps, rows, before = (
+        _table(engine, "operation_outputs"),
+        _table(engine, "workflow_status"),
+        ended_before.timestamp(),
+    )
+    ended = sa.text(
+        f"SELECT DISTINCT workflow_uuid FROM {steps} JOIN {rows} USING (workflow_uuid) "  # noqa: S608 - names of ours
+        "WHERE completed_at_epoch_ms < :before AND completed_at < :before AND status = 'SUCCESS'"
+    )
+    later = sa.text(
+        f"SELECT workflow_uuid FROM {rows} WHERE workflow_uuid LIKE '%~%' "  # noqa: S608 - a name of ours
+        "AND (completed_at IS NULL OR completed_at >= :before OR status <> 'SUCCESS')"
+    )
+    with engine.connect() as connection:
+        found = connection.execute(ended, {"before": before * 1000}).scalars().all()
+        going_on = {id_.partition("~")[0] for id_ in connection.execute(later, {"before": before * 1000}).scalars()}
+    over = [id_ for id_ in found if id_.partition("~")[0] not in going_on]
+    deletion = sa.text(f"DELETE FROM {steps} WHERE workflow_uuid IN :ids")  # noqa: S608 - a name of ours
+    for start in range(0, len(over), _AT_ONCE):
+        with engine.begin() as transaction:
+            ids: sa.BindParameter[list[str]] = sa.bindparam("ids", over[start : start + _AT_ONCE], expanding=True)
+            transaction.execute(deletion.bindparams(ids))
+    return len(over)
+
+
 def queue_readings(engine: sa.Engine, now: float) -> tuple[QueueReading, ...]:
     """Counts the runs that have not ended, by queue and state, with the age of the oldest in seconds at `now`."""
-    table = "dbos.workflow_status" if engine.dialect.name == "postgresql" else "workflow_status"
     wanted: sa.BindParameter[list[str]] = sa.bindparam("states", list(_LIVING), expanding=True)
     query = sa.text(
-        f"SELECT queue_name, status, count(*), min(created_at) FROM {table} "  # noqa: S608 - one of two names of ours
+        f"SELECT queue_name, status, count(*), min(created_at) FROM {_table(engine, 'workflow_status')} "  # noqa: S608 - a name of ours
         "WHERE status IN :states AND queue_name IS NOT NULL GROUP BY queue_name, status"
     ).bindparams(wanted)
     with engine.connect() as connection:

@@ -23,14 +23,15 @@ from dbos import DBOS, error
 from dbos._utils import GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.engine.database import EngineDatabase
+from bot.engine.database import EngineDatabase, closing_engine
 from bot.engine.leases import CrashRecords, WorkerLease, WorkerRow
-from bot.engine.queue import Order, Runs
+from bot.engine.queue import Order, Runs, drop_journals
 from bot.engine.workflows import Workflows
 
 log = structlog.get_logger()
 
 RETENTION = timedelta(days=40)  # GitHub may deliver again within days, and the id must still be known then
+JOURNALS = timedelta(days=1)  # what a run that succeeded was told is of no use to anybody after it
 _EVERY = 2.0
 _LOST_AFTER = 15.0
 _TIDY_EVERY = 3600.0
@@ -180,7 +181,7 @@ class Reaper:
         if monotonic() - self._tidied > _TIDY_EVERY:
             self._tidied = monotonic()
             self._lease.forget()
-            tidy(self._runs, self._database, RETENTION)
+            tidy(self._runs, self._database)
 
     def _ended(self, running: Mapping[str, list[str]], workers: Mapping[str, WorkerRow]) -> list[str]:
         """Returns the holders whose lease has ended or has to end now.
@@ -246,13 +247,18 @@ def _first(run: str) -> str:
     return run.partition("~")[0]
 
 
-def tidy(runs: Runs, database: EngineDatabase, older_than: timedelta) -> int:
-    """Deletes the runs that ended more than `older_than` ago and frees their space. Returns how many."""
-    before, deleted = datetime.now(UTC) - older_than, 0
-    while batch := runs.delete(before):
+def tidy(runs: Runs, database: EngineDatabase, older: timedelta = RETENTION, journals: timedelta = JOURNALS) -> int:
+    """Deletes the runs that ended longer ago than `older`, and the steps of those that succeeded longer ago than `journals`.
+
+    Frees their space, and returns the number of deleted runs.
+    """
+    now, deleted = datetime.now(UTC), 0
+    while batch := runs.delete(now - older):
         deleted += batch
     database.forget_bodies()
-    if deleted:
+    with closing_engine(database.engine()) as engine:
+        emptied = drop_journals(engine, now - journals)
+    if deleted or emptied:
         database.shrink()
     return deleted
 

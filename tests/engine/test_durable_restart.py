@@ -200,9 +200,9 @@ def test_an_engine_that_was_not_started_takes_nothing(url, world, job):
         asyncio.run(engine.submit(job("early")))
 
 
-async def tidied(engine, older_than):
-    """Deletes old runs, as a worker does every hour."""
-    return await asyncio.to_thread(tidy, engine._open.runs, engine._database, older_than)
+async def tidied(engine, *times):
+    """Deletes old runs and journals, as a worker does every hour."""
+    return await asyncio.to_thread(tidy, engine._open.runs, engine._database, *times)
 
 
 def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
@@ -215,6 +215,68 @@ def test_old_runs_are_forgotten_and_young_ones_are_known(run, url, job):
 
     assert run(story) == 2
     assert rows(url, "SELECT count(*) FROM workflow_status") == [(0,)]
+
+
+NOW = timedelta(seconds=-5)
+
+
+def test_a_run_that_succeeded_is_known_and_can_be_repeated_without_its_journal(run, world, url, job):
+    async def story(engine):
+        await engine.submit(job("old"))
+        await done(engine)
+        assert await tidied(engine) == 0
+        kept = rows(url, "SELECT count(*) FROM operation_outputs")[0][0]
+        assert await tidied(engine, RETENTION, NOW) == 0
+        left = rows(url, "SELECT count(*) FROM operation_outputs")[0][0]
+        before = await run_records(engine)
+        assert not await engine.submit(job("old"))
+        assert await asyncio.to_thread(engine._open.runs.retry, job("old").id) == f"{job('old').id}/again/1"
+        await done(engine)
+        return kept, left, before, await run_records(engine)
+
+    kept, left, before, after = run(story)
+
+    assert (kept > 0, left) == (True, 0)
+    assert after[-len(before) :] == before
+    assert {record.status for record in after[: -len(before)]} == {"done"}
+    assert world.words("reviewed") == [job("old").id]
+
+
+def test_a_run_that_waits_or_failed_keeps_the_journal_of_all_its_turns(run, world, url, job):
+    """The first turn ended as a success: it was laid aside. The next one goes on from its journal."""
+    asked, tries = [], []
+
+    async def review(this, step):
+        async def ask():
+            asked.append(this.id)
+            return "an answer that costs money"
+
+        async def read():
+            tries.append(1)
+            if len(tries) == 1:
+                raise Outage("GitHub 502", 3600)
+            return "posted"
+
+        await step("ask", ask, str)
+        return await step("read", read, str)
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("laid aside"))
+        while not rows(url, "SELECT 1 FROM workflow_status WHERE status = 'DELAYED'"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await tidied(engine, RETENTION, NOW)
+        assert await asyncio.to_thread(engine._open.runs.wake) == 1
+        await done(engine)
+        rows(url, "UPDATE workflow_status SET status = 'ERROR' WHERE workflow_uuid LIKE 'review%~2'")
+        await tidied(engine, RETENTION, NOW)
+
+    run(story)
+    assert (len(tries), asked) == (2, [job("laid aside").id])
+    kept = [
+        name for (name,) in rows(url, "SELECT function_name FROM operation_outputs WHERE workflow_uuid LIKE 'review%'")
+    ]
+    assert {"ask", "read"} <= set(kept)
 
 
 @pytest.mark.long
@@ -237,6 +299,9 @@ def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_
             await asyncio.to_thread(postgres_server.ensure_postgres_running)
         await asyncio.sleep(5)  # the connections of the front door find out one by one
         await done(engine)
+        await tidied(engine, RETENTION, NOW)
+        with engine._open.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM dbos.operation_outputs").scalar_one() == 0
         return await run_records(engine)
 
     with started(new_postgres(), world.handlers(), Pace(debounce=0.0, poll=0.05)) as engine:
