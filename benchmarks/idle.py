@@ -17,8 +17,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot.engine.database import EngineDatabase, closing_engine
