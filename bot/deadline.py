@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+import ctypes
+import time
 from collections.abc import Callable
-from time import thread_time
-from types import FrameType
-from typing import Any, TypeVar
+from functools import partial
+from threading import Event, RLock, Thread, get_ident
+from typing import TypeVar
 
 from bot.errors import TooLarge
 
 T = TypeVar("T")
-Hook = Callable[[FrameType, str, Any], Any]
 
-_EVERY = 200
-"""Calls of functions between two looks at the clock."""
+_AGAIN = 0.01
+"""CPU seconds between two attempts to end the work: code that swallows every exception gets the next one."""
 
 
 class _Late(BaseException):
@@ -24,41 +24,64 @@ class _Late(BaseException):
 def within(seconds: float, work: Callable[[], T]) -> T:
     """Returns what `work` returns. Raises TooLarge when it has used `seconds` of this thread's CPU time.
 
-    The interpreter's profiling hook looks at the clock, so that `work` needs no cooperation; only one long call into C
-    cannot be ended. A hook that raises is removed, and in a finalizer or a callback of a weak reference its exception
-    reaches no caller: so the tracing hook puts it back, until an exception ends the work.
-    https://docs.python.org/3/library/sys.html#sys.setprofile
+    Another thread looks at the clock, so that `work` needs no cooperation and is not slower than without it; only one long
+    call into C cannot be ended.
     """
-    end, calls, over, here = thread_time() + seconds, 0, False, sys._getframe()  # noqa: SLF001 - its documented name
-
-    def look(frame: FrameType, _event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls % _EVERY == 0 and not over and thread_time() > end:
-            calls -= 1  # from now on, every call is a look
-            _trace(frame, here, again)
-            raise _Late
-
-    def again(_frame: FrameType, _event: str, _argument: object) -> Hook:
-        sys.setprofile(look)
-        return again
-
-    before, traced = sys.getprofile(), sys.gettrace()
-    sys.setprofile(look)
+    watch = _Watch(seconds)
     try:
-        return work()
+        try:
+            watch.start()
+            return work()
+        finally:
+            watch.stop()
     except _Late:
-        over = True
+        watch.stop()  # the exception may have come while it was stopped; the next one is 10 ms of CPU away
         raise TooLarge(f"it takes more than {seconds:.1f} s to read") from None
-    finally:
-        over = True
-        sys.settrace(traced)
-        sys.setprofile(before)
 
 
-def _trace(frame: FrameType | None, last: FrameType, hook: Hook) -> None:
-    """Lets `hook` see the next line or call of every frame from here up to `last`, which it does not see."""
-    while frame is not None and frame is not last:
-        frame.f_trace = hook
-        frame = frame.f_back
-    sys.settrace(hook)
+class _Watch:
+    """Raises _Late in the thread that made it, again and again, from `seconds` of its CPU time until it is stopped.
+
+    https://docs.python.org/3/c-api/threads.html#c.PyThreadState_SetAsyncExc
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._worker = get_ident()
+        self._used = _cpu_clock(self._worker)
+        self._end = self._used() + seconds
+        self._stopped, self._lock = Event(), RLock()  # an exception on the way into a block may leave it locked
+
+    def start(self) -> None:
+        """Starts the thread that looks at the clock."""
+        Thread(target=self._look, name="deadline", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends the watch: from now on nothing is raised."""
+        with self._lock:
+            self._stopped.set()
+            _raise_in(self._worker, None)
+
+    def _look(self) -> None:
+        left = self._seconds
+        while not self._stopped.wait(max(left, _AGAIN)):
+            with self._lock:  # the worker is in `work` as long as it is not stopped
+                if self._stopped.is_set():
+                    return
+                left = self._end - self._used()
+                if left <= 0:
+                    _raise_in(self._worker, _Late)
+                    self._end += _AGAIN - left
+
+
+def _cpu_clock(thread: int) -> Callable[[], float]:
+    """The CPU seconds of a thread, for every thread to read; where the system does not have them (macOS), real time."""
+    if hasattr(time, "pthread_getcpuclockid"):
+        return partial(time.clock_gettime, time.pthread_getcpuclockid(thread))
+    return time.monotonic
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Lets `thread` raise `error` as soon as it runs Python code; None takes back what it has not yet raised."""
+    raised = ctypes.py_object(error) if error else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

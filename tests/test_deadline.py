@@ -29,13 +29,27 @@ def test_a_computation_that_catches_everything_still_ends_in_time():
         within(0.1, stubborn)
 
     assert time.thread_time() - begun < 1
-    assert sys.getprofile() is None
+    assert (sys.getprofile(), sys.gettrace()) == (None, None)
 
 
 def test_a_quick_computation_returns_its_value_and_its_errors():
     assert within(1, lambda: 42) == 42
     with pytest.raises(KeyError):
         within(1, lambda: {}["x"])
+
+
+def test_work_that_ends_as_its_time_runs_out_returns_or_is_late_and_nothing_comes_after_it():
+    def work(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        return seconds
+
+    for step in range(40):
+        seconds = 0.004 + step * 0.0001
+        with suppress(TooLarge):
+            assert within(0.005, lambda seconds=seconds: work(seconds)) == seconds
+    work(0.03)
 
 
 def test_a_document_that_takes_too_long_is_left_out_with_the_reason(tmp_path):
@@ -45,7 +59,7 @@ def test_a_document_that_takes_too_long_is_left_out_with_the_reason(tmp_path):
     begun = time.thread_time()
     index._parse(document, b"- a\n" * 240_000)
 
-    assert time.thread_time() - begun < 5
+    assert time.thread_time() - begun < 1.5
     assert "to read" in index._row(document)[0]
 
 
@@ -92,7 +106,6 @@ def test_work_ends_even_if_its_time_runs_out_where_exceptions_are_swallowed(swal
             within(0.01, work)
     finally:
         gc.callbacks[:] = [callback for callback in gc.callbacks if callback is not busy]
-    assert (sys.getprofile(), sys.gettrace()) == (None, None)
 
 
 class Value:

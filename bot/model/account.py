@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _LOOK = 0.5
 """Seconds between two looks at the reservations of other jobs."""
+_PATIENCE = 120.0
+"""Seconds that a job waits altogether for the calls of other jobs."""
 
 
 def person_of(job: Job) -> str:
@@ -35,13 +37,13 @@ class LedgerAccount:
 
     The first of `bounds` belongs to the review itself. Each attempt at a call has its own row: a lost answer may have
     been billed. `_rows` are the reservations of calls under way; `_settled` counts those that ended. `patience` are the
-    seconds that the job waits altogether for calls of other jobs.
+    seconds that are left to wait for calls of other jobs.
     """
 
     ledger: Ledger
     job: Job
     bounds: tuple[SpendingLimit, ...]
-    patience: float = 120.0
+    patience: float = _PATIENCE
     _rows: dict[str, str] = field(default_factory=dict)
     _settled: int = 0
     _ended: asyncio.Condition = field(default_factory=asyncio.Condition)

@@ -201,6 +201,7 @@ def _key(document: Document) -> tuple[int, str, str, str]:
 
 
 def allowed_seconds(document: Document, content: bytes) -> float:
-    """Seconds of CPU that reading a document may take: more for a larger one, and for an archive, which is packed."""
-    per_second, most = (50_000, 20.0) if PurePosixPath(document.path).suffix.lower() in ARCHIVES else (500_000, 3.0)
-    return min(1.0 + len(content) / per_second, most)
+    """Seconds of CPU that reading a document may take: more for a larger archive, which is packed."""
+    if PurePosixPath(document.path).suffix.lower() not in ARCHIVES:
+        return 1.0
+    return min(1.0 + len(content) / 50_000, 20.0)

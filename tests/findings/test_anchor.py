@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.code.diff import Diff, Side, Status, parse_diff, parse_patch
-from bot.core.findings.anchor import Place, _exact_lines, _inline, _line_with_number, anchor
+from bot.core.findings.anchor import Place, _exact_lines, _inline, _line_with_number, _occurrences, anchor
 from tests.support.patches import changes, lines_of, unified
 from tests.support.store_change import DIFF, PATCH
 
@@ -129,7 +129,7 @@ def test_nothing_is_lost(path, quoted, place, path_then, why):
 
     assert (found.place, found.path) == (place, path_then)
     assert why in found.why
-    assert found.place is Place.INLINE or (found.start, found.line) == (None, None)
+    assert found.place is Place.INLINE or (found.start, found.line, found.exact) == (None, None, False)
 
 
 def test_an_ambiguous_path_is_not_guessed():
@@ -204,6 +204,17 @@ def test_every_place_is_accepted_whatever_is_quoted(change, context, side, near,
     assert accepted(place, patch, "f.py")
 
 
+def _is_fence(text):
+    return re.match(r"\s*(```|~~~|@@ )", text) is not None
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=12), st.lists(st.sampled_from("ab"), min_size=1, max_size=5))
+def test_runs_of_lines_are_found_where_a_plain_search_finds_them(texts, want):
+    found = [at for at in range(len(texts)) if texts[at : at + len(want)] == want]
+
+    assert list(_occurrences(texts, want)) == found
+
+
 @given(changes(), st.sampled_from(Side), st.data())
 def test_the_line_a_check_names_is_the_one_a_search_finds(change, side, data):
     file = parse_patch("f.py", Status.MODIFIED, unified(*change))
@@ -214,6 +225,7 @@ def test_the_line_a_check_names_is_the_one_a_search_finds(change, side, data):
 
     named = _line_with_number(file, line.text, side, line.number(side))
 
+    assert (named is not None) == (line.added or line.removed) or not line.text.strip() or _is_fence(line.text)
     if named is not None:
         searched = _inline(file, line.text, side, line.number(side), (_exact_lines,))
         assert (named, named.exact, named.why) == (searched, searched.exact, searched.why)

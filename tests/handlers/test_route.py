@@ -7,8 +7,6 @@ import pytest
 
 from bot.core.code.pull_request import PullRef
 from bot.core.comments.marker import Signer
-from bot.core.policy import Policy
-from bot.errors import Retryable
 from bot.handlers.permissions import Gate
 from bot.handlers.route import Router
 from bot.job import Job, Route, Trigger
@@ -258,47 +256,6 @@ def test_a_repository_is_limited_by_those_who_may_ask_alone(play):
         ]
 
     assert play(story) == [Route.ANSWER, Route.ANSWER, Route.NOTHING]
-
-
-@pytest.mark.parametrize(
-    ("actor_id", "app", "is_bot", "reason"),
-    [
-        (7, 0, False, ""),
-        (50, 0, True, "bots cannot use commands"),
-        (0, 0, True, "bots cannot use commands"),
-        (8, 0, True, ""),
-        (50, 9, True, ""),
-        (8, 1234, True, "never ourselves"),
-    ],
-)
-def test_of_bots_only_those_on_the_list_may_ask_and_never_we_ourselves(play, actor_id, app, is_bot, reason):
-    async def story(desk):
-        await desk.open()
-        gate = replace(desk.router.gate, bots=(0, 8, 9))
-        app_id = desk.github.sandbox.world.app.id if app == 1234 else app
-        who = {"actor": "robot[bot]", "actor_id": actor_id, "actor_is_bot": is_bot, "actor_app": app_id}
-        return await gate.ignores(Job("delivery/1", desk.github.ref(desk.pull), Trigger.COMMAND, **who), desk._step)
-
-    assert play(story) == reason
-
-
-@pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR", "CONTRIBUTOR", "NONE"])
-def test_only_an_owner_is_believed_without_asking_github_and_doubt_is_a_no(play, association):
-    async def story(desk):
-        await desk.open()
-        pull = await desk.github.host.pull_request(desk.github.ref(desk.pull))
-
-        async def unsure(name, *_):
-            raise Retryable(name)
-
-        gate, policy = desk.router.gate, Policy()
-        return (
-            await gate.permits("eve", association, policy, pull, unsure),
-            await gate.permits("", "MEMBER", policy, pull, desk._step),
-            await gate.permits("alice", association, policy, pull, desk._step),
-        )
-
-    assert play(story) == (association == "OWNER", False, True)
 
 
 def test_a_step_that_is_run_again_is_not_counted_again(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
-from bot.core.code.diff import Diff, FileDiff, Hunk, Line, Side
+from bot.core.code.diff import Diff, FileDiff, Line, Side
 
 
 class Place(StrEnum):
@@ -35,8 +35,8 @@ class Anchor:
     start: int | None = None
     line: int | None = None
     text: str = ""
-    why: str = field(default="", compare=False)
-    exact: bool = field(default=False, compare=False)
+    why: str = ""
+    exact: bool = False
 
 
 def anchor(path: str, quoted: str, diff: Diff, side: Side = Side.RIGHT, near: int | None = None) -> Anchor:
@@ -73,20 +73,11 @@ def _find_file(path: str, diff: Diff) -> FileDiff | None:
 def _line_with_number(file: FileDiff, quoted: str, side: Side, near: int) -> Anchor | None:
     """Returns the changed line with that number if its text is the quote. No other match can be nearer."""
     want = next(_readings(quoted, side), [])
-    line = next((found for hunk in file.hunks if (found := _find_line(hunk, side, near))), None)
+    line = next((view.numbered[near] for view in _views(_Same(file), side) if near in view.numbered), None)
     if line is None or [line.text.rstrip()] != [text.rstrip() for text in want]:
         return None
     changed = line.added if side is Side.RIGHT else line.removed
     return Anchor(Place.INLINE, file.path, side, None, near, line.text, exact=True) if changed else None
-
-
-def _find_line(hunk: Hunk, side: Side, number: int) -> Line | None:
-    """Returns the line with that number. In a new file its index follows from the number."""
-    first = hunk.lines[0].number(side) if hunk.lines else None
-    guess = number - (first or number)
-    if 0 <= guess < len(hunk.lines) and hunk.lines[guess].number(side) == number:
-        return hunk.lines[guess]
-    return next((line for line in hunk.lines if line.number(side) == number), None)
 
 
 class _Rows:
@@ -133,6 +124,11 @@ class _View:
     @cached_property
     def normal(self) -> _Rows:
         return _Rows(_normalize(line.text for line in self.lines))
+
+    @cached_property
+    def numbered(self) -> Mapping[int | None, Line]:
+        """The lines by their number on this side."""
+        return {line.number(self.side): line for line in self.lines}
 
     @cached_property
     def _changed_before(self) -> Sequence[int]:
