@@ -120,6 +120,9 @@ class Publisher(Protocol):
     async def review(self, pull: PullRequest, post: ReviewPost) -> str:
         """Posts one review, or finds the one that already has `post.key`; returns its address. Raises Superseded."""
 
+    async def lift(self, pull: PullRequest, words: str) -> None:
+        """Ends what blocks the merge at the head: our failed check runs become neutral, our requests for changes are dismissed."""
+
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
         """Creates or updates the check run named by `run.key` at the head; returns its id."""
 
@@ -339,11 +342,7 @@ Reconcile = Callable[["JobLog", Mapping[str, Any]], Awaitable[Mapping[str, Any]]
 """Looks for lost work with the state of the last look; returns the state for the next."""
 
 
-async def _silent(_job: Job, _reason: str, _step: Step, /) -> None:
-    """Reports nothing."""
-
-
-async def _silent_hold(_job: Job, _reason: str, _until: str, _step: Step, /) -> None:
+async def _silent(*_: object) -> None:
     """Reports nothing."""
 
 
@@ -399,7 +398,7 @@ class Handlers:
     abandon: Callable[[Job, str, Step], Awaitable[str]]
     fail: Callable[[Job, str, Step], Awaitable[str]]
     announce: Callable[[Job, str, Step], Awaitable[None]] = _silent
-    hold: Callable[[Job, str, str, Step], Awaitable[None]] = _silent_hold
+    hold: Callable[[Job, str, str, Step], Awaitable[None]] = _silent
     ended: Callable[[RunEnd], Awaitable[None]] = _no_record
     reconcile: Reconcile | None = None
 

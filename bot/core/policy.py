@@ -119,6 +119,9 @@ class Policy(_Section):
     fail_on: Literal["never", "warning", "error"] = Field(
         "never", description="The check run fails while a finding of this severity or above is open."
     )
+    request_changes: bool = Field(
+        default=False, description="Where `fail_on` fails the check run, the review also requests changes."
+    )
     unmute: tuple[str, ...] = Field((), description="Rules to report even if the team keeps dismissing them.")
     comments: int = Field(10, ge=0, le=30, strict=True, description="At most this many inline comments per review.")
     summary: Literal["off", "on_request", "always"] = Field("on_request", description="When to post a walkthrough.")

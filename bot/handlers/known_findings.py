@@ -9,16 +9,18 @@ from typing import Any
 
 from bot.core.code.plan import CoverageRow
 from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
-from bot.core.comments.comment import back, restated, told
+from bot.core.comments.comment import GATE_LIFTED, back, restated, told
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, pack, unpack
 from bot.core.findings.lifecycle import with_outcomes
 from bot.core.findings.muting import muted_topics
 from bot.core.findings.others import ForeignComment, foreign_comments
+from bot.core.findings.triage import GATES
 from bot.core.policy import Policy
 from bot.engine.journal import from_json
 from bot.errors import Forbidden, NotFound, Refused, Superseded
-from bot.handlers.read import read_change, read_policy
+from bot.handlers.check_runs import optional
+from bot.handlers.read import PolicyFile, read_change, read_policy
 from bot.interfaces import CodeHost, Publisher, Step
 from bot.job import Job, Trigger
 from bot.storage.audit import AuditLog
@@ -111,12 +113,28 @@ class KnownFindings:
         """Takes a dismissal back; returns None if `comment` is not in our thread."""
         return await self._change(ref, comment, _reopen)
 
+    async def lift(self, pull: PullRequest, policy: Policy, step: Step) -> None:
+        """Ends what blocks the merge, after a dismissal, if no open finding fails the check run any more."""
+        gate = GATES[policy.fail_on]
+        if gate is None:
+            return
+
+        async def lift_if_free() -> None:
+            findings = await self.ledger.findings(pull.ref)
+            if not any(finding.standing and finding.severity >= gate for finding in findings):
+                await self.publisher.lift(pull, GATE_LIFTED)
+
+        await optional(step, "lifted", lift_if_free)
+
     async def __call__(self, job: Job, step: Step) -> str:
         """Handles a thread that an authorised person resolved or reopened, or a merged pull request."""
         match job.trigger:
             case Trigger.RESOLVED:
                 dismissal = partial(self.dismiss, job.pull, job.comment, job.actor, UNCHANGED, resolved=True)
-                await step("kept", lambda: self._logged(job, dismissal(), "dismissed"), str)
+                if await step("kept", lambda: self._logged(job, dismissal(), "dismissed"), str):
+                    pull = await step("pull", lambda: self.host.pull_request(job.pull), PullRequest)
+                    policy = await step("policy", lambda: read_policy(self.host, pull), PolicyFile)
+                    await self.lift(pull, policy.policy, step)
             case Trigger.UNRESOLVED:
                 await step("kept", lambda: self._logged(job, self.reopen(job.pull, job.comment), "reopened"), str)
             case _:

@@ -11,7 +11,7 @@ from bot.core.code.language import is_nameless
 from bot.core.code.plan import CoverageRow, FileState
 from bot.core.code.pull_request import PullRequest
 from bot.core.comments.check_run import check_key, concluded, conclusion, failed, started, stopped
-from bot.core.comments.comment import LinkBase, inline, review_body
+from bot.core.comments.comment import GATE_LIFTED, LinkBase, inline, review_body
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
 from bot.core.findings.anchor import Place
@@ -80,6 +80,8 @@ class Reviewer:
         self.watch(review)
         url = await self._publish(job, pull, review, step)
         known = await step("settled", lambda: self.known_findings.settle(pull, review.known), tuple[KnownFinding, ...])
+        if review.requests_changes and not review.failing:
+            await optional(step, "lifted", lambda: self.publisher.lift(pull, GATE_LIFTED))
         await reporter.end_aloud(pull, concluded(review, key, url), "concluded", step)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         await self._unlabel(job, step)
@@ -275,4 +277,5 @@ def post_of(review: Review, job: Job, pull: PullRequest, signer: Signer) -> Revi
         commit=pull.head_sha,
         body=review_body(review, address, "\n".join([*map(mark, elsewhere[:MARKED]), key])),
         comments=tuple(inline(finding, address, mark(finding)) for finding in hanging),
+        requests_changes=review.requests_changes and review.failing > 0,
     )

@@ -20,7 +20,7 @@ from bot.core.findings.executable_rules import SOURCE, ExecutableRules, RuleDraf
 from bot.core.findings.finding import Category, Draft, Severity, with_proof
 from bot.core.findings.lifecycle import View
 from bot.core.findings.standard import RuleLook, RuleState, Standard
-from bot.core.findings.triage import Review, TriageContext
+from bot.core.findings.triage import GATES, Review, TriageContext
 from bot.handlers.ask_model import STANDARDS, ModelInputs
 from bot.handlers.known_findings import KnownState
 from bot.handlers.passes import PassResults
@@ -33,7 +33,6 @@ from bot.standards.rule_usage import entry, in_scope
 _PROBLEM = 300  # characters of a problem in a policy file: its keys are untrusted
 _UNCERTAIN = 5  # uncertain claims that are listed
 _OTHER_PASSES = CoverageRow("other passes", FileState.FAILED, "only the security pass was asked for")
-_GATES = {"never": None, "warning": Severity.WARNING, "error": Severity.ERROR}
 _PARTIAL = {ReviewScope.SECURITY, ReviewScope.PATHS}  # reviews of some files or with one pass
 
 
@@ -115,7 +114,8 @@ class ReviewInputs:
             rules=self._rules(review),
             rule_states=self._rule_states(review),
             model=self.model,
-            gate=_GATES[self.policy.policy.fail_on],
+            gate=GATES[self.policy.policy.fail_on],
+            requests_changes=self.policy.policy.request_changes,
         )
 
     @property

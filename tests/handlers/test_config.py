@@ -223,6 +223,7 @@ EFFECTS = {
     "cites": ("cites: {F401: docs/standards/python.md#bare-except}", seen(cited)),
     "waivers": ("waivers: [no-pay]", waives),
     "fail_on": ("fail_on: warning", seen(conclusion)),
+    "request_changes": ("request_changes: true", seen(lambda review: review.requests_changes)),
     "unmute": ("unmute: [E722]", mutes),
     "minimum_permission": ("minimum_permission: triage", routed(Trigger.COMMAND, "tess", "/assistant status")),
     "budgets.dollars": ("budgets: {dollars: 0.01}", spending),

@@ -71,6 +71,9 @@ HOW_TO_ANSWER = (
     "`/assistant help` lists all commands.</sub>"
 )
 """Ends the first review of a pull request."""
+REQUESTS_CHANGES = "Changes are requested (`fail_on`, `request_changes`). The request is withdrawn when each finding that fails the check is fixed or dismissed."
+GATE_LIFTED = "No open finding fails the check any more: each was fixed or dismissed."
+"""Ends a failed check run and a request for changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,8 @@ def review_body(review: Review, address: LinkBase, mark: str) -> str:
     lines = [f"{_count(review)}. {_reach(review)}"]
     if not review.model:
         lines.append(CHECKS_ONLY)
+    if review.requests_changes and review.failing:
+        lines.append(REQUESTS_CHANGES)
     loose = [finding for finding in review.findings if finding.anchor.place is not Place.INLINE]
     lines += [f"**{_file(finding, address)}** {body(finding, address)}" for finding in loose]
     if not review.known:  # the first review of this pull request

@@ -15,6 +15,11 @@ _MARKER = re.compile(
 )
 
 
+def is_review(body: str) -> bool:
+    """Whether a text carries the marker of a review, whatever key signed it."""
+    return any(match[1] == "review" for match in _MARKER.finditer(body))
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """Signs markers with a secret of this deployment. Recognises them also if one of the `former` secrets signed them."""

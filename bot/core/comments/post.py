@@ -20,12 +20,13 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class ReviewPost:
-    """One review. Its body carries `key`, a signed marker that identifies the review."""
+    """One review. Its body carries `key`, a signed marker that identifies the review. It may request changes."""
 
     key: str
     commit: str
     body: str
     comments: tuple[Comment, ...] = ()
+    requests_changes: bool = False
 
 
 class Conclusion(StrEnum):

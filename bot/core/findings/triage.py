@@ -25,6 +25,8 @@ from bot.core.policy import Policy
 
 HARD_CAP = 30
 """Most inline comments of one review; the policy can only lower it. GitHub fails on many more."""
+GATES = {"never": None, "warning": Severity.WARNING, "error": Severity.ERROR}
+"""The severity from which open findings fail the check run, by the policy's `fail_on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Review:
     versions: tuple[tuple[str, str], ...] = ()
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gate: Severity | None = None  # open findings of this severity or above fail the check run
+    requests_changes: bool = False  # such findings also request changes
     rules: Mapping[str, Any] = field(default_factory=dict)
     rule_states: tuple[RuleState, ...] = ()
     uncertain: tuple[tuple[Draft, str], ...] = ()

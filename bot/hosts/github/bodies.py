@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core.comments.post import Annotation, CheckRun, Comment, ReviewPost
+from bot.hosts.github.payloads import CheckRunOutput
 
 BODY = 65_536  # characters of a comment or a review
 OUTPUT = 65_535  # characters of a check run's summary or text
@@ -53,10 +54,21 @@ def review(post: ReviewPost) -> dict[str, Any]:
     """The body of create-review. Without its event, GitHub would leave the review pending."""
     return {
         "commit_id": post.commit,
-        "event": "COMMENT",
+        "event": "REQUEST_CHANGES" if post.requests_changes else "COMMENT",
         "body": fit(post.body, BODY, post.key),
         "comments": [_inline(comment) for comment in post.comments],
     }
+
+
+def without_failure(output: CheckRunOutput, words: str) -> dict[str, Any]:
+    """The body that makes a failed check run neutral: `words` stand before what it said."""
+    said: dict[str, Any] = {
+        "title": output.title or words,
+        "summary": fit("\n\n".join(filter(None, (words, output.summary))), OUTPUT),
+    }
+    if output.text:
+        said["text"] = output.text
+    return {"status": "completed", "conclusion": "neutral", "output": said}
 
 
 def check_run(run: CheckRun, sent: int, pages: str = "") -> dict[str, Any]:

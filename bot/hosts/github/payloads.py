@@ -257,6 +257,11 @@ class ReviewAnswer(_Answer):
         """Whether it was created and never submitted."""
         return self.state == "PENDING"
 
+    @property
+    def requests_changes(self) -> bool:
+        """Whether it stands against the merge."""
+        return self.state == "CHANGES_REQUESTED"
+
 
 class DeliveryAnswer(_Answer):
     """An attempt to deliver a webhook, in the log. The status is 0 if nothing answered."""
@@ -316,6 +321,9 @@ class CheckRunOutput(_Answer):
     """The output of a check run."""
 
     annotations_count: int = 0
+    title: str | None = None
+    summary: str | None = None
+    text: str | None = None
 
 
 class CheckRunAnswer(_Answer):
@@ -324,6 +332,7 @@ class CheckRunAnswer(_Answer):
     id: int
     external_id: str | None = None
     status: str = ""
+    conclusion: str | None = None
     output: CheckRunOutput = CheckRunOutput()
 
 

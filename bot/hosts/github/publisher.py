@@ -7,13 +7,15 @@ refuses, and may have succeeded although it answered 502.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from cachetools import LRUCache
 
 from bot.core.code.pull_request import PullRef, PullRequest
+from bot.core.comments.marker import is_review
 from bot.core.comments.post import CheckRun, ReviewPost
 from bot.errors import NotFound, RateLimited, Refused, Retryable, Superseded, Unprocessable
 from bot.hosts.github.auth import WRITE, Grant
@@ -26,10 +28,11 @@ from bot.hosts.github.bodies import (
     fit,
     review,
     with_comments_in_body,
+    without_failure,
 )
 from bot.hosts.github.client import GitHubClient, GitHubWriter, repository
 from bot.hosts.github.host import pull_request
-from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
+from bot.hosts.github.payloads import AccountAnswer, CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
 from bot.hosts.github.threads import resolve
 from bot.job import Job
 
@@ -50,6 +53,8 @@ class GitHubPublisher:
         Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
         """
         post = bounded(post)
+        if pull.author_is_bot and await self._is_ours(pull):  # GitHub lets nobody request changes of themselves
+            post = replace(post, requests_changes=False)
         async with self._client.turn(_grant(pull.ref)) as write:
             ours = await self._reviews(pull.ref)
             posted, whole = _carrying(post.key, ours), False
@@ -59,6 +64,21 @@ class GitHubPublisher:
                 posted, whole = await self._post(pull.ref, post, write)
             await self._complete(pull.ref, post, posted, write, whole=whole)
         return posted.html_url
+
+    async def lift(self, pull: PullRequest, words: str) -> None:
+        """Makes our failed check runs of the head neutral, and dismisses our reviews that request changes.
+
+        https://docs.github.com/en/rest/pulls/reviews#dismiss-a-review-for-a-pull-request
+        """
+        async with self._client.turn(_grant(pull.ref)) as write:
+            async for run in self._runs_of(pull):
+                if run.conclusion == "failure":
+                    address = repository(pull.ref.repo, "check-runs", run.id)
+                    await write("PATCH", address, without_failure(run.output, words))
+            for posted in await self._reviews(pull.ref):
+                if posted.requests_changes and is_review(posted.body or ""):
+                    address = _address(pull.ref, "pulls", "reviews", posted.id, "dismissals")
+                    await write("PUT", address, {"message": words, "event": "DISMISS"})
 
     async def check(self, pull: PullRequest, run: CheckRun) -> int:
         """Creates or updates the check run with the external id `run.key`; returns its id."""
@@ -133,6 +153,10 @@ class GitHubPublisher:
         us = await self._client.app()
         reviews = await self._client.every(_grant(ref), _address(ref, "pulls", "reviews"), list[ReviewAnswer])
         return [posted for posted in reviews if us.is_author(posted.user)]
+
+    async def _is_ours(self, pull: PullRequest) -> bool:
+        """Whether we opened the pull request."""
+        return (await self._client.app()).is_author(AccountAnswer(login=pull.author, type="Bot"))
 
     async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer], write: GitHubWriter) -> None:
         """Deletes our pending review, which would block every other one."""
@@ -223,15 +247,20 @@ class GitHubPublisher:
 
         An unfinished run of an older version, whose key names no job, is taken over.
         """
+        async for run in self._runs_of(pull):
+            unfinished = run.status != "completed"
+            if run.external_id == key or (unfinished and run.external_id == key.rpartition("/")[0]):
+                return run.id, run.output.annotations_count
+        return 0, 0
+
+    async def _runs_of(self, pull: PullRequest) -> AsyncIterator[CheckRunAnswer]:
+        """Our check runs at the head."""
         us = await self._client.app()
         address = repository(pull.ref.repo, "commits", pull.head_sha, "check-runs")
         mine: dict[str, str | int] = {"app_id": us.id, "check_name": self._name, "filter": "all"}
         async for page in self._client.pages(_grant(pull.ref), address, mine):
             for run in page.read(CheckRuns).check_runs:
-                unfinished = run.status != "completed"
-                if run.external_id == key or (unfinished and run.external_id == key.rpartition("/")[0]):
-                    return run.id, run.output.annotations_count
-        return 0, 0
+                yield run
 
     async def _update_run(self, pull: PullRequest, number: int, body: dict[str, Any], write: GitHubWriter) -> int:
         """Changes the check run, or creates it; returns its id."""

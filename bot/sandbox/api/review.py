@@ -113,6 +113,19 @@ async def submit_review(call: Call) -> Response:
     return ok(shape.review(call.world, call.repo, call.pull, review))
 
 
+async def dismiss_review(call: Call) -> Response:
+    """PUT …/reviews/{review}/dismissals: an approval or a request for changes stops counting"""
+    review, message = _review(call), call.body.get("message")
+    if not message:
+        raise Rejected(422, 'Invalid request.\n\n"message" wasn\'t supplied.')
+    if call.body.get("event", "DISMISS") != "DISMISS":
+        raise Rejected(422, "Invalid request.\n\nevent is not DISMISS.")
+    if review.state not in {"APPROVED", "CHANGES_REQUESTED"}:
+        raise _unprocessable("Can not dismiss a commented pull request review")
+    conversation.dismiss(call.world, call.repo, call.pull, review, call.me)
+    return ok(shape.review(call.world, call.repo, call.pull, review))
+
+
 async def delete_review(call: Call) -> Response:
     """DELETE …/reviews/{review}: only while it is pending"""
     review = _review(call)
@@ -245,6 +258,7 @@ ENDPOINTS = (
     Endpoint("GET", REVIEW, get_review, READ),
     Endpoint("DELETE", REVIEW, delete_review, WRITE),
     Endpoint("POST", REVIEW + "/events", submit_review, WRITE),
+    Endpoint("PUT", REVIEW + "/dismissals", dismiss_review, WRITE),
     Endpoint("GET", REVIEW + "/comments", list_review_comments, READ),
     Endpoint("GET", PULL + "/comments", list_comments, READ),
     Endpoint("POST", PULL + "/comments", create_comment, WRITE),

@@ -165,6 +165,13 @@ def submit(world: World, repo: Repository, pull: Pull, review: Review, event: st
         _announce_comment(world, repo, pull, said, "created", review.author)
 
 
+def dismiss(world: World, repo: Repository, pull: Pull, review: Review, by: User) -> None:
+    """Dismisses a submitted review."""
+    review.state = "DISMISSED"
+    about = {"pull_request": _pull(world, repo, pull), "review": shape.review(world, repo, pull, review)}
+    emit(world, repo, "pull_request_review", "dismissed", by, **about)
+
+
 def comments_of(pull: Pull, review: Review) -> list[ReviewComment]:
     """The inline and file comments of one review."""
     return [said for said in pull.review_comments if said.review == review.id]
