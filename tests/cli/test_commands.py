@@ -1,5 +1,6 @@
-"""The `assistant` command as a person or a script runs it: real processes in real git repositories."""
+"""The `assistant` command as a person or a script runs it, in real git repositories: in this process, or as one."""
 
+import io
 import json
 import os
 import socket
@@ -38,8 +39,8 @@ def environment(home, **settings):
 
 
 @pytest.fixture
-def assistant(tmp_path):
-    """Runs `assistant` to its end: (exit code, standard output, standard error). It never ends in a traceback."""
+def program(tmp_path):
+    """Runs `assistant` as a process to its end: (exit code, standard output, standard error). It never ends in a traceback."""
     home = tmp_path / "home"
     home.mkdir()
 
@@ -56,6 +57,26 @@ def assistant(tmp_path):
         out, error = ran.stdout.decode(), ran.stderr.decode()
         assert "Traceback" not in error, error
         return ran.returncode, out, error
+
+    return run
+
+
+@pytest.fixture
+def assistant(monkeypatch, capsys):
+    """Runs `assistant` in this process: (exit code, standard output, standard error)."""
+    for name in [name for name in os.environ if name.startswith(("ASSISTANT_", "GITHUB_", "OPENAI_", "DATABASE_"))]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments, cwd, stdin=b"", **settings):
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr("sys.argv", ["assistant", *arguments])
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return (ended.value.code or 0, *capsys.readouterr())
 
     return run
 
@@ -207,8 +228,8 @@ def test_sarif_names_every_place_as_a_uri(assistant, odd):
     } == {place["artifactLocation"]["uri"]: place["region"]["startLine"] for place in places}
 
 
-def test_no_path_can_pretend_to_be_output(assistant, odd):
-    code, out, _ = assistant("review", "HEAD~1..HEAD", cwd=odd.directory, PYTHONIOENCODING="ascii")
+def test_no_path_can_pretend_to_be_output(program, odd):
+    code, out, _ = program("review", "HEAD~1..HEAD", cwd=odd.directory, PYTHONIOENCODING="ascii")
 
     assert code == 0
     assert "\x1b" not in out
@@ -380,69 +401,50 @@ def moved(tmp_path):
     return repo
 
 
-@pytest.fixture
-def inside(monkeypatch, capsys):
-    """Runs `assistant` in this process: (exit code, standard output, standard error)."""
-    for name in [name for name in os.environ if name.startswith(("ASSISTANT_", "GITHUB_", "OPENAI_", "DATABASE_"))]:
-        monkeypatch.delenv(name)
-
-    def run(*arguments, cwd, **settings):
-        with monkeypatch.context() as patch:
-            patch.chdir(cwd)
-            patch.setattr("sys.argv", ["assistant", *arguments])
-            for name, value in settings.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return (ended.value.code or 0, *capsys.readouterr())
-
-    return run
-
-
 def reviewed_paths(out):
     return sorted(row["path"] for row in json.loads(out)["coverage"]["files"])
 
 
-def test_a_range_and_a_clean_branch_mean_what_a_pull_request_means(inside, moved):
+def test_a_range_and_a_clean_branch_mean_what_a_pull_request_means(assistant, moved):
     for arguments in (["main..HEAD"], ["main...HEAD"], ["main"], []):
-        code, out, error = inside("review", *arguments, "--json", cwd=moved.directory)
+        code, out, error = assistant("review", *arguments, "--json", cwd=moved.directory)
         assert (code, error, reviewed_paths(out)) == (0, "", ["b.py", "docs/c.md"])
     assert json.loads(out)["remarks"][0] == "Nothing is uncommitted, so the commits since main are reviewed."
 
-    code, out, _ = inside("review", "main", "b.py", "--json", cwd=moved.directory)
+    code, out, _ = assistant("review", "main", "b.py", "--json", cwd=moved.directory)
     assert (code, reviewed_paths(out)) == (0, ["b.py"])
 
     moved.git("checkout", "-q", "main")
-    assert "no file changed" in inside("review", cwd=moved.directory)[1]
+    assert "no file changed" in assistant("review", cwd=moved.directory)[1]
 
 
-def test_staged_content_is_reviewed_as_it_is_in_the_index(inside, repo):
+def test_staged_content_is_reviewed_as_it_is_in_the_index(assistant, repo):
     repo.write({"app.py": "import os\nbreakpoint()\n", "b [1].py": "breakpoint()\n", "c.py": "breakpoint()\n"})
     repo.git("add", "-A")
     repo.write({"app.py": "def pay(order):\n    return order\n"})
 
-    code, out, _ = inside("review", "--staged", "--fail-on", "warning", "--json", cwd=repo.directory)
+    code, out, _ = assistant("review", "--staged", "--fail-on", "warning", "--json", cwd=repo.directory)
     found = {(one["path"], one["line"]) for one in json.loads(out)["findings"] if one["rule"] == "T100"}
     assert (code, found) == (1, {("app.py", 2), ("b [1].py", 1), ("c.py", 1)})
 
-    code, out, _ = inside("review", "--staged", "../b [1].py", "app.py", "--json", cwd=repo.directory / "docs")
+    code, out, _ = assistant("review", "--staged", "../b [1].py", "app.py", "--json", cwd=repo.directory / "docs")
     assert (code, reviewed_paths(out)) == (0, ["b [1].py"])
 
 
-def test_the_conventions_of_a_command_line_hold(assistant, inside, tmp_path):
-    version = inside("version", cwd=tmp_path)
-    completed = assistant(cwd=tmp_path, _ASSISTANT_COMPLETE="complete_bash", COMP_WORDS="assistant rev", COMP_CWORD="1")
-    stats = inside("stats", cwd=tmp_path)
+def test_the_conventions_of_a_command_line_hold(program, assistant, tmp_path):
+    version = assistant("version", cwd=tmp_path)
+    completed = program(cwd=tmp_path, _ASSISTANT_COMPLETE="complete_bash", COMP_WORDS="assistant rev", COMP_CWORD="1")
+    stats = assistant("stats", cwd=tmp_path)
 
-    assert inside("--version", cwd=tmp_path) == version
-    assert "Exit codes: 0 done; 1 findings" in inside("-h", cwd=tmp_path)[1]
-    assert inside("review", "-h", cwd=tmp_path) == inside("review", "--help", cwd=tmp_path)
+    assert assistant("--version", cwd=tmp_path) == version
+    assert "Exit codes: 0 done; 1 findings" in assistant("-h", cwd=tmp_path)[1]
+    assert assistant("review", "-h", cwd=tmp_path) == assistant("review", "--help", cwd=tmp_path)
     assert completed[1].split() == ["review"]
     assert (stats[0], stats[2].partition(";")[0]) == (2, "assistant: There is no database data/assistant.db")
     assert not (tmp_path / "data").exists()
 
 
-def test_a_model_server_is_named_before_the_change_is_sent_and_offline_sends_nothing(inside, repo, monkeypatch):
+def test_a_model_server_is_named_before_the_change_is_sent_and_offline_sends_nothing(assistant, repo, monkeypatch):
     server = ModelServer(lambda _body: rejects(401, {"error": {"message": "no"}}))
     key = {
         "OPENAI_API_KEY": "sk-x",
@@ -450,21 +452,21 @@ def test_a_model_server_is_named_before_the_change_is_sent_and_offline_sends_not
         "ASSISTANT_PASSES": "security",
     }
     for verb in (["review"], ["ask", "why?"]):
-        code, _, error = inside(*verb, "--offline", cwd=repo.directory, **key)
+        code, _, error = assistant(*verb, "--offline", cwd=repo.directory, **key)
         assert (code, error) == (0, "")
     monkeypatch.setattr(local_ask, "build_model", lambda *arguments: over(server, build_model(*arguments)))
-    code, out, error = inside("ask", "why?", cwd=repo.directory, **key)
+    code, out, error = assistant("ask", "why?", cwd=repo.directory, **key)
 
     assert error.startswith("The change is sent to 127.0.0.1:9, as the environment says. --offline reviews without")
     assert "The question could not be answered" in error
     assert (code, out) == (3, "")
 
 
-def test_a_locale_without_utf8_changes_nothing(assistant, repo):
+def test_a_locale_without_utf8_changes_nothing(program, repo):
     repo.commit({"docs/standards/fehlermeldungen-für-alle.md": RULES.replace("bare", "nackte „bare“")})
     repo.write({"grün.py": FLAWED})
     repo.git("add", "-N", ".")
-    said = [assistant("review", cwd=repo.directory, LC_ALL=name, PYTHONUTF8="0") for name in ("C.UTF-8", "C")]
+    said = [program("review", cwd=repo.directory, LC_ALL=name, PYTHONUTF8="0") for name in ("C.UTF-8", "C")]
 
     assert said[0] == said[1]
     assert "grün.py:7: warning Do not use bare `except`" in said[1][1]
