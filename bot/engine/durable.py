@@ -26,6 +26,7 @@ from bot.engine.journal import FIRST, LASTING
 from bot.engine.leases import Leases, Rounds, WorkerLease
 from bot.engine.queue import NAME, VERSION, JobRecord, Order, Runs, client, queue_readings
 from bot.engine.steps import RetrySchedule
+from bot.engine.watch import QueueWatch
 from bot.engine.workers import Heartbeat, ProcessLocks, Reaper, hold_jobs_as
 from bot.engine.workflows import Workflows
 from bot.errors import DatabaseGone, NotDurable
@@ -39,6 +40,7 @@ _GONE = (
     "Stop the server, put a backup back with `assistant restore FILE`, and start it. Without a backup start it all the same: "
     "posted reviews are recognised by their markers, and lost deliveries are fetched from GitHub."
 )
+_APART = 0.1  # seconds between two reads of a queue that has something: orders that come together are claimed together
 _SUBMIT_WITHIN = 8.0  # seconds; GitHub closes the connection after ten
 
 
@@ -49,7 +51,7 @@ class Pace:
     workers: int = 8  # reviews at once in this process
     per_repository: int = 4  # reviews at once of one repository, in all processes
     debounce: float = 15.0  # from a push to the start of its review
-    poll: float = 1.0  # between two reads of a queue: at 0.2 an idle server takes 6 % of a core, at 1.0 2 %
+    poll: float = 1.0  # between two looks for orders of other processes, and for those whose delay is over
     patience: float = 60.0  # a step that has to wait longer frees its worker
     retry: float = FIRST  # between the first two attempts of a step; doubles each time
     reconcile: float = 0.0  # between two looks for lost work; 0: never
@@ -74,6 +76,7 @@ class _Worker:
     locks: ProcessLocks
     heartbeat: Heartbeat
     reaper: Reaper
+    watch: QueueWatch
 
 
 class DurableEngine:
@@ -103,8 +106,9 @@ class DurableEngine:
         self._database.prepare()
         self._identity = self._database.identity()
         engine = self._database.engine()
-        runs = Runs(client(engine, patient=False))
-        worker = self._start_worker(engine, runs) if work else None
+        watch = QueueWatch(engine, self._pace.poll)
+        runs = Runs(client(engine, patient=False), watch.notify)
+        worker = self._start_worker(engine, runs, watch) if work else None
         intake = Intake(runs, engine)
         intake.start()
         rounds = self._rounds(engine) if worker else None
@@ -121,6 +125,7 @@ class DurableEngine:
         parts, self._parts, self._identity = self._parts, None, None
         parts.intake.stop()
         if parts.worker is not None:
+            parts.worker.watch.stop()
             parts.worker.reaper.stop()
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=round(drain))
             parts.worker.heartbeat.stop()
@@ -228,27 +233,27 @@ class DurableEngine:
             lambda: self._lease.epoch,
         )
 
-    def _start_worker(self, engine: sa.Engine, runs: Runs) -> _Worker:
+    def _start_worker(self, engine: sa.Engine, runs: Runs, watch: QueueWatch) -> _Worker:
         """Starts the work. `runs` raises if the database is out of reach; the workflows wait for it."""
         lease, pace = self._lease, self._pace
         locks = ProcessLocks(self._database.file)
         locks.take(lease.name)
         lease.take(hold_jobs_as)
         schedule = RetrySchedule(pace.patience, pace.retry, pace.lasting)
-        patient = Runs(client(engine, patient=True))
+        patient = Runs(client(engine, patient=True), watch.notify)
         workflows = Workflows(self._handlers, patient, pace.debounce, schedule, lease)
         heartbeat = Heartbeat(lease, workflows, pace.beat)
         heartbeat.start()
         with ThreadPoolExecutor(1) as thread:  # on an event loop's thread, DBOS would run the jobs on that loop
-            thread.submit(self._launch, workflows).result()
+            watch.start(thread.submit(self._launch, workflows).result())
         reaper = Reaper(workflows, runs, lease, locks, self._database, pace.silence)
         reaper.watch = self._watch_file
         reaper.start()
-        return _Worker(locks, heartbeat, reaper)
+        return _Worker(locks, heartbeat, reaper, watch)
 
-    def _launch(self, workflows: Workflows) -> None:
+    def _launch(self, workflows: Workflows) -> DBOS:
         logging.getLogger("dbos").addFilter(_is_useful)
-        DBOS(
+        dbos = DBOS(
             config={
                 "name": NAME,
                 "application_version": VERSION,
@@ -256,13 +261,17 @@ class DurableEngine:
                 "serializer": JsonSerializer(),
                 "enable_otlp": False,
                 "console_log_level": "ERROR",
-                "notification_listener_polling_interval_sec": self._pace.poll,  # it stops only at its next poll
+                "notification_listener_polling_interval_sec": min(
+                    1.0, self._pace.poll
+                ),  # it stops only at its next poll
+                "scheduler_polling_interval_sec": 3600.0,  # there are no schedules
                 **self._database.options(),
             }
         )
         workflows.register()
         self._register_queues(workflows.runs)
         DBOS.launch()
+        return dbos
 
     def _register_queues(self, runs: Runs) -> None:
         pace = self._pace
@@ -272,7 +281,10 @@ class DurableEngine:
             ("answers", 1, pace.workers),
         ):
             runs.client.register_queue(
-                queue, partition_concurrency=at_once, worker_concurrency=here, polling_interval_sec=pace.poll
+                queue,
+                partition_concurrency=at_once,
+                worker_concurrency=here,
+                polling_interval_sec=min(_APART, pace.poll),
             )
 
 

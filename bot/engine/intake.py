@@ -72,6 +72,8 @@ class Intake:
         try:
             with self._engine.begin() as transaction:
                 outcomes = [self._add(transaction, order) for order, _ in batch]
+            for queue in {order.queue for (order, _), new in zip(batch, outcomes, strict=True) if new}:
+                self._runs.notify(queue)
         except SQLAlchemyError as error:
             outcomes = [NotDurable(f"the database did not take the job: {type(error).__name__}") for _ in batch]
         _tell([answer for _, answer in batch], outcomes)

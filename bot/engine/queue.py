@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -107,6 +107,8 @@ class Runs:
     """Reads and writes the rows of all runs. Returns no types of the SDK."""
 
     client: DBOSClient
+    notify: Callable[[str], None] = lambda _: None
+    """Is called with the queue of each new order that can start now."""
 
     def add(self, order: Order) -> bool:
         """Stores an order; False if its id is known. Durable on return."""
@@ -114,12 +116,14 @@ class Runs:
             self.client.enqueue(_options(order), *_arguments(order))
         except error.DBOSWorkflowIDInUseError:
             return False
+        if order.delay <= 0:
+            self.notify(order.queue)
         return True
 
     def add_in(self, connection: sa.Connection, order: Order) -> bool:
         """Stores an order in the caller's transaction; False if its id is known.
 
-        An order whose earlier run ended without reading the pull request is stored once more, under a new id.
+        Call `notify` after the commit. An order whose earlier run ended without reading the pull request is stored once more, under a new id.
         """
         try:
             self.client.enqueue_in_transaction(connection, _options(order), *_arguments(order))
@@ -279,7 +283,8 @@ class Runs:
         return len(rows)
 
 
-def _table(engine: sa.Engine, name: str) -> str:
+def table_name(engine: sa.Engine, name: str) -> str:
+    """Returns the name of a table of DBOS in queries."""
     return f"dbos.{name}" if engine.dialect.name == "postgresql" else name
 
 
@@ -290,8 +295,8 @@ def drop_journals(engine: sa.Engine, ended_before: datetime) -> int:
     rows are a transaction, so that no worker waits long.
     """
     steps, rows, before = (
-        _table(engine, "operation_outputs"),
-        _table(engine, "workflow_status"),
+        table_name(engine, "operation_outputs"),
+        table_name(engine, "workflow_status"),
         ended_before.timestamp(),
     )
     ended = sa.text(
@@ -318,7 +323,7 @@ def queue_readings(engine: sa.Engine, now: float) -> tuple[QueueReading, ...]:
     """Counts the runs that have not ended, by queue and state, with the age of the oldest in seconds at `now`."""
     wanted: sa.BindParameter[list[str]] = sa.bindparam("states", list(_LIVING), expanding=True)
     query = sa.text(
-        f"SELECT queue_name, status, count(*), min(created_at) FROM {_table(engine, 'workflow_status')} "  # noqa: S608 - a name of ours
+        f"SELECT queue_name, status, count(*), min(created_at) FROM {table_name(engine, 'workflow_status')} "  # noqa: S608 - a name of ours
         "WHERE status IN :states AND queue_name IS NOT NULL GROUP BY queue_name, status"
     ).bindparams(wanted)
     with engine.connect() as connection:

@@ -89,6 +89,7 @@ class Workflows:
                 raise Unfinished(run_id) from error
             finally:
                 del self.here[run_id]
+                self.runs.notify(order.queue)  # the next one may have waited for its end
 
     def interrupt(self) -> list[str]:
         """Stops the runs that this process executes, at their next await; returns their ids."""
