@@ -31,6 +31,7 @@ ABOUT_KNOWN_FINDINGS = frozenset({Trigger.RESOLVED, Trigger.UNRESOLVED, Trigger.
 """Triggers that this handler takes: events of threads and pull requests without a comment."""
 UNCHANGED = "resolved without a change"
 THUMBS_DOWN = "thumbs down"
+THUMB_TAKEN_BACK = "thumbs down taken back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ class KnownFindings:
     signer: Signer
     resolves: bool = False
 
-    async def recall(self, pull: PullRequest, policy: Policy) -> KnownState:
-        """Returns what is known before a review. Findings that the ledger has lost are read from our signed markers."""
+    async def recall(self, pull: PullRequest, policy: Policy, job: Job) -> KnownState:
+        """Returns what is known before a review. Findings that the ledger has lost are read from our signed markers.
+
+        A dismissal by a thumbs down ends, and is logged for `job`, when the thumb is taken back.
+        """
         kept = {finding.identity: finding for finding in await self.ledger.findings(pull.ref)}
         said = await self.host.comments(pull.ref) if kept or pull.review_comments else ()
         for comment in said:
@@ -68,7 +72,7 @@ class KnownFindings:
         resolved = await self._resolvers(pull.ref, kept.values(), policy)
         known = [
             _dismiss_if_resolved(
-                await self._with_reactions(pull.ref, finding, said, policy), resolved.get(finding.comment, "")
+                await self._with_reactions(job, pull.ref, finding, said, policy), resolved.get(finding.comment, "")
             )
             for finding in kept.values()
         ]
@@ -152,7 +156,7 @@ class KnownFindings:
         """Records the outcome of each finding; returns their number."""
         pull = job.seen or await self.host.pull_request(job.pull)
         policy = (await read_policy(self.host, pull)).policy
-        known = (await self.recall(pull, policy)).known
+        known = (await self.recall(pull, policy, job)).known
         if known:
             change = await read_change(self.host, pull, policy, lambda _: True)
             await self.ledger.keep(pull.ref, with_outcomes(known, change.diff, change.heads))
@@ -165,7 +169,7 @@ class KnownFindings:
         return [replace(finding, comment=comment) for finding in found if finding]
 
     async def _with_reactions(
-        self, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment], policy: Policy
+        self, job: Job, ref: PullRef, finding: KnownFinding, said: Sequence[PostedComment], policy: Policy
     ) -> KnownFinding:
         """Returns the finding, dismissed as long as an authorised person gives our comment a thumbs down."""
         comment = next((posted for posted in said if posted.id == finding.comment), None)
@@ -177,6 +181,8 @@ class KnownFindings:
                 return finding if down else _dismiss_by_reaction(finding, login)
         if not down:
             return finding
+        what, who = f"reopened {finding.identity}", {"by": finding.by, "how": DismissedBy.REACTION}
+        await AuditLog(self.ledger.database).append(job, what, THUMB_TAKEN_BACK, finding=finding.identity, **who)
         await self.reopen(ref, comment.id)
         return replace(_reopen(finding), shown=FindingState.OPEN)
 

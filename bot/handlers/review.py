@@ -116,7 +116,7 @@ class Reviewer:
         cited_drafts = await step(
             "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts
         )
-        known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy), KnownState)
+        known_state = await step("recalled", lambda: self.known_findings.recall(pull, policy.policy, job), KnownState)
         model = self.model_review.chosen(policy.policy)
         name = model.name if model.available else ""
         cited_drafts = with_rules(cited_drafts, ruled, rules)

@@ -13,7 +13,6 @@ from bot.standards.formats import Layout, SectionHead
 
 if TYPE_CHECKING:
     from docx.document import Document
-    from docx.text.paragraph import Paragraph
     from pypdf import PdfReader
 
 WORD, PDF = find_spec("docx") is not None, find_spec("pypdf") is not None
@@ -70,30 +69,26 @@ def _check_archive(content: bytes) -> None:
 def _paragraphs(document: Document) -> Layout:
     if document.element.getroottree().docinfo.doctype:
         raise Refused("it declares a document type, which Word documents never do")
-    from docx.text.paragraph import Paragraph
-    from docx.text.run import Run
-
+    levels = {style.style_id: _level(style.name or "") for style in document.styles}
     text, length, heads = [], 0, []
-    for element in document.element.body.xpath(".//w:p"):
-        paragraph = Paragraph(element, document)
-        words = "".join(Run(run, paragraph).text for run in element.xpath(_RUNS))
+    for paragraph in document.element.body.xpath(".//w:p"):
+        words = "".join(run.text for run in paragraph.xpath(_RUNS))
         if not words:
             continue
         start, length = length, length + len(words) + 2
         if length > TEXT:
             raise TooLarge(f"it holds more than {TEXT:,} characters of text")
         text.append(words)
-        if (level := _level(paragraph)) and words.strip():
+        if (level := levels.get(paragraph.style, 0)) and words.strip():
             heads.append(SectionHead(start, length, level, " ".join(words.split())))
     return Layout("".join(f"{words}\n\n" for words in text), tuple(heads))
 
 
-def _level(paragraph: Paragraph) -> int:
+def _level(style: str) -> int:
     """The level of a heading, 0 for other text. Word stores the English name of a built-in style, python-docx returns it."""
-    name = paragraph.style.name or "" if paragraph.style else ""
-    if name.lower() == "title":
+    if style.lower() == "title":
         return 1
-    heading = _HEADING.fullmatch(name)
+    heading = _HEADING.fullmatch(style)
     return int(heading[1]) if heading else 0
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.code.secrets import WITHHELD
-from bot.core.comments.sanitize import clean, plain, show_hidden
+from bot.core.comments.sanitize import clean, plain, show_hidden, without_repetition
 from tests.support.corpus import corpus
 from tests.support.posted_text import HIDDEN, MARKS, faults
 
@@ -184,6 +184,73 @@ def test_hashes_and_names_are_no_secrets():
 def test_a_model_that_lost_the_thread_is_cut_short(runaway):
     assert len(clean(runaway, limit=60_000)) < 1_000 or runaway.startswith("=-")
     assert len(clean(f"Real words. {runaway}")) <= 1_500
+
+
+@pytest.mark.parametrize(
+    ("runaway", "shorter"),
+    [
+        ("no " * 11 + "end", "no " * 11 + "end"),
+        ("no " * 12 + "end", "no no no …\nend"),
+        ("begin " + "no way " * 12 + "end", "begin " + "no way " * 3 + "…\nend"),
+        ("a b c d e f " * 12 + "end", "a b c d e f " * 3 + "…\nend"),
+        ("a b c d e f g " * 12 + "end", "a b c d e f g " * 12 + "end"),
+        ("a b " * 7 + "a c a d a e a f a g a h", "a b " * 7 + "a c a d a e a f a g a h"),
+        ("one\n" * 12 + "two", "one\none\none\n…\ntwo"),
+        ("end " + "no " * 12, "end no no no …\n"),
+        ("z" * 99 + " end", "z" * 99 + " end"),
+        ("z" * 100 + " end", "zzz… end"),
+    ],
+)
+def test_a_phrase_of_up_to_six_words_is_said_at_most_eleven_times_in_a_row(runaway, shorter):
+    assert without_repetition(runaway) == shorter
+
+
+def paragraphs(count, each):
+    return "\n\n".join(" ".join(each(f"{n}x{m}") for m in range(100)) for n in range(count))
+
+
+def table(columns, rows):
+    return "\n".join(["|a" * columns, "|-" * columns, *(f"|{n}" + "|b" * (columns - 1) for n in range(rows - 2))])
+
+
+@pytest.mark.parametrize(
+    ("fine", "intricate"),
+    [
+        (paragraphs(60, "w_{}".format), paragraphs(60, "w_{}".format) + " _"),
+        ("".join(f"[a{n}]: b\n" for n in range(200)), "".join(f"[a{n}]: b\n" for n in range(201))),
+        ("\n".join(f"- {n}" for n in range(499)), "\n".join(f"- {n}" for n in range(500))),
+        (
+            "short\n\n" + " ".join(f"{n} `c{n}`" for n in range(500)),
+            "short\n\n" + " ".join(f"{n} `c{n}`" for n in range(501)),
+        ),
+    ],
+    ids=["marks", "definitions", "items", "siblings"],
+)
+def test_a_text_is_shown_as_code_from_one_mark_too_many(fine, intricate):
+    assert not clean(fine, limit=60_000).startswith("```text")
+    assert clean(intricate, limit=60_000).startswith("```text")
+
+
+@pytest.mark.parametrize(("rows", "is_table"), [(100, True), (101, False)])
+def test_a_table_of_more_than_5000_cells_is_not_laid_out(rows, is_table):
+    assert ("| a | a" in clean(table(50, rows), limit=60_000)) == is_table
+
+
+@pytest.mark.parametrize("limit", [6_190, 6_200, 6_211, 6_212, 6_219, 6_220])
+def test_a_text_that_becomes_code_stays_within_the_limit(limit):
+    shown = clean("[_" * 3_100, limit=limit)
+
+    assert shown.startswith("```text\n[_[_")
+    assert len(shown) == 6_212 if limit == 6_220 else limit - 130 < len(shown) <= limit
+
+
+def test_a_cut_text_ends_with_a_whole_word():
+    words = [f"word{n}" for n in range(100)]
+
+    kept, end = cleaned(" ".join(words), limit=300).rsplit(" ", 1)
+
+    assert end == "…"
+    assert kept.split() == words[: len(kept.split())]
 
 
 @pytest.mark.parametrize("limit", [60, 300, 1_500])

@@ -386,6 +386,7 @@ def test_a_thumbs_down_of_somebody_who_may_command_is_a_dismissal_until_it_is_ta
 
         assert over(pull) == replies(pull) == []
         assert "1 still open" in title(pull)
+        assert await dismissals(here) == ([("dismissed", "alice"), ("reopened", "alice")] if heeded else [])
 
     tell(story, FLAWED)
 

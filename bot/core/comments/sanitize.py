@@ -69,8 +69,7 @@ def without_repetition(text: str) -> str:
     """`text` with long runs of one character, and of repeated phrases of a few words, cut to their beginning."""
     shorter = _RUN.sub(lambda run: run[0][:_KEPT] + "…", text)
     words = re.split(r"(\s+)", shorter)
-    often = Counter(words[::2]).most_common(1)[0][1]
-    if often < _MOST_TIMES:
+    if max(Counter(words[::2]).values()) < _MOST_TIMES:
         return shorter
     for length in range(1, _LONGEST_PHRASE + 1):
         words = _collapsed(words, length)
