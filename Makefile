@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sbom audit format docs site bench mutation chaos matrix browser image unlocked clean
+.PHONY: help demo test check sbom audit format docs site bench load mutation chaos matrix browser image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -46,10 +46,13 @@ mutation: .venv/.ready  ## Change security code on purpose: tests must notice 90
 	@$(BIN)/python benchmarks/mutation.py --most $(or $(MOST),25)
 
 bench: .venv/.ready  ## Measure: acknowledgement, one review, standards search, model overhead
-	@for script in $(filter-out benchmarks/citations.py benchmarks/chaos.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/citations.py benchmarks/chaos.py benchmarks/load.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 chaos: .venv/.ready  ## Five minutes of kills, outages and restarts on both databases; prints what came of it
 	@$(BIN)/python benchmarks/chaos.py
+
+load: .venv/.ready  ## Ten minutes of load on the real server: deliveries, commands, pings, memory, workers
+	@$(BIN)/python benchmarks/load.py
 
 long: .venv/.ready  ## The long runs of the tests: many kills, many generated histories
 	@$(BIN)/pytest -m long

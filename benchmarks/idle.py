@@ -9,8 +9,6 @@ has one file with one finding and two calls of the model.
 import argparse
 import asyncio
 import json
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -22,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bot.engine.database import EngineDatabase, closing_engine
 from bot.engine.queue import Runs, client
 from bot.engine.workers import RETENTION, tidy
-from tests.support.served import Process, free_port, served
+from tests.support.assistant_process import AssistantProcess
+from tests.support.served import served
 
 SETTLED = 5.0
 WARM = 10
@@ -33,30 +32,11 @@ AIMS = {
 }
 
 
-def cpu(pid: int) -> float:
-    """CPU seconds of a process and of its ended children, from /proc/PID/stat (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-async def start(settings: dict[str, object]) -> tuple[asyncio.subprocess.Process, float]:
-    """Starts `assistant serve` with the product's own times; returns it with its CPU seconds when it was ready."""
-    port = free_port()
-    environment = {name.upper(): str(value) for name, value in settings.items()}
-    child = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("assistant"),
-        "serve",
-        env={"PATH": os.environ["PATH"], "HOME": environment["ASSISTANT_DATA"], "PORT": str(port), **environment},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    await Process(child.pid, port).ready()
-    return child, cpu(child.pid)
-
-
-async def end(child: asyncio.subprocess.Process) -> None:
-    child.send_signal(signal.SIGTERM)
-    await child.wait()
+async def start(settings: dict[str, object]) -> tuple[AssistantProcess, float]:
+    """Starts `assistant serve`; returns it with its CPU seconds when it was ready."""
+    server = await AssistantProcess.start(settings)
+    await server.ready()
+    return server, server.cpu
 
 
 def used(url: str) -> int:
@@ -83,16 +63,16 @@ async def measure(seconds: float, reviews: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         async with served(Path(folder)) as here:
             say("a server starts on an empty database")
-            child, figures["CPU seconds from first start to ready"] = await start(here.settings)
-            await end(child)
+            server, figures["CPU seconds from first start to ready"] = await start(here.settings)
+            await server.end()
             say("it starts again")
-            child, figures["CPU seconds from start to ready"] = await start(here.settings)
+            server, figures["CPU seconds from start to ready"] = await start(here.settings)
             await asyncio.sleep(SETTLED)
             say(f"it waits for {seconds:.0f} s")
-            before, began = cpu(child.pid), time.monotonic()
+            before, began = server.cpu, time.monotonic()
             await asyncio.sleep(seconds)
-            figures["percent of a core while idle"] = (cpu(child.pid) - before) / (time.monotonic() - began) * 100
-            await end(child)
+            figures["percent of a core while idle"] = (server.cpu - before) / (time.monotonic() - began) * 100
+            await server.end()
             say(f"{reviews} small reviews")
             process = await here.start()
             await process.ready()
