@@ -61,6 +61,15 @@ def test_a_line_knows_the_qualified_name_around_it(path):
 
 
 @pytest.mark.parametrize("path", SOURCES)
+def test_the_name_around_a_line_is_that_of_the_whole_outline(path):
+    text = SOURCES[path][0] * 3 + "\n@wraps(\n    rate,\n)\ndef price(): return lambda: 1\n"
+    whole = outline(path, text)
+
+    named = {line: scope.name if (scope := whole.named(line)) else "" for line in range(1, text.count("\n") + 2)}
+    assert {line: symbol_at(path, text, line) for line in named} == named
+
+
+@pytest.mark.parametrize("path", SOURCES)
 def test_a_used_name_is_traced_to_its_nearest_binding(path):
     text, line = SOURCES[path]
     seen = outline(path, text)

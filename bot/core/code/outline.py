@@ -35,8 +35,7 @@ class Scope:
         return self.start <= line <= self.end
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A name on a line. `scope` is the index of its scope. A member (`self.total`) is written with its dot: ".total"."""
 
     key: str

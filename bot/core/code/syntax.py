@@ -83,15 +83,15 @@ def has_grammar(path: str) -> bool:
 
 def symbol_at(path: str, text: str, line: int) -> str:
     """The qualified name of the function or type around `line` ("Cart.total"); empty at the top level."""
-    parsed = outline(path, text)
-    scope = parsed.named(line) if parsed else None
+    root = tree(path, text)
+    scope = _OutlineReader(root).outline(line).named(line) if root else None
     return scope.name if scope else ""
 
 
 def errors(path: str, text: str) -> int:
     """The number of syntax errors; 0 for a language without a grammar or a file that is too large."""
-    parsed = outline(path, text)
-    return parsed.errors if parsed else 0
+    root = tree(path, text)
+    return _OutlineReader(root).outline().errors if root and root.has_error else 0
 
 
 def is_well_formed(path: str, text: str) -> bool:
@@ -112,19 +112,24 @@ def outline(path: str, text: str) -> Outline | None:
     return _OutlineReader(root).outline() if root else None
 
 
+@lru_cache(maxsize=2)
 def tree(path: str, text: str) -> Node | None:
-    """The root of the syntax tree; None under the same conditions."""
+    """The root of the syntax tree; None under the same conditions. The last two are kept: findings come file by file."""
     if not has_grammar(path) or len(text) > LARGEST:
         return None
     return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
 
 
-def nodes(root: Node) -> Iterator[tuple[int, str | None, Node]]:
-    """Every node from `root` on, in order: its depth, its field in the parent, and the node. Without recursion."""
+def nodes(root: Node, line: int = 0) -> Iterator[tuple[int, str | None, Node]]:
+    """Every node from `root` on, in order: its depth, its field in the parent, and the node. Without recursion.
+
+    With `line`, only those whose ancestors all have a part of that line (1-based).
+    """
     cursor, depth = root.walk(), 0
-    while cursor.node:
-        yield depth, cursor.field_name, cursor.node
-        if cursor.goto_first_child():
+    while node := cursor.node:
+        yield depth, cursor.field_name, node
+        inside = not line or node.start_point.row < line <= node.end_point.row + 1
+        if inside and cursor.goto_first_child():
             depth += 1
             continue
         while not cursor.goto_next_sibling():
@@ -167,26 +172,29 @@ class _OutlineReader:
         self.names: list[Name] = []
         self.errors = 0
 
-    def outline(self) -> Outline:
+    def outline(self, line: int = 0) -> Outline:
+        """The outline; with `line`, only what `named` needs for that line."""
         path = [_Frame(self.root, "")]
-        for depth, field, node in nodes(self.root):
+        wrong = self.root.has_error
+        for depth, field, node in nodes(self.root, line):
             del path[depth + 1 :]
-            path.append(self._enter(node, field, path))
+            kind = node.type
+            if wrong:
+                self.errors += node.is_error or node.is_missing
+            if node.child_count or _is_scope(kind):
+                path.append(self._enter(node, kind, field, path))
+            elif node.is_named and _is_name(kind, path[-1].kind):
+                self._name(node, kind, field, path[-1])
         return Outline(tuple(self.scopes), tuple(self.names), self.errors)
 
-    def _enter(self, node: Node, field: str | None, path: list[_Frame]) -> _Frame:
-        parent, kind = path[-1], node.type
-        self.errors += node.is_error or node.is_missing
+    def _enter(self, node: Node, kind: str, field: str | None, path: list[_Frame]) -> _Frame:
+        parent = path[-1]
         importing = parent.importing or _imports(kind)
         scope = parent.scope
-        if node.is_named and len(path) > 1 and _opens_scope(node):
+        if _is_scope(kind) and node.is_named and len(path) > 1 and _opens_scope(node):
             scope = self._open(node, field, path)
-        frame = _Frame(
-            node, kind, scope, _binds(field, kind, parent.kind, importing=importing, inherited=parent.binds), importing
-        )
-        if node.child_count == 0 and node.is_named and _is_name(kind, parent.kind):
-            self._name(node, field, frame, parent)
-        return frame
+        binds = _binds(field, kind, parent.kind, importing=importing, inherited=parent.binds)
+        return _Frame(node, kind, scope, binds, importing)
 
     def _open(self, node: Node, field: str | None, path: list[_Frame]) -> int:
         parent = path[-1]
@@ -208,18 +216,15 @@ class _OutlineReader:
         )
         return len(self.scopes) - 1
 
-    def _name(self, node: Node, field: str | None, frame: _Frame, parent: _Frame) -> None:
+    def _name(self, node: Node, kind: str, field: str | None, parent: _Frame) -> None:
         text = node_text(node)
-        member = field in _member and bool(_access.fullmatch(parent.kind))
-        self.names.append(
-            Name(
-                f".{text}" if member else text,
-                node.start_point.row + 1,
-                self.own_names.get(node.start_byte, frame.scope),
-                parent.binds if member else frame.binds,
-                frame.importing,
-            )
+        importing = parent.importing or _imports(kind)
+        member = field in _member and _accesses(parent.kind)
+        binds = (
+            parent.binds if member else _binds(field, kind, parent.kind, importing=importing, inherited=parent.binds)
         )
+        scope = self.own_names.get(node.start_byte, parent.scope)
+        self.names.append(Name(f".{text}" if member else text, node.start_point.row + 1, scope, binds, importing))
 
 
 # The functions below classify kinds of nodes. A grammar has some hundreds of kinds, so the answers are cached.
@@ -228,6 +233,11 @@ class _OutlineReader:
 @cache
 def _imports(kind: str) -> bool:
     return bool(_import.search(kind))
+
+
+@cache
+def _accesses(kind: str) -> bool:
+    return bool(_access.fullmatch(kind))
 
 
 @cache
@@ -258,8 +268,8 @@ def _is_scope(kind: str) -> bool:
 
 
 def _opens_scope(node: Node) -> bool:
-    mentions = node.type.endswith("_specifier")  # in C `struct point p` only mentions the type
-    return _is_scope(node.type) and not (mentions and node.child_by_field_name("body") is None)
+    """Whether a node of a scope's kind opens one: in C, `struct point p` only mentions the type."""
+    return not node.type.endswith("_specifier") or node.child_by_field_name("body") is not None
 
 
 def _own_name(node: Node) -> Node | None:
