@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import islice
 
 from bot.core.code.globs import Globs
 from bot.core.findings.standard import Hit, Standard, is_for_language, verify_quote
@@ -59,6 +60,8 @@ OVERLAP = 0.34
 """Share of the words of a question that a section in the same language has, if the subject was told from its words."""
 RARE = 0.1
 """Share of the passages in which a word may be that a question consists of."""
+QUERIES = 64
+"""Queries whose judges stay in memory."""
 MOST_STEMS = 10_000
 """Words of a shelf that are stemmed; further ones are compared as they are."""
 
@@ -107,6 +110,7 @@ class Index:
     languages: tuple[str, ...]
     lows: tuple[str, ...]
     cache: dict[int, tuple[Sentence, ...]] = field(default_factory=dict)
+    judges: dict[str, Judge] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sections: Sequence[Standard]) -> Index:
@@ -127,32 +131,41 @@ class Index:
 
     def search(self, text: str, path: str = "", language: str = "", limit: int = 5) -> tuple[Hit, ...]:
         """Returns the passages nearest to `text` that apply to `path` and `language`, those that govern it first."""
-        query = Query.of(text, self.languages)
+        judge = self._judge(text)
+        query = judge.query
         if not query.every or limit < 1:
             return ()
         applies = self._applies(path, language)
         ranked = {
             row: score * self._boost(row, language) * self._spoken(row, query)
-            for row, score in self._matches(query)
+            for row, score in judge.matches
             if applies(row)
         }
         nearest = sorted(ranked, key=lambda row: (-ranked[row], row))
-        surest = [row for row in self._surest(query) if applies(row)]
-        judge = Judge.of(self, query, path)
-        judged = {row: judge.judgement(row) for row in dict.fromkeys((*surest, *nearest[: max(JUDGED, limit)]))}
+        surest = [row for row in judge.surest if applies(row)]
+        judged = {row: judge.judgement(row, path) for row in dict.fromkeys((*surest, *nearest[: max(JUDGED, limit)]))}
         order = sorted(judged, key=lambda row: self._order(row, judged[row], ranked.get(row, 0.0), language, query))
         hits = (self._hit(row, judged[row], ranked.get(row, 0.0)) for row in order)
-        return tuple(_distinct(hits))[:limit]
+        return tuple(islice(_distinct(hits), limit))
+
+    def _judge(self, text: str) -> Judge:
+        """Returns the judge of a query, one for all files: a review asks the same about each file that breaks a rule."""
+        judge = self.judges.pop(text, None)
+        if judge is None:
+            judge = Judge.of(self, Query.of(text, self.languages))
+            while len(self.judges) >= QUERIES:
+                del self.judges[next(iter(self.judges))]
+        self.judges[text] = judge
+        return judge
 
     def close(self) -> None:
         """Frees the memory."""
         self.rows.close()
 
-    def sentences(self, row: int) -> tuple[Sentence, ...]:
-        """Returns the sentences of a passage; they are divided at first use."""
+    def rules(self, row: int) -> tuple[Sentence, ...]:
+        """Returns the sentences of a passage that may govern something; they are divided at first use."""
         if row not in self.cache:
-            passage = self.passages[row]
-            self.cache[row] = sentences(passage.prose, passage.context, listed=not passage.whole)
+            self.cache[row] = tuple(_rules(self.passages[row]))
         return self.cache[row]
 
     def holding(self, group: Group, column: str = "") -> _Rows:
@@ -191,7 +204,7 @@ class Index:
             if name == word or not term.whole:
                 yield from self.places[name]
 
-    def _surest(self, query: Query) -> list[int]:
+    def surest(self, query: Query) -> list[int]:
         """Returns the passages that name a code of the query or have the terms of one of its subjects."""
         names = ("any", "en", *self.languages)
         stated = {
@@ -253,7 +266,8 @@ class Index:
         quote = judged.quote if judged.quote and verify_quote(judged.quote, [standard]) else ""
         return Hit(standard, score, governs=True, quote=quote, whole=self.sections.get(standard.section))
 
-    def _matches(self, query: Query) -> list[tuple[int, float]]:
+    def matches(self, query: Query) -> list[tuple[int, float]]:
+        """Returns the passages with words of a query or of its subjects, each with its rank."""
         stems = sorted({word for group in query.every for word in group})
         wanted = [f'"{word}"' for word in stems] + [
             f'"{word}"*' for word in _expansions(query.topics if query.sure else (), self.languages)
@@ -266,17 +280,19 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Decides which passages govern one query about one file."""
+    """Decides which passages govern one query. `found` are its judgements, by the passage and its rules for a file."""
 
     index: Index
     query: Query
-    path: str
+    matches: Sequence[tuple[int, float]]
+    surest: Sequence[int]
     anywhere: Mapping[Group, _Rows]
     headings: Mapping[Group, _Rows]
     weights: Mapping[Group, float]
+    found: dict[tuple[int, tuple[str, ...]], Judgement] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: Index, query: Query, path: str) -> Judge:
+    def of(cls, index: Index, query: Query) -> Judge:
         """Looks up in which passages the words of the query are."""
         anywhere = {group: index.holding(group) for group in query.said}
         headings = {group: index.holding(group, "heading") for group in query.said}
@@ -284,29 +300,24 @@ class Judge:
         weights = {
             group: math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5)) for group, rows in anywhere.items()
         }
-        return cls(index, query, path, anywhere, headings, weights)
+        matches, surest = (index.matches(query), index.surest(query)) if query.every else ([], [])
+        return cls(index, query, matches, surest, anywhere, headings, weights)
 
-    def judgement(self, row: int) -> Judgement:
-        """Returns the surest way in which the passage in `row` governs the query."""
+    def judgement(self, row: int, path: str) -> Judgement:
+        """Returns the surest way in which the passage in `row` governs the query, for a file at `path`."""
         passage = self.index.passages[row]
-        standard = passage.standard
-        silent = explains(standard.heading) or permits_heading(standard.heading)
-        if standard.retired or silent or (standard.section and is_retired((), standard.text)):
-            return NOTHING
-        only_strict = instructs(standard.document, standard.heading)
-        rules = [
-            sentence
-            for sentence in self.index.sentences(row)
-            if sentence.rule and (sentence.strict or not only_strict) and not excepts(sentence.text, self.path)
-        ]
+        rules = [sentence for sentence in self.index.rules(row) if not excepts(sentence.text, path)]
         if not rules:
             return NOTHING
-        return (
-            self._by_code(passage, rules)
-            or self._by_topic(row, passage, rules)
-            or self._by_words(row, passage, rules)
-            or NOTHING
-        )
+        key = row, tuple(rule.text for rule in rules)
+        if key not in self.found:
+            self.found[key] = (
+                self._by_code(passage, rules)
+                or self._by_topic(row, passage, rules)
+                or self._by_words(row, passage, rules)
+                or NOTHING
+            )
+        return self.found[key]
 
     def _by_code(self, passage: Passage, rules: Sequence[Sentence]) -> Judgement | None:
         for code in self.query.codes:
@@ -373,6 +384,18 @@ class Judge:
     def _share(self, row: int, places: Mapping[Group, _Rows]) -> float:
         held = sum(self.weights[group] for group in self.query.said if row in places[group])
         return held / sum(self.weights[group] for group in self.query.said)
+
+
+def _rules(passage: Passage) -> Iterator[Sentence]:
+    """Yields the rules among the sentences of a passage, unless it is withdrawn, explains or permits."""
+    standard = passage.standard
+    silent = explains(standard.heading) or permits_heading(standard.heading)
+    if standard.retired or silent or (standard.section and is_retired((), standard.text)):
+        return
+    only_strict = instructs(standard.document, standard.heading)
+    for sentence in sentences(passage.prose, passage.context, listed=not passage.whole):
+        if sentence.rule and (sentence.strict or not only_strict):
+            yield sentence
 
 
 def _rank(judged: Judgement) -> tuple[int, bool, int]:

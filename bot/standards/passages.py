@@ -11,6 +11,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from bot.core.findings.standard import FEWEST, LINE, Standard, word_count
@@ -296,17 +297,26 @@ def demands(text: str) -> bool:
 
 def excepts(text: str, path: str) -> bool:
     """Whether a sentence makes an exception for a file like `path`: "except in tests", "unless in `scripts/`"."""
+    exceptions = _exceptions(text)
+    if not exceptions:
+        return False
     parts = {part.lower() for part in PurePosixPath(path).parts} | {PurePosixPath(path).name.lower()}
     stems = {re.sub(r"^_+|_+$", "", PurePosixPath(part).stem) for part in parts} | parts
     kinds = {name for name, shape in _KINDS.items() if shape.search(path.lower())}
-    for match in _EXCEPT.finditer(text[:WIDEST]):
-        named = (match["west"] or match["east"] or match["east2"] or "").lower()
+    for named in exceptions:
         found = {word.strip("_/.`") for word in re.findall(r"[\w./-]+", named)}
         if any(word and (word in stems or word.rstrip("s") in stems) for word in found):
             return True
         if any(word in named for kind in kinds for word in _WORDS_OF_KIND[kind]):
             return True
     return False
+
+
+@lru_cache(maxsize=10_000)
+def _exceptions(text: str) -> tuple[str, ...]:
+    """What a sentence names in its exceptions."""
+    found = _EXCEPT.finditer(text[:WIDEST])
+    return tuple((match["west"] or match["east"] or match["east2"] or "").lower() for match in found)
 
 
 _KINDS = {

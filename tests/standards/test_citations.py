@@ -16,6 +16,9 @@ IMPORT = "F401 `os` imported but unused. An unused import costs start-up time."
 SECRET = "aws-access-key An AWS access key id is in the code."
 
 
+known = Query.of
+
+
 def shelf(**documents):
     return [
         section
@@ -126,6 +129,19 @@ def test_a_rule_with_an_exception_governs_everywhere_else():
 
     assert cited(IMPORT, "app/a.py", rules=rule) is not None
     assert cited(IMPORT, "app/__init__.py", rules=rule) is None
+
+
+def test_one_query_is_judged_once_and_still_excepts_by_path(monkeypatch):
+    text = "# R\n\n## Imports\n\nUnused imports are removed, except in `__init__.py`.\n"
+    index = Index.of(shelf(rules=text))
+    asked = []
+    monkeypatch.setattr(Query, "of", lambda *words: asked.append(words) or known(*words))
+    paths = ["app/__init__.py", "app/a.py", "app/b.py", "lib/__init__.py"]
+
+    governed = [any(hit.governs for hit in index.search(IMPORT, path, "python", 1)) for path in paths]
+    assert governed == [False, True, True, False]
+    assert len(asked) == 1
+    index.close()
 
 
 def test_rules_of_other_languages_are_never_cited():
