@@ -261,11 +261,11 @@ def test_only_may_is_a_demand_and_may_is_a_permission():
     ],
 )
 def test_a_hostile_document_takes_linear_time(hostile):
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     found = sections(Document("docs/a.md", "a"), f"# A\n\n{hostile}\n".encode())
     index = Index.of(found)
     index.search(EXCEPT, "a.py", "python")
     index.search(Query.of(hostile[:4_000]).text, "a.py", "python")
 
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
