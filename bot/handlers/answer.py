@@ -176,14 +176,12 @@ class Answerer:
         thread = await self._finding_thread(asked)
         reason = asked.command.text or "no reason given"
         await asked.step("dismissed", lambda: self._changed(asked.job, thread, reason, resolved=False), str)
-        await self.known_findings.lift(asked.pull, asked.file.policy, asked.step)
-        return ""
+        return await self.known_findings.lift(asked.pull, asked.file.policy, asked.step)
 
     async def _resolve(self, asked: AnswerInputs) -> str:
         thread = await self._finding_thread(asked)
         await asked.step("resolved", lambda: self._changed(asked.job, thread, "dealt with", resolved=True), str)
-        await self.known_findings.lift(asked.pull, asked.file.policy, asked.step)
-        return ""
+        return await self.known_findings.lift(asked.pull, asked.file.policy, asked.step)
 
     async def _changed(self, job: Job, thread: FindingThread, reason: str, *, resolved: bool) -> str:
         if thread.root:

@@ -16,8 +16,8 @@ from bot.interfaces import Publisher, Step
 log = logging.getLogger(__name__)
 
 
-async def optional(step: Step, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Does something that a review can do without: a reaction, a label. Trouble with it is logged.
+async def optional(step: Step, name: str, work: Callable[[], Awaitable[None]]) -> str:
+    """Does something that a review can do without: a reaction, a label. Trouble is logged, and returned (empty: none).
 
     An outage is waited for as briefly as any other trouble: the review must not wait for it.
     """
@@ -32,6 +32,8 @@ async def optional(step: Step, name: str, work: Callable[[], Awaitable[None]]) -
         await step(name, brief, type(None))
     except (Refused, Retryable) as error:
         log.warning("%s did not succeed: %s", name, error)
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

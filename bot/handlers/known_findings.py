@@ -11,6 +11,7 @@ from bot.core.code.plan import CoverageRow
 from bot.core.code.pull_request import Permission, PostedComment, PullRef, PullRequest
 from bot.core.comments.comment import GATE_LIFTED, back, restated, told
 from bot.core.comments.marker import Signer
+from bot.core.comments.replies import not_lifted
 from bot.core.findings.known import DismissedBy, FindingState, KnownFinding, pack, unpack
 from bot.core.findings.lifecycle import with_outcomes
 from bot.core.findings.muting import muted_topics
@@ -117,18 +118,22 @@ class KnownFindings:
         """Takes a dismissal back; returns None if `comment` is not in our thread."""
         return await self._change(ref, comment, _reopen)
 
-    async def lift(self, pull: PullRequest, policy: Policy, step: Step) -> None:
-        """Ends what blocks the merge, after a dismissal, if no open finding fails the check run any more."""
+    async def lift(self, pull: PullRequest, policy: Policy, step: Step) -> str:
+        """Ends what blocks the merge, after a dismissal, if no open finding fails the check run any more.
+
+        Returns a sentence if GitHub does not let it.
+        """
         gate = GATES[policy.fail_on]
         if gate is None:
-            return
+            return ""
 
         async def lift_if_free() -> None:
             findings = await self.ledger.findings(pull.ref)
             if not any(finding.standing and finding.severity >= gate for finding in findings):
                 await self.publisher.lift(pull, GATE_LIFTED)
 
-        await optional(step, "lifted", lift_if_free)
+        trouble = await optional(step, "lifted", lift_if_free)
+        return not_lifted(trouble) if trouble else ""
 
     async def __call__(self, job: Job, step: Step) -> str:
         """Handles a thread that an authorised person resolved or reopened, or a merged pull request."""

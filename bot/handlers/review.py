@@ -14,6 +14,7 @@ from bot.core.comments.check_run import check_key, concluded, conclusion, failed
 from bot.core.comments.comment import GATE_LIFTED, LinkBase, inline, review_body
 from bot.core.comments.marker import Signer
 from bot.core.comments.post import ReviewPost
+from bot.core.comments.replies import not_lifted
 from bot.core.findings.anchor import Place
 from bot.core.findings.executable_rules import ExecutableRule, ExecutableRules, executable_rules, rule_drafts
 from bot.core.findings.finding import Finding
@@ -80,8 +81,7 @@ class Reviewer:
         self.watch(review)
         url = await self._publish(job, pull, review, step)
         known = await step("settled", lambda: self.known_findings.settle(pull, review.known), tuple[KnownFinding, ...])
-        if review.requests_changes and not review.failing:
-            await optional(step, "lifted", lambda: self.publisher.lift(pull, GATE_LIFTED))
+        review = await self._lift(pull, review, step)
         await reporter.end_aloud(pull, concluded(review, key, url), "concluded", step)
         await step("recorded", lambda: self._record(job, pull, replace(review, known=known), url), type(None))
         await self._unlabel(job, step)
@@ -210,6 +210,13 @@ class Reviewer:
             return ""
         post = post_of(review, job, pull, self.signer)
         return await step("publish", lambda: self.publisher.review(pull, post), str)
+
+    async def _lift(self, pull: PullRequest, review: Review, step: Step) -> Review:
+        """Withdraws our requests for changes if nothing fails the check; returns the review, with what GitHub refused."""
+        if review.failing or not review.requests_changes:
+            return review
+        trouble = await optional(step, "lifted", lambda: self.publisher.lift(pull, GATE_LIFTED))
+        return replace(review, notices=(*review.notices, not_lifted(trouble))) if trouble else review
 
     async def _record(self, job: Job, pull: PullRequest, review: Review, url: str) -> None:
         news = [new_known_finding(finding, pull.head_sha) for finding in (*review.findings, *review.listed)]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.sandbox.world.faults import Fault, lost_answer
 from tests.support.product import BASE, RunningProduct
 
 FLAWED = "def pay(order):\n    try:\n        order.charge()\n    except:\n        order.cancel()\n    return order\n"
@@ -96,3 +97,38 @@ def test_without_the_option_a_failed_check_requests_no_changes(product):
     product.settle()
 
     assert stands(pull) == ("failure", ["COMMENTED"])
+
+
+def test_a_withdrawal_that_github_refuses_is_told_where_people_look(product, repo):
+    pushed, dismissed = product.open({"app.py": FLAWED}, repo=repo), product.open({"app.py": FLAWED}, repo=repo)
+    product.settle()
+    where = f"/repos/{repo.state.full_name}/pulls/*/dismissals"
+    fault = Fault("PUT", where, 403, "Resource not accessible by integration", times=99)
+    product.sandbox.plan(fault)
+    product.play(pushed.push({"app.py": CLEAN}))
+    dismissed.reply(dismissed.comments[0].id, "alice", "/assistant dismiss it cannot fail")
+    product.settle()
+    product.sandbox.asgi.planned.remove(fault)
+
+    for said in (pushed.check_runs()[-1].summary, dismissed.comments[-1].body):
+        assert "could not be withdrawn" in said
+        assert "Resource not accessible by integration" in said
+        assert "A person who may dismiss reviews can do it" in said
+    assert [stands(pull)[1] for pull in (pushed, dismissed)] == [["CHANGES_REQUESTED"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "states"),
+    [
+        (lambda path: lost_answer("POST", path), ["CHANGES_REQUESTED"]),
+        (lambda path: Fault("POST", path, 422, "Validation Failed"), ["COMMENTED"]),
+    ],
+    ids=["lost answer", "refused request"],
+)
+def test_a_fault_of_the_request_leaves_one_whole_review(product, repo, fault, states):
+    product.sandbox.plan(fault(f"/repos/{repo.state.full_name}/pulls/*/reviews"))
+    pull = product.open({"app.py": FLAWED}, repo=repo)
+    product.settle()
+
+    assert stands(pull) == ("failure", states)
+    assert len(pull.comments) == 1

@@ -182,7 +182,7 @@ def test_what_github_refuses_inline_is_said_in_the_body(tmp_path, caplog):
 
     with caplog.at_level(logging.WARNING):
         play(tmp_path, scene)
-    assert "GitHub refused the inline comments" in caplog.text
+    assert "GitHub refused a review with 2 comments" in caplog.text
 
 
 def test_a_review_that_is_refused_without_any_inline_comment_is_not_tried_again(tmp_path):

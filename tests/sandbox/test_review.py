@@ -168,6 +168,25 @@ async def test_nobody_approves_their_own_pull_request(github):
 
 
 @scenario
+async def test_a_request_for_changes_is_dismissed_once_with_a_message(github):
+    told, asked = await github.review(), await github.review(event="REQUEST_CHANGES")
+    address = f"{PULL}/reviews/{asked['id']}/dismissals"
+    for wrong in ({}, {"message": " "}, {"message": "So.", "event": "APPROVE"}):
+        await github("PUT", address, wrong, 422)
+    refused = await github("PUT", f"{PULL}/reviews/{told['id']}/dismissals", {"message": "So."}, 422)
+    assert refused.json()["errors"] == ["Can not dismiss a commented pull request review"]
+    await github("PUT", f"{PULL}/reviews/9/dismissals", {"message": "So."}, 404)
+
+    dismissed = await github("PUT", address, {"message": "So.", "event": "DISMISS"}, 200)
+    assert dismissed.json()["state"] == "DISMISSED"
+    assert github.events[-1] == "pull_request_review.dismissed"
+    again = await github("PUT", address, {"message": "So."}, 422)
+    assert again.json()["errors"] == ["Can not dismiss a dismissed pull request review"]
+    github.token = await github.mint(permissions={"pull_requests": "read"})
+    await github("PUT", address, {"message": "So."}, 403)
+
+
+@scenario
 async def test_an_earlier_commit_of_the_pull_request_is_accepted_and_the_comment_follows(github):
     first = github.pull.head
     await github.pull.push({"a.py": "zero\n" + NEW})

@@ -125,6 +125,15 @@ def _place(cited: CitedPlace, address: LinkBase, head: str) -> str:
     return f"[{where}]({address.repo_url}/blob/{head}/{quote(cited.path)}#L{cited.line})"
 
 
+def not_lifted(reason: str) -> str:
+    """Says that something of ours still blocks the merge, and who can end that."""
+    return (
+        "No open finding fails the check any more, but the failed check run or my request for changes could not be "
+        f"withdrawn ({code(reason)}). A person who may dismiss reviews can do it on the pull request; "
+        "`/assistant review` tries again."
+    )
+
+
 def explained(known: KnownFinding, standards: Sequence[Standard], address: LinkBase) -> str:
     """The stored data of a finding, and the text of the rules it cites."""
     rows = [

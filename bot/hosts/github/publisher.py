@@ -179,16 +179,21 @@ class GitHubPublisher:
             raise Superseded(f"{ref}: {', '.join(reasons)}")
 
     async def _post(self, ref: PullRef, post: ReviewPost, write: GitHubWriter) -> tuple[ReviewAnswer, bool]:
-        """The review, and whether all of it is certain to be there. What GitHub refuses inline goes into its body."""
-        try:
-            return await self._create(ref, post, write)
-        except Unprocessable as refused:
-            if (found := _carrying(post.key, await self._reviews(ref))) is not None:
-                return found, False
-            if not post.comments:
-                raise
-            log.warning("%s: GitHub refused the inline comments, so the review's body has them: %s", ref, refused)
-            return await self._create(ref, with_comments_in_body(post, post.comments), write)
+        """The review, and whether all of it is certain to be there.
+
+        No value says what GitHub refuses. If it is the request for changes, the review makes none; if it is an inline
+        comment, the review's body has all of them.
+        """
+        *others, last = _forms(post)
+        for form in others:
+            try:
+                return await self._create(ref, form, write)
+            except Unprocessable as refused:
+                if (found := _carrying(post.key, await self._reviews(ref))) is not None:
+                    return found, False
+                what = "a request for changes" if form.requests_changes else "a review"
+                log.warning("%s: GitHub refused %s with %d comments: %s", ref, what, len(form.comments), refused)
+        return await self._create(ref, last, write)
 
     async def _create(self, ref: PullRef, post: ReviewPost, write: GitHubWriter) -> tuple[ReviewAnswer, bool]:
         try:
@@ -270,6 +275,13 @@ class GitHubPublisher:
         named = {"name": self._name, "head_sha": pull.head_sha, **body}
         answer = await write("POST", repository(pull.ref.repo, "check-runs"), named)
         return answer.read(CheckRunAnswer).id
+
+
+def _forms(post: ReviewPost) -> list[ReviewPost]:
+    """The forms in which a review is tried, the wanted one first."""
+    texts = [post, with_comments_in_body(post, post.comments)] if post.comments else [post]
+    wishes = [True, False] if post.requests_changes else [False]
+    return [replace(text, requests_changes=wish) for text in texts for wish in wishes]
 
 
 def _carrying(key: str, ours: Sequence[ReviewAnswer]) -> ReviewAnswer | None:

@@ -116,12 +116,14 @@ async def submit_review(call: Call) -> Response:
 async def dismiss_review(call: Call) -> Response:
     """PUT …/reviews/{review}/dismissals: an approval or a request for changes stops counting"""
     review, message = _review(call), call.body.get("message")
-    if not message:
+    if not isinstance(message, str):
         raise Rejected(422, 'Invalid request.\n\n"message" wasn\'t supplied.')
+    if not message.strip():
+        raise invalid("PullRequestReview", "message", "Message can't be blank", code="missing_field")
     if call.body.get("event", "DISMISS") != "DISMISS":
         raise Rejected(422, "Invalid request.\n\nevent is not DISMISS.")
     if review.state not in {"APPROVED", "CHANGES_REQUESTED"}:
-        raise _unprocessable("Can not dismiss a commented pull request review")
+        raise _unprocessable(f"Can not dismiss a {review.state.lower()} pull request review")
     conversation.dismiss(call.world, call.repo, call.pull, review, call.me)
     return ok(shape.review(call.world, call.repo, call.pull, review))
 
