@@ -42,7 +42,9 @@ FINDINGS = sa.Table(
     sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
     sa.Column("severity", sa.Integer, nullable=False, server_default="0"),
     sa.Column("day", sa.String(10), nullable=False, server_default=""),
-    sa.Index("findings_day", "day", "repo_id", "severity", "category", "topic", "state", "outcome", "rule"),
+    sa.Index("findings_severity", "day", "severity", "repo_id"),
+    sa.Index("findings_topic", "day", "topic", "category", "state", "rule", "repo_id"),
+    sa.Index("findings_outcome", "day", "category", "outcome", "repo_id"),
 )
 SPENDING = sa.Table(
     "spending",
@@ -164,7 +166,7 @@ RUNS = sa.Table(
     sa.Index("runs_page", "page", unique=True),
     sa.Index("runs_pull", "repo_id", "number"),
     sa.Index("runs_ended", "kind", "ended", "job", "repo_id", "end"),
-    sa.Index("runs_day", "kind", "day", "repo_id", "end", "outcome", "files", "files_read", "lines", "lines_read"),
+    sa.Index("runs_day", "kind", "day", "end", "outcome", "repo_id", "files", "files_read", "lines", "lines_read"),
     sa.Index("runs_cause", "end", "day", "repo_id", "cause", "kind"),
     sa.Index("runs_first", "first", "day", "repo_id", "queued", "modelled", "posted", "total"),
 )

@@ -206,5 +206,6 @@ def test_each_query_searches_an_index_and_scans_no_table(database, name, repos):
         return [row[3] for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
 
     steps = [step for step in asyncio.run(database.run(plan)) if re.match("SCAN|SEARCH", step)]
+    steps = [step for step in steps if step != "SCAN days"]  # the counts of each day, not a table
     assert steps
     assert all(re.match(r"SEARCH \w+ USING (COVERING )?INDEX", step) for step in steps), steps
