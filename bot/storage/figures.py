@@ -181,13 +181,7 @@ class Figures:
 
     async def times(self, window: Window) -> ReviewTimes:
         """Returns the times to the first review."""
-        rows = await self._rows(times_query(window))
-        days: dict[str, list[float]] = {}
-        for day, *_, total in rows:
-            days.setdefault(day, []).append(total)
-        queue, model, post, total = (Quantiles.of([row[place] for row in rows]) for place in range(1, 5))
-        medians = tuple((day, Quantiles.of(values).p50 or 0.0) for day, values in days.items())
-        return ReviewTimes(len(rows), queue, model, post, total, medians)
+        return await self.database.run(lambda connection: _times(connection.execute(times_query(window)).all()))
 
     async def costs(self, window: Window) -> tuple[CostDay, ...]:
         """Returns what was spent by day and repository. A repository that was never reviewed has no name."""
@@ -322,6 +316,16 @@ class Overview:
     def merged(self) -> OutcomeRate | None:
         """What became of all findings of merged pull requests together; None if there are none."""
         return add_rates(self.outcomes)
+
+
+def _times(rows: Sequence[Any]) -> ReviewTimes:
+    """Sums up the rows of `times_query`. With many rows this takes a while: not for the event loop."""
+    days: dict[str, list[float]] = {}
+    for day, *_, total in rows:
+        days.setdefault(day, []).append(total)
+    queue, model, post, total = (Quantiles.of([row[place] for row in rows]) for place in range(1, 5))
+    medians = tuple((day, Quantiles.of(values).p50 or 0.0) for day, values in days.items())
+    return ReviewTimes(len(rows), queue, model, post, total, medians)
 
 
 def reviews_query(window: Window) -> sa.Select[Any]:
