@@ -174,6 +174,15 @@ def test_the_services_of_the_compose_file_run_verbs_that_exist():
             assert ("healthcheck" in service) == (service["command"] == ["work"])
 
 
+def test_every_image_that_is_not_built_here_is_pinned_by_its_digest():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    images = [*bases, *(service["image"] for service in services.values() if "build" not in service)]
+
+    assert len(images) == 4
+    assert [image for image in images if not re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image)] == []
+
+
 def test_the_scale_profile_connects_every_service_to_its_own_postgres():
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     postgres = "postgresql://assistant@postgres/assistant?passfile=/secrets/pgpass"
