@@ -18,12 +18,15 @@ from bot.core.code.hidden import show_hidden
 from bot.core.comments.replies import spender
 from bot.core.costs import Balance
 from bot.core.findings.muting import DEFINITIONS, OutcomeRate, TopicTally
+from bot.engine.queue import read_queues
 from bot.errors import UserError
 from bot.settings import Settings
 from bot.storage.audit import AuditEntry, AuditLog
 from bot.storage.database import Database
 from bot.storage.figures import METRICS, Figures, MonthlyCost, Overview, Quantiles, Window
 from bot.storage.ledger import Ledger
+from bot.telemetry.metrics import QueueReading
+from bot.web.dashboard import cause_in_words
 
 
 def stats(days: int = 0, *, as_json: bool) -> None:
@@ -32,10 +35,11 @@ def stats(days: int = 0, *, as_json: bool) -> None:
     rules = [one for one in told.tallies if one.decided]
     if as_json:
         spent = {"costs": [one._asdict() for one in told.costs], "left": _left(told.balances)}
-        print(json.dumps({**_rows(told.rates, rules), **spent, **_figures(told.overview)}, indent=2))  # noqa: T201 - this is the output
+        queues = {"queues": [asdict(one) for one in told.queues]}
+        print(json.dumps({**_rows(told.rates, rules), **spent, **_figures(told.overview), **queues}, indent=2))  # noqa: T201 - this is the output
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(_overview(told.overview, days))
+    console.print(_overview(told.overview, days), _queues(told.queues), sep="\n")
     if told.rates:
         console.print(_table(told.rates))
     if rules:
@@ -70,13 +74,14 @@ async def _audited(repo: str, number: int, limit: int) -> tuple[AuditEntry, ...]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the ledger holds. `balances` are those of each repository with spending in the last 30 days, by its name."""
+    """What the database holds: `balances` of each repository with spending in the last 30 days, by name; `queues` now."""
 
     rates: tuple[OutcomeRate, ...]
     tallies: tuple[TopicTally, ...]
     costs: tuple[MonthlyCost, ...]
     balances: Mapping[str, tuple[Balance, ...]]
     overview: Overview
+    queues: tuple[QueueReading, ...] = ()
 
 
 async def _counted(days: int) -> Statistics:
@@ -93,6 +98,7 @@ async def _counted(days: int) -> Statistics:
             await figures.monthly(),
             {one.repo: await ledger.balances(one, bounds) for one in spenders},
             await Overview.read(figures, window),
+            await asyncio.to_thread(read_queues, settings.database),
         )
 
 
@@ -139,7 +145,18 @@ def _overview(overview: Overview, days: int) -> Table:
         "addressed (strict)", _share(*merged.strict) if merged else "no pull request with findings was merged yet"
     )
     for one in overview.failures:
-        table.add_row(f"failed: {escape(one.kind)}, {escape(one.cause)}", str(one.total))
+        table.add_row(f"failed: {escape(one.kind)}, {escape(cause_in_words(one.cause))}", str(one.total))
+    return table
+
+
+def _queues(readings: Iterable[QueueReading]) -> Table:
+    """The runs that have not ended; a row for each queue and state that has any."""
+    table = Table("queue", "now", "runs", "oldest", box=None)
+    for one in readings:
+        if one.runs:
+            table.add_row(one.queue, one.state, str(one.runs), f"{one.oldest:.0f} s")
+    if not table.row_count:
+        table.add_row("all", "nothing waits and nothing runs", "0", "-")
     return table
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions, StepInfo, WorkflowStatus, error
 
 from bot.core.code.pull_request import PullRef
-from bot.engine.database import JsonSerializer, pack, unpack
+from bot.engine.database import EngineDatabase, JsonSerializer, closing_engine, pack, unpack
 from bot.engine.journal import from_json, to_json
 from bot.interfaces import READING, HeadState, StepRecord
 from bot.job import Job
@@ -334,6 +334,14 @@ def queue_readings(engine: sa.Engine, now: float) -> tuple[QueueReading, ...]:
         for queue in sorted(set(QUEUES.values()))
         for status, state in _LIVING.items()
     )
+
+
+def read_queues(url: str) -> tuple[QueueReading, ...]:
+    """The readings of the database at `url` now; empty where no server has used it yet."""
+    with closing_engine(EngineDatabase(url).engine(lasting=False)) as engine:
+        schema, _, table = table_name(engine, "workflow_status").rpartition(".")
+        used = sa.inspect(engine).has_table(table, schema=schema or None)
+        return queue_readings(engine, time.time()) if used else ()
 
 
 def client(engine: sa.Engine, *, patient: bool) -> DBOSClient:

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
+import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,9 +15,13 @@ from bot.core.code.pull_request import PullRef
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.known import FindingState, KnownFinding, Outcome
 from bot.core.findings.muting import DEFINITIONS
+from bot.engine.database import EngineDatabase
+from bot.interfaces import RunEnd
+from bot.job import Job, Trigger
 from bot.storage.database import Database
 from bot.storage.figures import METRICS, Figures, Overview, Window
 from bot.storage.ledger import Ledger, Reservation, Spending
+from bot.storage.runs import RunLog
 
 PULL, OTHER = PullRef("octo/shop", 7, repo_id=42), PullRef("octo/till", 7, repo_id=43)
 FOUND = KnownFinding(
@@ -109,3 +116,35 @@ def test_spending_is_told_by_pull_request_person_and_month_with_what_is_left(sho
     assert re.search(r"alice +42 +\S+ +2000 +1\.00", shown)
     assert re.search(r"\[bold\]bo +43 +\S+ +1000 +0\.50", shown)
     assert re.search(r"the installation, 30 days +1\.50 +498\.50", shown)
+
+
+def test_the_queues_are_printed_with_the_age_of_the_oldest_and_failures_with_their_reason(show, tmp_path):
+    unused = json.loads(show({}, as_json=True))
+    assert unused["queues"] == []
+    assert "nothing waits and nothing runs" in show({}, as_json=False)
+
+    file = tmp_path / "ledger.db"
+    EngineDatabase(f"sqlite:///{file}").prepare()
+    columns = "(workflow_uuid, status, queue_name, created_at, updated_at)"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for name, state, queue, age in (
+            ("a", "ENQUEUED", "reviews", 90),
+            ("b", "ENQUEUED", "reviews", 300),
+            ("c", "PENDING", "answers", 7),
+            ("d", "SUCCESS", "reviews", 900),
+        ):
+            at = (time.time() - age) * 1000
+            connection.execute(
+                f"INSERT INTO workflow_status {columns} VALUES (?, ?, ?, ?, ?)", (name, state, queue, at, at)
+            )
+    with Database(f"sqlite:///{file}") as database:
+        job = Job("delivery/1", PULL, Trigger.OPENED)
+        asyncio.run(RunLog(database).end(RunEnd(job, "review", "failed", "no answer", "Outage", time.time())))
+
+    told, shown = json.loads(show({}, as_json=True)), show({}, as_json=False)
+    waiting = {(one["queue"], one["state"]): one for one in told["queues"] if one["runs"]}
+    assert {key: one["runs"] for key, one in waiting.items()} == {("answers", "running"): 1, ("reviews", "queued"): 2}
+    assert waiting["reviews", "queued"]["oldest"] == pytest.approx(300, abs=60)
+    assert re.search(r"reviews +queued +2 +3\d\d s", shown)
+    assert re.search(r"failed: review, The code host is out +1 *\n", shown)
+    assert "Outage" not in shown
