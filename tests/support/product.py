@@ -12,7 +12,6 @@ from pathlib import Path
 
 from bot.cli.demo import stage
 from bot.engine.durable import Pace
-from tests.support import queue_bell
 
 FAST = Pace(debounce=0, poll=0.03, patience=60, retry=0.05, lasting=8)
 RULES = "# Python\n\n## Bare except\n\nNever catch with a bare `except:`; name the exception class.\n"
@@ -24,7 +23,6 @@ class RunningProduct:
     """Both servers, and what tests do with them. `settings` are the server's; by default the demo's."""
 
     def __init__(self, pace=FAST, **settings):
-        queue_bell.install()
         self._numbers = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory()
         self._loop = asyncio.new_event_loop()
@@ -40,13 +38,11 @@ class RunningProduct:
 
     def settle(self):
         """Sends the pending deliveries and waits until the server has no work left."""
-        with queue_bell.listening() as bell:
-            self.play(self.here.deliver())
-            deadline = time.monotonic() + 120
-            while any(self.play(self.here.app.engine.queue_depth()).values()):
-                assert time.monotonic() < deadline, "the server has work left"
-                bell.wait(0.1)
-                bell.clear()
+        self.play(self.here.deliver())
+        deadline = time.monotonic() + 120
+        while any(reading.runs for reading in self.here.app.engine.readings()):
+            assert time.monotonic() < deadline, "the server has work left"
+            time.sleep(0.02)
 
     def repository(self, files=BASE, **options):
         """A repository of the test's own, in which alice may write."""
