@@ -104,6 +104,21 @@ def test_definitions_are_functions_types_and_top_level_names_but_not_imports_or_
     )
 
 
+@pytest.mark.parametrize("path", SOURCES)
+def test_the_definitions_of_a_file_need_no_bodies_of_functions(path):
+    text = SOURCES[path][0]
+
+    assert outline(path, text, bodies=False).definitions() == outline(path, text).definitions()
+
+
+def test_an_outline_without_bodies_knows_the_function_around_each_line():
+    text = "class Cart:\n    rate = 1\n    def total(self):\n        def net(): return 1\n        return net()\n"
+    short = outline("cart.py", text, bodies=False)
+
+    assert [short.named(line).name for line in range(1, 6)] == ["Cart", "Cart", *["Cart.total"] * 3]
+    assert [one.name for one in short.definitions()] == ["Cart", "Cart.rate", "Cart.total"]
+
+
 def test_an_arrow_function_is_known_by_what_it_is_assigned_to():
     text = "const total = (items) => {\n  return items\n}\nexports.tax = function () {\n  return 1\n}\n"
 

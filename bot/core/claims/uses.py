@@ -89,8 +89,8 @@ def used_definition(definition: ChangedDefinition, texts: Mapping[str, str]) -> 
 
 def _changed(file: FileDiff, head: str) -> Iterator[ChangedDefinition]:
     before = base_text(head, file) if head else "\n".join(line.text for hunk in file.hunks for line in hunk.lines)
-    old = outline(file.base_path, before) if before else None
-    new = outline(file.path, head) if old and head else None
+    old = outline(file.base_path, before, bodies=False) if before else None
+    new = outline(file.path, head, bodies=False) if old and head else None
     if old is None or (head and new is None):
         return
     now = {one.name: one for one in _definitions(new)} if new else {}

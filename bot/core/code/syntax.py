@@ -7,7 +7,7 @@ One table of roles serves fourteen languages, because their grammars share the n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -106,10 +106,13 @@ def definitions(path: str, text: str) -> tuple[Definition, ...]:
 
 
 @lru_cache(maxsize=64)
-def outline(path: str, text: str) -> Outline | None:
-    """The outline of a file; None for a language without a grammar and for a file over LARGEST characters."""
+def outline(path: str, text: str, *, bodies: bool = True) -> Outline | None:
+    """The outline of a file; None for a language without a grammar and for a file over LARGEST characters.
+
+    Without `bodies`, nothing inside named functions is read: that is enough for the definitions that other code can use.
+    """
     root = tree(path, text)
-    return _OutlineReader(root).outline() if root else None
+    return _OutlineReader(root).outline(bodies=bodies) if root else None
 
 
 @lru_cache(maxsize=2)
@@ -120,16 +123,22 @@ def tree(path: str, text: str) -> Node | None:
     return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
 
 
-def nodes(root: Node, line: int = 0) -> Iterator[tuple[int, str | None, Node]]:
+def _everywhere(_depth: int, _field: str | None, _node: Node) -> bool:
+    return True
+
+
+def nodes(
+    root: Node, enters: Callable[[int, str | None, Node], bool] = _everywhere
+) -> Iterator[tuple[int, str | None, Node]]:
     """Every node from `root` on, in order: its depth, its field in the parent, and the node. Without recursion.
 
-    With `line`, only those whose ancestors all have a part of that line (1-based).
+    Only the nodes that `enters` accepts, after they were given, are followed by their children.
     """
     cursor, depth = root.walk(), 0
     while node := cursor.node:
-        yield depth, cursor.field_name, node
-        inside = not line or node.start_point.row < line <= node.end_point.row + 1
-        if inside and cursor.goto_first_child():
+        field = cursor.field_name
+        yield depth, field, node
+        if enters(depth, field, node) and cursor.goto_first_child():
             depth += 1
             continue
         while not cursor.goto_next_sibling():
@@ -172,11 +181,18 @@ class _OutlineReader:
         self.names: list[Name] = []
         self.errors = 0
 
-    def outline(self, line: int = 0) -> Outline:
-        """The outline; with `line`, only what `named` needs for that line."""
+    def outline(self, line: int = 0, *, bodies: bool = True) -> Outline:
+        """The outline; with `line`, only what `named` needs for that line; without `bodies` not those of named functions."""
         path = [_Frame(self.root, "")]
         wrong = self.root.has_error
-        for depth, field, node in nodes(self.root, line):
+
+        def enters(depth: int, field: str | None, node: Node) -> bool:
+            if line:
+                return bool(node.start_point.row < line <= node.end_point.row + 1)
+            scope = self.scopes[path[depth].scope]
+            return bodies or field != "body" or not scope.name or scope.is_type
+
+        for depth, field, node in nodes(self.root, _everywhere if bodies and not line else enters):
             del path[depth + 1 :]
             kind = node.type
             if wrong:
