@@ -362,15 +362,40 @@ _SECURITY_PATH = re.compile(
     r"|auth(?!or)|login|passw|secur|secret|crypt|token|session|permission|middleware|migrations?/|webhook|payment"
     r"|billing|upload|sanitiz|\.sql$|\.tf$"
 )
-_SECURITY_CODE = re.compile(
-    r"auth(?!or(?!i[sz]))|passw|passphrase|secret|credential|api_?key|private_?key|token(?!i[sz])|jwt|oauth|saml|ldap"
-    r"|crypt|cipher|hmac|\bmd5|\bsha1|certificate|\bssl|\btls\b|verify ?= ?false|insecure|csrf|\bcors\b|cookie|session"
-    r"|permission|privilege|is_?admin|is_?staff|\broles?\b|\bacl\b|sudo|chmod|setuid|umask"
-    r"|\bexec\w{0,3}\(|\beval\(|subprocess|system\(|popen|spawn|shell|pickle|marshal\.|deserial|unserial|yaml\.load"
-    r"|readobject|\bselect\b.{1,200}\bfrom\b|\binsert\s+into\b|\bdelete\s+from\b|\bupdate\b.{1,200}\bset\b|\.raw\("
-    r"|\.execute\(|innerhtml|mark_?safe|autoescape|sanitiz|redirect|\.\./|mktemp|upload"
-    r"|\bunsafe\b|memcpy|strcpy|sprintf|\bmalloc\(|\bfree\("
-)
+_SECURITY_WORDS = (
+    "passw", "passphrase", "secret", "credential", "jwt", "oauth", "saml", "ldap", "crypt", "cipher", "hmac", "certificate",
+    "insecure", "csrf", "cookie", "session", "permission", "privilege", "sudo", "chmod", "setuid", "umask", "subprocess",
+    "system(", "popen", "spawn", "shell", "pickle", "marshal.", "deserial", "unserial", "yaml.load", "readobject", ".raw(",
+    ".execute(", "innerhtml", "autoescape", "sanitiz", "redirect", "../", "mktemp", "upload", "memcpy", "strcpy", "sprintf",
+)  # fmt: skip
+_SECURITY_PATTERNS = {
+    word: re.compile(pattern)
+    for word, pattern in (
+        ("auth", r"auth(?!or(?!i[sz]))"),
+        ("key", r"api_?key|private_?key"),
+        ("token", r"token(?!i[sz])"),
+        ("md5", r"\bmd5"),
+        ("sha1", r"\bsha1"),
+        ("ssl", r"\bssl"),
+        ("tls", r"\btls\b"),
+        ("verify", r"verify ?= ?false"),
+        ("cors", r"\bcors\b"),
+        ("admin", r"is_?admin"),
+        ("staff", r"is_?staff"),
+        ("role", r"\broles?\b"),
+        ("acl", r"\bacl\b"),
+        ("exec", r"\bexec\w{0,3}\("),
+        ("eval(", r"\beval\("),
+        ("select", r"\bselect\b.{1,200}\bfrom\b"),
+        ("insert", r"\binsert\s+into\b"),
+        ("delete", r"\bdelete\s+from\b"),
+        ("update", r"\bupdate\b.{1,200}\bset\b"),
+        ("safe", r"mark_?safe|\bunsafe\b"),
+        ("malloc(", r"\bmalloc\("),
+        ("free(", r"\bfree\("),
+    )
+}
+"""Patterns, each with a word that all its matches contain: only a text with the word is searched."""
 _PROSE = {"markdown", "text"}
 _MAX_LINE = 2_000
 
@@ -382,4 +407,7 @@ def is_security_relevant(part: BatchPart) -> bool:
     if language(part.path) in _PROSE:
         return False
     changed = (line.text[:_MAX_LINE] for hunk in part.hunks for line in hunk.lines if line.added or line.removed)
-    return _SECURITY_CODE.search("\n".join(changed).lower()) is not None
+    text = "\n".join(changed).lower()
+    return any(word in text for word in _SECURITY_WORDS) or any(
+        word in text and pattern.search(text) for word, pattern in _SECURITY_PATTERNS.items()
+    )
