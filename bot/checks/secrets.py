@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 import re
@@ -25,62 +26,98 @@ _KEY = (
     r"(?![A-Za-z_\-]{0,20}(?i:prefix|type|name|header|field|path|url|used|expir|regex|pattern|hint|label|input|arn|format|kind))"
     r"(?!(?i:iz|is))(?![A-Za-z_\-]{0,20}(?:_id|-id|Id|ID)(?![a-z]))[A-Za-z_\-]{0,20}"
 )  # a name that says that its value is secret, not that it is about a secret
+_NAMED = "password|passwd|passphrase|pwd|secret|key|token|credential"
+"""The words of which each name in _KEY has one."""
 _SETTINGS = re.compile(r"(?:^|/)\.env[^/]*$|\.(?:ya?ml|env|properties|ini|cfg|conf|tfvars|toml)$", re.IGNORECASE)
 
 
 class SecretRule(NamedTuple):
-    """`pattern` finds the secret, in its group "value" if it has one; `kind` names it to people."""
+    """`pattern` finds the secret, in its group "value" if it has one; `kind` names it to people.
+
+    A text in ASCII is only searched if it has one of `hints` in lower or upper case: each match of `pattern` has one.
+    """
 
     name: str
     kind: str
+    hints: tuple[str, ...]
     pattern: re.Pattern[str]
 
 
 RULES = tuple(
-    SecretRule(name, kind, re.compile(pattern))
-    for name, kind, pattern in (
-        ("aws-access-key", "An AWS access key id", _WORD + r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"),
+    SecretRule(name, kind, tuple(hints.split("|")), re.compile(pattern))
+    for name, kind, hints, pattern in (
+        ("aws-access-key", "An AWS access key id", "akia|asia", _WORD + r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"),
         (
             "aws-secret-key",
             "An AWS secret access key",
+            "aws",
             r"(?i:aws_?secret_?(?:access_?)?key)[\"']?[ \t]{0,9}[:=][ \t]{0,9}[\"']?(?P<value>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
         ),
-        ("azure-storage-key", "An Azure storage key", r"AccountKey=(?P<value>[A-Za-z0-9+/]{86}==)"),
-        ("google-api-key", "A Google API key", _WORD + r"AIza[A-Za-z0-9_\-]{35}(?![A-Za-z0-9_\-])"),
-        ("google-oauth-secret", "A Google OAuth client secret", _WORD + r"GOCSPX-[A-Za-z0-9_\-]{28}"),
-        ("github-token", "A GitHub token", _WORD + r"(?:gh[pousr]_[A-Za-z0-9_.\-]{36,}|github_pat_[A-Za-z0-9_]{40,})"),
-        ("gitlab-token", "A GitLab token", _WORD + r"gl(?:pat|dt|rt|ptt)-[A-Za-z0-9_\-]{20,}"),
+        ("azure-storage-key", "An Azure storage key", "accountkey=", r"AccountKey=(?P<value>[A-Za-z0-9+/]{86}==)"),
+        ("google-api-key", "A Google API key", "aiza", _WORD + r"AIza[A-Za-z0-9_\-]{35}(?![A-Za-z0-9_\-])"),
+        ("google-oauth-secret", "A Google OAuth client secret", "gocspx-", _WORD + r"GOCSPX-[A-Za-z0-9_\-]{28}"),
+        (
+            "github-token",
+            "A GitHub token",
+            "ghp_|gho_|ghu_|ghs_|ghr_|github_pat_",
+            _WORD + r"(?:gh[pousr]_[A-Za-z0-9_.\-]{36,}|github_pat_[A-Za-z0-9_]{40,})",
+        ),
+        (
+            "gitlab-token",
+            "A GitLab token",
+            "glpat-|gldt-|glrt-|glptt-",
+            _WORD + r"gl(?:pat|dt|rt|ptt)-[A-Za-z0-9_\-]{20,}",
+        ),
         (
             "openai-key",
             "An OpenAI API key",
+            "sk-",
             _WORD + r"sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_\-]{40,}|[A-Za-z0-9]{48}(?![A-Za-z0-9]))",
         ),
-        ("anthropic-key", "An Anthropic API key", _WORD + r"sk-ant-[A-Za-z0-9_\-]{40,}"),
-        ("hugging-face-token", "A Hugging Face token", _WORD + r"hf_[A-Za-z0-9]{34,}"),
-        ("slack-token", "A Slack token", _WORD + r"(?:xox[abeoprs]|xapp)-[0-9][A-Za-z0-9\-]{20,}"),
+        ("anthropic-key", "An Anthropic API key", "sk-ant-", _WORD + r"sk-ant-[A-Za-z0-9_\-]{40,}"),
+        ("hugging-face-token", "A Hugging Face token", "hf_", _WORD + r"hf_[A-Za-z0-9]{34,}"),
+        ("slack-token", "A Slack token", "xox|xapp-", _WORD + r"(?:xox[abeoprs]|xapp)-[0-9][A-Za-z0-9\-]{20,}"),
         (
             "slack-webhook",
             "A Slack webhook address",
+            "hooks.slack.com",
             r"https://hooks\.slack\.com/services/(?P<value>T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20,})",
         ),
         (
             "discord-webhook",
             "A Discord webhook address",
+            "/api/webhooks/",
             r"https://discord(?:app)?\.com/api/webhooks/(?P<value>[0-9]{15,}/[A-Za-z0-9_\-]{60,})",
         ),
-        ("telegram-token", "A Telegram bot token", _WORD + r"[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}(?![A-Za-z0-9_\-])"),
-        ("stripe-key", "A live Stripe key", _WORD + r"[rs]k_live_[A-Za-z0-9]{20,}"),
-        ("shopify-token", "A Shopify token", _WORD + r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-        ("sendgrid-key", "A SendGrid API key", _WORD + r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}"),
-        ("twilio-key", "A Twilio API key", _WORD + r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
-        ("digitalocean-token", "A DigitalOcean token", _WORD + r"do[opr]_v1_[a-f0-9]{64}"),
-        ("docker-token", "A Docker Hub token", _WORD + r"dckr_pat_[A-Za-z0-9_\-]{27,}"),
-        ("npm-token", "An npm token", _WORD + r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
-        ("pypi-token", "A PyPI token", _WORD + r"pypi-AgE[A-Za-z0-9_\-]{50,}"),
-        ("jwt", "A JSON web token", _WORD + r"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{20,}"),
+        (
+            "telegram-token",
+            "A Telegram bot token",
+            ":aa",
+            _WORD + r"[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}(?![A-Za-z0-9_\-])",
+        ),
+        ("stripe-key", "A live Stripe key", "k_live_", _WORD + r"[rs]k_live_[A-Za-z0-9]{20,}"),
+        (
+            "shopify-token",
+            "A Shopify token",
+            "shpat_|shpca_|shppa_|shpss_",
+            _WORD + r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
+        ),
+        ("sendgrid-key", "A SendGrid API key", "sg.", _WORD + r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}"),
+        ("twilio-key", "A Twilio API key", "sk", _WORD + r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
+        ("digitalocean-token", "A DigitalOcean token", "_v1_", _WORD + r"do[opr]_v1_[a-f0-9]{64}"),
+        ("docker-token", "A Docker Hub token", "dckr_pat_", _WORD + r"dckr_pat_[A-Za-z0-9_\-]{27,}"),
+        ("npm-token", "An npm token", "npm_", _WORD + r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+        ("pypi-token", "A PyPI token", "pypi-age", _WORD + r"pypi-AgE[A-Za-z0-9_\-]{50,}"),
+        (
+            "jwt",
+            "A JSON web token",
+            "eyj",
+            _WORD + r"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{20,}",
+        ),
         (
             "private-key",
             "A private key",
+            "private key",
             (
                 r"-----BEGIN (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
                 r"(?:(?!-----END)[\s\S]){0,400}?(?P<value>[A-Za-z0-9+/=]{40,})"
@@ -89,11 +126,13 @@ RULES = tuple(
         (
             "password-in-url",
             "A password in an address",
+            "://",
             r"(?<![A-Za-z0-9+.\-])[a-z][a-z0-9+]{1,20}://[^\s:/@\"'<>]{0,64}:(?P<value>[^\s:/@\"'<>]{6,128})@[A-Za-z0-9.\-]{1,255}",
         ),
         (
             "hardcoded-secret",
             "A password or key",
+            _NAMED,
             _KEY
             + r"[\"']?(?:[ \t]{0,9}:[ \t]{0,9}[A-Za-z_][A-Za-z0-9_.\[\]| ]{0,40}|[ \t]{1,9}string)?"  # a type
             + r"[ \t]{0,9}(?::=|=>|[:=])[ \t]{0,9}[\"'`](?P<value>[^\s\"'`]{8,200})[\"'`]",
@@ -101,6 +140,7 @@ RULES = tuple(
         (
             "secret-setting",
             "A password or key",
+            _NAMED,
             r"(?m:^)[ \t]{0,40}(?:- |export )?[\"']?[A-Za-z0-9_.\-]{0,40}?"
             + _KEY
             + r"[\"']?[ \t]{0,9}[:=][ \t]{0,9}(?P<value>[^\s\"'`#,;]{8,200})[ \t\r]{0,9}(?:(?m:$)|(?<=[ \t])#)",
@@ -108,16 +148,19 @@ RULES = tuple(
         (
             "password-in-connection",
             "A password in a connection string",
+            "password|pwd|sharedaccesskey",
             r"(?<=[;\"'])[ ]?(?i:password|pwd|sharedaccesskey)[ ]?=[ ]?(?P<value>[^\s;\"'<>&]{6,128})(?=[;\"'])",
         ),
         (
             "secret-element",
             "A password or key",
+            _NAMED,
             r"<[A-Za-z0-9_.:\-]{0,40}?" + _KEY + r">[ \t]{0,9}(?P<value>[^\s<>]{8,200})[ \t]{0,9}</",
         ),
         (
             "secret-default",
             "A password or key as a default",
+            _NAMED,
             r"(?:environ\.get|getenv|env|config)\(\s{0,9}[\"'][A-Za-z0-9_.\-]{0,40}?"
             + _KEY
             + r"[\"'][ \t]{0,9},\s{0,40}(?:default[ ]?=[ ]?)?[\"'](?P<value>[^\s\"']{8,200})[\"']",
@@ -125,6 +168,7 @@ RULES = tuple(
         (
             "secret-fallback",
             "A password or key as a fallback",
+            _NAMED,
             r"\benv(?:\.|\[[\"'])[A-Za-z0-9_]{0,40}?"
             + _KEY
             + r"(?:[\"']\])?[ \t]{0,9}(?:\|\||\?\?)[ \t]{0,9}[\"'`](?P<value>[^\s\"'`]{8,200})[\"'`]",
@@ -132,6 +176,7 @@ RULES = tuple(
         (
             "authorization-header",
             "A token in a header",
+            "authorization",
             (
                 r"(?i:authorization)[\"']?[ \t]{0,9}[:=,][ \t]{0,9}[\"'`]?(?i:bearer|token|basic)[ ]"
                 r"(?P<value>[A-Za-z0-9._~+/\-]{16,500}={0,2})(?![A-Za-z0-9._~+/\-{$(])"
@@ -180,14 +225,21 @@ class Secrets:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Every secret, with its line, its first characters if it is long enough to keep the rest, and its length."""
-        return CheckResult(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
+        return await asyncio.to_thread(_found, files)
+
+
+def _found(files: Sequence[Source]) -> CheckResult:
+    return CheckResult(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
 
 
 def _secrets(file: Source) -> Iterator[Problem]:
     """The secrets of a file: exact shapes everywhere, guesses only in lines that people wrote."""
     said: set[tuple[int, int]] = set()
     written = _LONG_LINE.sub(lambda line: " " * len(line[0]), file.text) if file.written else ""
+    folded = file.text.lower() if file.text.isascii() else ""  # beyond ASCII, a pattern may match other letters
     for rule in RULES:
+        if folded and not any(hint in folded for hint in rule.hints):
+            continue
         if rule.name == "secret-setting" and not _SETTINGS.search(file.path):
             continue  # elsewhere the value is an expression
         for match in rule.pattern.finditer(written if rule.name in _GUESSED else file.text):

@@ -114,6 +114,13 @@ def test_every_shape_is_found_and_never_repeated(rule: str) -> None:
     assert not any(piece in said for piece in re.findall("[A-Za-z0-9]{8}", line))
 
 
+def test_a_name_in_look_alike_letters_is_a_name_all_the_same() -> None:
+    value = random(24)
+
+    assert [problem.rule for problem in find(f'pa\u017f\u017fword = "{value}"\n')] == ["hardcoded-secret"]
+    assert [problem.rule for problem in find(f'private_\u212aey = "{value}"\n')] == ["hardcoded-secret"]
+
+
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_what_only_looks_like_one_is_left_alone(rule: str) -> None:
     assert find(f"x = 1\n# {HARMLESS[rule]}\n") == ()
