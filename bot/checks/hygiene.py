@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -196,7 +197,7 @@ class Hygiene:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """At most one problem a line: the first rule that applies."""
-        return CheckResult(tuple(problem for file in files for problem in _remains(file)))
+        return await asyncio.to_thread(_found, files)
 
 
 _TEST = re.compile(
@@ -211,6 +212,10 @@ _INFORMAL = re.compile(
 _COMMENT_LINE = re.compile(r"\s*(?:#(?!\[)|//|/\*|\*|--|<!--)\s*\w")
 _FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
 _PROSE = frozenset({".md", ".mdx", ".markdown", ".rst", ".adoc", ".txt"})
+
+
+def _found(files: Sequence[Source]) -> CheckResult:
+    return CheckResult(tuple(problem for file in files for problem in _remains(file)))
 
 
 def _remains(file: Source) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,11 @@ class Invisible:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """One problem a line, with the list of its code points."""
-        return CheckResult(tuple(problem for file in files for problem in _hidden(file)))
+        return await asyncio.to_thread(_found, files)
+
+
+def _found(files: Sequence[Source]) -> CheckResult:
+    return CheckResult(tuple(problem for file in files for problem in _hidden(file)))
 
 
 def _hidden(file: Source) -> Iterator[Problem]:

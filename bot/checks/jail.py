@@ -70,7 +70,7 @@ class Jail:
             return ProgramRun(trouble=f"was not run, because it cannot be confined here: {reason}")
         try:
             with tempfile.TemporaryDirectory(prefix="check-") as stage, tempfile.TemporaryFile() as out:
-                names = _stage(Path(stage), files)
+                names = await asyncio.to_thread(_stage, Path(stage), files)
                 tool = [part for word in argv for part in (names if word == FILES else [word])]
                 cell_argv = self._cell([*_LIBRARIES, tool[0], stage, *readable])
                 return await self._supervise([*cell_argv, *tool], stage, out)
@@ -196,7 +196,7 @@ class Analyser:
         if ran.trouble:
             return (), ran.trouble, ran.exit_code is not None
         try:
-            return self.parse(ran.stdout, batch), "", False
+            return await asyncio.to_thread(self.parse, ran.stdout, batch), "", False
         except ValueError:
             last_words = " ".join(ran.stderr_tail.split())[-200:]
             return (), f"gave no output that can be read: {last_words}", True

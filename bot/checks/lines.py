@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class LineRules:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Match each rule with each logical line or statement."""
-        return match_lines(rules_for(language(file.path) for file in files), files)
+        return await asyncio.to_thread(match_lines, rules_for(language(file.path) for file in files), files)
 
 
 def match_lines(rules: Sequence[PatternRule], files: Sequence[Source]) -> CheckResult:

@@ -222,10 +222,10 @@ class Passes:
 
         The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
         """
-        turns = self._turns(pass_input, rules)
+        turns = await asyncio.to_thread(self._turns, pass_input, rules)
         first = [await self._find(*turn) for turn in turns[:1]]
         if any(one.answer.toolless for many in first for one in many):
-            turns = self._turns(_with_whole_files(pass_input), rules)
+            turns = await asyncio.to_thread(self._turns, _with_whole_files(pass_input), rules)
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         return [one for many in (*first, *others) for one in many]
 
@@ -351,7 +351,7 @@ class Passes:
         mentions, facts = pass_input.mentions, pass_input.facts
         wanted = {path for batch in pass_input.batches for path in batch.paths}
         files = [file for file in facts.diff if file.path in wanted or file.base_path in wanted]
-        changed = changed_definitions(files, facts.heads)
+        changed = await asyncio.to_thread(changed_definitions, files, facts.heads)
         if mentions is None or not changed:
             return pass_input
 

@@ -119,7 +119,8 @@ async def read_change(
     diff = await host.diff(pull)
     settings, trouble = await _settings(host, pull, diff)
     attributes = PathAttributes.of({path: text for path, text in settings.items() if path.endswith(ATTRIBUTES)})
-    planned = limit_to_paths(plan(diff, policy, attributes=attributes), paths)
+    whole = await asyncio.to_thread(plan, diff, policy, attributes=attributes)
+    planned = limit_to_paths(whole, paths)
     heads = await _heads(host, pull, [file for file in planned.files if needed(file.path)])
     return Change(
         diff,

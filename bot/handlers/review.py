@@ -92,12 +92,13 @@ class Reviewer:
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
         """Returns the review without posting it."""
         inputs = await self._read_inputs(job, pull, step)
-        review = await asyncio.to_thread(triage, inputs.drafts, inputs.context(self.parses))
+        review = await asyncio.to_thread(lambda: triage(inputs.drafts, inputs.context(self.parses)))
         checks, read = self._checks(inputs.policy.policy, inputs.rules), read_files(inputs.change)
         proofs = await step(
             "suggestions", lambda: prove_suggestions(checks, review.findings, read), tuple[tuple[str, ...] | None, ...]
         )
-        return inputs.complete(review, proofs, self.model_review.unknown(inputs.policy.policy))
+        unknown = self.model_review.unknown(inputs.policy.policy)
+        return await asyncio.to_thread(inputs.complete, review, proofs, unknown)
 
     async def _read_inputs(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
         """Read, check, cite, recall, ask."""
@@ -112,7 +113,9 @@ class Reviewer:
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         checked = await self._with_references(checked, pull, policy.policy, change, step)
         checked = await self._with_reports(checked, pull, policy.policy, change, step)
-        ruled = rule_drafts(checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers)
+        ruled = await asyncio.to_thread(
+            rule_drafts, checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers
+        )
         cited_drafts = await step(
             "citations", lambda: cite(self.standards, indexed, ruled.others, policy.policy.cites), CitedDrafts
         )
@@ -123,7 +126,10 @@ class Reviewer:
         inputs = ReviewInputs(
             job, pull, policy, change, checked, indexed, cited_drafts, known_state, name, rules=rules, ruled=ruled
         )
-        return replace(inputs, results=await run_passes(self.model_review, job, inputs.model_inputs, step))
+        if not self.model_review.model.available:
+            return inputs
+        asked = await asyncio.to_thread(lambda: inputs.model_inputs)
+        return replace(inputs, results=await run_passes(self.model_review, job, asked, step))
 
     async def _with_references(
         self, checked: CheckedChange, pull: PullRequest, policy: Policy, change: Change, step: Step

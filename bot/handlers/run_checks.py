@@ -97,8 +97,29 @@ class _Versions:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What the checks read of a change: whole files, and all that is known of the files, and the lines that moved."""
+
+    files: Sequence[FileDiff]
+    elsewhere: Sequence[FileDiff]
+    heads: Mapping[str, str]
+    moves: Moves
+    whole: _Versions
+    known: _Versions
+
+    def seen_by(self, check: Check) -> _Versions:
+        return self.whole if check.whole else self.known
+
+
 async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
     """Run `checks` over both versions of the files. A check that does not need whole files also reads mere hunks."""
+    texts = await asyncio.to_thread(_texts, read)
+    outcomes = await asyncio.gather(*(_run(check, texts.seen_by(check), texts.moves) for check in checks))
+    return await asyncio.to_thread(_news, checks, outcomes, texts, [file.path for file in read.files])
+
+
+def _texts(read: ReadFiles) -> _Texts:
     files, heads = (*read.files, *read.skimmed), read.heads
     elsewhere = [file for file in read.others if file not in files]
     moves = moved_lines((*files, *elsewhere))
@@ -116,26 +137,42 @@ async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
         },
         *more,
     )
-    outcomes = await asyncio.gather(*(_run(check, whole if check.whole else known, moves) for check in checks))
+    return _Texts(files, elsewhere, heads, moves, whole, known)
+
+
+def _news(
+    checks: Sequence[Check],
+    outcomes: Sequence[tuple[CheckResult, CheckResult]],
+    texts: _Texts,
+    paths: Sequence[str],
+) -> CheckedChange:
+    """What the checks found at the head and not at the base; `paths` are those that are reviewed."""
+    known, by_path = texts.known, {file.path: file for file in texts.files}
     after = _by_path(now for now, _ in outcomes)
     then = _by_path(was for _, was in outcomes)
     before = [problem for problems in then.values() for problem in problems]
     found = [
-        drafts(then[path], without_moved(after[path], before, moves), by_path[path], known.base[path], known.head[path])
+        drafts(
+            then[path],
+            without_moved(after[path], before, texts.moves),
+            by_path[path],
+            known.base[path],
+            known.head[path],
+        )
         for path in known.head
         if path in after
     ]
     readers = {
-        path: tuple(c.name for c in checks if known.reads(c, path) and (path in heads or not c.whole))
+        path: tuple(c.name for c in checks if known.reads(c, path) and (path in texts.heads or not c.whole))
         for path in by_path
     }
     counted = list(zip(checks, outcomes, strict=True))
     return CheckedChange(
-        without_same_lines((draft for of_file in found for draft in of_file), (*files, *elsewhere)),
-        tuple(row for check, (now, _) in counted for row in _rows(check, now, whole if check.whole else known)),
+        without_same_lines((draft for of_file in found for draft in of_file), (*texts.files, *texts.elsewhere)),
+        tuple(row for check, (now, _) in counted for row in _rows(check, now, texts.seen_by(check))),
         tuple(readers.items()),
         tuple((check.name, path) for check, (now, _) in counted for path, _ in now.failed),
-        tuple(_unanalysed(checks, known, [file.path for file in read.files])),
+        tuple(_unanalysed(checks, known, paths)),
     )
 
 
@@ -193,7 +230,7 @@ class FoundReferences:
 
 async def find_references(searcher: Searcher, files: Files, change: Diff, heads: Mapping[str, str]) -> FoundReferences:
     """Looks for uses at the head of what the change removes or alters, and for settings that the example lacks."""
-    wanted = suspects(change, heads)
+    wanted = await asyncio.to_thread(suspects, change, heads)
     try:
         paths = frozenset(await files.entries("head"))
         named = [(suspect, await _mentions(searcher, suspect.word)) for suspect in wanted if paths]
@@ -202,11 +239,16 @@ async def find_references(searcher: Searcher, files: Files, change: Diff, heads:
         texts = await files.texts(dict.fromkeys((*examples, *(path for _, names in rare for path in names))), "head")
     except Refused as error:
         return FoundReferences((), replace(NOTHING_TO_LOOK_UP, reason=f"the repository could not be searched: {error}"))
-    found = list(missing_settings(change, heads, {path: texts[path] for path in examples if path in texts}))
-    for suspect, names in rare:
-        mentions = {path: texts[path] for path in names if path in texts}
-        draft = broken(suspect, change, HeadFiles(paths, heads, mentions, sys.stdlib_module_names))
-        found += [draft] if draft else []
+
+    def prove() -> list[Draft]:
+        found = list(missing_settings(change, heads, {path: texts[path] for path in examples if path in texts}))
+        for suspect, names in rare:
+            mentions = {path: texts[path] for path in names if path in texts}
+            draft = broken(suspect, change, HeadFiles(paths, heads, mentions, sys.stdlib_module_names))
+            found += [draft] if draft else []
+        return found
+
+    found = await asyncio.to_thread(prove)
     if not wanted:
         return FoundReferences(tuple(found))
     common = len(named) - len(rare)

@@ -1,6 +1,8 @@
 """A suggestion is offered only if the checks find nothing in its result that was not there before."""
 
 import asyncio
+import importlib
+import threading
 import time
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import pytest
 
 from bot.checks.hygiene import Hygiene
 from bot.checks.secrets import Secrets
+from bot.cli.review import LocalChange, review_locally
 from bot.core.code.diff import Diff, Status, parse_patch
 from bot.core.code.generated import PathAttributes
 from bot.core.code.plan import Coverage, CoverageRow, FileState, plan
@@ -23,6 +26,7 @@ from bot.engine.journal import from_json, to_json
 from bot.handlers.read import read_change
 from bot.handlers.run_checks import CheckedChange, ReadFiles, prove_suggestions, run_checks
 from bot.interfaces import CheckResult
+from tests.support import patches as git
 from tests.support.pass_input import whole
 from tests.support.repository import Repository, pull_request
 
@@ -225,3 +229,45 @@ def test_code_that_no_analyser_reads_is_named_and_counted_apart():
     assert run.title == "No new findings, 2 without an analyser (checks only)"
     assert "secrets (secrets and patterns only: no analyser for Haskell)" in run.text
     assert concluded(replace(review, model="m"), "review/1/1/head").title == "No new findings"
+
+
+HEAVY = {
+    "bot.checks.hygiene": ["_found"],
+    "bot.checks.invisible": ["_found"],
+    "bot.checks.jail": ["_stage"],
+    "bot.checks.lines": ["match_lines"],
+    "bot.checks.secrets": ["_found"],
+    "bot.handlers.read": ["plan", "whole_content"],
+    "bot.handlers.review": ["rule_drafts", "triage"],
+    "bot.handlers.round": ["remarks"],
+    "bot.handlers.run_checks": ["_news", "_texts", "missing_settings", "suspects"],
+    "bot.standards.local_index": ["sentences"],
+}
+"""What takes long in a large review, by the module that calls it."""
+
+
+def test_the_long_parts_of_a_review_leave_the_event_loop_alone(tmp_path, monkeypatch, capsys):
+    repo = git.Repository(tmp_path)
+    repo.write(
+        {"app.py": b"def pay():\n    return 1\n", "docs/standards/py.md": b"# R\n\n- Never use a bare `except`.\n"}
+    )
+    repo.commit()
+    repo.write({"app.py": b"try:\n    pay = 1\nexcept:\n    pay = 2\n", "Dockerfile": b"FROM debian\n"})
+    repo.commit()
+    threads = {(module, name): set() for module, names in HEAVY.items() for name in names}
+
+    def watch(module, name):
+        called = getattr(importlib.import_module(module), name)
+
+        def watched(*arguments, **more):
+            threads[module, name].add(threading.current_thread() is threading.main_thread())
+            return called(*arguments, **more)
+
+        monkeypatch.setattr(f"{module}.{name}", watched)
+
+    for place in threads:
+        watch(*place)
+    review_locally(LocalChange("HEAD~1..HEAD", tmp_path), "json", "never", offline=True)
+
+    assert "bare" in capsys.readouterr().out
+    assert threads == {place: {False} for place in threads}

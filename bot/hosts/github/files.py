@@ -42,7 +42,7 @@ async def complete(files: Sequence[ChangedFile], base: Base, read: Read) -> Diff
         if large and compared <= COMPARED:
             diffs.append(await _compare(file, base.get(file.base_path), read))
         else:
-            diffs.append(_listed(file, base.get(file.base_path)))
+            diffs.append(await asyncio.to_thread(_listed, file, base.get(file.base_path)))
     truncated = f"GitHub lists only the first {LISTED:,} files" if len(files) >= LISTED else ""
     return Diff(tuple(diffs), truncated)
 
