@@ -1,6 +1,6 @@
 # Every target does its own set-up on a fresh clone: python3 (>= 3.11), git and make are enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sbom audit format docs site bench load mutation chaos matrix browser image unlocked clean
+.PHONY: help demo test check sbom audit format docs site bench load mutation chaos matrix browser manifests image unlocked clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := $(filter-out support __pycache__,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -62,6 +62,9 @@ matrix: .venv/.ready  ## Run the demo and a server on every Python of this machi
 
 browser: .venv/.ready  ## Walk the pages with chromium as a person does, and take the pictures of the documents
 	@$(BIN)/uv run --quiet --locked --isolated --group browser pytest -m long -q tests/web
+
+manifests: .venv/.ready  ## Compare the Kubernetes manifests with the schemas of three versions of Kubernetes
+	@$(BIN)/uv run --quiet --locked --isolated --group manifests pytest -m long -q tests/test_manifests.py
 
 image: .venv/.ready  ## Do what the Dockerfile says, without Docker, and serve from it as a user who owns nothing
 	@$(BIN)/pytest -m long tests/test_docker.py
