@@ -38,7 +38,7 @@ from bot.webhook import parse
 from tests.support import small_review
 from tests.support.assistant_process import AssistantProcess
 from tests.support.chaos import postgres
-from tests.support.load_generator import Hit, Shot, request
+from tests.support.load_generator import Hit, request
 from tests.support.load_stage import PATIENCE, LoadStage, load_stage
 from tests.support.model_turns import Turn, says
 from tests.support.product_with_model import Request
@@ -168,8 +168,8 @@ async def commands(report: Report, *, quick: bool) -> None:
         report.percentiles("webhook answered", [hit.seconds for hit in hits], "under 1000")
         report.expect("not acknowledged", sum(hit.word != "accepted" for hit in hits), 0)
         seen, answered = await watching
-        report.percentiles("reaction on GitHub", seen)
-        report.percentiles("answer on GitHub", answered)
+        report.percentiles("reaction on GitHub", [at - hits[0].due for at in seen])
+        report.percentiles("answer on GitHub", [at - hits[0].due for at in answered])
         await report.judge(here)
         report.expect("commands with a reaction", len(seen), len(asked))
         report.expect("answers", len(answers(here.world, asked)), len(asked))
@@ -179,12 +179,12 @@ Asked = Sequence[tuple[PullRequest, IssueComment]]
 
 
 async def signs(world: Served, asked: Asked) -> tuple[list[float], list[float]]:
-    """The seconds from now until each question has a reaction, and until each answer is there."""
-    begun = time.monotonic()
+    """When each question had a reaction, and when each answer was there, on the monotonic clock."""
+    end = time.monotonic() + PATIENCE
     seen: dict[int, float] = {}
     answered: dict[int, float] = {}
-    while min(len(seen), len(answered)) < len(asked) and time.monotonic() < begun + PATIENCE:
-        now = time.monotonic() - begun
+    while min(len(seen), len(answered)) < len(asked) and time.monotonic() < end:
+        now = time.monotonic()
         for comment in (comment for _, comment in asked if comment.reactions):
             seen.setdefault(comment.id, now)
         for answer in answers(world, asked):
@@ -231,9 +231,9 @@ async def pings(report: Report, *, quick: bool) -> None:
         await report.judge(here)
 
 
-def ping_shots(seconds: int = 4) -> list[Shot]:
+def ping_shots(seconds: int = 4) -> list[tuple[float, bytes]]:
     """What a supervisor asks, evenly spread."""
-    return [Shot(turn / PINGS, request("GET", "/livez")) for turn in range(seconds * PINGS)]
+    return [(turn / PINGS, request("GET", "/livez")) for turn in range(seconds * PINGS)]
 
 
 def reviewed(found: dict[str, object], body: dict[str, object]) -> Turn:

@@ -1,25 +1,25 @@
-"""Sends HTTP requests at given times, from a process of its own, so that what is measured shares no interpreter with it."""
+"""Sends HTTP requests at given times, from a process of its own, so that what is measured shares no interpreter with it.
+
+load_generator.py PORT reads a pickled list of (seconds after the start, bytes of the request), sends them to this port of this
+machine, and writes a pickled list of Hit's fields, in their order. A late answer delays no other request.
+"""
 
 import asyncio
 import json
+import pickle
+import sys
 import time
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One request as bytes, `at` seconds after the start."""
-
-    at: float
-    request: bytes
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
 class Hit:
-    """Its answer: the status, 0 if none came; `word` is `status` in the body; the seconds since the request was due."""
+    """An answer: the status, 0 if none came; `word` is `status` in the body; when the request was due on the monotonic
+    clock of the machine, and the seconds from then."""
 
     status: int
     word: str
+    due: float
     seconds: float
 
 
@@ -30,27 +30,29 @@ def request(method, path, headers=(), body=b""):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def fire(port, shots):
-    """Sends all to this port of this machine; a late answer delays no other request. Returns the answers in their order."""
-    return asyncio.run(_fire(port, shots))
+async def fire(port, shots):
+    """Sends all from a new process; returns the answers."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, str(port), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    answered, _ = await program.communicate(pickle.dumps(shots))
+    return [Hit(*fields) for fields in pickle.loads(answered)]
 
 
 async def _fire(port, shots):
-    idle, begun = [], time.perf_counter()
+    idle, begun = [], time.monotonic()
 
-    async def one(shot):
-        await asyncio.sleep(shot.at - (time.perf_counter() - begun))
+    async def one(at, content):
+        due = begun + at
+        await asyncio.sleep(due - time.monotonic())
         try:
             async with asyncio.timeout(30):
-                status, word = await _ask(port, shot.request, idle)
+                status, word = await _ask(port, content, idle)
         except (OSError, EOFError):
             status, word = 0, ""
-        return Hit(status, word, time.perf_counter() - begun - shot.at)
+        return Hit(status, word, due, time.monotonic() - due)
 
-    hits = await asyncio.gather(*map(one, shots))
-    for _, writer in idle:
-        writer.close()
-    return hits
+    return await asyncio.gather(*(one(*shot) for shot in shots))
 
 
 async def _ask(port, content, idle):
@@ -69,3 +71,8 @@ async def _ask(port, content, idle):
         body = await reader.readexactly(length)
         idle.append((reader, writer))
         return int(head.split(maxsplit=2)[1]), json.loads(body).get("status", "")
+
+
+if __name__ == "__main__":
+    hits = asyncio.run(_fire(int(sys.argv[1]), pickle.load(sys.stdin.buffer)))
+    pickle.dump([astuple(hit) for hit in hits], sys.stdout.buffer)

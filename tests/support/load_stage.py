@@ -1,16 +1,14 @@
 """The real server on a stage for load: beside a sandbox GitHub, a scripted model, and a process that sends requests."""
 
 import asyncio
-import multiprocessing
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.sandbox.world import hooks
 from tests.support.assistant_process import AssistantProcess
-from tests.support.load_generator import Shot, fire, request
+from tests.support.load_generator import fire, request
 from tests.support.served import Served, served
 
 PATIENCE = 600.0
@@ -19,15 +17,14 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class LoadStage:
-    """A world with a server that is ready, and the process that sends."""
+    """A world with a server that is ready."""
 
     world: Served
     server: AssistantProcess
-    sender: ProcessPoolExecutor
 
     async def fire(self, shots):
-        """Sends requests from the other process; returns their answers."""
-        return await asyncio.get_running_loop().run_in_executor(self.sender, fire, self.server.port, shots)
+        """Sends requests, each with its second, from another process; returns their answers."""
+        return await fire(self.server.port, shots)
 
     async def send(self, deliveries, at=()):
         """Sends deliveries, all at once or at these seconds; GitHub notes how each went."""
@@ -57,15 +54,13 @@ async def load_stage(*command, url="", **settings):
         async with served(Path(folder), url, assistant_debounce=0, **settings) as world:
             world.sandbox.world.rate_limit = 10**6
             server = await AssistantProcess.start(world.settings, *command, log=world.folder / "log")
-            sender = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
             try:
                 await server.ready()
-                yield LoadStage(world, server, sender)
+                yield LoadStage(world, server)
             finally:
-                sender.shutdown()
                 await server.end()
 
 
 def delivered(delivery, at=0.0):
     """The request of a delivery."""
-    return Shot(at, request("POST", "/webhooks/github", delivery.headers.items(), delivery.body))
+    return at, request("POST", "/webhooks/github", delivery.headers.items(), delivery.body)
