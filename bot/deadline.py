@@ -1,20 +1,37 @@
-"""Ends a computation that takes too long: the readers of documents and policy files run under it."""
+"""Computations that take long: one thread does them, away from the event loops, and those that read documents end in time."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import ctypes
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event, RLock, Thread, get_ident
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from bot.errors import TooLarge
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _AGAIN = 0.01
 """CPU seconds between two attempts to end the work: code that swallows every exception gets the next one."""
+
+
+_COMPUTER = ThreadPoolExecutor(1, "compute")
+
+
+async def compute(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns what `work` returns, computed in a thread, so that the event loop goes on.
+
+    There is one such thread: several would not be faster, for only one runs Python code at a time, and whatever answers
+    requests would have to wait for each of them in turn.
+    """
+    called = partial(contextvars.copy_context().run, work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_COMPUTER, called)
 
 
 class _Late(BaseException):

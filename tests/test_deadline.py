@@ -1,16 +1,19 @@
 """The clock around the readers of strangers' files."""
 
+import asyncio
 import gc
 import sys
+import threading
 import time
 import weakref
 from contextlib import suppress
+from contextvars import ContextVar
 
 import pytest
 
 from bot.core.findings.standard import Document
 from bot.core.policy import parse
-from bot.deadline import within
+from bot.deadline import compute, within
 from bot.errors import Refused, TooLarge
 from bot.standards.local import FolderStandards
 
@@ -30,6 +33,26 @@ def test_a_computation_that_catches_everything_still_ends_in_time():
 
     assert time.thread_time() - begun < 1
     assert (sys.getprofile(), sys.gettrace()) == (None, None)
+
+
+def test_the_event_loop_goes_on_while_something_is_computed_and_one_thing_is_computed_at_a_time():
+    job, computing, most = ContextVar("job"), [], []
+
+    def work(number, *, done):
+        computing.append(number)
+        most.append(len(computing))
+        assert done.wait(5)  # only the event loop sets it
+        computing.pop()
+        return number, job.get()
+
+    async def both():
+        job.set("review")
+        done = threading.Event()
+        asyncio.get_running_loop().call_later(0.01, done.set)
+        return await asyncio.gather(compute(work, 1, done=done), compute(work, 2, done=done))
+
+    assert asyncio.run(both()) == [(1, "review"), (2, "review")]
+    assert most == [1, 1]
 
 
 def test_a_quick_computation_returns_its_value_and_its_errors():

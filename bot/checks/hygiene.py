@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bot.checks.jail import Jail
 from bot.core.code.syntax import Node, tree
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _PYTHON = frozenset({".py", ".pyi"})
@@ -197,7 +197,7 @@ class Hygiene:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """At most one problem a line: the first rule that applies."""
-        return await asyncio.to_thread(_found, files)
+        return await compute(_found, files)
 
 
 _TEST = re.compile(

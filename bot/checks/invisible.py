@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from bot.core.code.hidden import HIDDEN
 from bot.core.code.language import is_code, language
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _FLAG = re.compile(
@@ -41,7 +41,7 @@ class Invisible:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """One problem a line, with the list of its code points."""
-        return await asyncio.to_thread(_found, files)
+        return await compute(_found, files)
 
 
 def _found(files: Sequence[Source]) -> CheckResult:

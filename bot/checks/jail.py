@@ -20,6 +20,7 @@ from typing import IO
 
 from bot.checks.jail_cell import LOCKED_OUT, obstacle
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import CheckResult, Source
 
 FILES = "{files}"
@@ -196,7 +197,7 @@ class Analyser:
         if ran.trouble:
             return (), ran.trouble, ran.exit_code is not None
         try:
-            return await asyncio.to_thread(self.parse, ran.stdout, batch), "", False
+            return await compute(self.parse, ran.stdout, batch), "", False
         except ValueError:
             last_words = " ".join(ran.stderr_tail.split())[-200:]
             return (), f"gave no output that can be read: {last_words}", True

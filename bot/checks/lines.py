@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bot.checks.pack import has_rules, rules_for
 from bot.checks.scan import PatternRule, grammar_of, problem_of
 from bot.core.code.language import language
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _SHOWN = 4_000  # characters of a statement that are read; longer ones hold data
@@ -40,7 +40,7 @@ class LineRules:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Match each rule with each logical line or statement."""
-        return await asyncio.to_thread(match_lines, rules_for(language(file.path) for file in files), files)
+        return await compute(match_lines, rules_for(language(file.path) for file in files), files)
 
 
 def match_lines(rules: Sequence[PatternRule], files: Sequence[Source]) -> CheckResult:

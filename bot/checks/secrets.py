@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import math
 import re
@@ -16,6 +15,7 @@ from urllib.parse import unquote
 from bot.checks.jail import Jail
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
@@ -225,7 +225,7 @@ class Secrets:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Every secret, with its line, its first characters if it is long enough to keep the rest, and its length."""
-        return await asyncio.to_thread(_found, files)
+        return await compute(_found, files)
 
 
 def _found(files: Sequence[Source]) -> CheckResult:

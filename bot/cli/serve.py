@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 _NOT_STARTED = 3
 """The exit code where the port is taken."""
+_SWITCH = 0.001
+"""Seconds after which a thread that computes gives way. Python's 5 ms add up: an answer to a request has to wait for it several times."""
 _GRACE = 5
 """Seconds that open requests have to end after SIGTERM."""
 
@@ -197,6 +199,7 @@ def _started(settings: Settings, *, work: bool) -> Iterator[App]:
 
 def _begin(settings: Settings) -> None:
     """Ends on SIGTERM, configures the log, and logs what the quick half of `doctor` finds."""
+    sys.setswitchinterval(_SWITCH)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     configure()
     for one in examine_locally(settings):

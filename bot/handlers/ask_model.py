@@ -24,6 +24,7 @@ from bot.core.costs import ConversationRecord, ReviewBudget, ToolCallRecord
 from bot.core.findings.finding import Draft
 from bot.core.findings.standard import Shelf, Standard
 from bot.core.policy import Policy, unavailable_names
+from bot.deadline import compute
 from bot.errors import Forbidden, NotFound, Refused, Retryable, TimedOut, TooLarge, UserError
 from bot.handlers.read import Change
 from bot.handlers.read import material as read_in_step
@@ -167,7 +168,7 @@ class ModelSession:
             instructions=self.policy,
             rules=self._rules(pass_input),
             standards=self._standards(pass_input.rules),
-            material="\n\n".join(self._fenced(datum, pass_input) for datum in data),
+            material=await compute(lambda: "\n\n".join(self._fenced(datum, pass_input) for datum in data)),
             ask=ask,
             answer=answer,
             cache_key=f"installation-{pull.ref.installation}",
@@ -300,7 +301,7 @@ class ModelReview:
             policy=inputs.policy,
             passes=self._passes(job, inputs.policy),
             standards=inputs.standards,
-            rules=await asyncio.to_thread(self._rules, inputs),
+            rules=await compute(self._rules, inputs),
             search=partial(nearest, self.standards, inputs.shelf),
             paths=paths or frozenset(),
             mentions=None if paths is None else partial(texts_with_word, searcher, files),

@@ -48,7 +48,7 @@ from bot.core.findings.anchor import anchor
 from bot.core.findings.finding import Draft
 from bot.core.findings.lifecycle import RecheckResult
 from bot.core.findings.standard import Standard, applies_to
-from bot.deadline import within
+from bot.deadline import compute, within
 from bot.errors import Refused, TooLarge
 from bot.handlers.ask_model import (
     STANDARDS,
@@ -222,10 +222,10 @@ class Passes:
 
         The first conversation runs alone: it fills the server's cache for the others, or learns that the server refuses.
         """
-        turns = await asyncio.to_thread(self._turns, pass_input, rules)
+        turns = await compute(self._turns, pass_input, rules)
         first = [await self._find(*turn) for turn in turns[:1]]
         if any(one.answer.toolless for many in first for one in many):
-            turns = await asyncio.to_thread(self._turns, _with_whole_files(pass_input), rules)
+            turns = await compute(self._turns, _with_whole_files(pass_input), rules)
         others = await asyncio.gather(*(self._find(*turn) for turn in turns[1:]))
         return [one for many in (*first, *others) for one in many]
 
@@ -351,13 +351,13 @@ class Passes:
         mentions, facts = pass_input.mentions, pass_input.facts
         wanted = {path for batch in pass_input.batches for path in batch.paths}
         files = [file for file in facts.diff if file.path in wanted or file.base_path in wanted]
-        changed = await asyncio.to_thread(changed_definitions, files, facts.heads)
+        changed = await compute(changed_definitions, files, facts.heads)
         if mentions is None or not changed:
             return pass_input
 
         async def read() -> tuple[UsedDefinition, ...]:
             texts = [await mentions(definition.word) for definition in changed]
-            return await asyncio.to_thread(lambda: tuple(map(used_definition, changed, texts)))
+            return await compute(lambda: tuple(map(used_definition, changed, texts)))
 
         uses = await read_material(self.session.step, "uses", read)
         return replace(pass_input, facts=replace(facts, uses=uses))
@@ -432,7 +432,7 @@ async def _refutation(draft: Draft, pass_input: PassInput) -> str:
     """Why a draft is dropped without a second look; empty if it is not."""
     facts = await head_facts(pass_input, {draft.path, *paths_named(draft.evidence)}, claimed_name(draft.claim))
     try:
-        return await asyncio.to_thread(within, CLAIM_SECONDS, lambda: _contradiction(draft, facts))
+        return await compute(within, CLAIM_SECONDS, lambda: _contradiction(draft, facts))
     except TooLarge as error:
         return f"the claim cannot be compared with the files: {error}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from bot.core.code.generated import PathAttributes
 from bot.core.code.plan import CoverageRow, FileState, Plan, limit_to_paths, plan
 from bot.core.code.pull_request import PullRequest
 from bot.core.policy import PATH, LayeredPolicy, Policy, PolicyLayer, merge_layers
-from bot.deadline import within
+from bot.deadline import compute, within
 from bot.errors import NotFound, Refused, TooLarge
 from bot.interfaces import READING, CodeHost, Step
 
@@ -73,7 +72,7 @@ async def read_policy(host: CodeHost, pull: PullRequest) -> PolicyFile:
 
 async def merged(layers: Sequence[PolicyLayer]) -> LayeredPolicy:
     """The settings of policy files, later ones over earlier ones. Raises TooLarge if they take too long to read."""
-    return await asyncio.to_thread(within, _POLICY_SECONDS, lambda: merge_layers(layers))
+    return await compute(within, _POLICY_SECONDS, lambda: merge_layers(layers))
 
 
 async def _organisations(host: CodeHost, pull: PullRequest) -> bytes | None:
@@ -119,7 +118,7 @@ async def read_change(
     diff = await host.diff(pull)
     settings, trouble = await _settings(host, pull, diff)
     attributes = PathAttributes.of({path: text for path, text in settings.items() if path.endswith(ATTRIBUTES)})
-    whole = await asyncio.to_thread(plan, diff, policy, attributes=attributes)
+    whole = await compute(plan, diff, policy, attributes=attributes)
     planned = limit_to_paths(whole, paths)
     heads = await _heads(host, pull, [file for file in planned.files if needed(file.path)])
     return Change(
@@ -137,7 +136,7 @@ async def read_change(
 
 async def _heads(host: CodeHost, pull: PullRequest, files: Sequence[FileDiff]) -> dict[str, bytes | Refused]:
     """The head's version of files, by path. What the diff holds whole is not asked for; the rest is read together."""
-    known = await asyncio.to_thread(lambda: {file.path: whole_content(file) for file in files})
+    known = await compute(lambda: {file.path: whole_content(file) for file in files})
     contents = await host.blobs(pull.ref, [file.blob for file in files if known[file.path] is None])
     return {file.path: contents[file.blob] if (content := known[file.path]) is None else content for file in files}
 

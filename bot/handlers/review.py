@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -22,6 +21,7 @@ from bot.core.findings.known import DismissedBy, KnownFinding, new_known_finding
 from bot.core.findings.triage import Review, triage
 from bot.core.policy import Policy
 from bot.core.story import story_of
+from bot.deadline import compute
 from bot.errors import Superseded
 from bot.handlers.ask_model import ModelReview
 from bot.handlers.check_runs import CheckReporter, optional
@@ -92,13 +92,13 @@ class Reviewer:
     async def review(self, job: Job, pull: PullRequest, step: Step) -> Review:
         """Returns the review without posting it."""
         inputs = await self._read_inputs(job, pull, step)
-        review = await asyncio.to_thread(lambda: triage(inputs.drafts, inputs.context(self.parses)))
+        review = await compute(lambda: triage(inputs.drafts, inputs.context(self.parses)))
         checks, read = self._checks(inputs.policy.policy, inputs.rules), read_files(inputs.change)
         proofs = await step(
             "suggestions", lambda: prove_suggestions(checks, review.findings, read), tuple[tuple[str, ...] | None, ...]
         )
         unknown = self.model_review.unknown(inputs.policy.policy)
-        return await asyncio.to_thread(inputs.complete, review, proofs, unknown)
+        return await compute(inputs.complete, review, proofs, unknown)
 
     async def _read_inputs(self, job: Job, pull: PullRequest, step: Step) -> ReviewInputs:
         """Read, check, cite, recall, ask."""
@@ -113,7 +113,7 @@ class Reviewer:
         checked = await step("checks", lambda: run_checks(checks, read_files(change)), CheckedChange)
         checked = await self._with_references(checked, pull, policy.policy, change, step)
         checked = await self._with_reports(checked, pull, policy.policy, change, step)
-        ruled = await asyncio.to_thread(
+        ruled = await compute(
             rule_drafts, checked.drafts, rules.rules, change.heads, change.diff, policy.policy.waivers
         )
         cited_drafts = await step(
@@ -128,7 +128,7 @@ class Reviewer:
         )
         if not self.model_review.model.available:
             return inputs
-        asked = await asyncio.to_thread(lambda: inputs.model_inputs)
+        asked = await compute(lambda: inputs.model_inputs)
         return replace(inputs, results=await run_passes(self.model_review, job, asked, step))
 
     async def _with_references(
@@ -155,7 +155,7 @@ class Reviewer:
         async def add_reports() -> CheckedChange:
             read = read_files(change)
             found = await source.reports(pull, policy.sarif, [file.path for file in read.files])
-            return await asyncio.to_thread(with_reports, checked, found, read)
+            return await compute(with_reports, checked, found, read)
 
         return await step("SARIF", add_reports, CheckedChange)
 

@@ -18,6 +18,7 @@ from bot.core.findings.finding import Draft, Finding
 from bot.core.findings.problem import Moves, Problem, drafts, moved_lines, without_moved, without_same_lines
 from bot.core.findings.sarif import AnalysisReport, AnalysisReports, read_sarif
 from bot.core.findings.suggestion import apply_replacement
+from bot.deadline import compute
 from bot.errors import Refused
 from bot.interfaces import Check, CheckResult, Source
 from bot.model.tools import Files, Searcher
@@ -114,9 +115,9 @@ class _Texts:
 
 async def run_checks(checks: Sequence[Check], read: ReadFiles) -> CheckedChange:
     """Run `checks` over both versions of the files. A check that does not need whole files also reads mere hunks."""
-    texts = await asyncio.to_thread(_texts, read)
+    texts = await compute(_texts, read)
     outcomes = await asyncio.gather(*(_run(check, texts.seen_by(check), texts.moves) for check in checks))
-    return await asyncio.to_thread(_news, checks, outcomes, texts, [file.path for file in read.files])
+    return await compute(_news, checks, outcomes, texts, [file.path for file in read.files])
 
 
 def _texts(read: ReadFiles) -> _Texts:
@@ -230,7 +231,7 @@ class FoundReferences:
 
 async def find_references(searcher: Searcher, files: Files, change: Diff, heads: Mapping[str, str]) -> FoundReferences:
     """Looks for uses at the head of what the change removes or alters, and for settings that the example lacks."""
-    wanted = await asyncio.to_thread(suspects, change, heads)
+    wanted = await compute(suspects, change, heads)
     try:
         paths = frozenset(await files.entries("head"))
         named = [(suspect, await _mentions(searcher, suspect.word)) for suspect in wanted if paths]
@@ -248,7 +249,7 @@ async def find_references(searcher: Searcher, files: Files, change: Diff, heads:
             found += [draft] if draft else []
         return found
 
-    found = await asyncio.to_thread(prove)
+    found = await compute(prove)
     if not wanted:
         return FoundReferences(tuple(found))
     common = len(named) - len(rare)

@@ -2,10 +2,14 @@
 
 import json
 import sqlite3
+import threading
+from collections import defaultdict
 from contextlib import closing
 
 import pytest
 
+from bot.checks import hygiene, invisible, secrets
+from bot.handlers import passes, read, review, run_checks
 from tests.support.model_turns import calls, says
 from tests.support.product_with_model import ProductWithModel, Request
 from tests.support.run_records import run_records
@@ -103,9 +107,41 @@ def product(request):
     product.close()
 
 
+COSTLY = {
+    (read, "plan"),
+    (secrets, "_secrets"),
+    (hygiene, "_remains"),
+    (invisible, "_hidden"),
+    (run_checks, "suspects"),
+    (passes, "changed_definitions"),
+    (passes, "materials"),
+    (review, "triage"),
+}
+"""Pure functions whose work grows with the size of the change."""
+
+
 @pytest.fixture(scope="module")
-def pull(product):
+def threads():
+    """The names of the threads in which each of the costly functions ran, from now on."""
+    ran = defaultdict(set)
+
+    def watched(function):
+        def called(*arguments, **options):
+            ran[function.__name__].add(threading.current_thread().name)
+            return function(*arguments, **options)
+
+        return called
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in COSTLY:
+            patch.setattr(module, name, watched(getattr(module, name)))
+        yield ran
+
+
+@pytest.fixture(scope="module")
+def pull(product, threads):
     """A pull request that was reviewed once."""
+    threads.clear()
     repo = product.repository(BASE)
     repo.open_issue("Shares", ISSUE)
     pull = product.play(repo.open_pull("Compute the share", "Fixes #1", {"app.py": CODE}))
@@ -124,6 +160,12 @@ def asked(product, pull):
     """What the model was asked in the first review."""
     assert pull.reviews
     return [Request(one.body) for one in product.model.asked if one.path != "/v1/responses/input_tokens"]
+
+
+@pytest.mark.usefixtures("pull")
+def test_what_grows_with_a_change_is_computed_in_one_thread_away_from_the_event_loop(threads):
+    assert threads.keys() == {name for _, name in COSTLY}
+    assert set.union(*threads.values()) == {"compute_0"}
 
 
 @pytest.mark.usefixtures("pull")
