@@ -6,29 +6,30 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from bot.app import build_checks, build_model
 from bot.checks.jail_cell import obstacle
 from bot.checks.scan import find_program
 from bot.cli.standards import CommittedStandards
-from bot.core.claims.prompt import Prompt
 from bot.core.costs import Usage
-from bot.errors import AssistantError, BudgetExhausted, ConfigurationError, OperatorTrouble, Refused, UserError
+from bot.errors import AssistantError, ConfigurationError, OperatorTrouble, Refused, UserError
 from bot.hosts.github.auth import READ, REPORTS, RESOLVE, WRITE, GitHubApp
 from bot.hosts.github.client import GitHubClient
 from bot.interfaces import Connection, Model, ModelAnswer
+from bot.model.probe import WORD, probe
 from bot.settings import Settings, unknown_variables
 from bot.storage.database import OLDEST_SQLITE
 from bot.webhook import EVENTS
@@ -40,12 +41,9 @@ _SHORTEST_SECRET = 16
 _LAST = 20  # deliveries that are looked at
 _SECONDS = 10.0
 _PROBE_SECONDS = 60.0
-_CALLS = 4
-_WORD = "quicksilver"
 _PROBED = "Model answers"
 _CLOCK = 60  # seconds that GitHub's clock may differ from ours
 _LEVELS = {"": 0, "read": 1, "write": 2}
-T = TypeVar("T")
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _OBJECTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
 
@@ -101,6 +99,7 @@ def examine_locally(settings: Settings) -> list[Diagnosis]:
         _certificates(settings),
         _database(settings),
         _disk(settings.assistant_data),
+        _user(),
         _confinement(settings),
         *_analysers(settings),
         _model_settings(settings),
@@ -118,7 +117,7 @@ async def examine_remotely(
     found = [*await _github(settings, transport), server]
     if server.health in {Health.OK, Health.WARNING}:
         found.append(await _understanding(model or build_model(settings, b"doctor")))
-    return [*found, await _standards()]
+    return [*found, await _port(settings), await _standards()]
 
 
 def _settings(settings: Settings) -> Iterator[Diagnosis]:
@@ -180,6 +179,34 @@ def _disk(folder: Path) -> Diagnosis:
     return Diagnosis("Disk", Health.OK, found)
 
 
+def _user() -> Diagnosis:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        cure = "Run it as a user of its own, as the image and `examples/deploy/assistant.service` do."
+        return Diagnosis("User", Health.WARNING, "It runs as root, so a flaw in it reaches the whole machine", cure)
+    return Diagnosis("User", Health.OK, "Not root")
+
+
+async def _port(settings: Settings) -> Diagnosis:
+    """Whether `assistant serve` can listen, or a server of ours does."""
+    host, port = settings.host, settings.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((host, port))
+        except OSError as error:
+            taken = error
+        else:
+            return Diagnosis("Port", Health.OK, f"{host}:{port} is free" if port else "The system chooses one")
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    with suppress(httpx.HTTPError):
+        async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as client:
+            answer = await client.get(httpx.URL(scheme="http", host=here, port=port, path="/livez"))
+        if answer.is_success:
+            return Diagnosis("Port", Health.OK, f"A server answers at {host}:{port}")
+    cure = "Stop the program that has it, or set HOST and PORT to an address of this machine that is free."
+    return Diagnosis("Port", Health.TROUBLE, f"Nothing can listen at {host}:{port}: {taken.strerror}", cure)
+
+
 def _confinement(settings: Settings) -> Diagnosis:
     reason = obstacle()
     if not reason:
@@ -234,7 +261,7 @@ async def _github(settings: Settings, transport: httpx.AsyncBaseTransport | None
         return [
             *_app(settings, await _read(client, "/app", _OBJECT)),
             _clock(client),
-            *await _deliveries(client, polls=settings.assistant_poll_deliveries),
+            *await _deliveries(client, settings),
         ]
     except OperatorTrouble as error:
         return [Diagnosis("GitHub", Health.TROUBLE, str(error), error.cure)]
@@ -294,21 +321,22 @@ def _clock(client: GitHubClient) -> Diagnosis:
     return Diagnosis("Clock", Health.OK, "GitHub accepts it")
 
 
-async def _deliveries(client: GitHubClient, *, polls: bool) -> list[Diagnosis]:
-    """Examines the webhook's address, the last deliveries and the installations.
+async def _deliveries(client: GitHubClient, settings: Settings) -> list[Diagnosis]:
+    """Examines the webhook's address, the last delivery and the installations.
 
-    With `polls` the server fetches the deliveries itself, so it does not matter that GitHub reaches no address.
+    With ASSISTANT_POLL_DELIVERIES the server fetches the deliveries, so it does not matter that GitHub reaches no address.
     """
     config = await _read(client, "/app/hook/config", _OBJECT)
     last = (await _read(client, f"/app/hook/deliveries?per_page={_LAST}", _OBJECTS))[:1]
     installations = await _read(client, "/app/installations", _OBJECTS)
-    if polls:
+    if settings.assistant_poll_deliveries:
         fetched = "The server fetches what GitHub cannot deliver (ASSISTANT_POLL_DELIVERIES)"
         return [Diagnosis("Deliveries", Health.OK, fetched), _installations(installations)]
-    return [_hook(config), *map(_delivery, last), _installations(installations)]
+    return [_hook(config, urlsplit(settings.public_url).hostname), *map(_delivery, last), _installations(installations)]
 
 
-def _hook(config: Mapping[str, Any]) -> Diagnosis:
+def _hook(config: Mapping[str, Any], public: str | None) -> Diagnosis:
+    """Examines the webhook that GitHub calls; `public` is the host of PUBLIC_URL."""
     url = str(config.get("url") or "")
     parts = urlsplit(url)
     cure = f"Set the webhook of the App to https://YOUR-HOST{WEBHOOK} with content type application/json."
@@ -326,6 +354,9 @@ def _hook(config: Mapping[str, Any]) -> Diagnosis:
     if str(config.get("insecure_ssl", "0")) != "0":
         found = "GitHub does not verify the server's certificate"
         return Diagnosis("Webhook", Health.WARNING, found, "Enable SSL verification on the App's settings page.")
+    if public and parts.hostname != public:
+        found = f"GitHub calls {parts.hostname}, but PUBLIC_URL names {public}"
+        return Diagnosis("Webhook", Health.WARNING, found, "Correct the one that is wrong, if both lead to one server.")
     return Diagnosis("Webhook", Health.OK, url)
 
 
@@ -393,55 +424,11 @@ def _judged(settings: Settings, url: str, answer: httpx.Response) -> Diagnosis:
     return Diagnosis("Model server", Health.OK, f"{url} offers {', '.join(settings.models)}")
 
 
-class ProbeAnswer(BaseModel):
-    """What the model has to answer to the doctor."""
-
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class _ProbeTool:
-    """A tool that only gives a word away."""
-
-    name: str = "get_word"
-    description: str = "Returns the word of today."
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
-
-    async def __call__(self, arguments: Mapping[str, Any]) -> str:
-        return _WORD
-
-
-@dataclass(slots=True)
-class _ProbeAccount:
-    """Adds up what the probe cost, and ends it after a few calls."""
-
-    spent: Usage = field(default_factory=Usage)
-
-    async def reserve(self, name: str, worst: Usage, likely: Usage | None = None, kept: Usage | None = None) -> None:
-        if self.spent.calls >= _CALLS:
-            raise BudgetExhausted(f"the doctor makes {_CALLS} calls at most")
-
-    async def settle(self, name: str, actual: Usage) -> bool:
-        self.spent += replace(actual, calls=1)
-        return self.spent.calls >= _CALLS - 1
-
-
-async def _at_once(_: str, work: Callable[[], Awaitable[T]], kind: type[T], /) -> T:  # noqa: ARG001 - a Step
-    """A Step that journals nothing."""
-    return await work()
-
-
 async def _understanding(model: Model) -> Diagnosis:
-    """Asks the model one small question that needs a tool and an answer in a schema, in at most four calls."""
-    account = _ProbeAccount()
-    ask = "Call the tool `get_word` once. Then answer with the word that it returned."
-    prompt = Prompt("doctor", "You test whether a connection works.", "", "", ask, ProbeAnswer)
+    """Asks the model one small question that needs a tool and an answer in a schema."""
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            answer = await model.ask(prompt, (_ProbeTool(),), _at_once, account)
+            answer, spent = await probe(model)
     except TimeoutError:
         cure = "Look at the load of the model's server; a review waits longer than the doctor."
         return Diagnosis(_PROBED, Health.WARNING, f"No answer within {_PROBE_SECONDS:.0f} s", cure)
@@ -450,7 +437,7 @@ async def _understanding(model: Model) -> Diagnosis:
         return Diagnosis(_PROBED, Health.TROUBLE, str(error), cure)
     finally:
         await model.close()
-    return _understood(model.name, answer, _price_of(account.spent))
+    return _understood(model.name, answer, _price_of(spent))
 
 
 def _understood(name: str, answer: ModelAnswer, cost: str) -> Diagnosis:
@@ -462,7 +449,7 @@ def _understood(name: str, answer: ModelAnswer, cost: str) -> Diagnosis:
         return Diagnosis(
             "Model", Health.WARNING, found, "Reviews show it whole files instead; see `docs/how-to/models.md`."
         )
-    if answer.value["word"].strip().lower() != _WORD:
+    if answer.value["word"].strip().lower() != WORD:
         found = f"{name} uses tools, and does not say what they answered ({cost})"
         return Diagnosis(_PROBED, Health.WARNING, found, "Expect weak reviews; choose a stronger model.")
     return Diagnosis(_PROBED, Health.OK, f"{name} answers in a schema and uses tools ({cost})")

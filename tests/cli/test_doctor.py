@@ -4,18 +4,28 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
+import socket
+import threading
+from contextlib import closing
 from dataclasses import replace
 from email.utils import formatdate
+from io import BytesIO
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bot.app import build_model
 from bot.cli import doctor
 from bot.cli.commands import main
 from bot.cli.doctor import Health, examine_locally, examine_remotely
+from bot.cli.serve import Server, listen
 from bot.core.costs import Usage
 from bot.errors import ConfigurationError
 from bot.interfaces import ModelAnswer, ToolUse
@@ -31,6 +41,7 @@ SOUND = {
     "GITHUB_PRIVATE_KEY": key_pair().private,
     "GITHUB_WEBHOOK_SECRET": "0123456789abcdef",
     "GITHUB_API_URL": "http://sandbox.test/api/v3",
+    "PORT": "0",
     "ASSISTANT_MODEL_API": "chat",
     "ASSISTANT_MODEL": "llama",
     "OPENAI_BASE_URL": "http://models.test/v1",
@@ -45,6 +56,7 @@ class Network(httpx.AsyncBaseTransport):
         self.github = httpx.ASGITransport(self.sandbox.asgi)
         self.page = None
         self.models = httpx.Response(200, json={"data": [{"id": "llama"}]})
+        self.other = BytesIO()  # what another program holds
 
     async def handle_async_request(self, request):
         if request.url.host == "models.test":
@@ -77,10 +89,12 @@ def network(tmp_path, monkeypatch):
     for name, value in SOUND.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
     (tmp_path / "file").write_text("no certificate")
     network = Network(tmp_path)
     network.sandbox.install("octo")
-    return network
+    yield network
+    network.other.close()
 
 
 def examined(network):
@@ -200,7 +214,25 @@ def slow_clock(network, _):
     network.sandbox.world.clock = lambda: 1_767_225_600.0
 
 
+def called_elsewhere(network, monkeypatch):
+    network.sandbox.world.hook_url = "https://old.test/webhooks/github"
+    monkeypatch.setenv("PUBLIC_URL", "https://bot.test")
+
+
+def used_port(network, monkeypatch):
+    network.other = socket.socket()
+    network.other.bind(("127.0.0.1", 0))
+    monkeypatch.setenv("PORT", str(network.other.getsockname()[1]))
+
+
 BROKEN_ELSEWHERE = {
+    "User": (lambda _, patch: patch.setattr(os, "geteuid", lambda: 0), "as the image and `examples/deploy/"),
+    "Disk": (
+        lambda _, patch: patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5)),
+        "Free some space",
+    ),
+    "Port": (used_port, "set HOST and PORT"),
+    "PUBLIC_URL": (called_elsewhere, "GitHub calls old.test, but PUBLIC_URL names bot.test"),
     "Confinement": (no_landlock, "ASSISTANT_UNCONFINED_CHECKS=true"),
     "Permissions": (lambda net, _: net.app(permissions=PERMISSIONS | {"checks": "read"}), "checks: write"),
     "SARIF reports": (
@@ -223,8 +255,21 @@ def test_what_is_wrong_on_github_or_on_a_server_is_named_with_its_cure(network, 
     break_it(network, monkeypatch)
     found = [one for one in examined(network) if one.health in {Health.WARNING, Health.TROUBLE}]
 
-    assert [one.subject for one in found] == [subject]
+    assert [one.subject for one in found] == ["Webhook" if subject == "PUBLIC_URL" else subject]
     assert words in f"{found[0].found} {found[0].cure}"
+
+
+def test_a_port_on_which_our_own_server_answers_is_sound(network, monkeypatch):
+    with closing(listen()[0]) as bound:
+        monkeypatch.setenv("PORT", str(bound.getsockname()[1]))
+        server = Server(Starlette(routes=[Route("/livez", lambda _: Response())]), bound)
+        thread = threading.Thread(target=lambda: asyncio.run(server.run_here()), daemon=True)
+        thread.start()
+        (found,) = [one for one in examined(network) if one.subject == "Port"]
+        server.should_exit = True
+        thread.join()
+
+    assert (found.health, "A server answers" in found.found) == (Health.OK, True)
 
 
 def test_a_server_without_an_address_is_sound_as_long_as_it_fetches_the_deliveries(network, monkeypatch):
