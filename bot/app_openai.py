@@ -15,16 +15,16 @@ from bot.core.costs import PRICES, ConversationLimits, Price, find_price, longes
 from bot.errors import ConfigurationError
 from bot.handlers.ask_model import PASSES
 from bot.interfaces import Connection, Model
-from bot.model.chat import CHAT_FIELDS, ChatModel
+from bot.model.chat import ChatModel, chat_fields
 from bot.model.client import OPENAI, Endpoint
 from bot.model.conversation import Capabilities
 from bot.model.responses import (
     FULL,
-    RESPONSES_FIELDS,
     ResponsesConversations,
     ResponsesModel,
     code_interpreter,
     file_search,
+    responses_fields,
 )
 from bot.model.task_models import TaskModels
 from bot.settings import Settings
@@ -97,8 +97,10 @@ _OUTPUT = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"}
 
 def _options(settings: Settings) -> Mapping[str, object]:
     """The operator's own fields of a request. Raises ConfigurationError for those that do not apply."""
+    if not settings.assistant_model_options:
+        return {}
     is_chat = settings.model_api == "chat"
-    theirs = RESPONSES_FIELDS - CHAT_FIELDS - _ON_BOTH if is_chat else CHAT_FIELDS - RESPONSES_FIELDS
+    theirs = responses_fields() - chat_fields() - _ON_BOTH if is_chat else chat_fields() - responses_fields()
     for name, value in settings.assistant_model_options.items():
         if name in _OUTPUT:
             reason = "ASSISTANT_OUTPUT_TOKENS sets this limit"

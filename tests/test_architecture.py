@@ -171,7 +171,7 @@ def test_every_module_says_what_it_is_for(name):
 
 
 # Modules that load a package only where a command, or a setting, asks for it.
-LAZY = {"bot.app", "bot.cli.jobs", "bot.app_openai", "bot.cli.commands", "bot.standards.archives"}
+LAZY = {"bot.app", "bot.cli.jobs", "bot.app_openai", "bot.cli.commands", "bot.model.client", "bot.standards.archives"}
 
 
 def imports_inside_functions(tree):

@@ -213,8 +213,7 @@ def _begin(settings: Settings) -> None:
 def _start(app: App, *, work: bool) -> None:
     app.start(work=work)
     threading.Thread(target=app.greet, name="greeting", daemon=True).start()
-    gc.collect()
-    gc.freeze()  # what exists now stays: a collection in the middle of an acknowledgement gets shorter
+    gc.freeze()  # what the start made stays: a collection in the middle of an acknowledgement gets shorter
     log.info("started", worker=work, model=app.settings.model_api, github=app.settings.github_api_url)
     if app.settings.assistant_dashboard == "local" and app.settings.host in {"127.0.0.1", "localhost", "::1"}:
         key = LocalDoor.of(app.settings.private_key).key

@@ -11,19 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import httpx2
-from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from bot.core.claims.prompt import Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, Step, Tool
-from bot.model.client import LONGEST_QUOTE, Endpoint, error_for, fault_in, reason_in, translated_errors
+from bot.model.client import LONGEST_QUOTE, Endpoint, error_for, fault_in, reason_in, sdk, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 from bot.model.refusals import Lessons
 from bot.model.replies import StreamedCompletion, content_text, count, mapping, mappings, text, with_tool_calls_as_sent
 
-CHAT_FIELDS = frozenset(CompletionCreateParamsBase.__annotations__)
-"""The fields of a request to this API."""
+
+def chat_fields() -> frozenset[str]:
+    """Returns the fields of a request to this API."""
+    return frozenset(sdk().types.chat.completion_create_params.CompletionCreateParamsBase.__annotations__)
 
 
 @dataclass(slots=True)

@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI
 from pydantic import SecretStr
 
 from bot.errors import AssistantError, Forbidden, NotFound, RateLimited, Refused, Retryable, TooLarge
 from bot.interfaces import Connection
 from bot.model.replies import mapping, mappings, text
+
+if TYPE_CHECKING:
+    from openai import APIError, AsyncOpenAI
 
 SLOW_DOWN = 60.0
 """Seconds to wait after a 503 that asks for fewer requests and names no time."""
@@ -166,6 +168,13 @@ def duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
+def sdk() -> Any:  # noqa: ANN401 - a module
+    """Returns the vendor's SDK. The first call of a model loads it: that takes half a second of CPU."""
+    import openai  # noqa: PLC0415
+
+    return openai
+
+
 OPENAI = "https://api.openai.com/v1"
 _CONNECT, _READ, _WRITE = 5.0, 630.0, 30.0  # a conversation stops waiting first
 
@@ -192,7 +201,7 @@ class Endpoint:
     def client(self) -> AsyncOpenAI:
         """The SDK's client. It reads neither key nor address from the environment."""
         if self._client is None:
-            self._client = AsyncOpenAI(
+            self._client = sdk().AsyncOpenAI(
                 api_key=self.key.get_secret_value() or "none",
                 base_url=self.base_url or OPENAI,
                 max_retries=0,
@@ -257,13 +266,13 @@ def translated_errors() -> Iterator[None]:
     """Replaces the SDK's errors with ours. Raises Retryable, RateLimited, Forbidden, NotFound, TooLarge, Refused."""
     try:
         yield
-    except APIStatusError as failed:
+    except sdk().APIStatusError as failed:
         raise error_for(fault_of(failed)) from failed
-    except APIConnectionError as lost:
+    except sdk().APIConnectionError as lost:
         if isinstance(lost.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):  # nothing was sent
             raise Retryable("cannot connect to the model server (OPENAI_BASE_URL names it)", undone=True) from lost
         raise Retryable(f"the model server could not be reached ({lost.message.rstrip('.').lower()})") from lost
-    except APIError as failed:  # reported in the middle of a stream
+    except sdk().APIError as failed:  # reported in the middle of a stream
         raise _stream_error(fault_of(failed)) from failed
     except json.JSONDecodeError as broken:
         raise Retryable("the model server broke off in the middle of its answer") from broken
@@ -271,7 +280,7 @@ def translated_errors() -> Iterator[None]:
 
 def fault_of(failed: APIError) -> ServerFault:
     """Returns what an error of the SDK says, read from a body of any shape."""
-    if isinstance(failed, APIStatusError):
+    if isinstance(failed, sdk().APIStatusError):
         return fault_in(failed.body, failed.status_code, failed.response.headers)
     return fault_in(failed.body or failed.message)
 

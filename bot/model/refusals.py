@@ -12,10 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openai import APIStatusError
-
 from bot.core.costs import estimate
-from bot.model.client import ServerFault, fault_of, is_too_long
+from bot.model.client import ServerFault, fault_of, is_too_long, sdk
 from bot.model.replies import mapping, mappings, text
 
 log = logging.getLogger(__name__)
@@ -84,7 +82,7 @@ class Lessons:
             adjusted = self.adjusted(request, room)
             try:
                 return await post(adjusted)
-            except APIStatusError as failed:
+            except sdk().APIStatusError as failed:
                 room = self.learn(fault_of(failed), adjusted) or room
                 if self.adjusted(request, room) == adjusted:
                     if failed.status_code in _REFUSALS and not is_too_long(fault_of(failed)):

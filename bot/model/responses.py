@@ -18,13 +18,11 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, cast
 
-from openai.types.responses.response_create_params import ResponseCreateParamsBase
-
 from bot.core.claims.prompt import HostedSearch, Prompt
 from bot.core.costs import PRICES, Calibration, ConversationLimits, Price, Usage
 from bot.errors import Retryable
 from bot.interfaces import Account, ModelAnswer, SearchPassage, Step, Tool
-from bot.model.client import Endpoint, ServerFault, error_for, translated_errors
+from bot.model.client import Endpoint, ServerFault, error_for, sdk, translated_errors
 from bot.model.conversation import Capabilities, Conversation, Item, ModelRequest, ToolCall, Turn
 from bot.model.refusals import Lessons
 from bot.model.replies import count, mapping, mappings, number, text
@@ -116,8 +114,10 @@ def _results(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return mappings(item.get("results")) if item.get("type") == "file_search_call" else ()
 
 
-RESPONSES_FIELDS = frozenset(ResponseCreateParamsBase.__annotations__)
-"""The fields of a request to this API."""
+def responses_fields() -> frozenset[str]:
+    """Returns the fields of a request to this API."""
+    return frozenset(sdk().types.responses.response_create_params.ResponseCreateParamsBase.__annotations__)
+
 
 FULL = Capabilities(
     schema_with_tools=True, count_tokens=True, encrypted_reasoning=True, extras=True, conversations=True

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
-
-from openai import AsyncOpenAI
-from openai.types.vector_stores.file_batch_create_params import File
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.errors import NotFound, TooLarge
 from bot.model.client import Endpoint, translated_errors
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from openai.types.vector_stores.file_batch_create_params import File
 
 BATCH = 500
 """Files attached at once."""
