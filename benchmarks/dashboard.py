@@ -3,7 +3,8 @@
     python benchmarks/dashboard.py [--reviews 100000] [--days 90] [--url postgresql://…]
 
 The reviews are spread evenly over the days and over 50 repositories. Each has two findings and four model calls. With 90 days
-all of them are on the longest page. A page is a request to the application, its figures and its HTML included.
+all of them are on the longest page. A page is a request to the application, its figures and its HTML included; its CPU is this
+process's, without a server of Postgres. On a busy machine the CPU says more than the time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import random
 import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import httpx
@@ -100,8 +102,8 @@ def fill(database: Database, total: int, days: int) -> None:
     asyncio.run(database.run(write))
 
 
-async def look(database: Database, repos: tuple[int, ...] | None, path: str, times: int = 9) -> tuple[float, float]:
-    """The first and the median time of a page, in milliseconds, for somebody who may read `repos` (None: all)."""
+async def look(database: Database, repos: tuple[int, ...] | None, path: str, times: int = 20) -> list[float]:
+    """The times of a page, in milliseconds, for somebody who may read `repos` (None: all)."""
 
     async def door(_: Request) -> Viewer:
         return Viewer("alice", repos)
@@ -117,7 +119,12 @@ async def look(database: Database, repos: tuple[int, ...] | None, path: str, tim
             begun = perf_counter()
             (await client.get(path)).raise_for_status()
             taken.append((perf_counter() - begun) * 1000)
-    return taken[0], sorted(taken)[times // 2]
+    return taken
+
+
+def _rank(taken: list[float], share: float) -> float:
+    """The time that a share of the pages does not exceed."""
+    return sorted(taken)[ceil(share * len(taken)) - 1]
 
 
 def main() -> None:
@@ -132,10 +139,11 @@ def main() -> None:
         begun = perf_counter()
         fill(database, asked.reviews, asked.days)
         print(f"{asked.reviews} reviews over {asked.days} days made in {perf_counter() - begun:.1f} s")
-        everybody = tuple(range(1, REPOSITORIES_MADE + 1))
+        everybody, some = tuple(range(1, REPOSITORIES_MADE + 1)), tuple(range(1, 11))
         pages = {
             **{f"dashboard, {days} days": (None, f"/dashboard?days={days}") for days in (7, 30, 90)},
-            "dashboard, 90 days, signed in": (everybody, "/dashboard?days=90"),
+            "dashboard, 90 days, who reads all 50": (everybody, "/dashboard?days=90"),
+            "dashboard, 90 days, who reads 10": (some, "/dashboard?days=90"),
             "dashboard, 90 days, one repository": (None, "/dashboard?days=90&repo=octo/repo-7"),
             "list of reviews": (None, "/reviews"),
             "list of reviews, one repository": (None, "/reviews?repo=octo/repo-7"),
@@ -143,8 +151,11 @@ def main() -> None:
             "one review": (None, f"/reviews/{page_of('delivery/7')}"),
         }
         for name, (repos, path) in pages.items():
-            first, median = asyncio.run(look(database, repos, path))
-            print(f"{name:40} first {first:6.0f} ms, median {median:6.0f} ms   (aim: under 300)")
+            cpu = process_time()
+            taken = asyncio.run(look(database, repos, path))
+            cpu = (process_time() - cpu) * 1000 / len(taken)
+            times = f"p50 {_rank(taken, 0.5):6.0f} ms, p95 {_rank(taken, 0.95):6.0f} ms, CPU here {cpu:6.0f} ms"
+            print(f"{name:40} {times}   (aim: under 300)", flush=True)
     shutil.rmtree(folder)
 
 

@@ -43,8 +43,8 @@ FINDINGS = sa.Table(
     sa.Column("severity", sa.Integer, nullable=False, server_default="0"),
     sa.Column("day", sa.String(10), nullable=False, server_default=""),
     sa.Index("findings_severity", "day", "severity", "repo_id"),
-    sa.Index("findings_topic", "day", "topic", "category", "state", "rule", "repo_id"),
-    sa.Index("findings_outcome", "day", "category", "outcome", "repo_id"),
+    sa.Index("findings_topic", "topic", "category", "state", "day", "repo_id"),
+    sa.Index("findings_outcome", "category", "outcome", "repo_id", "day"),
 )
 SPENDING = sa.Table(
     "spending",

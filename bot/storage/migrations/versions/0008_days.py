@@ -1,4 +1,4 @@
-"""Indexes in the order in which the dashboard groups: a day's groups are counted without sorting its rows."""
+"""Indexes in the order in which the dashboard groups: their rows are counted without sorting them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def upgrade() -> None:
     """Replace the indexes by day that began with the repository."""
     op.drop_index("findings_day", "findings")
     op.create_index("findings_severity", "findings", ["day", "severity", "repo_id"])
-    op.create_index("findings_topic", "findings", ["day", "topic", "category", "state", "rule", "repo_id"])
-    op.create_index("findings_outcome", "findings", ["day", "category", "outcome", "repo_id"])
+    op.create_index("findings_topic", "findings", ["topic", "category", "state", "day", "repo_id"])
+    op.create_index("findings_outcome", "findings", ["category", "outcome", "repo_id", "day"])
     op.drop_index("runs_day", "runs")
     op.create_index("runs_day", "runs", ["kind", "day", "end", "outcome", "repo_id", *_READ])
 
