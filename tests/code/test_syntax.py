@@ -1,5 +1,7 @@
 """Outlines in twelve languages: scopes, bindings, definitions and syntax errors."""
 
+import time
+
 import pytest
 
 from bot.core.code.context import EnclosingCode, context
@@ -186,3 +188,16 @@ def test_where_the_language_is_unknown_the_context_is_twenty_lines_around():
 
 def test_lines_that_do_not_exist_have_no_context():
     assert context("cart.py", "x = 1\n", [0, -1, 99]) == EnclosingCode()
+
+
+def test_nonsense_that_takes_quadratic_time_to_repair_has_no_outline_and_a_large_file_with_mistakes_has_one():
+    begun = time.process_time()
+    for path in ("a.py", "a.rb", "a.go", "a.cs"):
+        assert outline(path, "<!--" * 10_000) is None
+    assert time.process_time() - begun < 2
+
+    row = "def total_{}(items):\n    return sum(items)\n\n\n"
+    code = "".join(row.format(n) if n % 20 else "retur n (\n" for n in range(5_000))
+    found = outline("a.py", code)
+    assert found.errors
+    assert len(found.definitions()) > 3_000

@@ -32,6 +32,7 @@ from tree_sitter import Node as Node  # noqa: PLC0414 - for callers that need mo
 from bot.core.code.outline import Definition, Name, Outline, Scope
 
 LARGEST = 512 * 1024  # characters; a larger file has no outline
+_CHUNK = 64 * 1024
 
 GRAMMARS = {
     ("bash", "sh", "zsh"): tree_sitter_bash.language,
@@ -107,7 +108,7 @@ def definitions(path: str, text: str) -> tuple[Definition, ...]:
 
 @lru_cache(maxsize=64)
 def outline(path: str, text: str, *, bodies: bool = True) -> Outline | None:
-    """The outline of a file; None for a language without a grammar and for a file over LARGEST characters.
+    """The outline of a file; None for a language without a grammar, for a file over LARGEST characters, and for long nonsense.
 
     Without `bodies`, nothing inside named functions is read: that is enough for the definitions that other code can use.
     """
@@ -120,7 +121,29 @@ def tree(path: str, text: str) -> Node | None:
     """The root of the syntax tree; None under the same conditions. The last two are kept: findings come file by file."""
     if not has_grammar(path) or len(text) > LARGEST:
         return None
-    return Parser(_grammar(_suffix(path))).parse(text.encode(errors="replace")).root_node
+    source, parser = text.encode(errors="replace"), Parser(_grammar(_suffix(path)))
+    try:
+        parsed = parser.parse(lambda at, _: source[at : at + _CHUNK], progress_callback=_Patience(len(source)))
+    except ValueError:  # the patience ended: the parser has no error of its own
+        return None
+    return parser.parse(source, parsed).root_node  # the same tree; made of bytes, it gives its nodes' texts quickly
+
+
+class _Patience:
+    """Ends a parse that takes many more steps than code does: repairing nonsense can take quadratic time.
+
+    Counts steps, not seconds, so that the same text always has the same tree. The parser asks every hundred operations
+    (`ts_parser_parse_with_options`); honest code needs at most ten for 1,000 bytes, and hardly any while it repairs an error.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left, self._left_in_error = 1_000 + size // 64, 400 + size // 1_000
+
+    def __call__(self, offset: int, has_error: bool) -> bool:  # noqa: FBT001 - tree-sitter's signature
+        """Whether to end."""
+        self._left -= 1
+        self._left_in_error -= has_error
+        return self._left < 0 or self._left_in_error < 0
 
 
 def _everywhere(_depth: int, _field: str | None, _node: Node) -> bool:
