@@ -165,6 +165,11 @@ EQUAL: dict[str, dict[str, str]] = {
         "near is not None -> (near is None)": "a shortcut: the search that follows finds the same line",
         "self.file is other.file -> (self.file is not other.file)": "a cache that never hits",
     },
+    "sanitiser": {
+        "at < len(said) -> (at <= len(said))": "one step past the end adds nothing",
+        "2 -> (3)": "a bound on work: the result is cut again",
+        "0 -> (1)": "the widest of no paragraphs is below every bound",
+    },
     "budget": {
         "8 -> (9)": "the length of a random name",
         "0 -> (1)": "where a count begins of which only differences are read",

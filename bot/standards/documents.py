@@ -100,7 +100,8 @@ def imports(content: str, path: str) -> tuple[str, ...]:
     https://code.claude.com/docs/en/memory#import-additional-files
     """
     folder = PurePosixPath(path).parent
-    found = (normpath(folder / match[1].rstrip(".")) for match in _IMPORT.finditer(_CODE.sub(" ", content)))
+    names = dict.fromkeys(match[1] for match in _IMPORT.finditer(_CODE.sub(" ", content)))
+    found = (normpath(folder / name.rstrip(".")) for name in names)
     return tuple(
         dict.fromkeys(
             target for target in found if not target.startswith(("../", "/")) and target not in {path, ".", ".."}

@@ -154,7 +154,7 @@ def test_an_unknown_language_has_no_outline_and_cannot_be_called_wrong():
     assert symbol_at("notes.txt", "def f(", 1) == ""
 
 
-@pytest.mark.parametrize("hostile", ["(" * 100_000, "[" * 50_000 + "]" * 50_000, "\0" * 1000, "\udcff = 1", ""])
+@pytest.mark.parametrize("hostile", ["(" * 100_000, "[" * 2_000 + "]" * 2_000, "\0" * 1000, "\udcff = 1", ""])
 def test_hostile_text_is_outlined_without_recursion(hostile):
     assert outline("deep.py", hostile) is not None
 

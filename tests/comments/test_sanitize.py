@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.code.secrets import WITHHELD
-from bot.core.comments.sanitize import clean, plain, show_hidden, without_repetition
+from bot.core.comments.sanitize import _cut, clean, plain, show_hidden, without_repetition
 from tests.support.corpus import corpus
 from tests.support.posted_text import HIDDEN, MARKS, faults
 
@@ -112,6 +112,15 @@ def test_good_markdown_stays_as_it_is(good):
         ("[a](https://evil.example/x)", "a (`https://evil.example/x`)"),
         ("Go to https://docs.example/x.", "Go to <https://docs.example/x>."),
         ("/merge now", "`/merge` now"),
+        ("Say /merge or a/b now.", "Say /merge or a/b now."),
+        ("One.\n/merge now", "One.\n`/merge` now"),
+        (f"<https://docs.example/{'ab' * 89}c>", f"<https://docs.example/{'ab' * 89}c>"),
+        (f"<https://docs.example/{'ab' * 89}cd>", f"`https://docs.example/{'ab' * 89}c…`"),
+        (f"<https://evil.example/{'ab' * 89}c>", f"`https://evil.example/{'ab' * 89}c`"),
+        (
+            "[see https://docs.example/a](https://docs.example/b) and https://docs.example/c",
+            "[see `https://docs.example/a`](https://docs.example/b) and <https://docs.example/c>",
+        ),
         ("![a chart](https://evil.example/x)", "a chart"),
         ("<b>bold</b>", "\\<b>bold\\</b>"),
         ("```suggestion\nx\n```", "```\nx\n```"),
@@ -233,7 +242,22 @@ def test_a_text_is_shown_as_code_from_one_mark_too_many(fine, intricate):
 
 @pytest.mark.parametrize(("rows", "is_table"), [(100, True), (101, False)])
 def test_a_table_of_more_than_5000_cells_is_not_laid_out(rows, is_table):
-    assert ("| a | a" in clean(table(50, rows), limit=60_000)) == is_table
+    text = table(50, rows - 2)
+
+    assert ("| a | a" in clean(f"Words.\n\n{text}", limit=60_000)) == is_table
+
+
+def test_a_text_without_a_place_to_cut_loses_a_hundred_characters_or_a_quarter_for_what_the_end_leaves_open():
+    word = "".join(f"{n}x" for n in range(1_000))
+
+    assert [len(clean(word)), len(clean(word, limit=100))] == [1_400 + 2, 75 + 2]
+
+
+@pytest.mark.parametrize(("newline", "kept"), [(150, 220), (151, 151)])
+def test_a_text_is_cut_at_a_line_if_two_thirds_are_kept_and_else_at_a_word(newline, kept):
+    text = "a" * newline + "\n" + "b" * (219 - newline) + " " + "c" * 200
+
+    assert _cut(text, 300) == text[:kept] + " …"
 
 
 @pytest.mark.parametrize("limit", [6_190, 6_200, 6_211, 6_212, 6_219, 6_220])
@@ -302,6 +326,7 @@ def test_a_title_is_one_line_that_means_the_same_in_markdown(text):
         ("snake_case and 2 < 3", "snake_case and 2 < 3"),
         ("Two\nlines", "Two lines"),
         ("### Heading", "Heading"),
+        ("x" * 120, "x" * 120),
         ("x" * 200, "x" * 119 + "…"),
         ("ghp_" + "a1B2" * 9, "REDACTED"),
         ("", ""),

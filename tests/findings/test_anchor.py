@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.code.diff import Diff, Side, Status, parse_diff, parse_patch
-from bot.core.findings.anchor import Place, _exact_lines, _inline, _line_with_number, _occurrences, anchor
+from bot.core.findings.anchor import (
+    Place,
+    _exact_lines,
+    _inline,
+    _line_with_number,
+    _occurrences,
+    _Same,
+    _views,
+    anchor,
+)
 from tests.support.patches import changes, lines_of, unified
 from tests.support.store_change import DIFF, PATCH
 
@@ -355,3 +365,71 @@ def test_lines_with_escaped_ends_or_each_in_quotes_find_their_lines():
     ):
         found = anchor("a.py", quoted, diff)
         assert (found.start, found.line) == (2, 3)
+
+
+def added(*rows):
+    """A diff that adds these lines to a.py, below one line of context."""
+    patch = f"@@ -1 +1,{len(rows) + 1} @@\n import os\n" + "".join(f"+{row}\n" for row in rows)
+    return Diff((parse_patch("a.py", Status.MODIFIED, patch),))
+
+
+@pytest.mark.parametrize(("between", "found"), [(27, (2, 31)), (28, None)])
+def test_a_quote_may_leave_out_so_many_lines_that_the_whole_has_thirty(between, found):
+    """Two lines above the dots and one below them; with one more, none of them alone is unique."""
+    rows = ["first()", "second()", *["fill()"] * between, "last()"]
+    place = anchor("a.py", "first()\nsecond()\n...\nlast()", added(*rows))
+
+    assert (found is not None) == (place.why == "the quote skips lines")
+    assert found is None or (place.start, place.line) == found
+
+
+def test_the_lines_below_the_dots_are_looked_for_below_those_above_them():
+    place = anchor("a.py", "one()\none()\n...\none()", added("one()", "one()", "two()", "one()", "tail()"))
+
+    assert (place.start, place.line) == (2, 5)
+
+
+def test_dots_at_an_end_leave_the_lines_on_one_side_of_them():
+    diff = added("one()", "two()", "three()")
+
+    for quoted in ("one()\ntwo()\n...", "...\none()\ntwo()"):
+        place = anchor("a.py", quoted, diff)
+        assert (place.start, place.line, place.why) == (2, 3, "the quote skips lines")
+    assert anchor("a.py", "...", diff).place is Place.FILE
+
+
+def test_only_if_every_line_is_marked_are_the_marks_taken_away():
+    diff = added("12 monkeys", "", "return text", "`ls`")
+
+    for quoted in (
+        "12 monkeys\n\nreturn text",
+        "2+12 monkeys\n\n4+return text",
+        "`12 monkeys`\n\n`return text`",
+        '"12 monkeys",\n\n"return text"',
+    ):
+        place = anchor("a.py", quoted, diff)
+        assert (place.start, place.line, place.exact) == (2, 4, True), quoted
+
+
+@pytest.mark.parametrize(("quoted", "line"), [("four", 2), ("thr", None), ("eight888", 3), ("seven77", None)])
+def test_a_line_of_four_letters_or_a_part_of_eight_is_enough_to_find_it(quoted, line):
+    diff = added("four", "x = eight888(1)", "y = seven77(2)", "thr")
+    place = anchor("a.py", f"nothing like it\n{quoted}", diff)
+
+    assert place.line == line
+
+
+def test_of_equal_lines_the_first_changed_one_is_taken_and_the_nearest_if_one_is_named():
+    diff = added("same()", "other()", "same()", "other()", "same()")
+
+    assert [anchor("a.py", "same()", diff, near=near).line for near in (None, 1, 2, 3, 4, 5, 6, 99)] == [
+        2, 2, 2, 2, 4, 4, 6, 6,
+    ]  # fmt: skip
+
+
+def test_views_are_made_once_for_a_file():
+    file = added("x = 1").files[0]
+
+    assert _views(_Same(file), Side.RIGHT) is _views(_Same(file), Side.RIGHT)
+    assert _views(_Same(file), Side.RIGHT) is not _views(_Same(replace(file)), Side.RIGHT)
+    assert _Same(file) != file

@@ -10,6 +10,7 @@ from bot.core.code.pull_request import PullRef
 from bot.core.costs import (
     CODE_RUN,
     FILE_SEARCH,
+    NEAR_LIMIT,
     PRICES,
     Calibration,
     ConversationLimits,
@@ -23,7 +24,7 @@ from bot.job import Job, Trigger
 from bot.model.account import LedgerAccount, person_of
 from bot.settings import Settings
 from bot.storage.database import Database
-from bot.storage.ledger import Ledger, SpendingLimit
+from bot.storage.ledger import Ledger, Shortage, SpendingLimit
 from tests.support.conversation import TALKING, YES, ask, chat
 from tests.support.model_server import ModelServer
 from tests.support.model_turns import rejects, says
@@ -79,6 +80,47 @@ def test_a_call_that_does_not_fit_waits_until_a_call_under_way_is_settled(ledger
         return waited
 
     assert asyncio.run(wait())
+
+
+def test_a_waiting_call_asks_the_ledger_again_only_when_a_call_ended(ledger):
+    asked = []
+
+    class Counted(Ledger):
+        async def reserve(self, call, bounds):
+            asked.append(call.name.rsplit("/", 1)[0])
+            return await super().reserve(call, bounds)
+
+    async def wait():
+        account = account_of(Counted(ledger.database), tokens=100)
+        await account.reserve("call-1", Usage(input=80))
+        second = asyncio.create_task(account.reserve("call-2", Usage(input=80)))
+        await asyncio.sleep(0.1)
+        await account.settle("call-1", Usage(input=10))
+        await second
+
+    asyncio.run(wait())
+
+    assert asked == ["a/call-1", "a/call-2", "a/call-2"]
+
+
+def test_a_call_tries_again_if_another_ended_meanwhile_and_does_not_wait_without_patience(ledger):
+    full = Shortage("full", pending=True)
+    account = LedgerAccount(ledger, Job("a", PULL, Trigger.OPENED), (SpendingLimit("job", tokens=1),), patience=0)
+
+    assert asyncio.run(account._wait(account._settled - 1, full))
+    assert not asyncio.run(account._wait(account._settled, full))
+
+
+@pytest.mark.parametrize(("limit", "cost"), [({"tokens": 1_000}, {"input": 1}), ({"dollars": 1.0}, {"dollars": 0.001})])
+@pytest.mark.parametrize(("share", "nearly"), [(NEAR_LIMIT - 0.02, False), (NEAR_LIMIT + 0.02, True)])
+def test_a_review_ends_soon_from_a_share_of_its_limit_on(ledger, limit, cost, share, nearly):
+    async def spend():
+        account = account_of(ledger, **limit)
+        usage = Usage(**{name: type(value)(value * round(share * 1_000)) for name, value in cost.items()})
+        await account.reserve("call-1", usage)
+        return await account.settle("call-1", usage)
+
+    assert asyncio.run(spend()) is nearly
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class _Patience:
     """
 
     def __init__(self, size: int) -> None:
-        self._left, self._left_in_error = 1_000 + size // 64, 400 + size // 1_000
+        self._left, self._left_in_error = 600 + size // 85, 400 + size // 1_000
 
     def __call__(self, offset: int, has_error: bool) -> bool:  # noqa: FBT001 - tree-sitter's signature
         """Whether to end."""

@@ -243,7 +243,7 @@ def _without_format(quoted: str) -> Iterator[str]:
     rows = [row.strip() for row in whole.split("\n")]
     for mark in (mark for mark in _WRAPPERS if whole.startswith(mark)):
         texts += [_unwrapped(whole, mark), whole.removeprefix(mark)]
-        if len(rows) > 1 and all(row.startswith(mark) or not row for row in rows):
+        if all(row.startswith(mark) or not row for row in rows):
             texts += ["\n".join(_unwrapped(row, mark) for row in rows)]
     yield from texts
     for text in texts:
@@ -320,7 +320,7 @@ def _around_ellipsis(views: Views, readings: Readings) -> list[_Match]:
 
 def _around(view: _View, head: list[str], tail: list[str]) -> Iterator[_Match]:
     why = "the quote skips lines"
-    if not head or not tail:
+    if not (head and tail):
         rest = head or tail
         yield from (_Match(view, at, at + len(rest) - 1, why=why) for at in view.normal.windows(rest))
         return
