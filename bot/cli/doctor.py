@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from pydantic import TypeAdapter
 from bot.app import build_checks, build_model
 from bot.checks.jail_cell import obstacle
 from bot.checks.scan import find_program
+from bot.cli.progress import configure
 from bot.cli.standards import CommittedStandards
 from bot.core.costs import Usage
 from bot.errors import AssistantError, ConfigurationError, OperatorTrouble, Refused, UserError
@@ -69,12 +71,16 @@ class Diagnosis:
 
 def run(*, as_json: bool) -> int:
     """Read the settings, examine everything and print it. Returns 1 if there is a trouble, else 0."""
+    configure("WARNING")
+    logging.disable()  # a row says what the log would say
     try:
         settings = Settings.read()
     except ConfigurationError as error:
         found = [Diagnosis("Settings", Health.TROUBLE, str(error), "Correct it; see `docs/reference/settings.md`.")]
     else:
         found = examine_locally(settings) + asyncio.run(examine_remotely(settings))
+    finally:
+        logging.disable(logging.NOTSET)
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))  # noqa: T201 - this is the output
     else:
@@ -386,8 +392,10 @@ def _installations(found: list[dict[str, Any]]) -> Diagnosis:
 
 async def _model_server(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Diagnosis:
     """Asks the model's server for its models: it needs the address and the key, and costs nothing."""
-    if settings.model_api == "offline" or settings.impossible:
-        return Diagnosis("Model server", Health.SKIPPED, "Not asked")
+    if settings.model_api == "offline":
+        return Diagnosis("Model server", Health.SKIPPED, "Not asked: no model is set")
+    if settings.impossible:
+        return Diagnosis("Model server", Health.SKIPPED, "Not asked: the settings come first")
     url = settings.openai_base_url or OPENAI
     key = settings.openai_api_key.get_secret_value()
     try:

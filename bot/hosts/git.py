@@ -263,9 +263,11 @@ class Git:
         options = [part for setting in CONFIGURATION for part in ("-c", setting)]
         if any("\0" in argument for argument in arguments):
             raise Refused("a NUL cannot be part of a git command")
+        if (program := shutil.which("git")) is None:
+            raise UserError("git is not installed, or its folder is not in PATH")
         try:
             process = await asyncio.create_subprocess_exec(
-                shutil.which("git") or "git",
+                program,
                 "--no-pager",
                 *options,
                 *arguments,

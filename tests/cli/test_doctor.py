@@ -333,6 +333,19 @@ def test_the_command_exits_with_1_for_trouble_and_prints_json(monkeypatch, capsy
         Settings.read().require_app()
 
 
+@pytest.mark.usefixtures("network")
+def test_a_github_out_of_reach_is_one_row_and_nothing_else_is_printed(monkeypatch, capsys):
+    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9/api/v3")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    code = doctor.run(as_json=True)
+    rows = {row["subject"]: row for row in json.loads(capsys.readouterr().out)}
+
+    assert code == 1
+    assert [subject for subject, row in rows.items() if row["health"] == "trouble"] == ["GitHub", "Model server"]
+    assert "firewall" in rows["GitHub"]["cure"]
+    assert "that the server runs" in rows["Model server"]["cure"]
+
+
 def test_an_analyser_that_is_not_installed_is_named_with_the_way_to_get_it(network, monkeypatch):
     monkeypatch.setattr(doctor, "find_program", lambda _: None)
     found = {one.subject: one for one in examined(network)}

@@ -30,6 +30,13 @@ def make(tmp_path, *commits):
     return git, asyncio.run(play())
 
 
+def test_a_machine_without_git_is_told_that(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(UserError, match="git is not installed, or its folder is not in PATH"):
+        asyncio.run(Git(tmp_path).root())
+
+
 def test_the_change_of_each_file_is_told_in_the_order_of_the_patch(tmp_path):
     before = {"a.py": TEXT, "gone.py": b"x\n", "old name.py": TEXT + b"end\n", "logo": b"\0\1"}
     after = {
