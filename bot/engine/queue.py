@@ -27,6 +27,10 @@ _OWN = ("engine/", "DBOS.")
 """The beginnings of the names of steps that are not a handler's."""
 _TROUBLE = 200
 _AT_ONCE = 100
+_AT_A_TIME = 2000
+"""Runs whose journals are deleted in one transaction, and in one call."""
+_OVER = "('SUCCESS', 'CANCELLED')"
+"""States of runs that never go on from their journal. One that failed keeps it: it shows what happened."""
 _APART = 0.2
 """Seconds between the runs that go on after an outage."""
 _BROKEN = {
@@ -289,10 +293,10 @@ def table_name(engine: sa.Engine, name: str) -> str:
 
 
 def drop_journals(engine: sa.Engine, ended_before: datetime) -> int:
-    """Deletes the steps of the runs that succeeded before a time, all turns included. Returns how many rows of runs lost them.
+    """Deletes the steps of runs that succeeded or were cancelled before a time, unless a later turn goes on from them.
 
-    The rows of the runs stay, with what they were given and how they ended: a redelivery needs only these. Each hundred
-    rows are a transaction, so that no worker waits long.
+    Returns how many rows of runs lost theirs, at most 2000 a call. The rows of the runs stay, with what they were given and
+    how they ended: a redelivery needs only these. Each hundred rows are a transaction, so that no worker waits long.
     """
     steps, rows, before = (
         table_name(engine, "operation_outputs"),
@@ -301,16 +305,16 @@ def drop_journals(engine: sa.Engine, ended_before: datetime) -> int:
     )
     ended = sa.text(
         f"SELECT DISTINCT workflow_uuid FROM {steps} JOIN {rows} USING (workflow_uuid) "  # noqa: S608 - names of ours
-        "WHERE completed_at_epoch_ms < :before AND completed_at < :before AND status = 'SUCCESS'"
+        f"WHERE completed_at_epoch_ms < :before AND completed_at < :before AND status IN {_OVER}"
     )
     later = sa.text(
         f"SELECT workflow_uuid FROM {rows} WHERE workflow_uuid LIKE '%~%' "  # noqa: S608 - a name of ours
-        "AND (completed_at IS NULL OR completed_at >= :before OR status <> 'SUCCESS')"
+        f"AND (completed_at IS NULL OR completed_at >= :before OR status NOT IN {_OVER})"
     )
     with engine.connect() as connection:
         found = connection.execute(ended, {"before": before * 1000}).scalars().all()
         going_on = {id_.partition("~")[0] for id_ in connection.execute(later, {"before": before * 1000}).scalars()}
-    over = [id_ for id_ in found if id_.partition("~")[0] not in going_on]
+    over = [id_ for id_ in found if id_.partition("~")[0] not in going_on][:_AT_A_TIME]
     deletion = sa.text(f"DELETE FROM {steps} WHERE workflow_uuid IN :ids")  # noqa: S608 - a name of ours
     for start in range(0, len(over), _AT_ONCE):
         with engine.begin() as transaction:

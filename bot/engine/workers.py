@@ -31,10 +31,12 @@ from bot.engine.workflows import Workflows
 log = structlog.get_logger()
 
 RETENTION = timedelta(days=40)  # GitHub may deliver again within days, and the id must still be known then
-JOURNALS = timedelta(days=1)  # what a run that succeeded was told is of no use to anybody after it
+JOURNALS = timedelta(days=1)  # nothing goes on from the journal of a run that is over
 _EVERY = 2.0
 _LOST_AFTER = 15.0
 _TIDY_EVERY = 3600.0
+_TIDY_FIRST = 600.0
+"""Seconds to the first time: a server that is restarted every hour tidies too."""
 _STEPPING_DOWN = 0.2
 _UNANSWERED = 2
 """Beats for which the event loop of the runs may owe an answer; then the worker hangs, and its lease is not renewed."""
@@ -147,7 +149,7 @@ class Reaper:
         self._crashes = CrashRecords(lease.engine)
         self._unclaimed_since: dict[str, float] = {}
         self._announced: set[str] = set()
-        self._tidied = monotonic()
+        self._tidied = monotonic() - _TIDY_EVERY + _TIDY_FIRST
         self.counts: Counter[str] = Counter()
         self._stop = Event()
         self._thread = Thread(target=self._work, name="reaper", daemon=True)
@@ -248,7 +250,7 @@ def _first(run: str) -> str:
 
 
 def tidy(runs: Runs, database: EngineDatabase, older: timedelta = RETENTION, journals: timedelta = JOURNALS) -> int:
-    """Deletes the runs that ended longer ago than `older`, and the steps of those that succeeded longer ago than `journals`.
+    """Deletes the runs that ended longer ago than `older`, and the steps of those that were over longer ago than `journals`.
 
     Frees their space, and returns the number of deleted runs.
     """

@@ -279,6 +279,27 @@ def test_a_run_that_waits_or_failed_keeps_the_journal_of_all_its_turns(run, worl
     assert {"ask", "read"} <= set(kept)
 
 
+def test_a_run_that_was_cancelled_while_it_waited_keeps_no_journal(run, world, url, job):
+    async def review(_job, step):
+        return await step("read", outage, str)
+
+    async def outage():
+        raise Outage("GitHub 502", 3600)
+
+    async def story(engine):
+        world.review = review
+        await engine.submit(job("laid aside"))
+        while not rows(url, "SELECT 1 FROM workflow_status WHERE status = 'DELAYED'"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await engine.cancel(job("laid aside").pull, "closed")
+        await done(engine)
+        await tidied(engine, RETENTION, NOW)
+
+    run(story)
+    assert world.words("abandoned") == [job("laid aside").id]
+    assert rows(url, "SELECT count(*) FROM operation_outputs") == [(0,)]
+
+
 @pytest.mark.long
 def test_a_database_that_goes_and_comes_back_loses_nothing(postgres_server, new_postgres, world, job):
     """Postgres stops twice while thirty jobs run. Jobs that arrive during a stop are refused, not lost."""

@@ -54,6 +54,7 @@ def scene(monkeypatch, lease, tmp_path):
     monkeypatch.setattr(workers, "DBOS", dbos)
     monkeypatch.setattr(workers, "monotonic", lambda: scene.now)
     reaper = Reaper(SimpleNamespace(here={}), scene.runs, scene.me, scene.locks, None, LIMIT)
+    reaper._tidied = float("inf")  # there is nothing to tidy
     scene.reaper = reaper
 
     def look(*times):
