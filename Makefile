@@ -15,7 +15,7 @@ demo: .venv/.ready  ## Review an example pull request through the real path; no 
 
 test: .venv/.ready  ## Run the whole test suite, or one room of it: make test ROOM=findings
 	@test -z "$(ROOM)" || test -n "$(filter $(ROOM),$(ROOMS))" || { echo "No room $(ROOM). There are: $(ROOMS)"; exit 2; }
-	@$(BIN)/pytest -n 2 $(if $(ROOM),tests/$(ROOM))
+	@$(BIN)/pytest -n 3 --dist worksteal $(if $(ROOM),tests/$(ROOM))
 
 check: .venv/.ready  ## Lint, types, architecture, workflows, lock file
 	@$(BIN)/ruff check .

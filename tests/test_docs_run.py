@@ -17,6 +17,7 @@ from bot.sandbox.api.auth import key_pair
 from tests.support.app_address import app_address
 from tests.support.interpreters import interpreter
 from tests.support.uv_program import uv
+from tests.support.warm_assistant import warm_assistant
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if "```console" in page.read_text()]
@@ -83,8 +84,15 @@ def _rule(page):
     return [text for text in shown if text.startswith(("## Log with the logger", "```yaml ast-grep"))]
 
 
+@pytest.fixture(scope="module")
+def assistant(tmp_path_factory):
+    """The command that runs `assistant`, without its imports."""
+    with warm_assistant(tmp_path_factory.mktemp("warm")) as words:
+        yield shlex.join(words)
+
+
 @pytest.fixture
-def environment(place, tmp_path):
+def environment(place, tmp_path, assistant):
     """What a reader's shell has, with stand-ins: a server stops once it runs, and make says what it would do."""
     program = Path(sys.executable).with_name("assistant")
     bin_folder, home = place / ".venv" / "bin", tmp_path / "home"
@@ -93,7 +101,7 @@ def environment(place, tmp_path):
     (bin_folder / "serve.py").write_text(SERVE)
     serve = f"{shlex.quote(sys.executable)} {bin_folder / 'serve.py'} {program}"
     scripts = {
-        "assistant": f'[ "$1" = serve ] && exec {serve}\nexec {program} "$@"',
+        "assistant": f'[ "$1" = serve ] && exec {serve}\nexec {assistant} "$@"',
         "make": f'exec {shutil.which("make")} -n "$@"',
         **dict.fromkeys(ELSEWHERE, "exec cat > /dev/null"),
     }

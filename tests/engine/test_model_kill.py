@@ -62,9 +62,11 @@ def once(names):
     return {name for name in names if ", reading " not in name}
 
 
-def test_a_crash_after_any_entry_costs_no_call_no_lookup_and_no_second_review(world, whole):
+@pytest.mark.parametrize("apart", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_a_crash_after_any_entry_costs_no_call_no_lookup_and_no_second_review(world, whole, apart):
+    """After each entry in a long run, else after every third."""
     names, asked, reviews = whole
-    for place, _ in enumerate(names, 1):
+    for place in range(1, len(names) + 1, apart):
         before, entries = len(world.server.asked), {}
         with pytest.raises(Crash):
             asyncio.run(world.live(Journal(place, entries), numbered_job(place + 1)))

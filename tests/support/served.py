@@ -228,7 +228,7 @@ async def until(holds, what, patience=PATIENCE):
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, what() if callable(what) else what
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
 
 
 def free_port():
