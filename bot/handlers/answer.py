@@ -13,6 +13,7 @@ from bot.core.comments import replies
 from bot.core.comments.comment import LinkBase
 from bot.core.comments.marker import Signer
 from bot.core.findings.known import KnownFinding
+from bot.core.findings.standard import Hit
 from bot.core.findings.topic import kind_of
 from bot.core.policy import describe
 from bot.errors import UserError
@@ -125,7 +126,11 @@ class Answerer:
     async def _ask(self, asked: AnswerInputs) -> str:
         thread = await self._thread(asked)
         if not self.question_answerer.available:
-            return f"{replies.NO_MODEL} {await self._standards(asked)}"
+            hits = await self._hits(asked)
+            said = f"{replies.NO_MODEL} {replies.sections(asked.command.text, hits, LinkBase.of(asked.pull))}"
+            if not hits:
+                raise UserError(said)
+            return said
         return await self._answer(asked, thread)
 
     async def _explain(self, asked: AnswerInputs) -> str:
@@ -168,9 +173,12 @@ class Answerer:
         return ""
 
     async def _standards(self, asked: AnswerInputs) -> str:
+        return replies.sections(asked.command.text, await self._hits(asked), LinkBase.of(asked.pull))
+
+    async def _hits(self, asked: AnswerInputs) -> Sequence[Hit]:
+        """The sections of the team's documents about what is asked."""
         inputs = await self.question_answerer.inputs(asked.pull, asked.file.policy, asked.step)
-        hits = await consult(self.standards, inputs.shelf, asked.command.text)
-        return replies.sections(asked.command.text, hits, LinkBase.of(asked.pull))
+        return await consult(self.standards, inputs.shelf, asked.command.text)
 
     async def _dismiss(self, asked: AnswerInputs) -> str:
         thread = await self._finding_thread(asked)

@@ -269,6 +269,14 @@ def test_before_the_first_commit_everything_is_a_change(assistant, tmp_path):
     assert "app.py:7: warning" in out
 
 
+def test_a_question_without_a_model_is_answered_by_the_documents_or_exits_with_3(assistant, repo):
+    covered = assistant("ask", "may I use a bare except?", cwd=repo.directory)
+    uncovered = assistant("ask", "may I wear a hat?", cwd=repo.directory)
+
+    assert (covered[0], uncovered[0]) == (0, 3), (covered, uncovered)
+    assert "do not cover" in "".join(uncovered[1:])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

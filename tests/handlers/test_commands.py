@@ -74,6 +74,7 @@ def reactions(comment):
         ("/assistant standards may I use a bare except?", "docs/standards/python.md", "rocket"),
         ("/assistant standards may I wear a hat?", "do not cover", "rocket"),
         ("/assistant ask may I use a bare except?", "No model is configured", "rocket"),
+        ("/assistant ask may I wear a hat?", "No model is configured", "confused"),
         ("/assistant explain", "Use this as a reply", "confused"),
         ("/assistant dismiss", "Use this as a reply", "confused"),
         ("/assistant resolve", "Use this as a reply", "confused"),
