@@ -373,8 +373,9 @@ class Passes:
         async def found() -> FoundSections:
             problems = [draft for draft in pass_input.facts.problems if draft.path in batch.paths]
             cited = [ref for draft in problems for ref in draft.standard_refs]
+            queries = await asyncio.to_thread(searches, batch, pass_input.facts.heads)
             try:
-                hits = [await search(query, path) for path, query in searches(batch, pass_input.facts.heads)]
+                hits = [await search(query, path) for path, query in queries]
             except Refused as error:
                 return FoundSections(tuple(dict.fromkeys(cited)), str(error))
             nearest = [keys[section] for section in in_turn(hits) if section in keys]

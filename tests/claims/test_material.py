@@ -66,6 +66,15 @@ def test_context_is_what_encloses_a_hunk_and_binds_its_names_without_repeating_i
     assert context.text == "1 from tax import rate\n…\n4 class Cart:\n…\n7     def total(self, items):"
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_file_that_the_hunks_show_whole_has_no_context(whole):
+    lines = tuple(Line(text, None, n) for n, text in enumerate(CART.splitlines(), 1))
+    part = BatchPart("cart.py", (Hunk(lines),))
+    added = Diff((FileDiff("cart.py", Status.ADDED, part.hunks),))
+
+    assert "context" not in kinds(material(Batch((part,)), facts(diff=added, whole=whole), 10_000))
+
+
 def test_everything_known_stands_beside_the_hunks_longest_lived_first():
     problem = Draft("cart.py", "x", "sum is slow", "…", Severity.NOTE, Category.PERFORMANCE, "lint", rule="L1", near=8)
     said = PostedComment(1, "inline", 5, "bob", "Why\nnot Decimal?", by_us=False, path="cart.py", line=9)

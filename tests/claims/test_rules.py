@@ -4,6 +4,7 @@ import pytest
 
 from bot.core.claims.rules import (
     BATCH,
+    SEARCHES,
     batch_rules,
     in_turn,
     rules_rows,
@@ -97,6 +98,18 @@ def test_a_batch_is_searched_for_by_the_names_it_uses_and_by_its_code():
     assert names[0] == code[0] == "app.py"
     assert {"requests", "order", "pay"} <= set(names[1].split())
     assert "return requests.get(order.url)" in code[1]
+
+
+def test_no_more_files_are_read_than_are_searched_for():
+    class Heads(dict):
+        def get(self, path, default=""):
+            asked.append(path)
+            return default
+
+    asked = []
+    files = {f"m{n}.py": f"def name_{n}(): return other_{n}" for n in range(3 * SEARCHES)}
+
+    assert [path for path, _ in searches(batch_of_files(files), Heads())] == asked == [*files][:SEARCHES]
 
 
 def test_each_file_is_searched_for_before_a_second_piece_of_any():

@@ -245,8 +245,10 @@ def _contexts(part: BatchPart, facts: PullFacts) -> list[FencedText]:
     If whole files are shown, the first choice is the rest of the file.
     """
     text = facts.heads.get(part.path, "")
-    around = context(part.path, text, changed_lines(part.hunks)) if text else EnclosingCode()
     shown = {line.number(Side.RIGHT) for hunk in part.hunks for line in hunk.lines}
+    if shown.issuperset(range(1, text.count("\n") + (not text.endswith("\n")) + 1)):
+        return []  # the hunks show the whole file
+    around = context(part.path, text, changed_lines(part.hunks)) if text else EnclosingCode()
     bindings = frozenset(around.bindings) - shown
     rest = [frozenset(range(1, text.count("\n") + 2)) - shown] if facts.whole and text else []
     choices = dict.fromkeys((*rest, around.enclosing - shown | bindings, bindings))

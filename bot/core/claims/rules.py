@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from bot.core.claims.material import FencedText
@@ -94,7 +95,10 @@ def searches(batch: Batch, heads: Mapping[str, str]) -> tuple[tuple[str, str], .
 
     Every file is searched for by its names before any by its code.
     """
-    by_names = [(part.path, query) for part in batch.parts if (query := _names(part, heads.get(part.path, "")))]
+    names = ((part.path, query) for part in batch.parts if (query := _names(part, heads.get(part.path, ""))))
+    by_names = tuple(islice(names, SEARCHES))
+    if len(by_names) == SEARCHES:
+        return by_names
     pieces = [[(part.path, piece) for piece in _pieces(part)] for part in batch.parts]
     return tuple(dict.fromkeys((*by_names, *in_turn(pieces))))[:SEARCHES]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _SUFFIXES = {
@@ -104,6 +105,7 @@ _TEST = re.compile(
 )
 
 
+@lru_cache(maxsize=10_000)
 def language(path: str) -> str:
     """The language of the file at `path`, judged by its name; empty if unknown."""
     name = PurePosixPath(path.lower())

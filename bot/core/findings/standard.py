@@ -92,7 +92,7 @@ class Standard:
 
 def applies_to(section: Standard, path: str) -> bool:
     """Whether a section holds for the file at `path`, by its scope and its languages, and is not retired."""
-    if section.retired or (section.scope and not _globs(section.scope).match(path)):
+    if section.retired or (section.scope and not _is_in(section.scope, path)):
         return False
     return is_for_language(section, language(path))
 
@@ -100,6 +100,11 @@ def applies_to(section: Standard, path: str) -> bool:
 def is_for_language(section: Standard, language: str) -> bool:
     """Whether a section holds for code of `language`. For code of an unknown language only general sections hold."""
     return not section.languages or any(rules_apply_to(language, name) for name in section.languages)
+
+
+@lru_cache(maxsize=20_000)
+def _is_in(scope: tuple[str, ...], path: str) -> bool:
+    return _globs(scope).match(path)
 
 
 @lru_cache(maxsize=256)
