@@ -3,8 +3,8 @@
     python benchmarks/dashboard.py [--reviews 100000] [--days 90] [--url postgresql://…]
 
 The reviews are spread evenly over the days and over 50 repositories. Each has two findings and four model calls. With 90 days
-all of them are on the longest page. A page is a request to the application, its figures and its HTML included; its CPU is this
-process's, without a server of Postgres. On a busy machine the CPU says more than the time.
+all of them are on the longest page. A page is a request to the application, its figures and its HTML included. Its
+CPU is the sum over the threads of this process, so that a page on an idle machine with SQLite takes no longer than that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import random
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -102,8 +103,10 @@ def fill(database: Database, total: int, days: int) -> None:
     asyncio.run(database.run(write))
 
 
-async def look(database: Database, repos: tuple[int, ...] | None, path: str, times: int = 20) -> list[float]:
-    """The times of a page, in milliseconds, for somebody who may read `repos` (None: all)."""
+async def look(
+    database: Database, repos: tuple[int, ...] | None, path: str, times: int = 20
+) -> list[tuple[float, float]]:
+    """The times of a page and their CPU, in milliseconds, for somebody who may read `repos` (None: all)."""
 
     async def door(_: Request) -> Viewer:
         return Viewer("alice", repos)
@@ -116,13 +119,13 @@ async def look(database: Database, repos: tuple[int, ...] | None, path: str, tim
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         taken = []
         for _ in range(times):
-            begun = perf_counter()
+            begun, cpu = perf_counter(), process_time()
             (await client.get(path)).raise_for_status()
-            taken.append((perf_counter() - begun) * 1000)
+            taken.append(((perf_counter() - begun) * 1000, (process_time() - cpu) * 1000))
     return taken
 
 
-def _rank(taken: list[float], share: float) -> float:
+def _rank(taken: Sequence[float], share: float) -> float:
     """The time that a share of the pages does not exceed."""
     return sorted(taken)[ceil(share * len(taken)) - 1]
 
@@ -151,11 +154,9 @@ def main() -> None:
             "one review": (None, f"/reviews/{page_of('delivery/7')}"),
         }
         for name, (repos, path) in pages.items():
-            cpu = process_time()
-            taken = asyncio.run(look(database, repos, path))
-            cpu = (process_time() - cpu) * 1000 / len(taken)
-            times = f"p50 {_rank(taken, 0.5):6.0f} ms, p95 {_rank(taken, 0.95):6.0f} ms, CPU here {cpu:6.0f} ms"
-            print(f"{name:40} {times}   (aim: under 300)", flush=True)
+            taken, cpu = zip(*asyncio.run(look(database, repos, path)), strict=True)
+            times = f"p50 {_rank(taken, 0.5):5.0f} ms, p95 {_rank(taken, 0.95):5.0f} ms, least CPU {min(cpu):5.0f} ms"
+            print(f"{name:37} {times}   (aim: under 300)", flush=True)
     shutil.rmtree(folder)
 
 
