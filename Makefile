@@ -61,7 +61,7 @@ matrix: .venv/.ready  ## Run the demo and a server on every Python of this machi
 	@$(BIN)/pytest -m long -q -s tests/test_matrix.py
 
 browser: .venv/.ready  ## Walk the pages with chromium as a person does, and take the pictures of the documents
-	@$(BIN)/uv run --quiet --locked --isolated --group browser pytest -m long -q tests/web
+	@$(BIN)/uv run --quiet --locked --isolated --group browser pytest -m "long or not long" -q tests/web/test_browser.py tests/web/test_setup_in_browser.py
 
 manifests: .venv/.ready  ## Compare the Kubernetes manifests with the schemas of three versions of Kubernetes
 	@$(BIN)/uv run --quiet --locked --isolated --group manifests pytest -m long -q tests/test_manifests.py

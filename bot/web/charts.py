@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 12, 24
-_STEPS = (1, 2, 2.5, 5, 10)
+_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 _ROW, _NAME = 18, 220
 """Pixels of a row of a time line, and of the names at its left."""
 
@@ -99,7 +99,7 @@ def columns(id_: str, title: str, days: Sequence[str], series: Sequence[Series],
                 )
             )
             base += height
-    scale = tuple(Mark(TOP + inner * (1 - part / 4), unit.format(top * part / 4)) for part in (0, 2, 4))
+    scale = tuple(Mark(TOP + inner * (1 - part / 4), _plain(top * part / 4)) for part in (0, 2, 4))
     every = max(len(days) // 6, 1)
     labels = tuple(
         Mark(LEFT + (place + 0.5) * slot, f"{date.fromisoformat(day):%-d %b}")
@@ -134,3 +134,9 @@ def nice_top(most: float) -> float:
         return 1.0
     power = 10 ** floor(log10(most))
     return next(float(step * power) for step in _STEPS if step * power >= most * 0.999999)
+
+
+def _plain(number: float) -> str:
+    """A number of an axis without zeros at its end, never rounded to another one."""
+    text = f"{number:,.6f}".rstrip("0")
+    return text.removesuffix(".")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
@@ -22,6 +23,17 @@ JINJA = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def code(text: str) -> Markup:
+    """Returns a text with what stands between its backticks as code. Everything is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its other half
+        return escape(text)
+    return Markup().join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
+JINJA.filters["code"] = code
 View = Callable[[Request], Awaitable[Response]]
 
 

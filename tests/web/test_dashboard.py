@@ -12,6 +12,7 @@ from bot.job import Job, Trigger
 from bot.storage.figures import Figures, Overview, Window
 from bot.storage.runs import RunLog
 from bot.web.charts import Series, columns, days_since, nice_top
+from bot.web.pages import code
 from bot.web.session import LocalDoor
 from tests.support.careful_model import CODE, EVIL, careful
 from tests.support.product import BASE
@@ -165,4 +166,12 @@ def test_a_chart_has_a_box_for_each_value_and_a_row_for_each_day():
     assert chart.boxes[0].y + chart.boxes[0].height == pytest.approx(176)
     assert chart.boxes[1].y + chart.boxes[1].height == pytest.approx(chart.boxes[0].y)
     assert days_since("2026-11-30", datetime(2026, 12, 1, tzinfo=UTC).date()) == ("2026-11-30", "2026-12-01")
-    assert [nice_top(most) for most in (0, 0.3, 1, 7, 10, 101)] == [1, 0.5, 1, 10, 10, 200]
+    assert [mark.text for mark in chart.scale] == ["0", "2", "4"]
+    assert [nice_top(most) for most in (0, 0.3, 1, 2.65, 7, 10, 101)] == pytest.approx([1, 0.3, 1, 3, 8, 10, 200])
+    few = columns("c", "Things", ["2026-11-01"], [Series("a", {"2026-11-01": 1})])
+    assert [mark.text for mark in few.scale] == ["0", "0.5", "1"], "a half is not shown as none"
+
+
+def test_code_in_words_of_strangers_is_marked_and_stays_text():
+    assert code("Use `a < b` & no <b>") == "Use <code>a &lt; b</code> &amp; no &lt;b&gt;"
+    assert code("a lone ` <i>") == "a lone ` &lt;i&gt;"
