@@ -11,20 +11,26 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.routing import Route
 
-from bot.errors import NotDurable
+from bot.errors import ConfigurationError, NotDurable
+from bot.interfaces import Connection
 from bot.server import serve
 from bot.storage.database import Database
 from bot.storage.figures import Figures
 from bot.storage.runs import RunLog
 from bot.web.dashboard import Dashboard, Viewer
-from bot.web.session import LocalDoor
+from bot.web.oauth import GitHubSignIn
+from bot.web.session import GitHubDoor, LocalDoor
+from bot.web.setup import SetUp, SetUpPlace
+from bot.web.setup_app import GitHubServer
 from bot.webhook import EVENTS, Payload
 from tests.support.deliveries import SECRET, comment, payload
 
 MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
 TEXT = {"type": "string"}
 GITHUB = "x-github-"
+FORM = "application/x-www-form-urlencoded"
 
 
 class Stored:
@@ -51,13 +57,14 @@ def with_nulls(schema):
 
 
 def described():
-    """The HTTP interface in OpenAPI 3.1: the webhook with its headers and body, health, metrics and the dashboard."""
+    """The HTTP interface in OpenAPI 3.1: the webhook with its headers and body, health, metrics, the dashboard, sign-in and set-up."""
     answers = {"responses": {"default": {"description": "any answer"}}}
 
     def page(*names, place="query"):
         parameters = [{"name": name, "in": place, "required": place == "path", "schema": TEXT} for name in names]
         return {"get": {"parameters": parameters, **answers}}
 
+    form = {"type": "object", "properties": {"proof": TEXT, "pull": TEXT}}
     body = with_nulls(Payload.model_json_schema(ref_template="#/components/schemas/{model}"))
     parts = body.pop("$defs")
     headers = {
@@ -88,6 +95,13 @@ def described():
             "/reviews": page("before", "job", "repo", "end"),
             "/reviews/{page}": page("page", place="path"),
             "/auth/local": page("key"),
+            "/auth/login": page("next"),
+            "/auth/callback": page("code", "state"),
+            "/auth/logout": {"post": answers},
+            "/setup": page("token", "organisation", "server"),
+            "/setup/callback": page("code", "state"),
+            "/setup/settings": page(),
+            "/setup/review": {"post": {"requestBody": {"content": {FORM: {"schema": form}}}, **answers}},
         },
     }
 
@@ -129,6 +143,20 @@ def unready():
     return {}
 
 
+def set_up_of_nobody(folder):
+    """The pages of set-up, on which no App was registered yet."""
+
+    async def activate(_):
+        raise ConfigurationError("nothing to start")
+
+    server = GitHubServer.of_api("https://api.github.test")
+    app = {"name": "assistant", "default_permissions": {"contents": "read"}, "default_events": []}
+    place = SetUpPlace(
+        "https://bot.test", public=True, server=server, app=app, file=folder / "app.env", connection=Connection()
+    )
+    return SetUp(place, activate)
+
+
 @pytest.fixture
 def description(engine, unready, tmp_path):
     """The described server, whose dashboard is open, over a database of its own."""
@@ -146,9 +174,19 @@ def description(engine, unready, tmp_path):
         app = serve(engine, (SECRET,), ready)
         app.routes.extend(Dashboard(Figures(database), RunLog(database), door, "https://github.test", queue).routes())
         app.routes.extend(LocalDoor("key").routes())
+        sign_in = GitHubSignIn(("client", "secret"), "https://github.test", Connection())
+        app.routes.extend(GitHubDoor(sign_in, "https://bot.test", "key", frozenset(), lambda: 0).routes())
+        set_up = set_up_of_nobody(tmp_path)
+        app.routes.append(Route("/setup{rest:path}", set_up))
+
+        def in_the_persons_browser(context, case):
+            if case.path.startswith("/setup"):
+                case.headers["cookie"] = f"assistant-setup={set_up._session}"
+            return map_case(context, case)
+
         found = schemathesis.openapi.from_dict(described())
         found.app = app
-        found.hook("map_case")(map_case)
+        found.hook("map_case")(in_the_persons_browser)
         yield found
 
 
@@ -175,12 +213,14 @@ def answers(description, examples, path="/webhooks/github", *, most=499):
 
 def check(description, examples):
     """Every path answers below 500, and the webhook's requests get past the signature and past the parser."""
-    found = {path: answers(description, examples, path) for path in description.raw_schema["paths"]}
+    paths = [path for path in description.raw_schema["paths"] if path != "/webhooks/github"]
+    found = {path: answers(description, examples // 3, path) for path in paths}
+    hook = answers(description, examples)
 
-    hook = found.pop("/webhooks/github")
     assert hook["accepted"] > 0 == hook[401], hook
     assert set(found) >= {"/livez", "/readyz", "/metrics", "/dashboard", "/reviews", "/reviews/{page}"}
     assert found["/dashboard"][200] > 0 < found["/reviews"][200]
+    assert found["/setup"][200] > 0 == found["/auth/callback"][200]
 
 
 def test_no_generated_request_gets_a_5xx(description):
