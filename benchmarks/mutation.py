@@ -166,6 +166,7 @@ EQUAL: dict[str, dict[tuple[str, str], str]] = {
     },
     "anchor": {
         ("near is not None and", "near is not None -> "): "a shortcut: the search that follows finds the same line",
+        ("initial=0", "0 -> (1)"): "only differences of these sums are read",
         ("is other.file", "self.file is other.file -> "): "a cache that never hits",
     },
     "sanitiser": {

@@ -203,5 +203,5 @@ def _key(document: Document) -> tuple[int, str, str, str]:
 def allowed_seconds(document: Document, content: bytes) -> float:
     """Seconds of CPU that reading a document may take: more for a larger archive, which is packed."""
     if PurePosixPath(document.path).suffix.lower() not in ARCHIVES:
-        return 1.0
-    return min(1.0 + len(content) / 1_000_000, 4.0)
+        return 0.9
+    return min(0.9 + len(content) / 1_000_000, 4.0)

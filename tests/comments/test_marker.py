@@ -1,5 +1,5 @@
 from bot.core.code.pull_request import PullRef
-from bot.core.comments.marker import Signer
+from bot.core.comments.marker import Signer, is_review
 
 HERE = PullRef("octo/shop", 7, repo_id=42)
 ELSEWHERE = PullRef("octo/shop", 8, repo_id=42)
@@ -31,3 +31,12 @@ def test_a_marker_of_a_former_secret_is_recognised_and_new_ones_are_signed_with_
     assert signer.read(HERE, "finding", SIGNER.mark(HERE, "finding", NAME)) == (NAME,)
     assert signer.mark(HERE, "finding", NAME) == Signer(b"new").mark(HERE, "finding", NAME)
     assert SIGNER.read(HERE, "finding", signer.mark(HERE, "finding", NAME)) == ()
+
+
+def test_a_review_is_known_by_its_marker_whoever_signed_it_and_among_others():
+    finding, review = (Signer(b"theirs").mark(HERE, kind, NAME) for kind in ("finding", "review"))
+
+    assert is_review(f"{finding} text {review}")
+    assert is_review(review)
+    assert not is_review(finding)
+    assert not is_review("a review")
