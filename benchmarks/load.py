@@ -244,7 +244,7 @@ def reviewed(found: dict[str, object], body: dict[str, object]) -> Turn:
 async def memory(report: Report, *, quick: bool) -> None:
     """Resident memory over 500 small reviews in one process, after each 50."""
     total, batch = (20, 5) if quick else (500, 50)
-    async with load_stage() as here:
+    async with load_stage(assistant_automatic_per_pull_day=total) as here:  # one person opens them all
         repos = [await here.world.repository(f"shop-{number}") for number in range(4)]
         sizes, begun = [here.server.rss], time.monotonic()
         for number in range(total):
