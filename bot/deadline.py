@@ -67,6 +67,7 @@ class _Watch:
         self._worker = get_ident()
         self._used = _cpu_clock(self._worker)
         self._end = self._used() + seconds
+        self._raised = False
         self._stopped, self._lock = Event(), RLock()  # an exception on the way into a block may leave it locked
 
     def start(self) -> None:
@@ -74,10 +75,11 @@ class _Watch:
         Thread(target=self._look, name="deadline", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the watch: from now on nothing is raised."""
+        """Ends the watch, in the thread that made it: from now on nothing is raised."""
         with self._lock:
             self._stopped.set()
-            _raise_in(self._worker, None)
+            if self._raised:
+                _let_arrive()
 
     def _look(self) -> None:
         left = self._seconds
@@ -87,6 +89,7 @@ class _Watch:
                     return
                 left = self._end - self._used()
                 if left <= 0:
+                    self._raised = True
                     _raise_in(self._worker, _Late)
                     self._end += _AGAIN - left
 
@@ -98,7 +101,20 @@ def _cpu_clock(thread: int) -> Callable[[], float]:
     return time.monotonic
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Lets `thread` raise `error` as soon as it runs Python code; None takes back what it has not yet raised."""
-    raised = ctypes.py_object(error) if error else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def _let_arrive() -> None:
+    """Lets an exception that is on its way to this thread arrive here.
+
+    It could be taken back, but only its arrival resets CPython's mark that one is on its way: until then every call of a
+    function is slower, and a traced one never ends (CPython 3.11).
+    """
+    try:
+        _raise_in(get_ident(), _Late)
+        while True:
+            pass
+    except _Late:
+        return
+
+
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Lets `thread` raise `error` as soon as it runs Python code, instead of one that it has not yet raised."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import subprocess
 import sys
 import threading
 import time
@@ -73,6 +74,32 @@ def test_work_that_ends_as_its_time_runs_out_returns_or_is_late_and_nothing_come
         with suppress(TooLarge):
             assert within(0.005, lambda seconds=seconds: work(seconds)) == seconds
     work(0.03)
+
+
+TRACED = """
+import sys
+from bot.deadline import within
+from bot.errors import TooLarge
+
+def forever():
+    while True:
+        sorted(range(10))
+
+within(5, lambda: 1)
+try:
+    within(0.05, forever)
+except TooLarge:
+    pass
+sys.settrace(lambda *_: None)
+print(sorted(map(str, range(3))), (lambda: 1)())
+"""
+
+
+def test_the_interpreter_is_as_before_afterwards():
+    """While it believes that an exception is on its way, each call is slower, and a traced one never ends."""
+    ended = subprocess.run([sys.executable, "-c", TRACED], check=True, capture_output=True, text=True, timeout=60)
+
+    assert ended.stdout == "['0', '1', '2'] 1\n"
 
 
 def test_a_document_that_takes_too_long_is_left_out_with_the_reason(tmp_path):
