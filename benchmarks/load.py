@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
-from review import change
+from review import Size, change
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -46,6 +46,7 @@ from tests.support.served import Served, until
 
 PINGS = 25
 """Pings a second."""
+LARGE = Size("large", 300, 20_000)
 LATE = 0.1
 """Seconds that a ping may take."""
 MB = 1024
@@ -206,7 +207,7 @@ async def pings(report: Report, *, quick: bool) -> None:
         say("pings of an idle server")
         report.percentiles("ping without reviews", [hit.seconds for hit in await here.fire(ping_shots())])
         for number in range(count):
-            base, head = change("large", number)
+            base, head = change(LARGE, number)
             repo = await here.world.sandbox.repository(f"octo/large-{number}", base | small_review.BASE, private=True)
             here.world.pulls.append(await repo.open_pull(f"Large {number}", "Rates change.", head))
         say(f"{count} large reviews")
