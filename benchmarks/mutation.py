@@ -1,6 +1,6 @@
 """Changes security code in small ways and counts the changes that its tests notice: at least 90 % must be.
 
-`rules` breaks each of the rules R1 to R11 once, on purpose. Works on a copy of the project. A change that no test notices survives, and is printed with its line. Exits with 1 below 90 %.
+`rules` breaks each of the rules R1 to R11 once, on purpose. Works on a copy of the project. Each change that no test notices is printed with its line. Exits with 1 below 90 %.
 
     python benchmarks/mutation.py [--most 40] [rules signature gate sanitiser anchor budget marker]
 """
@@ -180,7 +180,7 @@ EQUAL: dict[str, dict[tuple[str, str], str]] = {
         ("uuid4", "8 -> (9)"): "the length of a random name",
     },
 }
-"""For each target, changes that nobody can see from outside: a piece of the line and the beginning of the change, with the reason.
+"""For each target, changes without an effect that a test could notice: a piece of the line and the beginning of the change, with the reason.
 
 They are printed and do not count.
 """

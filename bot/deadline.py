@@ -20,15 +20,14 @@ P = ParamSpec("P")
 _AGAIN = 0.01
 """CPU seconds between two attempts to end the work: code that swallows every exception gets the next one."""
 
-
 _COMPUTER = ThreadPoolExecutor(1, "compute")
 
 
 async def compute(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Returns what `work` returns, computed in a thread, so that the event loop goes on.
 
-    There is one such thread: several would not be faster, for only one runs Python code at a time, and whatever answers
-    requests would have to wait for each of them in turn.
+    There is one such thread. More would not be faster, because only one thread runs Python code at a time, and a request
+    would wait for each of them in turn.
     """
     called = partial(contextvars.copy_context().run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_COMPUTER, called)

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from bot.checks.jail import Jail
+from bot.checks.scan import found_in
 from bot.core.code.syntax import Node, tree
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _PYTHON = frozenset({".py", ".pyi"})
@@ -197,7 +197,7 @@ class Hygiene:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """At most one problem a line: the first rule that applies."""
-        return await compute(_found, files)
+        return await found_in(files, _remains)
 
 
 _TEST = re.compile(
@@ -212,10 +212,6 @@ _INFORMAL = re.compile(
 _COMMENT_LINE = re.compile(r"\s*(?:#(?!\[)|//|/\*|\*|--|<!--)\s*\w")
 _FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
 _PROSE = frozenset({".md", ".mdx", ".markdown", ".rst", ".adoc", ".txt"})
-
-
-def _found(files: Sequence[Source]) -> CheckResult:
-    return CheckResult(tuple(problem for file in files for problem in _remains(file)))
 
 
 def _remains(file: Source) -> Iterator[Problem]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.checks.jail import Jail
+from bot.checks.scan import found_in
 from bot.core.code.hidden import HIDDEN
 from bot.core.code.language import is_code, language
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _FLAG = re.compile(
@@ -41,11 +41,7 @@ class Invisible:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """One problem a line, with the list of its code points."""
-        return await compute(_found, files)
-
-
-def _found(files: Sequence[Source]) -> CheckResult:
-    return CheckResult(tuple(problem for file in files for problem in _hidden(file)))
+        return await found_in(files, _hidden)
 
 
 def _hidden(file: Source) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -22,7 +22,13 @@ from bot.checks.jail import FILES, Analyser, Jail
 from bot.core.code.language import language
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
+from bot.deadline import compute
 from bot.interfaces import CheckResult, Source
+
+
+async def found_in(files: Sequence[Source], find: Callable[[Source], Iterable[Problem]]) -> CheckResult:
+    """Returns the problems that `find` sees in each file, computed away from the event loop."""
+    return await compute(lambda: CheckResult(tuple(problem for file in files for problem in find(file))))
 
 
 class Grammar(NamedTuple):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from bot.checks.jail import Jail
+from bot.checks.scan import found_in
 from bot.core.findings.finding import Category, Severity
 from bot.core.findings.problem import Problem
-from bot.deadline import compute
 from bot.interfaces import Check, CheckResult, Source
 
 _WORD = r"(?<![A-Za-z0-9_\-])"  # a token starts here, so each run of token characters is read once: linear time
@@ -225,11 +225,7 @@ class Secrets:
 
     async def run(self, files: Sequence[Source]) -> CheckResult:
         """Every secret, with its line, its first characters if it is long enough to keep the rest, and its length."""
-        return await compute(_found, files)
-
-
-def _found(files: Sequence[Source]) -> CheckResult:
-    return CheckResult(tuple(problem for file in files for problem in islice(_secrets(file), _AT_MOST)))
+        return await found_in(files, lambda file: islice(_secrets(file), _AT_MOST))
 
 
 def _secrets(file: Source) -> Iterator[Problem]:

@@ -261,9 +261,8 @@ class DurableEngine:
                 "serializer": JsonSerializer(),
                 "enable_otlp": False,
                 "console_log_level": "ERROR",
-                "notification_listener_polling_interval_sec": min(
-                    1.0, self._pace.poll
-                ),  # it stops only at its next poll
+                # it stops only at its next poll
+                "notification_listener_polling_interval_sec": min(1.0, self._pace.poll),
                 "scheduler_polling_interval_sec": 3600.0,  # there are no schedules
                 **self._database.options(),
             }

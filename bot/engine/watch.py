@@ -25,7 +25,7 @@ class QueueWatch:
     """A thread that asks with one query every `every` seconds which queues have runs that can start.
 
     By itself DBOS reads each queue once a second with several queries, in a thread for each: most of what an idle server
-    did. With `attach` these threads sleep until their queue has something. An order of this process wakes them at once;
+    did. From `start` on these threads sleep until their queue has something. An order of this process wakes them at once;
     an order of another process, or one whose delay is over, is found by the next look.
     """
 

@@ -373,7 +373,7 @@ class Passes:
         async def found() -> FoundSections:
             problems = [draft for draft in pass_input.facts.problems if draft.path in batch.paths]
             cited = [ref for draft in problems for ref in draft.standard_refs]
-            queries = await asyncio.to_thread(searches, batch, pass_input.facts.heads)
+            queries = await compute(searches, batch, pass_input.facts.heads)
             try:
                 hits = [await search(query, path) for path, query in queries]
             except Refused as error:

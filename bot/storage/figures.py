@@ -1,6 +1,6 @@
 """The figures of the dashboard and of `assistant stats`: one query for each, over a window of days and repositories.
 
-Each query reads one index and no row of a table; test_figures.py compares the plans. The columns of an index stand in the order
+Each query of the dashboard reads one index and no row of a table; test_figures.py compares the plans. The columns of an index stand in the order
 of the groups: rows are counted without sorting them, or as the length of a range for each group. METRICS says what is counted.
 """
 

@@ -71,7 +71,7 @@ HOW_TO_ANSWER = (
     "`/assistant help` lists all commands.</sub>"
 )
 """Ends the first review of a pull request."""
-REQUESTS_CHANGES = "Changes are requested (`fail_on`, `request_changes`). The request is withdrawn when each finding that fails the check is fixed or dismissed."
+REQUESTS_CHANGES = "An open finding fails the check (`fail_on`). A request for changes is withdrawn when each such finding is fixed or dismissed."
 GATE_LIFTED = "No open finding fails the check any more: each was fixed or dismissed."
 """Ends a failed check run and a request for changes."""
 

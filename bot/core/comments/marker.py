@@ -16,7 +16,7 @@ _MARKER = re.compile(
 
 
 def is_review(body: str) -> bool:
-    """Whether a text carries the marker of a review, whatever key signed it."""
+    """Whether a text carries the marker of a review. The signature is not checked."""
     return any(match[1] == "review" for match in _MARKER.finditer(body))
 
 

@@ -32,7 +32,7 @@ from bot.hosts.github.bodies import (
 )
 from bot.hosts.github.client import GitHubClient, GitHubWriter, repository
 from bot.hosts.github.host import pull_request
-from bot.hosts.github.payloads import AccountAnswer, CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
+from bot.hosts.github.payloads import CheckRunAnswer, CheckRuns, CommentAnswer, PullAnswer, ReviewAnswer
 from bot.hosts.github.threads import resolve
 from bot.job import Job
 
@@ -53,8 +53,6 @@ class GitHubPublisher:
         Raises Superseded, with nothing posted, if the pull request is not what was reviewed any more.
         """
         post = bounded(post)
-        if pull.author_is_bot and await self._is_ours(pull):  # GitHub lets nobody request changes of themselves
-            post = replace(post, requests_changes=False)
         async with self._client.turn(_grant(pull.ref)) as write:
             ours = await self._reviews(pull.ref)
             posted, whole = _carrying(post.key, ours), False
@@ -154,10 +152,6 @@ class GitHubPublisher:
         reviews = await self._client.every(_grant(ref), _address(ref, "pulls", "reviews"), list[ReviewAnswer])
         return [posted for posted in reviews if us.is_author(posted.user)]
 
-    async def _is_ours(self, pull: PullRequest) -> bool:
-        """Whether we opened the pull request."""
-        return (await self._client.app()).is_author(AccountAnswer(login=pull.author, type="Bot"))
-
     async def _discard_pending(self, ref: PullRef, ours: Sequence[ReviewAnswer], write: GitHubWriter) -> None:
         """Deletes our pending review, which would block every other one."""
         for leftover in (posted for posted in ours if posted.pending):
@@ -181,7 +175,7 @@ class GitHubPublisher:
     async def _post(self, ref: PullRef, post: ReviewPost, write: GitHubWriter) -> tuple[ReviewAnswer, bool]:
         """The review, and whether all of it is certain to be there.
 
-        No value says what GitHub refuses. If it is the request for changes, the review makes none; if it is an inline
+        No value says what GitHub refuses. If it is the request for changes, as on our own pull request, the review makes none; if it is an inline
         comment, the review's body has all of them.
         """
         *others, last = _forms(post)
